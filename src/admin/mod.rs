@@ -1,0 +1,229 @@
+//! The operators' listener: health, metrics, and what is in the cache.
+//!
+//! Apart from the public one, so that it can be bound where only operators are. Whoever may come
+//! in at all is [`guard`]'s decision; nothing here is reachable past it.
+
+mod cache_api;
+mod guard;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde::Serialize;
+
+use guard::{Access, Refusal};
+pub use guard::{AdminSettings, Exposure};
+
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::gateway::Gateway;
+use crate::invalidation::Invalidator;
+use crate::limit::Limits;
+use crate::secret::PrivateKey;
+use crate::server::{Drain, Service};
+use crate::telemetry::{Exposition, LogWriter, Metrics, Readings};
+use crate::upstream::UpstreamError;
+
+/// What operators can see and do.
+pub struct Admin {
+    pub settings: AdminSettings,
+    pub gateway: Arc<Gateway>,
+    pub invalidator: Invalidator,
+    pub metrics: Arc<Metrics>,
+    pub log_writer: Option<LogWriter>,
+    pub key: Arc<PrivateKey>,
+    /// Of the public listener.
+    pub drain: Drain,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Operation<'a> {
+    Cache,
+    CacheOf(&'a str),
+    Live,
+    Metrics,
+    Ready,
+}
+
+type Reply = Response<Full<Bytes>>;
+
+impl Service for Admin {
+    type Body = Full<Bytes>;
+
+    async fn call(self: Arc<Self>, request: Request<Incoming>, _peer: SocketAddr) -> Reply {
+        let (head, _body) = request.into_parts();
+        let mut reply = self.answer(&head);
+        let fields = reply.headers_mut();
+        fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let policy = "default-src 'none'; frame-ancestors 'none'";
+        fields.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+        reply
+    }
+}
+
+impl Admin {
+    fn answer(&self, head: &Parts) -> Reply {
+        let operation = operation_of(head.uri.path());
+        let access = match operation {
+            Some(Operation::Live | Operation::Metrics | Operation::Ready) => Access::Open,
+            _ if matches!(head.method, Method::GET | Method::HEAD) => Access::Read,
+            _ => Access::Mutate,
+        };
+        if let Err(refusal) = guard::check(&self.settings, head, access) {
+            return refused(refusal);
+        }
+        let get = matches!(head.method, Method::GET | Method::HEAD);
+        let delete = head.method == Method::DELETE;
+        match operation {
+            None => problem(
+                StatusCode::NOT_FOUND,
+                "no_route",
+                "The admin listener does not serve that path.",
+                "It serves /livez, /readyz, /metrics, /api/cache and /api/cache/{fileId}.",
+            ),
+            Some(Operation::Live) if get => text(StatusCode::OK, "ok\n"),
+            Some(Operation::Ready) if get => self.ready(),
+            Some(Operation::Metrics) if get => self.expose(head),
+            Some(Operation::CacheOf(id)) if get => cache_api::show(self, id),
+            Some(Operation::CacheOf(id)) if delete => cache_api::purge(self, Some(id), &head.uri),
+            Some(Operation::Cache) if delete => cache_api::purge(self, None, &head.uri),
+            Some(Operation::Cache) => not_allowed("DELETE"),
+            Some(Operation::CacheOf(_)) => not_allowed("GET, HEAD, DELETE"),
+            Some(Operation::Live | Operation::Metrics | Operation::Ready) => {
+                not_allowed("GET, HEAD")
+            }
+        }
+    }
+
+    fn ready(&self) -> Reply {
+        if self.drain.is_announced() {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        }
+        match self.key.refresh() {
+            Ok(_) => text(StatusCode::OK, "ready\n"),
+            Err(error) => {
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::error!(error, "not ready: the private key cannot be read");
+                text(StatusCode::SERVICE_UNAVAILABLE, "the private key cannot be read\n")
+            }
+        }
+    }
+
+    fn expose(&self, head: &Parts) -> Reply {
+        let accept = head.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+        let exposition = Exposition::accepted(accept.unwrap_or_default());
+        let (cache_entries, cache_bytes) = self.cache().usage();
+        let readings = Readings {
+            cache_entries,
+            cache_bytes,
+            cache_evictions: self.cache().evictions(),
+            fills_in_progress: self.cache().fills_in_progress(),
+            connections: self.drain.connections(),
+            tracked_callers: self.limits().tracked_callers(),
+            dropped_log_lines: self
+                .log_writer
+                .as_ref()
+                .map_or(0, |writer| writer.dropped_lines().dropped_lines()),
+        };
+        let series = self.metrics.expose(&readings, exposition);
+        reply(StatusCode::OK, exposition.content_type(), series)
+    }
+
+    fn cache(&self) -> &Cache<Arc<UpstreamError>> {
+        &self.gateway.cache
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.gateway.limits
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.gateway.clock
+    }
+}
+
+fn operation_of(path: &str) -> Option<Operation<'_>> {
+    match path {
+        "/livez" => Some(Operation::Live),
+        "/readyz" => Some(Operation::Ready),
+        "/metrics" => Some(Operation::Metrics),
+        "/api/cache" => Some(Operation::Cache),
+        _ => path.strip_prefix("/api/cache/").map(Operation::CacheOf),
+    }
+}
+
+fn refused(refusal: Refusal) -> Reply {
+    let mut reply = match refusal {
+        Refusal::Foreign => problem(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "A page from elsewhere may not do that.",
+            "Use curl or `ikgate purge`.",
+        ),
+        Refusal::Host => problem(
+            StatusCode::MISDIRECTED_REQUEST,
+            "misdirected",
+            "The admin listener does not answer to that Host.",
+            "Use an IP address or localhost, or list the name under admin.hosts.",
+        ),
+        Refusal::Token => problem(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "This needs the admin token.",
+            "Send 'Authorization: Bearer TOKEN'; the token is in the file named by \
+             admin.token_file.",
+        ),
+    };
+    if refusal == Refusal::Token {
+        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    reply
+}
+
+fn not_allowed(allowed: &'static str) -> Reply {
+    let mut reply = problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "That path does not take this method.",
+        "See the Allow field.",
+    );
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    reply
+}
+
+fn problem(status: StatusCode, code: &str, message: &str, help: &str) -> Reply {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        message: &'a str,
+        help: &'a str,
+        code: &'a str,
+    }
+    json(status, &Body { message, help, code })
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Reply {
+    let mut body = serde_json::to_vec(body).expect("our own structs always serialise");
+    body.push(b'\n');
+    reply(status, "application/json; charset=utf-8", body)
+}
+
+fn text(status: StatusCode, body: &'static str) -> Reply {
+    reply(status, "text/plain; charset=utf-8", body)
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}

@@ -1,0 +1,190 @@
+//! Wiring: from settings to bound listeners and running parts, and back down in order.
+//!
+//! Sockets are bound before anything runs, so a port that is taken fails the start and nothing
+//! half-started is left behind.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::Admin;
+use crate::cache::Cache;
+use crate::caller::Callers;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::exchange::ExchangeBody;
+use crate::gateway::{CallerFields, Gateway};
+use crate::invalidation::Invalidator;
+use crate::limit::Limits;
+use crate::response::RateLimitFields;
+use crate::secret::{KeyChange, PrivateKey};
+use crate::server::{self, Drain, DrainEnd, Server, ServerSettings, Service};
+use crate::telemetry::{LogWriter, Metrics};
+use crate::upstream::{Upstream, UpstreamStartError};
+
+/// How often the private key's file is looked at. More often notices a rolled key sooner; each
+/// look reads a small file.
+const KEY_CHECK: Duration = Duration::from_secs(5);
+
+/// Connections of operators. They are few, and must not fill up with what they watch.
+const ADMIN: ServerSettings = ServerSettings { max_connections: 64, max_head_bytes: 16 * 1024 };
+
+/// How long the admin listener's open connections may take after the public ones have ended.
+const ADMIN_GRACE: Duration = Duration::from_secs(1);
+
+/// A gateway that is running.
+pub struct App {
+    pub public: Vec<SocketAddr>,
+    pub admin: SocketAddr,
+    public_drain: Drain,
+    admin_drain: Drain,
+    fills: TaskTracker,
+    settings: ShutdownSettings,
+}
+
+struct ShutdownSettings {
+    delay: Duration,
+    grace: Duration,
+}
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}")]
+    Bind { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Upstream(#[from] UpstreamStartError),
+}
+
+impl Service for Gateway {
+    type Body = ExchangeBody;
+
+    async fn call(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<ExchangeBody> {
+        self.handle(request, peer).await
+    }
+}
+
+impl App {
+    /// Binds and runs.
+    ///
+    /// # Errors
+    ///
+    /// A listener that cannot be bound, or TLS towards the upstream that cannot be set up.
+    pub fn start(
+        settings: Settings,
+        clock: &Clock,
+        metrics: Arc<Metrics>,
+        log_writer: Option<LogWriter>,
+    ) -> Result<Self, StartError> {
+        let public = settings.public.listen.iter().map(|address| bind(*address));
+        let public = public.collect::<Result<Vec<_>, _>>()?;
+        let (admin_address, admin_listener) = bind(settings.admin.listen)?;
+        let (public_settings, guard) = (settings.public.clone(), settings.admin.guard.clone());
+        let key = Arc::clone(&settings.key);
+        let gateway = gateway(settings, clock)?;
+        let (public_drain, admin_drain) = (Drain::default(), Drain::default());
+        let admin = Arc::new(Admin {
+            settings: guard,
+            invalidator: Invalidator::new(Arc::clone(&gateway.cache), clock.clone()),
+            gateway: Arc::clone(&gateway),
+            metrics,
+            log_writer,
+            key: Arc::clone(&key),
+            drain: public_drain.clone(),
+        });
+        let fills = gateway.fills.clone();
+        let server = Server::new(gateway, public_settings.server, public_drain.clone());
+        let mut addresses = Vec::new();
+        for (address, listener) in public {
+            addresses.push(address);
+            tokio::spawn(Arc::clone(&server).run(listener));
+        }
+        tokio::spawn(Server::new(admin, ADMIN, admin_drain.clone()).run(admin_listener));
+        tokio::spawn(watch_key(key, admin_drain.clone()));
+        Ok(Self {
+            public: addresses,
+            admin: admin_address,
+            public_drain,
+            admin_drain,
+            fills,
+            settings: ShutdownSettings {
+                delay: public_settings.shutdown_delay,
+                grace: public_settings.shutdown_grace,
+            },
+        })
+    }
+
+    /// Ends in order: not ready, then no new connections, then what is open finishes or is cut.
+    pub async fn shut_down(self) -> DrainEnd {
+        self.public_drain.announce();
+        if !self.settings.delay.is_zero() {
+            tokio::time::sleep(self.settings.delay).await;
+        }
+        let end = self.public_drain.run(self.settings.grace).await;
+        self.fills.close();
+        self.admin_drain.run(ADMIN_GRACE).await;
+        end
+    }
+}
+
+fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, UpstreamStartError> {
+    let names = settings.callers.iter().map(|caller| &caller.name);
+    let known = names.zip(&settings.limits.callers);
+    let rate_limit_fields = CallerFields {
+        anonymous: RateLimitFields::new("anonymous", settings.limits.anonymous),
+        known: known.map(|(name, quota)| RateLimitFields::new(name, *quota)).collect(),
+    };
+    let request_timeout = settings.upstream.request_timeout;
+    Ok(Arc::new(Gateway {
+        clock: clock.clone(),
+        base_path: settings.public.base_path,
+        callers: Callers::new(&settings.callers, settings.anonymous),
+        limits: Limits::new(&settings.limits, clock),
+        rate_limit_fields,
+        cache: Cache::new(&settings.cache),
+        upstream: Upstream::new(settings.upstream, settings.key, clock.clone())?,
+        request_timeout,
+        fills: TaskTracker::new(),
+    }))
+}
+
+fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+    let failed = |source| StartError::Bind { address, source };
+    let listener = server::bind(address).map_err(failed)?;
+    Ok((listener.local_addr().map_err(failed)?, listener))
+}
+
+/// Takes a rolled key without a restart, and says so when the file cannot be read any more.
+async fn watch_key(key: Arc<PrivateKey>, drain: Drain) {
+    let mut ticks = tokio::time::interval(KEY_CHECK);
+    let mut readable = true;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = drain.begun() => return,
+        }
+        match key.refresh() {
+            Ok(KeyChange::Changed) => tracing::info!("the private key has changed"),
+            Ok(KeyChange::Unchanged) if readable => {}
+            Ok(KeyChange::Unchanged) => tracing::info!("the private key can be read again"),
+            Err(error) if readable => {
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::error!(error, "the private key cannot be read; the last one stays in use");
+                readable = false;
+                continue;
+            }
+            Err(_) => continue,
+        }
+        readable = true;
+    }
+}

@@ -1,0 +1,22 @@
+//! Stored version lists: what is kept, what may be reused, and who waits for what.
+//!
+//! One entry per file, keyed by the id in the request. The room knows nothing of fetching: a
+//! fill is a ticket that somebody else redeems with a response or a failure.
+//!
+//! - [`entry`]: a stored response, immutable once made.
+//! - [`freshness`]: what may be reused when; pure, takes `now`.
+//! - [`fill`]: request collapsing; a fill, who leads it, who waits.
+//! - [`store`]: both together, under one lock per shard, so that an invalidation is final.
+//! - [`status`]: `Cache-Status` as RFC 9211 has it.
+
+pub mod entry;
+pub mod fill;
+pub mod freshness;
+pub mod status;
+pub mod store;
+
+pub use entry::{Kind, StoredResponse};
+pub use fill::{Fill, FillEnd, Waiter};
+pub use freshness::{Freshness, FreshnessSettings, Reuse};
+pub use status::{CacheStatus, Forwarded, FwdReason};
+pub use store::{Cache, CacheSettings, Force, Lookup, Seat, Target};

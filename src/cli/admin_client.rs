@@ -1,0 +1,72 @@
+//! Requests to a running gateway's admin listener.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::uri::Scheme;
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use super::Failure;
+use crate::error::chain;
+use crate::secret::Secret;
+
+/// How long an answer may take: longer than any of these requests should.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// More than the longest answer has.
+const ANSWER_MAX: usize = 64 * 1024;
+
+/// Where the admin listener is.
+#[derive(Clone, Debug)]
+pub(super) struct AdminUrl(Uri);
+
+impl AdminUrl {
+    pub(super) const DEFAULT: &str = "http://127.0.0.1:9090";
+
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        const EXPECTED: &str = "must be like http://127.0.0.1:9090";
+        let uri: Uri = text.parse().map_err(|_| EXPECTED)?;
+        if uri.scheme() == Some(&Scheme::HTTP) && uri.path() == "/" && uri.query().is_none() {
+            Ok(Self(uri))
+        } else {
+            Err(EXPECTED)
+        }
+    }
+
+    fn join(&self, path: &str) -> Uri {
+        let mut parts = self.0.clone().into_parts();
+        parts.path_and_query = path.parse().ok();
+        Uri::from_parts(parts).expect("paths of operations are valid")
+    }
+}
+
+/// Sends one request.
+pub(super) async fn send(
+    method: Method,
+    url: &AdminUrl,
+    path: &str,
+    token: Option<&Secret>,
+) -> Result<(StatusCode, Bytes), Failure> {
+    let mut request = Request::new(Empty::<Bytes>::new());
+    *request.method_mut() = method;
+    *request.uri_mut() = url.join(path);
+    if let Some(token) = token {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+            .expect("secrets from files are visible ASCII");
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
+    let failed = |why: String| Failure::Run(format!("no answer from {}: {why}", url.0));
+    let answered = tokio::time::timeout(TIMEOUT, async {
+        let client: Client<HttpConnector, _> = Client::builder(TokioExecutor::new()).build_http();
+        let response = client.request(request).await.map_err(|error| chain(&error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+        Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+    });
+    answered.await.unwrap_or_else(|_| Err("it took too long".to_owned())).map_err(failed)
+}

@@ -1,0 +1,91 @@
+//! `ikgate demo`: the main job with nothing to set up.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::serve::{self, StopSignals};
+use super::{Failure, runtime, sandbox, say};
+use crate::config::{self, PRIVATE_KEY_VARIABLE};
+use crate::sandbox::{DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, SandboxSettings};
+use crate::secret::Secret;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Demo {
+    /// Where callers ask.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where operators look.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    admin: SocketAddr,
+}
+
+impl Demo {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        runtime()?.block_on(async {
+            let mut stop = StopSignals::listen()?;
+            let sandbox = sandbox::start(
+                SocketAddr::from(([127, 0, 0, 1], 0)),
+                SandboxSettings {
+                    key: Secret::new(DEFAULT_KEY.to_owned()),
+                    rate: DEFAULT_RATE,
+                    // Enough to tell a miss from a hit by eye.
+                    latency: Duration::from_millis(100),
+                },
+            )?;
+            let key = (PRIVATE_KEY_VARIABLE.to_owned(), DEFAULT_KEY.to_owned());
+            let settings = config::from_text(&self.config(sandbox.address), Path::new(""), [key]);
+            let app = serve::start(settings.map_err(Failure::Config)?).map_err(|failure| {
+                let Failure::Run(message) = failure else { return failure };
+                Failure::Run(format!("{message} (other ports: --listen and --admin)"))
+            })?;
+            let public = app.public.first().copied().unwrap_or(self.listen);
+            say(&greeting(public, app.admin, sandbox.address));
+            let ended = stop.wait_and_drain(app).await;
+            sandbox.stop().await;
+            ended
+        })
+    }
+
+    /// A configuration as anybody could write it.
+    fn config(&self, sandbox: SocketAddr) -> String {
+        format!(
+            r#"
+            [server]
+            listen = ["{}"]
+            shutdown_grace = "2s"
+            [admin]
+            listen = "{}"
+            [upstream]
+            url = "http://{sandbox}"
+            [limits]
+            anonymous = {{ per_second = 10, burst = 20 }}
+            [telemetry]
+            log = "warn"
+            format = "pretty"
+            "#,
+            self.listen, self.admin
+        )
+    }
+}
+
+fn greeting(public: SocketAddr, admin: SocketAddr, sandbox: SocketAddr) -> String {
+    let list = format!("http://{public}/v1/files/{IMAGE_WITH_VERSIONS}/versions");
+    format!(
+        "ikgate is running in front of a sandbox of ImageKit. Paste these:
+
+A miss, then a hit (see Cache-Status):
+  curl -i {list}
+  curl -i {list}
+
+A purge, after which the next one is a miss again:
+  curl -X DELETE http://{admin}/api/cache/{IMAGE_WITH_VERSIONS}
+
+A new version in the sandbox:
+  curl -X POST http://{sandbox}/_sandbox/files/{IMAGE_WITH_VERSIONS}/versions
+
+Metrics:      http://{admin}/metrics
+More files:   http://{sandbox}/_sandbox/files
+Stop with Ctrl-C."
+    )
+}

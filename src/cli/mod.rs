@@ -1,0 +1,154 @@
+//! The command line: what can be asked of the program, and how it ends.
+
+mod admin_client;
+mod demo;
+mod healthcheck;
+mod keygen;
+mod purge;
+mod sandbox;
+mod serve;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Problems, Settings};
+
+/// A caching gateway in front of ImageKit's Media API.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration file, the secrets it names included.
+    ///
+    /// Prints `ok`, or every problem with its path.
+    #[command(after_help = "Example:\n  ikgate check --config ikgate.toml")]
+    Check(ConfigFile),
+    /// Try everything on this machine: a sandbox and the gateway in front of it.
+    ///
+    /// Needs no account and no configuration. Prints commands to paste.
+    #[command(after_help = "Example:\n  ikgate demo --listen 127.0.0.1:8081")]
+    Demo(demo::Demo),
+    /// Ask a running gateway whether it is ready. Exit code 0 if so, else 1.
+    #[command(after_help = "Example:\n  ikgate healthcheck --admin http://127.0.0.1:9090")]
+    Healthcheck(healthcheck::Healthcheck),
+    /// Make a key for a new caller.
+    ///
+    /// Prints the key, once, and the configuration that lets it in. Only its digest is kept.
+    #[command(after_help = "Example:\n  ikgate keygen --caller web-team")]
+    Keygen(keygen::Keygen),
+    /// Make a running gateway forget files, or all of them.
+    #[command(after_help = "Examples:\n  ikgate purge 64a1b2c3d4e5f60718293a4b\n  \
+                            ikgate purge --all --soft --token-file admin.token")]
+    Purge(purge::Purge),
+    /// Run the stand-in for ImageKit alone.
+    ///
+    /// It answers version lists like the real API, and lets you add and remove versions.
+    #[command(after_help = "Examples:\n  ikgate sandbox --listen 127.0.0.1:8090\n  \
+                            curl -u private_sandbox=: \
+                            http://127.0.0.1:8090/v1/files/64a1b2c3d4e5f60718293a4b/versions\n  \
+                            curl -X POST \
+                            http://127.0.0.1:8090/_sandbox/files/64a1b2c3d4e5f60718293a4b/versions")]
+    Sandbox(sandbox::SandboxCommand),
+    /// Run the gateway.
+    #[command(after_help = "Example:\n  \
+                            IMAGEKIT_PRIVATE_KEY=private_... ikgate serve --config ikgate.toml")]
+    Serve(ConfigFile),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration, in TOML. Relative paths in it start at its own directory.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// How the program ended when it did not end well.
+#[derive(Debug)]
+enum Failure {
+    /// The configuration is wrong: nothing was started.
+    Config(Problems),
+    /// It could not start, or not do what was asked.
+    Run(String),
+}
+
+/// `EX_USAGE` and `EX_CONFIG` of sysexits.h.
+const EXIT_USAGE: u8 = 64;
+const EXIT_CONFIG: u8 = 78;
+
+/// Runs a command line.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // The only ways that this can fail are ways that nobody could be told about.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let done = match cli.command {
+        Command::Check(file) => return check(&file),
+        Command::Demo(demo) => demo.run(),
+        Command::Healthcheck(healthcheck) => healthcheck.run(),
+        Command::Keygen(keygen) => keygen.run(),
+        Command::Purge(purge) => purge.run(),
+        Command::Sandbox(sandbox) => sandbox.run(),
+        Command::Serve(file) => load(&file).and_then(serve::run),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(problems)) => {
+            complain(&format!("the configuration cannot be used:\n{problems}"));
+            ExitCode::from(EXIT_CONFIG)
+        }
+        Err(Failure::Run(message)) => {
+            complain(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load(file: &ConfigFile) -> Result<Settings, Failure> {
+    config::load(&file.config, environment()).map_err(Failure::Config)
+}
+
+/// The variables that are text; others cannot be ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+fn check(file: &ConfigFile) -> ExitCode {
+    match config::load(&file.config, environment()) {
+        Ok(_) => {
+            say("ok");
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            say(&problems.to_string());
+            ExitCode::from(EXIT_CONFIG)
+        }
+    }
+}
+
+/// What was asked for, on standard output. A reader that has gone away is not our problem.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "ikgate: {text}");
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Run(format!("cannot start threads: {error}")))
+}

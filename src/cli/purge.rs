@@ -1,0 +1,57 @@
+//! `ikgate purge`: makes a running gateway forget.
+
+use std::path::PathBuf;
+
+use http::{Method, StatusCode};
+
+use super::admin_client::{AdminUrl, send};
+use super::{Failure, runtime, say};
+use crate::error::chain;
+use crate::file_id::FileId;
+use crate::secret::Secret;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Purge {
+    /// The files to forget.
+    #[arg(value_name = "FILE_ID", required_unless_present = "all", conflicts_with = "all",
+          value_parser = FileId::parse)]
+    files: Vec<FileId>,
+    /// Forget every file.
+    #[arg(long)]
+    all: bool,
+    /// Only end their freshness, as if the ttl had run out.
+    #[arg(long)]
+    soft: bool,
+    /// The admin listener.
+    #[arg(long, value_name = "URL", default_value = AdminUrl::DEFAULT,
+          value_parser = AdminUrl::parse)]
+    admin: AdminUrl,
+    /// A file that holds the admin token, where one is set.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Purge {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let token = self.token_file.as_deref().map(Secret::from_file).transpose();
+        let token = token.map_err(|error| Failure::Run(chain(&error)))?;
+        let query = if self.soft { "?soft=true" } else { "" };
+        let mut paths: Vec<_> =
+            self.files.iter().map(|file| format!("/api/cache/{file}{query}")).collect();
+        if self.all {
+            paths.push(format!("/api/cache{query}"));
+        }
+        runtime()?.block_on(async {
+            for path in paths {
+                let (status, body) =
+                    send(Method::DELETE, &self.admin, &path, token.as_ref()).await?;
+                let body = String::from_utf8_lossy(body.trim_ascii()).into_owned();
+                if status != StatusCode::OK {
+                    return Err(Failure::Run(format!("not purged ({status}): {body}")));
+                }
+                say(&body);
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! `ikgate sandbox`: the stand-in for ImageKit, alone.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::serve::StopSignals;
+use super::{Failure, runtime, say};
+use crate::clock::Clock;
+use crate::sandbox::{DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, Sandbox, SandboxSettings};
+use crate::secret::{Secret, is_one_word};
+use crate::server::{self, Drain, Server, ServerSettings};
+
+/// The sandbox's own limits: it is for one team at most.
+const LISTENER: ServerSettings =
+    ServerSettings { max_connections: 1024, max_head_bytes: 16 * 1024 };
+
+/// How long requests may take to finish when it stops.
+const GRACE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SandboxCommand {
+    /// Where it answers.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    listen: SocketAddr,
+    /// The private key that it accepts. Not a real one: it can be seen in the process list.
+    #[arg(long, value_name = "KEY", default_value = DEFAULT_KEY, value_parser = parse_key)]
+    key: Secret,
+    /// Requests a second before it answers 429.
+    #[arg(long, value_name = "PER_SECOND", default_value_t = DEFAULT_RATE)]
+    rate: NonZeroU32,
+    /// How long each answer takes, like 20ms.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_latency)]
+    latency: Duration,
+}
+
+/// A sandbox that is running.
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    drain: Drain,
+}
+
+impl SandboxCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        runtime()?.block_on(async {
+            let mut stop = StopSignals::listen()?;
+            let settings =
+                SandboxSettings { key: self.key, rate: self.rate, latency: self.latency };
+            let key = settings.key.clone();
+            let sandbox = start(self.listen, settings)?;
+            say(&greeting(sandbox.address, &key));
+            stop.next().await;
+            sandbox.stop().await;
+            Ok(())
+        })
+    }
+}
+
+/// Binds and runs. Must be called within a runtime.
+pub(super) fn start(listen: SocketAddr, settings: SandboxSettings) -> Result<Running, Failure> {
+    let failed = |error| Failure::Run(format!("the sandbox cannot listen on {listen}: {error}"));
+    let listener = server::bind(listen).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let drain = Drain::default();
+    let sandbox = Arc::new(Sandbox::new(settings, Clock::system()));
+    tokio::spawn(Server::new(sandbox, LISTENER, drain.clone()).run(listener));
+    Ok(Running { address, drain })
+}
+
+impl Running {
+    pub(super) async fn stop(&self) {
+        self.drain.run(GRACE).await;
+    }
+}
+
+/// The key is shown on purpose: it opens nothing but this.
+fn greeting(address: SocketAddr, key: &Secret) -> String {
+    format!(
+        "The sandbox is running on http://{address}
+
+  curl -u '{}:' http://{address}/v1/files/{IMAGE_WITH_VERSIONS}/versions
+  curl -X POST http://{address}/_sandbox/files/{IMAGE_WITH_VERSIONS}/versions
+  curl http://{address}/_sandbox/files
+
+Stop with Ctrl-C.",
+        key.expose()
+    )
+}
+
+fn parse_key(text: &str) -> Result<Secret, &'static str> {
+    if is_one_word(text) && !text.contains(':') {
+        Ok(Secret::new(text.to_owned()))
+    } else {
+        Err("must be visible ASCII without blanks and colons")
+    }
+}
+
+fn parse_latency(text: &str) -> Result<Duration, &'static str> {
+    match humantime::parse_duration(text) {
+        Ok(latency) if latency <= Duration::from_mins(1) => Ok(latency),
+        _ => Err("must be a duration like 20ms, at most 1m"),
+    }
+}

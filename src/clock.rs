@@ -1,0 +1,77 @@
+//! The one source of time.
+//!
+//! Every decision that depends on time (freshness, quotas) takes its instant from here, so a
+//! test can move time by hand and no test ever sleeps. Deadlines of real I/O are tokio's.
+//!
+//! Two readings exist because two questions exist: [`Clock::monotonic`] answers "how long
+//! since", [`Clock::wall`] answers "what do we tell others".
+#![expect(clippy::disallowed_methods, reason = "this is the one place that reads the time")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use governor::nanos::Nanos;
+
+/// A cheap, cloneable handle to the gateway's time source.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System { started: Instant },
+    Manual { elapsed_nanos: Arc<AtomicU64> },
+}
+
+impl Clock {
+    /// The clock used outside tests.
+    pub fn system() -> Self {
+        Self(Source::System { started: Instant::now() })
+    }
+
+    /// A clock that stands still until [`Clock::advance`] moves it.
+    pub fn manual() -> Self {
+        Self(Source::Manual { elapsed_nanos: Arc::default() })
+    }
+
+    /// Time since this clock was created. Never runs backwards.
+    pub fn monotonic(&self) -> Duration {
+        match &self.0 {
+            Source::System { started } => started.elapsed(),
+            Source::Manual { elapsed_nanos } => {
+                Duration::from_nanos(elapsed_nanos.load(Ordering::Acquire))
+            }
+        }
+    }
+
+    /// Calendar time, for what others read only: never subtracted from anything.
+    pub fn wall(&self) -> SystemTime {
+        match &self.0 {
+            Source::System { .. } => SystemTime::now(),
+            Source::Manual { .. } => {
+                SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000) + self.monotonic()
+            }
+        }
+    }
+
+    /// Moves a manual clock forward.
+    ///
+    /// # Panics
+    ///
+    /// On a system clock: nobody but a test moves time.
+    pub fn advance(&self, by: Duration) {
+        let Source::Manual { elapsed_nanos } = &self.0 else {
+            unreachable!("only a manual clock can be advanced")
+        };
+        let nanos = u64::try_from(by.as_nanos()).expect("a test advances by less than 584 years");
+        elapsed_nanos.fetch_add(nanos, Ordering::AcqRel);
+    }
+}
+
+impl governor::clock::Clock for Clock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::from(self.monotonic())
+    }
+}

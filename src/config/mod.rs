@@ -1,0 +1,93 @@
+//! Configuration in two steps: what was written, then settings that cannot be wrong.
+//!
+//! [`raw`] is the text as a table, with the environment's overrides laid over it. [`check`] turns
+//! it into the settings types that the rooms declare, and collects every problem with its path
+//! instead of stopping at the first. Nothing but the program's entry imports this room.
+
+mod check;
+mod problem;
+mod raw;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use check::caller_name;
+pub use problem::{Problem, Problems};
+
+use crate::admin::AdminSettings;
+use crate::cache::CacheSettings;
+use crate::caller::{AnonymousPolicy, CallerSettings};
+use crate::limit::LimitSettings;
+use crate::route::BasePath;
+use crate::secret::PrivateKey;
+use crate::server::ServerSettings;
+use crate::telemetry::TelemetrySettings;
+use crate::upstream::UpstreamSettings;
+
+/// The environment variable that may hold ImageKit's private key instead of a file.
+pub const PRIVATE_KEY_VARIABLE: &str = "IMAGEKIT_PRIVATE_KEY";
+
+/// Everything the gateway runs on, checked.
+#[derive(Debug)]
+pub struct Settings {
+    pub public: PublicSettings,
+    pub admin: AdminListenerSettings,
+    pub upstream: UpstreamSettings,
+    pub key: Arc<PrivateKey>,
+    pub cache: CacheSettings,
+    pub anonymous: AnonymousPolicy,
+    pub callers: Vec<CallerSettings>,
+    pub limits: LimitSettings,
+    pub telemetry: TelemetrySettings,
+}
+
+/// The listeners that callers use, and how they end.
+#[derive(Clone, Debug)]
+pub struct PublicSettings {
+    /// At least one.
+    pub listen: Vec<SocketAddr>,
+    pub base_path: BasePath,
+    pub server: ServerSettings,
+    /// Between "not ready" and closing the listeners.
+    pub shutdown_delay: Duration,
+    pub shutdown_grace: Duration,
+}
+
+/// The listener that operators use.
+#[derive(Clone, Debug)]
+pub struct AdminListenerSettings {
+    pub listen: SocketAddr,
+    pub guard: AdminSettings,
+}
+
+/// Reads and checks a file. Relative paths in it start at its own directory.
+///
+/// # Errors
+///
+/// Every problem that was found.
+pub fn load(
+    path: &Path,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Settings, Problems> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problems::one("", format!("cannot read {}: {error}", path.display())))?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    from_text(&text, directory, environment)
+}
+
+/// Checks a configuration that is already here.
+///
+/// # Errors
+///
+/// Every problem that was found.
+pub fn from_text(
+    text: &str,
+    directory: &Path,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Settings, Problems> {
+    let raw = raw::Raw::new(text, environment)?;
+    check::check(raw, directory)
+}

@@ -1,0 +1,42 @@
+//! What is wrong with a configuration, and where.
+
+use std::fmt;
+
+/// One thing to mend.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem {
+    /// Like `cache.ttl`. Empty for the file as a whole.
+    pub path: String,
+    pub message: String,
+}
+
+/// All of them, at least one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    pub(super) fn one(path: &str, message: String) -> Self {
+        Self(vec![Problem { path: path.to_owned(), message }])
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.path, self.message)
+        }
+    }
+}
+
+/// A line for each.
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = self.0.iter().map(ToString::to_string);
+        f.write_str(&lines.next().unwrap_or_default())?;
+        lines.try_for_each(|line| write!(f, "\n{line}"))
+    }
+}
+
+impl std::error::Error for Problems {}

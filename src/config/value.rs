@@ -1,0 +1,217 @@
+//! Reading one table, key by key: whatever is wrong is noted, and whatever is left is unknown.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use toml::{Table, Value};
+
+use super::problem::Problem;
+
+/// Longest duration that can be configured: what is longer is a slip, and sums of some must fit.
+const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
+
+/// What is wrong, collected from all sections.
+#[derive(Clone, Default)]
+pub(super) struct Noted(Rc<RefCell<Vec<Problem>>>);
+
+impl Noted {
+    pub(super) fn note(&self, path: &str, message: impl Display) {
+        let problem = Problem { path: path.to_owned(), message: message.to_string() };
+        self.0.borrow_mut().push(problem);
+    }
+
+    pub(super) fn take(&self) -> Vec<Problem> {
+        self.0.take()
+    }
+}
+
+/// A table that is being read. Dropped, it notes the keys that nobody asked for.
+pub(super) struct Section {
+    path: String,
+    table: Table,
+    from_environment: Rc<HashSet<String>>,
+    noted: Noted,
+}
+
+/// A value as it was written.
+pub(super) struct Given {
+    pub(super) value: Value,
+    /// A variable's value is text, whatever is expected.
+    from_environment: bool,
+}
+
+impl Section {
+    pub(super) fn root(table: Table, from_environment: HashSet<String>, noted: &Noted) -> Self {
+        let from_environment = Rc::new(from_environment);
+        Self { path: String::new(), table, from_environment, noted: noted.clone() }
+    }
+
+    /// The path of a key, as problems name it.
+    pub(super) fn path(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    pub(super) fn note(&self, key: &str, message: impl Display) {
+        self.noted.note(&self.path(key), message);
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(Value::is_table)
+    }
+
+    /// A table inside this one; an empty one if there is none.
+    pub(super) fn section(&mut self, key: &str) -> Self {
+        let table = match self.table.remove(key) {
+            None => Table::new(),
+            Some(Value::Table(table)) => table,
+            Some(_) => {
+                self.note(key, "must be a table");
+                Table::new()
+            }
+        };
+        self.inner(self.path(key), table)
+    }
+
+    /// The tables of an array of them.
+    pub(super) fn sections(&mut self, key: &str) -> Vec<Self> {
+        let Some(value) = self.table.remove(key) else { return Vec::new() };
+        let Value::Array(values) = value else {
+            self.note(key, format_args!("must be written as [[{key}]]"));
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for (place, value) in values.into_iter().enumerate() {
+            let path = format!("{}[{place}]", self.path(key));
+            match value {
+                Value::Table(table) => sections.push(self.inner(path, table)),
+                _ => self.noted.note(&path, "must be a table"),
+            }
+        }
+        sections
+    }
+
+    fn inner(&self, path: String, table: Table) -> Self {
+        let from_environment = Rc::clone(&self.from_environment);
+        Self { path, table, from_environment, noted: self.noted.clone() }
+    }
+
+    /// The value of a key, read with `parse`. What cannot be read is noted, and counts as absent.
+    pub(super) fn get<T, E: Display>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&Given) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.table.remove(key)?;
+        let from_environment = self.from_environment.contains(&self.path(key));
+        match parse(&Given { value, from_environment }) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.note(key, message);
+                None
+            }
+        }
+    }
+
+    /// The same for a key that must be there.
+    pub(super) fn require<T, E: Display>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&Given) -> Result<T, E>,
+    ) -> Option<T> {
+        if !self.has(key) {
+            self.note(key, "is required");
+        }
+        self.get(key, parse)
+    }
+}
+
+impl Drop for Section {
+    fn drop(&mut self) {
+        for key in self.table.keys() {
+            self.noted.note(&self.path(key), "is not a key of this version of ikgate");
+        }
+    }
+}
+
+impl Given {
+    pub(super) fn text(&self) -> Result<&str, &'static str> {
+        self.value.as_str().ok_or("must be a text in quotes")
+    }
+
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match &self.value {
+            Value::Boolean(value) => Some(*value),
+            Value::String(text) if self.from_environment => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn integer<T: TryFrom<i64> + Display + PartialOrd>(
+        &self,
+        range: &RangeInclusive<T>,
+    ) -> Result<T, String> {
+        let number = match &self.value {
+            Value::Integer(number) => Some(*number),
+            Value::String(text) if self.from_environment => text.parse().ok(),
+            _ => None,
+        };
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| format!("must be a number from {} to {}", range.start(), range.end()))
+    }
+
+    pub(super) fn duration(&self) -> Result<Duration, String> {
+        let text = self.text().map_err(|_| "must be a duration like \"30s\"".to_owned())?;
+        let duration = humantime::parse_duration(text);
+        let duration =
+            duration.map_err(|_| "must be a duration like \"30s\" or \"5m\"".to_owned())?;
+        if duration > DURATION_MAX {
+            return Err("must be at most \"365days\"".to_owned());
+        }
+        Ok(duration)
+    }
+
+    /// A duration that is not zero.
+    pub(super) fn positive_duration(&self) -> Result<Duration, String> {
+        let duration = self.duration()?;
+        if duration.is_zero() { Err("must be more than zero".to_owned()) } else { Ok(duration) }
+    }
+
+    /// Bytes, from a text like `"16KiB"`.
+    pub(super) fn size(&self, range: &RangeInclusive<u64>) -> Result<u64, String> {
+        let range_text = || {
+            let (least, most) = (ByteSize(*range.start()), ByteSize(*range.end()));
+            format!("must be a size like \"16MiB\", from {least} to {most}")
+        };
+        let text = self.text().map_err(|_| range_text())?;
+        let size = text.parse::<ByteSize>().map_err(|_| range_text())?.as_u64();
+        if range.contains(&size) { Ok(size) } else { Err(range_text()) }
+    }
+
+    /// Texts, from an array or, in the environment, separated by commas. One text is a list of
+    /// one.
+    pub(super) fn texts(&self) -> Result<Vec<String>, &'static str> {
+        const EXPECTED: &str = "must be a list of texts";
+        match &self.value {
+            Value::String(text) if self.from_environment => {
+                let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+                Ok(texts.map(str::to_owned).collect())
+            }
+            Value::Array(values) => {
+                let texts = values.iter().map(|value| value.as_str().map(str::to_owned));
+                texts.collect::<Option<_>>().ok_or(EXPECTED)
+            }
+            _ => Err(EXPECTED),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Why a request got an answer that the upstream did not give.
+//!
+//! Each variant is one thing a caller can do something about, or one thing an operator must look
+//! at. Stages return their own errors; here alone they turn into a status, a code and a text.
+//! The text is made of constants: no address, path or system error reaches a caller.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::caller::{AuthFailure, FileForbidden};
+use crate::limit::Throttled;
+use crate::message::HeadFault;
+use crate::response::{BucketFields, Connection, Problem, Retry};
+use crate::route::RouteFault;
+use crate::upstream::UpstreamError;
+
+/// Everything that can go wrong with one request.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error(transparent)]
+    Auth(#[from] AuthFailure),
+    #[error("the request's body did not come in time")]
+    BodyTimeout,
+    #[error(transparent)]
+    Forbidden(#[from] FileForbidden),
+    #[error(transparent)]
+    Head(#[from] HeadFault),
+    /// A fill was lost: its task panicked.
+    #[error("a fill ended without a result")]
+    Internal,
+    #[error(transparent)]
+    Route(#[from] RouteFault),
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
+    #[error(transparent)]
+    Upstream(#[from] Arc<UpstreamError>),
+    /// The caller's own patience, which a fill that began earlier may outlast.
+    #[error("no answer from the upstream in time")]
+    UpstreamTimeout,
+}
+
+const HELP_DOCS: &str = "See the README of ikgate for the requests that it answers.";
+const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as the user name of \
+                        Basic. The operator of this gateway issues them.";
+const HELP_LATER: &str = "Try again later. If it lasts, ask the operator of this gateway.";
+const HELP_OPERATOR: &str = "Only the operator of this gateway can mend it.";
+const HELP_WAIT: &str = "Wait as long as Retry-After says.";
+
+impl GatewayError {
+    /// The answer to the caller.
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Auth(failure) => auth_problem(*failure),
+            Self::BodyTimeout => closing(never(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The body of your request did not arrive in time.",
+                "These requests need no body.",
+            )),
+            Self::Forbidden(FileForbidden) => never(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "Your key does not cover this file.",
+                "The operator of this gateway decides which files a key covers.",
+            ),
+            Self::Head(fault) => closing(head_problem(*fault)),
+            Self::Internal => Problem {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                code: "internal",
+                message: "The gateway failed to answer.".into(),
+                help: HELP_LATER,
+                retry: Retry::Maybe,
+                connection: Connection::Keep,
+            },
+            Self::Route(fault) => route_problem(*fault),
+            Self::Throttled(throttled) => throttled_problem(*throttled),
+            Self::Upstream(error) => upstream_problem(error),
+            Self::UpstreamTimeout => timeout_problem(),
+        }
+    }
+}
+
+/// A file that the upstream does not know, where it did not say so in a usable form.
+pub fn not_found() -> Problem {
+    never(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "The requested file does not exist.",
+        "Check the file's id.",
+    )
+}
+
+/// An id that the upstream does not take, likewise.
+pub fn bad_request() -> Problem {
+    never(
+        StatusCode::BAD_REQUEST,
+        "bad_request",
+        "Your request contains invalid fileId parameter.",
+        "Check the file's id.",
+    )
+}
+
+fn never(
+    status: StatusCode,
+    code: &'static str,
+    message: &'static str,
+    help: &'static str,
+) -> Problem {
+    let (retry, connection) = (Retry::Never, Connection::Keep);
+    Problem { status, code, message: message.into(), help, retry, connection }
+}
+
+fn closing(problem: Problem) -> Problem {
+    Problem { connection: Connection::Close, ..problem }
+}
+
+fn auth_problem(failure: AuthFailure) -> Problem {
+    let unauthorized =
+        |message, help| never(StatusCode::UNAUTHORIZED, "unauthorized", message, help);
+    match failure {
+        AuthFailure::Duplicate => never(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "Your request has more than one Authorization field.",
+            HELP_KEY,
+        ),
+        AuthFailure::ImageKitKey => unauthorized(
+            "Your request contains an ImageKit private key. This gateway does not take one.",
+            "Treat that key as leaked: roll it in ImageKit's dashboard now. Then use a caller key \
+             from the operator of this gateway.",
+        ),
+        AuthFailure::Malformed => {
+            unauthorized("Your request's Authorization field cannot be read.", HELP_KEY)
+        }
+        AuthFailure::Missing => unauthorized("Your request contains no caller key.", HELP_KEY),
+        AuthFailure::UnknownKey => unauthorized("Your caller key is not known here.", HELP_KEY),
+    }
+}
+
+fn head_problem(fault: HeadFault) -> Problem {
+    let message = match fault {
+        HeadFault::AuthorityForm => "Your request's target is not a path.",
+        HeadFault::BodyTooLarge => {
+            return never(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "The body of your request is too long.",
+                "These requests need no body.",
+            );
+        }
+        HeadFault::HostInvalid => "Your request's Host field is not a host name.",
+        HeadFault::HostMissing => "Your request has no Host field.",
+        HeadFault::HostRepeated => "Your request has more than one Host field.",
+        HeadFault::TransferEncoding => "Your request has a Transfer-Encoding; send no body.",
+    };
+    never(StatusCode::BAD_REQUEST, "bad_request", message, HELP_DOCS)
+}
+
+fn route_problem(fault: RouteFault) -> Problem {
+    let bad = |message, help| never(StatusCode::BAD_REQUEST, "bad_request", message, help);
+    match fault {
+        RouteFault::BadId => bad(
+            "Your request contains invalid fileId parameter.",
+            "A file id is 1 to 64 of A-Z a-z 0-9 _ - and is not percent-encoded.",
+        ),
+        RouteFault::Method => never(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "This gateway only reads.",
+            "Use GET, HEAD or OPTIONS.",
+        ),
+        RouteFault::NoRoute => never(
+            StatusCode::NOT_FOUND,
+            "no_route",
+            "This gateway does not serve that path.",
+            "It serves GET /v1/files/{fileId}/versions.",
+        ),
+        RouteFault::Query => {
+            bad("This operation takes no query.", "Leave out '?' and what follows.")
+        }
+        RouteFault::TrailingSlash => {
+            bad("The path ends in a slash.", "Leave the slash at the end out.")
+        }
+    }
+}
+
+fn throttled_problem(throttled: Throttled) -> Problem {
+    let refill = throttled.quota.refill().as_nanos().div_ceil(1_000_000);
+    let bucket = BucketFields {
+        limit: Some(u64::from(throttled.quota.burst.get())),
+        interval_millis: u64::try_from(refill).ok(),
+    };
+    Problem {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        code: "throttled",
+        message: "You have used up your quota for now.".into(),
+        help: HELP_WAIT,
+        retry: Retry::After { wait: throttled.wait, bucket },
+        connection: Connection::Keep,
+    }
+}
+
+fn upstream_problem(error: &UpstreamError) -> Problem {
+    let problem = |status, code, message: &'static str, help, retry| Problem {
+        status,
+        code,
+        message: message.into(),
+        help,
+        retry,
+        connection: Connection::Keep,
+    };
+    match error {
+        UpstreamError::Auth { .. } => never(
+            StatusCode::BAD_GATEWAY,
+            "upstream_auth",
+            "ImageKit does not accept this gateway's key.",
+            HELP_OPERATOR,
+        ),
+        UpstreamError::Bad(_) => problem(
+            StatusCode::BAD_GATEWAY,
+            "upstream_bad",
+            "ImageKit's answer could not be used.",
+            HELP_LATER,
+            Retry::Maybe,
+        ),
+        UpstreamError::Busy { wait, fields } => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_busy",
+            "ImageKit takes no more requests from this gateway for now.",
+            HELP_WAIT,
+            Retry::After {
+                wait: *wait,
+                bucket: BucketFields {
+                    limit: fields.limit,
+                    interval_millis: fields.interval_millis,
+                },
+            },
+        ),
+        UpstreamError::QueueFull => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_busy",
+            "Too many requests are waiting for ImageKit.",
+            HELP_WAIT,
+            Retry::After {
+                wait: std::time::Duration::from_secs(1),
+                bucket: BucketFields::default(),
+            },
+        ),
+        UpstreamError::Timeout { .. } => timeout_problem(),
+        UpstreamError::Unreachable { .. } => problem(
+            StatusCode::BAD_GATEWAY,
+            "upstream_unreachable",
+            "ImageKit could not be reached.",
+            HELP_LATER,
+            Retry::Maybe,
+        ),
+    }
+}
+
+fn timeout_problem() -> Problem {
+    Problem {
+        status: StatusCode::GATEWAY_TIMEOUT,
+        code: "upstream_timeout",
+        message: "ImageKit did not answer in time.".into(),
+        help: HELP_LATER,
+        retry: Retry::Maybe,
+        connection: Connection::Keep,
+    }
+}
+
+/// An error and what caused it, in one line, for logs and terminals.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
+}

@@ -1,0 +1,198 @@
+//! The facts of one request, and the one event that is made of them.
+//!
+//! The event is emitted when the exchange ends, however it ends: the last byte of the body was
+//! taken, the client went away before the head or during the body, or something panicked. That
+//! is `Drop`'s work, since a request's future can vanish at any await. Log and metrics read the
+//! same event and so cannot disagree.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::cache::{CacheStatus, Forwarded};
+use crate::caller::{Caller, CallerId};
+use crate::clock::Clock;
+
+/// What was asked for, as a label.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[repr(u8)]
+pub enum RouteLabel {
+    None,
+    List,
+}
+
+impl RouteLabel {
+    pub const ALL: [Self; 2] = [Self::None, Self::List];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::List => "list",
+        }
+    }
+}
+
+/// What the cache did, as a label.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[repr(u8)]
+pub enum CacheLabel {
+    None,
+    Collapsed,
+    Hit,
+    Miss,
+}
+
+impl CacheLabel {
+    pub const ALL: [Self; 4] = [Self::None, Self::Collapsed, Self::Hit, Self::Miss];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Collapsed => "collapsed",
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+        }
+    }
+}
+
+impl From<CacheStatus> for CacheLabel {
+    fn from(status: CacheStatus) -> Self {
+        match status {
+            CacheStatus::Forwarded(Forwarded { collapsed: true, .. }) => Self::Collapsed,
+            CacheStatus::Forwarded(_) => Self::Miss,
+            CacheStatus::Hit { .. } => Self::Hit,
+            CacheStatus::NotConsulted { .. } => Self::None,
+        }
+    }
+}
+
+/// Who asked, as a number that labels are looked up by: the fixed names first, then the
+/// configured callers in their order.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct CallerLabel(pub u64);
+
+impl CallerLabel {
+    pub const NONE: Self = Self(0);
+    pub const ANONYMOUS: Self = Self(1);
+    /// Names of the labels that are not configured, by number.
+    pub const FIXED: [&'static str; 2] = ["none", "anonymous"];
+    /// Names that no configured caller may have.
+    pub const RESERVED: [&'static str; 3] = ["none", "anonymous", "jwt"];
+}
+
+impl From<Caller> for CallerLabel {
+    fn from(caller: Caller) -> Self {
+        match caller {
+            Caller::Anonymous(_) => Self::ANONYMOUS,
+            Caller::Known(CallerId(place)) => Self((Self::FIXED.len() + place) as u64),
+        }
+    }
+}
+
+/// One request on its way to its answer.
+pub struct Exchange {
+    clock: Clock,
+    started: Duration,
+    peer: SocketAddr,
+    request_id: HeaderValue,
+    pub route: RouteLabel,
+    pub caller: CallerLabel,
+    pub cache: CacheLabel,
+    /// `None` until a response is handed over.
+    status: Option<StatusCode>,
+    sent_bytes: u64,
+}
+
+impl Exchange {
+    pub fn start(clock: &Clock, peer: SocketAddr) -> Self {
+        Self {
+            started: clock.monotonic(),
+            clock: clock.clone(),
+            peer,
+            request_id: new_request_id(),
+            route: RouteLabel::None,
+            caller: CallerLabel::NONE,
+            cache: CacheLabel::None,
+            status: None,
+            sent_bytes: 0,
+        }
+    }
+
+    pub fn request_id(&self) -> &HeaderValue {
+        &self.request_id
+    }
+
+    /// Ties the exchange to its response: it ends with the body.
+    pub fn respond(mut self, response: Response<Bytes>) -> Response<ExchangeBody> {
+        self.status = Some(response.status());
+        response.map(|bytes| ExchangeBody {
+            bytes: Some(bytes).filter(|bytes| !bytes.is_empty()),
+            exchange: self,
+        })
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let took = self.clock.monotonic().saturating_sub(self.started);
+        // Numbers only: whoever turns them into words does so once for each, not for each event.
+        tracing::info!(
+            target: "ikgate.exchange",
+            route = self.route as u64,
+            caller = self.caller.0,
+            cache = self.cache as u64,
+            // 0: the client went away before there was one.
+            status = self.status.map_or(0, |status| u64::from(status.as_u16())),
+            bytes = self.sent_bytes,
+            duration_nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            client = %self.peer,
+            request_id = self.request_id.to_str().unwrap_or_default(),
+        );
+    }
+}
+
+/// A response's body, and the exchange that ends with it.
+pub struct ExchangeBody {
+    bytes: Option<Bytes>,
+    exchange: Exchange,
+}
+
+impl Body for ExchangeBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let bytes = self.bytes.take();
+        self.exchange.sent_bytes += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+/// 64 random bits in hex: enough to tell requests of one day's log apart.
+fn new_request_id() -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let bits = fastrand::u64(..);
+    let digit = |place: usize| {
+        let nibble = usize::try_from((bits >> (place * 4)) & 0xf).unwrap_or_default();
+        DIGITS.get(nibble).copied().unwrap_or(b'0')
+    };
+    let text: [u8; 16] = std::array::from_fn(digit);
+    HeaderValue::from_bytes(&text).expect("hex digits are visible ASCII")
+}

@@ -1,0 +1,111 @@
+//! The id of a file: validated, typed, and the only way to an upstream path.
+//!
+//! ImageKit promises no format for ids; its own look like 24 hex digits, its documents hold
+//! others. What is accepted here is what can stand in a path segment without any encoding, so
+//! that an id can neither leave its segment nor be spelled in two ways: the cache key, the
+//! upstream path and what the caller sent are the same bytes.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// Longest id accepted, in bytes.
+pub const FILE_ID_MAX: usize = 64;
+
+/// `[A-Za-z0-9_-]{1,64}`. Kept in place, so that a lookup allocates nothing.
+#[derive(Clone, Copy)]
+pub struct FileId {
+    // Bytes past `len` are zero.
+    bytes: [u8; FILE_ID_MAX],
+    len: u8,
+}
+
+/// Not `[A-Za-z0-9_-]{1,64}`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("an id is 1 to {FILE_ID_MAX} of A-Z a-z 0-9 _ -")]
+pub struct InvalidId;
+
+impl FileId {
+    /// Takes the id as it stands in a raw path segment: nothing is decoded.
+    pub fn parse(raw: &str) -> Result<Self, InvalidId> {
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if raw.is_empty() || !raw.as_bytes().iter().all(allowed) {
+            return Err(InvalidId);
+        }
+        let mut bytes = [0; FILE_ID_MAX];
+        bytes.get_mut(..raw.len()).ok_or(InvalidId)?.copy_from_slice(raw.as_bytes());
+        let len = u8::try_from(raw.len()).map_err(|_| InvalidId)?;
+        Ok(Self { bytes, len })
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).expect("parse() lets only ASCII in")
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Path of the file's version list at the upstream.
+    pub fn versions_path(&self) -> String {
+        format!("/v1/files/{self}/versions")
+    }
+}
+
+impl PartialEq for FileId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for FileId {}
+
+impl Hash for FileId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_longest_id_is_64_bytes() {
+        assert_eq!(FileId::parse(&"a".repeat(64)).unwrap().as_str(), "a".repeat(64));
+        assert_eq!(FileId::parse(&"a".repeat(65)), Err(InvalidId));
+        assert_eq!(FileId::parse(""), Err(InvalidId));
+    }
+
+    #[test]
+    fn nothing_that_could_leave_a_path_segment_is_an_id() {
+        for raw in
+            [".", "..", "a/b", "a%2Fb", "a%41", "a?x", "a#x", "a;b", "a b", "ä", "a\0", "a:b"]
+        {
+            assert_eq!(FileId::parse(raw), Err(InvalidId), "{raw:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_what_was_sent_and_stands_alone_in_its_path(raw in ".{0,70}") {
+            if let Ok(id) = FileId::parse(&raw) {
+                prop_assert_eq!(id.as_str(), raw.as_str());
+                prop_assert_eq!(id.versions_path().matches('/').count(), 4);
+            }
+        }
+    }
+}

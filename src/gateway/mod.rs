@@ -1,0 +1,186 @@
+//! The pipeline: one request, stage by stage. Only this room knows their order.
+//!
+//! Every stage either passes or ends the request with an error; there is one way out, where the
+//! answer, whatever it is, gets its fields.
+
+mod versions;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use tokio_util::task::TaskTracker;
+
+use crate::cache::{Cache, CacheStatus};
+use crate::caller::{Caller, CallerId, Callers};
+use crate::clock::Clock;
+use crate::error::GatewayError;
+use crate::exchange::{Exchange, ExchangeBody, RouteLabel};
+use crate::limit::{Limits, Standing, Throttled};
+use crate::message::{HeadFault, head};
+use crate::response::{self, Answer, Facts, RateLimitFields};
+use crate::route::{self, BasePath, Route};
+use crate::upstream::{Upstream, UpstreamError};
+
+/// How long the body of a request that needs none may take. Longer serves slow clients that send
+/// one by mistake; shorter frees connections that only pretend to.
+const IDLE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Everything a request passes through.
+pub struct Gateway {
+    pub clock: Clock,
+    pub base_path: BasePath,
+    pub callers: Callers,
+    pub limits: Limits,
+    pub rate_limit_fields: CallerFields,
+    pub cache: Arc<Cache<Arc<UpstreamError>>>,
+    pub upstream: Upstream,
+    /// How long a caller waits for the upstream.
+    pub request_timeout: Duration,
+    /// Fills run here, so that they outlive whoever started them but not the process.
+    pub fills: TaskTracker,
+}
+
+/// `RateLimit` of everybody.
+pub struct CallerFields {
+    pub anonymous: RateLimitFields,
+    /// In the order of the configuration.
+    pub known: Vec<RateLimitFields>,
+}
+
+/// What the stages found out on the way, for the answer's fields.
+struct Findings {
+    exchange: Exchange,
+    cache: Option<CacheStatus>,
+    standing: Option<(Caller, Standing)>,
+}
+
+impl Gateway {
+    /// Answers one request.
+    pub async fn handle(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<ExchangeBody> {
+        let (head, body) = request.into_parts();
+        let exchange = Exchange::start(&self.clock, peer);
+        let mut findings = Findings { exchange, cache: None, standing: None };
+        let answer = match self.answer(&head, body, peer, &mut findings).await {
+            Ok(answer) => answer,
+            Err(error) => Answer::Problem(error.problem()),
+        };
+        self.respond(&answer, &head, findings)
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        head: &Parts,
+        body: Incoming,
+        peer: SocketAddr,
+        findings: &mut Findings,
+    ) -> Result<Answer, GatewayError> {
+        head::check(head)?;
+        let route = route::find(&self.base_path, &head.method, &head.uri)?;
+        findings.exchange.route = RouteLabel::List;
+        discard(body).await?;
+        let file = match route {
+            Route::Preflight => return Ok(Answer::Preflight),
+            Route::Versions(file) => file,
+        };
+        let caller = self.callers.identify(&head.headers, peer.ip()).inspect_err(|failure| {
+            tracing::info!(target: "ikgate.auth_failure", reason = *failure as u64);
+        })?;
+        findings.exchange.caller = caller.into();
+        self.callers.may_read(caller, &file)?;
+        let standing = self.admit(caller, findings)?;
+        findings.standing = Some((caller, standing));
+        versions::find(self, &file, findings).await
+    }
+
+    fn admit(&self, caller: Caller, findings: &mut Findings) -> Result<Standing, Throttled> {
+        self.limits.admit(caller).inspect_err(|throttled| {
+            findings.standing = Some((caller, Standing { quota: throttled.quota, left: 0 }));
+            tracing::info!(
+                target: "ikgate.throttled",
+                caller = findings.exchange.caller.0,
+                limit = ThrottledBy::from(caller) as u64,
+            );
+        })
+    }
+
+    fn respond(&self, answer: &Answer, head: &Parts, findings: Findings) -> Response<ExchangeBody> {
+        let Findings { mut exchange, cache, standing } = findings;
+        let cache = cache.unwrap_or(CacheStatus::NotConsulted {
+            code: match answer {
+                Answer::Problem(problem) => Some(problem.code),
+                Answer::Preflight | Answer::Stored { .. } => None,
+            },
+        });
+        exchange.cache = cache.into();
+        let fields = |caller| match caller {
+            Caller::Anonymous(_) => Some(&self.rate_limit_fields.anonymous),
+            Caller::Known(CallerId(place)) => self.rate_limit_fields.known.get(place),
+        };
+        let facts = Facts {
+            request_id: exchange.request_id().clone(),
+            cache,
+            standing: standing.and_then(|(caller, standing)| Some((fields(caller)?, standing))),
+        };
+        exchange.respond(response::shape(answer, head, facts))
+    }
+}
+
+/// Which limit refused a request.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[repr(u8)]
+pub enum ThrottledBy {
+    Address,
+    Caller,
+}
+
+impl ThrottledBy {
+    pub const ALL: [Self; 2] = [Self::Address, Self::Caller];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Caller => "caller",
+        }
+    }
+}
+
+impl From<Caller> for ThrottledBy {
+    fn from(caller: Caller) -> Self {
+        match caller {
+            Caller::Anonymous(_) => Self::Address,
+            Caller::Known(_) => Self::Caller,
+        }
+    }
+}
+
+/// Reads a body that nobody needs, so that the connection can be used again.
+async fn discard(body: Incoming) -> Result<(), GatewayError> {
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    let limit = usize::try_from(head::IDLE_BODY_MAX).unwrap_or(usize::MAX);
+    let mut body = Limited::new(body, limit);
+    let read_all = async {
+        while let Some(frame) = body.frame().await {
+            let _discarded: Bytes = frame
+                .map_err(|_| GatewayError::Head(HeadFault::BodyTooLarge))?
+                .into_data()
+                .unwrap_or_default();
+        }
+        Ok(())
+    };
+    tokio::time::timeout(IDLE_BODY_TIMEOUT, read_all)
+        .await
+        .unwrap_or(Err(GatewayError::BodyTimeout))
+}

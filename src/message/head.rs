@@ -1,0 +1,132 @@
+//! Rules that a request's head must keep before anything else looks at it.
+//!
+//! hyper refuses what cannot be parsed; what is here it lets through (measured with 1.12: two
+//! Host fields or none are answered). A head that two readers could understand in two ways is
+//! refused, not repaired.
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, Version};
+
+/// Longest body accepted with a request that has no use for one, in bytes. It is read and thrown
+/// away so that the connection can be kept; more than this is not worth the reading.
+pub const IDLE_BODY_MAX: u64 = 64 * 1024;
+
+/// Why a head is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum HeadFault {
+    #[error("the request target is not a path")]
+    AuthorityForm,
+    #[error("the body is longer than {IDLE_BODY_MAX} bytes")]
+    BodyTooLarge,
+    #[error("the Host field is not a host name")]
+    HostInvalid,
+    #[error("the request has no Host field")]
+    HostMissing,
+    #[error("the request has more than one Host field")]
+    HostRepeated,
+    #[error("Transfer-Encoding is not accepted here")]
+    TransferEncoding,
+}
+
+/// Checks one head.
+///
+/// # Errors
+///
+/// The first rule it breaks.
+pub fn check(head: &Parts) -> Result<(), HeadFault> {
+    check_host(&head.headers, head.version)?;
+    check_target(head)?;
+    // RFC 9112 section 6.3: with both this and Content-Length a request may be smuggled; nothing
+    // that is asked for here has a body at all.
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        return Err(HeadFault::TransferEncoding);
+    }
+    if declared_length(&head.headers).is_some_and(|length| length > IDLE_BODY_MAX) {
+        return Err(HeadFault::BodyTooLarge);
+    }
+    Ok(())
+}
+
+/// RFC 9112 section 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0.
+fn check_host(fields: &HeaderMap, version: Version) -> Result<(), HeadFault> {
+    let mut hosts = fields.get_all(HOST).iter();
+    let Some(host) = hosts.next() else {
+        let needed = version == Version::HTTP_11;
+        return if needed { Err(HeadFault::HostMissing) } else { Ok(()) };
+    };
+    if hosts.next().is_some() {
+        return Err(HeadFault::HostRepeated);
+    }
+    // Visible ASCII without the delimiters of a URI is what an authority may hold; parsing it in
+    // full costs more than the whole of the other checks, so only odd ones are.
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
+    let bytes = host.as_bytes();
+    if !bytes.is_empty() && bytes.iter().all(plain) && bytes.first() != Some(&b':') {
+        return Ok(());
+    }
+    match Authority::try_from(bytes) {
+        Ok(authority) if !authority.host().is_empty() && !authority.as_str().contains('@') => {
+            Ok(())
+        }
+        _ => Err(HeadFault::HostInvalid),
+    }
+}
+
+/// Origin-form and absolute-form (whose authority then stands for Host) are targets of a gateway.
+fn check_target(head: &Parts) -> Result<(), HeadFault> {
+    match (head.uri.scheme(), head.uri.authority()) {
+        (None, None) => Ok(()),
+        (Some(scheme), Some(_)) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => Ok(()),
+        _ => Err(HeadFault::AuthorityForm),
+    }
+}
+
+/// Content-Length as hyper has already validated it.
+fn declared_length(fields: &HeaderMap) -> Option<u64> {
+    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn head(version: Version, target: &str, fields: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().version(version).uri(target);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn each_rule_has_its_fault() {
+        let (v10, v11) = (Version::HTTP_10, Version::HTTP_11);
+        let host = ("host", "localhost:8080");
+        let table: [(Parts, Result<(), HeadFault>); 14] = [
+            (head(v11, "/", &[host]), Ok(())),
+            (head(v11, "/", &[("host", "[::1]:80")]), Ok(())),
+            (head(v11, "http://other/", &[host]), Ok(())),
+            (head(v10, "/", &[]), Ok(())),
+            (head(v10, "/", &[host, host]), Err(HeadFault::HostRepeated)),
+            (head(v11, "/", &[]), Err(HeadFault::HostMissing)),
+            (head(v11, "/", &[host, ("host", "b")]), Err(HeadFault::HostRepeated)),
+            (head(v11, "/", &[("host", "")]), Err(HeadFault::HostInvalid)),
+            (head(v11, "/", &[("host", "a b")]), Err(HeadFault::HostInvalid)),
+            (head(v11, "/", &[("host", "u@a")]), Err(HeadFault::HostInvalid)),
+            (head(v11, "localhost:80", &[host]), Err(HeadFault::AuthorityForm)),
+            (
+                head(v11, "/", &[host, ("transfer-encoding", "chunked")]),
+                Err(HeadFault::TransferEncoding),
+            ),
+            (head(v11, "/", &[host, ("content-length", "65536")]), Ok(())),
+            (head(v11, "/", &[host, ("content-length", "65537")]), Err(HeadFault::BodyTooLarge)),
+        ];
+        for (row, (head, expected)) in table.iter().enumerate() {
+            assert_eq!(check(head), *expected, "row {row}: {head:?}");
+        }
+    }
+}

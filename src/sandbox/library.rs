@@ -1,0 +1,209 @@
+//! The sandbox's files: a fixed set at the start, changed only under `/_sandbox`.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::IMAGE_WITH_VERSIONS;
+use super::object::{Described, Media, Version, VersionObject};
+use crate::file_id::FileId;
+
+/// ImageKit keeps at most this many versions of a file.
+const VERSIONS_MAX: usize = 100;
+/// The sandbox is for trying things out: this many files take about 100 MiB.
+const FILES_MAX: usize = 100_000;
+
+/// When the first file was made: the seconds that its id, as an `ObjectId`, begins with.
+const FIRST_CREATED: Duration = Duration::from_secs(0x64a1_b2c3);
+
+/// Files and their versions.
+pub(super) struct Library {
+    files: BTreeMap<String, File>,
+    /// Makes ids unlike each other.
+    ids_made: u64,
+}
+
+struct File {
+    name: String,
+    media: Media,
+    private: bool,
+    /// The newest first. Never empty.
+    versions: Vec<Version>,
+}
+
+/// Why no version could be added.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum AddError {
+    Full(&'static str),
+    Id,
+}
+
+/// A file in the list of all.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Summary {
+    file_id: String,
+    name: String,
+    is_private_file: bool,
+    versions: usize,
+}
+
+/// What a removal left.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Removed {
+    version_id: String,
+    versions_left: usize,
+}
+
+/// What the sandbox takes for an id. The real one does not say.
+pub(super) fn is_id(text: &str) -> bool {
+    FileId::parse(text).is_ok()
+}
+
+impl Library {
+    /// The files that are there at the start.
+    pub(super) fn seeded() -> Self {
+        let mut library = Self { files: BTreeMap::new(), ids_made: 0 };
+        let seeds = [
+            (IMAGE_WITH_VERSIONS, "harbour.jpg", Media::Image, false, 3),
+            ("64a1b2c3d4e5f60718293a4c", "portrait.jpg", Media::Image, false, 1),
+            ("64a1b2c3d4e5f60718293a4d", "trailer.mp4", Media::Video, false, 2),
+            ("64a1b2c3d4e5f60718293a4e", "terms.pdf", Media::Document, false, 1),
+            ("64a1b2c3d4e5f60718293a4f", "logo.jpg", Media::Image, false, VERSIONS_MAX),
+            ("64a1b2c3d4e5f60718293a50", "draft.jpg", Media::Image, true, 2),
+        ];
+        for (id, name, media, private, versions) in seeds {
+            let file = File { name: name.to_owned(), media, private, versions: Vec::new() };
+            library.files.insert(id.to_owned(), file);
+            for number in 1..=versions {
+                let days = u32::try_from(number).unwrap_or_default();
+                let created =
+                    SystemTime::UNIX_EPOCH + FIRST_CREATED + Duration::from_hours(24) * days;
+                library.push_version(id, created);
+            }
+        }
+        library
+    }
+
+    /// The file's versions as ImageKit lists them, the newest first.
+    pub(super) fn versions(&self, id: &str) -> Option<Vec<VersionObject>> {
+        let file = self.files.get(id)?;
+        let described = file.described(id);
+        let objects = file.versions.iter().enumerate();
+        Some(
+            objects
+                .map(|(place, version)| VersionObject::new(described, version, place == 0))
+                .collect(),
+        )
+    }
+
+    pub(super) fn summary(&self) -> Vec<Summary> {
+        let summary = |(id, file): (&String, &File)| Summary {
+            file_id: id.clone(),
+            name: file.name.clone(),
+            is_private_file: file.private,
+            versions: file.versions.len(),
+        };
+        self.files.iter().map(summary).collect()
+    }
+
+    /// Adds a version to a file, which is made if it is not there.
+    pub(super) fn add_version(
+        &mut self,
+        id: &str,
+        now: SystemTime,
+    ) -> Result<VersionObject, AddError> {
+        if !is_id(id) {
+            return Err(AddError::Id);
+        }
+        if let Some(file) = self.files.get(id) {
+            if file.versions.len() >= VERSIONS_MAX {
+                return Err(AddError::Full("A file has at most 100 versions."));
+            }
+        } else {
+            if self.files.len() >= FILES_MAX {
+                return Err(AddError::Full("The sandbox holds at most 100,000 files."));
+            }
+            let name = format!("{id}.jpg");
+            let file = File { name, media: Media::Image, private: false, versions: Vec::new() };
+            self.files.insert(id.to_owned(), file);
+        }
+        self.push_version(id, now);
+        let newest = self.versions(id).and_then(|versions| versions.into_iter().next());
+        newest.ok_or(AddError::Id)
+    }
+
+    /// Removes a file's oldest version, and with the last the file.
+    pub(super) fn remove_version(&mut self, id: &str) -> Option<Removed> {
+        let file = self.files.get_mut(id)?;
+        let oldest = file.versions.pop()?;
+        let versions_left = file.versions.len();
+        if versions_left == 0 {
+            self.files.remove(id);
+        }
+        Some(Removed { version_id: oldest.id, versions_left })
+    }
+
+    fn push_version(&mut self, id: &str, created: SystemTime) {
+        self.ids_made += 1;
+        let since = created.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        // The shape of an ObjectId: four bytes of seconds, eight that tell ids apart.
+        let version_id =
+            format!("{:08x}{:016x}", since.as_secs(), 0x5ab0_0000_0000_0000 + self.ids_made);
+        if let Some(file) = self.files.get_mut(id) {
+            let number = file.versions.first().map_or(1, |newest| newest.number + 1);
+            file.versions.insert(0, Version { id: version_id, number, created });
+        }
+    }
+}
+
+impl File {
+    fn described<'a>(&'a self, id: &'a str) -> Described<'a> {
+        Described { file_id: id, name: &self.name, media: self.media, private: self.private }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seeds_hold_every_kind_of_list() {
+        let library = Library::seeded();
+        let counts: Vec<_> = library.summary().iter().map(|file| file.versions).collect();
+        assert_eq!(counts, [3, 1, 2, 1, 100, 2]);
+        let video = library.versions("64a1b2c3d4e5f60718293a4d").unwrap();
+        let video = serde_json::to_value(&video[1]).unwrap();
+        assert_eq!(video["type"], "file-version");
+        assert_eq!(video["videoCodec"], "h264");
+        assert_eq!(video["createdAt"], "2023-07-03T17:24:19.000Z");
+        let document = library.versions("64a1b2c3d4e5f60718293a4e").unwrap();
+        let document = serde_json::to_value(&document[0]).unwrap();
+        assert!(document.get("width").is_none() && document.get("bitRate").is_none());
+    }
+
+    #[test]
+    fn versions_come_newest_first_and_go_oldest_first() {
+        let mut library = Library::seeded();
+        let added = library.add_version("new", SystemTime::UNIX_EPOCH).unwrap();
+        library.add_version("new", SystemTime::UNIX_EPOCH).unwrap();
+        let ids = |library: &Library| -> Option<Vec<String>> {
+            let versions = library.versions("new")?;
+            Some(versions.into_iter().map(|version| version.version_info.id).collect())
+        };
+        assert_eq!(ids(&library).unwrap()[1], added.version_info.id);
+        assert_eq!(library.remove_version("new").unwrap().version_id, added.version_info.id);
+        assert_eq!(library.remove_version("new").unwrap().versions_left, 0);
+        assert!(ids(&library).is_none() && library.remove_version("new").is_none());
+    }
+
+    #[test]
+    fn a_file_has_at_most_100_versions() {
+        let mut library = Library::seeded();
+        let full = library.add_version("64a1b2c3d4e5f60718293a4f", SystemTime::UNIX_EPOCH);
+        assert!(matches!(full, Err(AddError::Full(_))));
+        assert!(matches!(library.add_version("a b", SystemTime::UNIX_EPOCH), Err(AddError::Id)));
+    }
+}

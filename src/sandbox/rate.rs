@@ -1,0 +1,73 @@
+//! ImageKit's rate limit as it shows itself: so many requests in an interval, and three fields
+//! with times in milliseconds. There is no field for what is left.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue};
+
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The current interval.
+pub(super) struct RateWindow {
+    limit: NonZeroU32,
+    interval: Option<u128>,
+    spent: u32,
+}
+
+/// What an answer says about it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Rate {
+    limit: u32,
+    reset_millis: u64,
+}
+
+impl RateWindow {
+    pub(super) fn new(limit: NonZeroU32) -> Self {
+        Self { limit, interval: None, spent: 0 }
+    }
+
+    /// Spends one request at `now`, if one is left in this interval.
+    pub(super) fn spend(&mut self, now: Duration) -> (bool, Rate) {
+        let interval = now.as_nanos() / INTERVAL.as_nanos();
+        if self.interval != Some(interval) {
+            self.interval = Some(interval);
+            self.spent = 0;
+        }
+        let left = self.spent < self.limit.get();
+        self.spent += u32::from(left);
+        let end = (interval + 1) * INTERVAL.as_nanos();
+        let reset = (end - now.as_nanos()).div_ceil(1_000_000);
+        let reset_millis = u64::try_from(reset).unwrap_or(u64::MAX);
+        (left, Rate { limit: self.limit.get(), reset_millis })
+    }
+}
+
+impl Rate {
+    pub(super) fn write(self, fields: &mut HeaderMap) {
+        let interval = u64::try_from(INTERVAL.as_millis()).unwrap_or(u64::MAX);
+        for (name, value) in [
+            ("x-ratelimit-limit", u64::from(self.limit)),
+            ("x-ratelimit-reset", self.reset_millis),
+            ("x-ratelimit-interval", interval),
+        ] {
+            fields.insert(HeaderName::from_static(name), HeaderValue::from(value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_holds_within_an_interval_and_reset_says_when_the_next_begins() {
+        let mut window = RateWindow::new(NonZeroU32::new(2).unwrap());
+        let at = Duration::from_millis;
+        assert_eq!(window.spend(at(5_250)), (true, Rate { limit: 2, reset_millis: 750 }));
+        assert!(window.spend(at(5_999)).0);
+        assert_eq!(window.spend(at(5_999)), (false, Rate { limit: 2, reset_millis: 1 }));
+        assert_eq!(window.spend(at(6_000)), (true, Rate { limit: 2, reset_millis: 1000 }));
+    }
+}

@@ -1,0 +1,187 @@
+//! Values that must never be seen: they cannot be printed or serialised, and are wiped when
+//! dropped.
+//!
+//! [`PrivateKey`] is ImageKit's key: it can read and delete everything in the account, so the
+//! one thing that can be made of it is the `Authorization` field of an upstream request.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+/// Longest secret accepted from a file. A key has about 40 bytes; a mistaken path must not
+/// read a video into memory.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+/// A secret text. `Debug` says only that there is one.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Secret(Zeroizing<String>);
+
+/// Why a secret could not be had from where it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    #[error("cannot read {path}", path = .path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path} is empty", path = .path.display())]
+    Empty { path: PathBuf },
+    #[error("{path} has more than {SECRET_BYTES_MAX} bytes", path = .path.display())]
+    TooLong { path: PathBuf },
+    #[error("{path} is not one line of visible ASCII", path = .path.display())]
+    NotText { path: PathBuf },
+}
+
+impl Secret {
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// Reads one line from a file. Surrounding white space is not part of the secret; anything
+    /// else is, a trailing `=` above all (without it ImageKit answers 403).
+    pub fn from_file(path: &Path) -> Result<Self, SecretError> {
+        use std::io::Read as _;
+        let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
+        let mut text = Zeroizing::new(Vec::new());
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > SECRET_BYTES_MAX {
+            return Err(SecretError::TooLong { path: path.to_owned() });
+        }
+        let line = text.trim_ascii();
+        if line.is_empty() {
+            return Err(SecretError::Empty { path: path.to_owned() });
+        }
+        match std::str::from_utf8(line) {
+            Ok(line) if is_one_word(line) => Ok(Self::new(line.to_owned())),
+            _ => Err(SecretError::NotText { path: path.to_owned() }),
+        }
+    }
+
+    /// The text itself. Whoever calls this answers for where it goes.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One or more visible ASCII characters, no blanks: what can stand in a field value.
+pub fn is_one_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Where the private key comes from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// Given once, by environment.
+    Fixed,
+    /// Read again when the content changes.
+    File(PathBuf),
+}
+
+/// ImageKit's private key.
+#[derive(Debug)]
+pub struct PrivateKey {
+    current: ArcSwap<Secret>,
+    source: KeySource,
+}
+
+/// What a look at the key's file found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyChange {
+    Changed,
+    Unchanged,
+}
+
+impl PrivateKey {
+    pub fn fixed(key: Secret) -> Self {
+        Self { current: ArcSwap::from_pointee(key), source: KeySource::Fixed }
+    }
+
+    pub fn from_file(path: &Path) -> Result<Self, SecretError> {
+        let key = Secret::from_file(path)?;
+        Ok(Self { current: ArcSwap::from_pointee(key), source: KeySource::File(path.to_owned()) })
+    }
+
+    /// Reads the file again. On an error the last good key stays in use.
+    ///
+    /// Compares content: Kubernetes swaps symbolic links, so names and times say little.
+    pub fn refresh(&self) -> Result<KeyChange, SecretError> {
+        let KeySource::File(path) = &self.source else { return Ok(KeyChange::Unchanged) };
+        let key = Secret::from_file(path)?;
+        if *self.current.load_full() == key {
+            return Ok(KeyChange::Unchanged);
+        }
+        self.current.store(Arc::new(key));
+        Ok(KeyChange::Changed)
+    }
+
+    /// `Authorization` for the upstream: Basic, the key as user name, no password. Marked
+    /// sensitive, so that no log prints it and HTTP/2 does not index it.
+    pub fn authorization(&self) -> HeaderValue {
+        let key = self.current.load();
+        let pair = Zeroizing::new(format!("{}:", key.expose()));
+        let field = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())));
+        let mut value = HeaderValue::from_str(&field).expect("base64 is visible ASCII");
+        value.set_sensitive(true);
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_trailing_equals_sign_belongs_to_the_key_and_the_newline_does_not() {
+        let secret = Secret::from_file(file(b"private_abc=\n").path()).unwrap();
+        assert_eq!(secret.expose(), "private_abc=");
+    }
+
+    #[test]
+    fn files_that_hold_no_usable_secret_are_refused() {
+        let read = |content: &[u8]| Secret::from_file(file(content).path()).unwrap_err();
+        assert!(matches!(read(b" \n"), SecretError::Empty { .. }));
+        assert!(matches!(read(b"a\nb"), SecretError::NotText { .. }));
+        assert!(matches!(read(b"\xff\xfe"), SecretError::NotText { .. }));
+        assert!(matches!(read(&vec![b'a'; 65_537]), SecretError::TooLong { .. }));
+        let missing = Secret::from_file(Path::new("/nonexistent")).unwrap_err();
+        assert!(matches!(missing, SecretError::Unreadable { .. }));
+    }
+
+    #[test]
+    fn nothing_that_holds_the_key_prints_it() {
+        let key = PrivateKey::fixed(Secret::new("private_canary".into()));
+        let header = key.authorization();
+        let printed = format!("{key:?} {header:?}");
+        assert!(!printed.contains("canary"), "{printed}");
+        assert!(!printed.contains(&BASE64_STANDARD.encode("private_canary:")), "{printed}");
+    }
+
+    #[test]
+    fn a_changed_file_is_taken_and_an_unreadable_one_keeps_the_last_key() {
+        let file = file(b"one");
+        let key = PrivateKey::from_file(file.path()).unwrap();
+        assert_eq!(key.refresh().unwrap(), KeyChange::Unchanged);
+        std::fs::write(file.path(), "two").unwrap();
+        assert_eq!(key.refresh().unwrap(), KeyChange::Changed);
+        std::fs::write(file.path(), "").unwrap();
+        assert!(key.refresh().is_err());
+        let expected = format!("Basic {}", BASE64_STANDARD.encode("two:"));
+        assert_eq!(key.authorization().to_str().unwrap(), expected);
+    }
+}

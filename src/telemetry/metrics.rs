@@ -1,0 +1,280 @@
+//! Every series, made once. Labels come from closed sets or configured names, never from what a
+//! caller sent.
+
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::exposition::Exposition;
+use crate::exchange::{CacheLabel, CallerLabel, RouteLabel};
+
+/// From a hit on a fast machine to the longest wait that makes sense, in seconds.
+const DURATION_BUCKETS: [f64; 17] = [
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1,
+    0.25, 0.5, 1.0, 2.5, 10.0,
+];
+
+/// The statuses that answers have. The last stands for a client that left before one was made.
+const STATUSES: [u16; 17] =
+    [200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503, 504, 421, 499];
+const CLIENT_GONE: u16 = 499;
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RequestLabels {
+    route: &'static str,
+    caller: String,
+    status: u16,
+    cache: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DurationLabels {
+    route: &'static str,
+    cache: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct CodingLabels {
+    coding: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ThrottledLabels {
+    caller: String,
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct InvalidationLabels {
+    source: &'static str,
+    kind: &'static str,
+}
+
+/// What is read when somebody asks, rather than counted as it happens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Readings {
+    pub cache_entries: u64,
+    pub cache_bytes: u64,
+    pub cache_evictions: u64,
+    pub fills_in_progress: usize,
+    pub connections: usize,
+    pub tracked_callers: usize,
+    pub dropped_log_lines: usize,
+}
+
+#[derive(Default)]
+struct Gauges {
+    cache_entries: Gauge,
+    cache_bytes: Gauge,
+    cache_evictions: Counter,
+    fills_in_progress: Gauge,
+    connections: Gauge,
+    tracked_callers: Gauge,
+    dropped_log_lines: Counter,
+}
+
+/// The counters, and how they are read.
+pub struct Metrics {
+    registry: Registry,
+    caller_names: Vec<String>,
+    requests: Family<RequestLabels, Counter>,
+    // The same counters by number: a hit must neither hash labels nor take the family's lock.
+    request_cells: Vec<OnceLock<Counter>>,
+    durations: Family<DurationLabels, Histogram>,
+    duration_cells: Vec<OnceLock<Histogram>>,
+    response_bytes: Counter,
+    throttled: Family<ThrottledLabels, Counter>,
+    auth_failures: Family<ReasonLabels, Counter>,
+    upstream_requests: Family<OutcomeLabels, Counter>,
+    upstream_duration: Histogram,
+    invalidations: Family<InvalidationLabels, Counter>,
+    gauges: Gauges,
+    // One scrape at a time: the gauges are set and then read.
+    scrape: Mutex<()>,
+}
+
+/// One answered request, by number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exchanged {
+    pub(super) route: u64,
+    pub(super) caller: u64,
+    pub(super) cache: u64,
+    pub(super) status: u64,
+    pub(super) bytes: u64,
+    pub(super) took: Duration,
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(DURATION_BUCKETS)
+}
+
+impl Metrics {
+    /// `callers`: the configured names, in the order of the configuration.
+    pub fn new(callers: impl IntoIterator<Item = String>) -> Self {
+        let mut registry = Registry::with_prefix("ikgate");
+        let fixed = CallerLabel::FIXED.into_iter();
+        let caller_names: Vec<_> = fixed.map(str::to_owned).chain(callers).collect();
+        let ways = RouteLabel::ALL.len() * CacheLabel::ALL.len();
+        let bytes = Family::<CodingLabels, Counter>::default();
+        let mut metrics = Self {
+            requests: Family::default(),
+            request_cells: cells(caller_names.len() * ways * STATUSES.len()),
+            duration_cells: cells(ways),
+            durations: Family::new_with_constructor(histogram),
+            response_bytes: bytes.get_or_create(&CodingLabels { coding: "identity" }).clone(),
+            throttled: Family::default(),
+            auth_failures: Family::default(),
+            upstream_requests: Family::default(),
+            upstream_duration: histogram(),
+            invalidations: Family::default(),
+            gauges: Gauges::default(),
+            scrape: Mutex::new(()),
+            caller_names,
+            registry: Registry::default(),
+        };
+        registry.register("response_bytes", "Bytes of bodies sent", bytes);
+        metrics.register(&mut registry);
+        metrics.registry = registry;
+        metrics
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Which ikgate this is", version);
+        registry.register("requests", "Requests answered", self.requests.clone());
+        registry.register_with_unit(
+            "request_duration",
+            "From a request's head to the end of its answer",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        registry.register("throttled", "Requests refused for quota", self.throttled.clone());
+        registry.register("auth_failures", "Credentials refused", self.auth_failures.clone());
+        registry.register(
+            "upstream_requests",
+            "Calls to the upstream",
+            self.upstream_requests.clone(),
+        );
+        registry.register_with_unit(
+            "upstream_duration",
+            "Of a call to the upstream, waiting for its turn included",
+            Unit::Seconds,
+            self.upstream_duration.clone(),
+        );
+        registry.register("invalidations", "Invalidations asked for", self.invalidations.clone());
+        let gauges = &self.gauges;
+        registry.register("cache_entries", "Stored responses", gauges.cache_entries.clone());
+        registry.register("cache_bytes", "What they count", gauges.cache_bytes.clone());
+        let evictions = gauges.cache_evictions.clone();
+        registry.register("cache_evictions", "Stored responses dropped to make room", evictions);
+        let fills = gauges.fills_in_progress.clone();
+        registry.register("fills_in_progress", "Files being fetched now", fills);
+        registry.register("connections", "Open connections", gauges.connections.clone());
+        let tracked = gauges.tracked_callers.clone();
+        registry.register("limiter_tracked_callers", "Anonymous callers told apart", tracked);
+        let dropped = gauges.dropped_log_lines.clone();
+        registry.register("log_lines_dropped", "Log lines that could not be written", dropped);
+    }
+
+    pub(super) fn exchanged(&self, exchanged: Exchanged) {
+        let Exchanged { route, caller, cache, status, bytes, took } = exchanged;
+        let place = |number: u64, of: usize| usize::try_from(number).ok().filter(|&n| n < of);
+        let Some(caller) = place(caller, self.caller_names.len()) else { return };
+        let Some(route) = place(route, RouteLabel::ALL.len()) else { return };
+        let Some(cache) = place(cache, CacheLabel::ALL.len()) else { return };
+        let status = u16::try_from(status).ok().filter(|&status| status != 0);
+        let status = status.unwrap_or(CLIENT_GONE);
+        let Some(status_place) = STATUSES.iter().position(|&known| known == status) else {
+            debug_assert!(false, "status {status} is missing from the table");
+            return;
+        };
+        let duration_place = route * CacheLabel::ALL.len() + cache;
+        let cell_place =
+            (caller * self.duration_cells.len() + duration_place) * STATUSES.len() + status_place;
+        if let Some(cell) = self.request_cells.get(cell_place) {
+            cell.get_or_init(|| self.request_counter(route, caller, status, cache)).inc();
+        }
+        if let Some(cell) = self.duration_cells.get(duration_place) {
+            cell.get_or_init(|| self.duration(route, cache)).observe(took.as_secs_f64());
+        }
+        self.response_bytes.inc_by(bytes);
+    }
+
+    fn request_counter(&self, route: usize, caller: usize, status: u16, cache: usize) -> Counter {
+        let (route, cache) = names(route, cache);
+        let labels = RequestLabels { route, caller: self.caller_name(caller), status, cache };
+        self.requests.get_or_create(&labels).clone()
+    }
+
+    fn duration(&self, route: usize, cache: usize) -> Histogram {
+        let (route, cache) = names(route, cache);
+        self.durations.get_or_create(&DurationLabels { route, cache }).clone()
+    }
+
+    fn caller_name(&self, caller: usize) -> String {
+        self.caller_names.get(caller).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn throttled(&self, caller: usize, limit: &'static str) {
+        let labels = ThrottledLabels { caller: self.caller_name(caller), limit };
+        self.throttled.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn auth_failed(&self, reason: &'static str) {
+        self.auth_failures.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    pub(super) fn called_upstream(&self, outcome: &'static str, took: Duration) {
+        self.upstream_requests.get_or_create(&OutcomeLabels { outcome }).inc();
+        self.upstream_duration.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn invalidated(&self, source: &'static str, kind: &'static str) {
+        self.invalidations.get_or_create(&InvalidationLabels { source, kind }).inc();
+    }
+
+    /// All series as text, with these readings.
+    pub fn expose(&self, readings: &Readings, exposition: Exposition) -> String {
+        let _one_at_a_time = self.scrape.lock();
+        let gauges = &self.gauges;
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        gauges.cache_entries.set(i64::try_from(readings.cache_entries).unwrap_or(i64::MAX));
+        gauges.cache_bytes.set(i64::try_from(readings.cache_bytes).unwrap_or(i64::MAX));
+        gauges.cache_evictions.inner().store(readings.cache_evictions, Ordering::Relaxed);
+        gauges.fills_in_progress.set(number(readings.fills_in_progress));
+        gauges.connections.set(number(readings.connections));
+        gauges.tracked_callers.set(number(readings.tracked_callers));
+        let dropped = readings.dropped_log_lines as u64;
+        gauges.dropped_log_lines.inner().store(dropped, Ordering::Relaxed);
+        exposition.encode(&self.registry)
+    }
+}
+
+fn cells<T>(count: usize) -> Vec<OnceLock<T>> {
+    std::iter::repeat_with(OnceLock::new).take(count).collect()
+}
+
+fn names(route: usize, cache: usize) -> (&'static str, &'static str) {
+    let route = RouteLabel::ALL.get(route).copied().unwrap_or(RouteLabel::None);
+    let cache = CacheLabel::ALL.get(cache).copied().unwrap_or(CacheLabel::None);
+    (route.as_str(), cache.as_str())
+}

@@ -1,0 +1,143 @@
+//! From events to metrics: the layer that reads what the rooms emit.
+//!
+//! The events are numbers under fixed field names. Where a name stands in an event is looked up
+//! when the event's callsite is registered, so that counting one costs no string comparison.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+use super::metrics::{Exchanged, Metrics};
+use crate::gateway::ThrottledBy;
+use crate::invalidation::InvalidationSource;
+use crate::upstream::UpstreamOutcome;
+
+/// Fields of one event that are read.
+const SLOTS: usize = 6;
+/// Fields that an event may have.
+const FIELDS: usize = 16;
+const UNREAD: usize = usize::MAX;
+
+// Dots, so that no module has one of these as its own target.
+const EXCHANGE: Kind = Kind {
+    target: "ikgate.exchange",
+    fields: &["route", "caller", "cache", "status", "bytes", "duration_nanos"],
+};
+const UPSTREAM: Kind = Kind { target: "ikgate.upstream", fields: &["outcome", "duration_nanos"] };
+const INVALIDATION: Kind = Kind { target: "ikgate.invalidation", fields: &["source", "force"] };
+const THROTTLED: Kind = Kind { target: "ikgate.throttled", fields: &["caller", "limit"] };
+const AUTH_FAILURE: Kind = Kind { target: "ikgate.auth_failure", fields: &["reason"] };
+const KINDS: [Kind; 5] = [EXCHANGE, UPSTREAM, INVALIDATION, THROTTLED, AUTH_FAILURE];
+
+/// The order of [`crate::caller::AuthFailure`]'s variants.
+const AUTH_FAILURES: [&str; 5] =
+    ["duplicate", "imagekit_key", "malformed", "missing", "unknown_key"];
+/// The order of [`crate::cache::Force`]'s variants.
+const FORCES: [&str; 2] = ["hard", "soft"];
+
+/// One kind of event, and the fields that are read of it, by slot.
+struct Kind {
+    target: &'static str,
+    fields: &'static [&'static str],
+}
+
+/// Which slot each field of a callsite goes to.
+type Places = [usize; FIELDS];
+
+/// Whether an event is for the metrics rather than for people.
+pub(super) fn is_counted(metadata: &Metadata<'_>) -> bool {
+    KINDS.iter().any(|kind| kind.target == metadata.target())
+}
+
+/// Counts.
+pub struct MetricsLayer {
+    metrics: Arc<Metrics>,
+    places: [OnceLock<Places>; KINDS.len()],
+}
+
+impl MetricsLayer {
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, places: std::array::from_fn(|_| OnceLock::new()) }
+    }
+
+    fn count(&self, kind: usize, values: [u64; SLOTS]) {
+        let [first, second, third, fourth, fifth, sixth] = values;
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let force = |value: u64| FORCES.get(number(value)).copied().unwrap_or("unknown");
+        match KINDS.get(kind).map_or("", |kind| kind.target) {
+            "ikgate.exchange" => self.metrics.exchanged(Exchanged {
+                route: first,
+                caller: second,
+                cache: third,
+                status: fourth,
+                bytes: fifth,
+                took: Duration::from_nanos(sixth),
+            }),
+            "ikgate.upstream" => {
+                let outcome = UpstreamOutcome::ALL.get(number(first));
+                let outcome = outcome.map_or("unknown", |outcome| outcome.as_str());
+                self.metrics.called_upstream(outcome, Duration::from_nanos(second));
+            }
+            "ikgate.invalidation" => {
+                let source = InvalidationSource::ALL.get(number(first));
+                let source = source.map_or("unknown", |source| source.as_str());
+                self.metrics.invalidated(source, force(second));
+            }
+            "ikgate.throttled" => {
+                let limit = ThrottledBy::ALL.get(number(second));
+                let limit = limit.map_or("unknown", |limit| limit.as_str());
+                self.metrics.throttled(number(first), limit);
+            }
+            _ => {
+                let reason = AUTH_FAILURES.get(number(first)).copied();
+                self.metrics.auth_failed(reason.unwrap_or("unknown"));
+            }
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for MetricsLayer {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let metadata = event.metadata();
+        let Some(kind) = KINDS.iter().position(|kind| kind.target == metadata.target()) else {
+            return;
+        };
+        let Some(places) = self.places.get(kind) else { return };
+        // Each kind has one callsite, so what is found for the first event holds for all.
+        let places = places.get_or_init(|| places_of(kind, metadata));
+        let mut values = Values { places, slots: [0; SLOTS] };
+        event.record(&mut values);
+        self.count(kind, values.slots);
+    }
+}
+
+fn places_of(kind: usize, metadata: &Metadata<'_>) -> Places {
+    let read = KINDS.get(kind).map_or(&[][..], |kind| kind.fields);
+    let mut places = [UNREAD; FIELDS];
+    for (place, field) in places.iter_mut().zip(metadata.fields()) {
+        *place = read.iter().position(|name| *name == field.name()).unwrap_or(UNREAD);
+    }
+    places
+}
+
+struct Values<'a> {
+    places: &'a Places,
+    slots: [u64; SLOTS],
+}
+
+impl Visit for Values<'_> {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        let slot = self.places.get(field.index()).and_then(|&slot| self.slots.get_mut(slot));
+        if let Some(slot) = slot {
+            *slot = value;
+        }
+    }
+
+    fn record_str(&mut self, _field: &Field, _value: &str) {}
+
+    fn record_debug(&mut self, _field: &Field, _value: &dyn std::fmt::Debug) {}
+}

@@ -1,0 +1,117 @@
+//! What operators see: one stream of events, read by the log and by the metrics.
+//!
+//! Filters are per layer. A filter for the whole subscriber would silence the metrics together
+//! with the log.
+
+mod exposition;
+mod metrics;
+mod metrics_layer;
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use tracing::Subscriber;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, Registry};
+
+pub use exposition::Exposition;
+pub use metrics::{Metrics, Readings};
+pub use metrics_layer::MetricsLayer;
+
+/// Lines that may wait to be written. Beyond it lines are dropped and counted: a terminal or disk
+/// that stalls must not stall requests. Each holds a few hundred bytes.
+const QUEUED_LINES_MAX: usize = 16_384;
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct TelemetrySettings {
+    pub log: LogFilter,
+    pub format: LogFormat,
+}
+
+/// A directive list in tracing's `EnvFilter` syntax, known to be one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogFilter(String);
+
+/// Not a directive list.
+#[derive(Debug, thiserror::Error)]
+#[error("must be a level or a list like \"info,ikgate=debug\"")]
+pub struct InvalidLogFilter(#[source] tracing_subscriber::filter::ParseError);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogFormat {
+    Json,
+    Pretty,
+}
+
+impl LogFilter {
+    pub fn parse(text: &str) -> Result<Self, InvalidLogFilter> {
+        EnvFilter::builder().parse(text).map_err(InvalidLogFilter)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The log's end: keeps writing until dropped.
+pub struct LogWriter {
+    _flushes_on_drop: WorkerGuard,
+    dropped: ErrorCounter,
+}
+
+impl LogWriter {
+    /// Lines that were dropped because writing did not keep up.
+    pub fn dropped_lines(&self) -> ErrorCounter {
+        self.dropped.clone()
+    }
+}
+
+/// Everything that listens: the metrics, and the log on standard error.
+pub fn subscriber(
+    settings: &TelemetrySettings,
+    metrics: &Arc<Metrics>,
+) -> (impl Subscriber + Send + Sync + use<>, LogWriter) {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(QUEUED_LINES_MAX)
+        .lossy(true)
+        .finish(std::io::stderr());
+    let log_writer = LogWriter { dropped: writer.error_counter(), _flushes_on_drop: guard };
+    let log = log_layer(settings, writer);
+    let subscriber = Registry::default().with(metrics_layer(metrics)).with(log);
+    (subscriber, log_writer)
+}
+
+/// The metrics alone.
+pub fn metrics_layer<S>(metrics: &Arc<Metrics>) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let counted = filter_fn(metrics_layer::is_counted);
+    MetricsLayer::new(Arc::clone(metrics)).with_filter(counted)
+}
+
+fn log_layer<S>(
+    settings: &TelemetrySettings,
+    writer: NonBlocking,
+) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let chosen = EnvFilter::builder().parse_lossy(settings.log.as_str());
+    // Those are made of numbers, for the metrics.
+    let readable = filter_fn(|metadata| !metrics_layer::is_counted(metadata));
+    let filter = chosen.and(readable);
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    match settings.format {
+        LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
+        LogFormat::Pretty => {
+            let colours = std::io::stderr().is_terminal();
+            layer.compact().with_ansi(colours).with_filter(filter).boxed()
+        }
+    }
+}

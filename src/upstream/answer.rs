@@ -1,0 +1,148 @@
+//! What an upstream's response means, once its body is here.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::error::{BadAnswer, UpstreamError, UpstreamOutcome};
+
+/// An answer that can be passed on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    pub kind: AnswerKind,
+    pub storable: Storable,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AnswerKind {
+    /// 400, with its body if that is an error object as ImageKit makes them.
+    BadRequest(Option<Bytes>),
+    /// 200 with a JSON array.
+    List(Bytes),
+    /// 404, likewise.
+    NotFound(Option<Bytes>),
+}
+
+/// Whether the upstream lets the answer be kept (RFC 9111 section 3).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Storable {
+    No,
+    Yes,
+}
+
+impl Answer {
+    pub(super) fn outcome(&self) -> UpstreamOutcome {
+        match self.kind {
+            AnswerKind::BadRequest(_) => UpstreamOutcome::BadRequest,
+            AnswerKind::List(_) => UpstreamOutcome::Ok,
+            AnswerKind::NotFound(_) => UpstreamOutcome::NotFound,
+        }
+    }
+
+    /// Judges a response that was read whole. Its status must be 200, 400 or 404.
+    pub(super) fn judge(
+        status: StatusCode,
+        fields: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Self, UpstreamError> {
+        let kind = match status {
+            StatusCode::OK if is_array(&body) => AnswerKind::List(body),
+            StatusCode::OK => return Err(UpstreamError::Bad(BadAnswer::NotAnArray)),
+            StatusCode::BAD_REQUEST => AnswerKind::BadRequest(error_object(body)),
+            StatusCode::NOT_FOUND => AnswerKind::NotFound(error_object(body)),
+            status => return Err(UpstreamError::Bad(BadAnswer::Status { status })),
+        };
+        Ok(Self { kind, storable: storable(fields) })
+    }
+}
+
+/// Whether the body is as it is: `Accept-Encoding: identity` was asked for.
+pub(super) fn is_identity(fields: &HeaderMap) -> bool {
+    fields
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
+}
+
+fn storable(fields: &HeaderMap) -> Storable {
+    let forbids = |directive: &[u8]| {
+        let name = directive.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
+        name.eq_ignore_ascii_case(b"no-store") || name.eq_ignore_ascii_case(b"private")
+    };
+    let mut values = fields.get_all(CACHE_CONTROL).iter();
+    let forbidden = values.any(|value| value.as_bytes().split(|&byte| byte == b',').any(forbids));
+    if forbidden { Storable::No } else { Storable::Yes }
+}
+
+fn is_array(body: &[u8]) -> bool {
+    serde_json::from_slice::<Vec<IgnoredAny>>(body).is_ok()
+}
+
+/// SDKs fail on an error body without either of these.
+#[derive(Deserialize)]
+struct ErrorObject {
+    #[serde(rename = "message")]
+    _message: String,
+    #[serde(rename = "help")]
+    _help: String,
+}
+
+fn error_object(body: Bytes) -> Option<Bytes> {
+    // An array of two strings would do for serde; an object begins with a brace.
+    let object = body.trim_ascii_start().starts_with(b"{");
+    (object && serde_json::from_slice::<ErrorObject>(&body).is_ok()).then_some(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn judge(status: u16, body: &'static str) -> Option<AnswerKind> {
+        let status = StatusCode::from_u16(status).unwrap();
+        let answer = Answer::judge(status, &HeaderMap::new(), Bytes::from_static(body.as_bytes()));
+        answer.ok().map(|answer| answer.kind)
+    }
+
+    #[test]
+    fn only_a_json_array_is_a_list() {
+        for body in ["[]", " [ {\"a\": 1}, 2 ]\n"] {
+            assert_eq!(
+                judge(200, body),
+                Some(AnswerKind::List(Bytes::from_static(body.as_bytes())))
+            );
+        }
+        for body in ["", "{}", "null", "[", "[]]", "[1,]", "<html>", "\"[]\""] {
+            assert_eq!(judge(200, body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_body_is_passed_on_only_in_the_shape_that_sdks_can_read() {
+        let good = r#"{"message":"The requested file does not exist.","help":"Ask."}"#;
+        let bytes = Some(Bytes::from_static(good.as_bytes()));
+        assert_eq!(judge(404, good), Some(AnswerKind::NotFound(bytes.clone())));
+        assert_eq!(judge(400, good), Some(AnswerKind::BadRequest(bytes)));
+        for body in ["", "{}", r#"{"message":"a"}"#, r#"{"message":1,"help":""}"#, r#"["a","b"]"#] {
+            assert_eq!(judge(404, body), Some(AnswerKind::NotFound(None)), "{body}");
+        }
+    }
+
+    #[test]
+    fn no_store_and_private_are_heeded_however_they_are_written() {
+        for (value, expected) in [
+            ("max-age=60", Storable::Yes),
+            ("no-cache", Storable::Yes),
+            ("No-Store", Storable::No),
+            ("max-age=60 , private", Storable::No),
+            ("private=\"x\"", Storable::No),
+        ] {
+            let mut fields = HeaderMap::new();
+            fields.insert(CACHE_CONTROL, HeaderValue::from_static(value));
+            assert_eq!(storable(&fields), expected, "{value}");
+        }
+    }
+}

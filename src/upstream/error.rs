@@ -1,0 +1,108 @@
+//! Why a call brought no answer that can be passed on.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+/// How a call to the upstream failed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// 401 or 403: the gateway's key is at fault, never the caller.
+    #[error("the upstream refused the private key with {status}")]
+    Auth { status: StatusCode },
+    #[error("the upstream's answer cannot be used")]
+    Bad(#[source] BadAnswer),
+    /// 429: the account has spent what it may.
+    #[error("the upstream asks to wait for {wait:?}")]
+    Busy { wait: Duration, fields: RateFields },
+    /// More calls are waiting for their turn than are worth waiting behind.
+    #[error("too many calls are waiting for the upstream")]
+    QueueFull,
+    #[error("no answer within {after:?}")]
+    Timeout { after: Duration },
+    /// No connection, or none that lasted until an answer began.
+    #[error("the upstream cannot be reached")]
+    Unreachable { source: hyper_util::client::legacy::Error },
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum BadAnswer {
+    #[error("the body ended early")]
+    Broken { source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the body has a content coding that was not asked for")]
+    Coding,
+    #[error("the head cannot be parsed")]
+    Head { source: hyper_util::client::legacy::Error },
+    #[error("the body is not a JSON array")]
+    NotAnArray,
+    #[error("unexpected status {status}")]
+    Status { status: StatusCode },
+    #[error("the body is longer than {max} bytes")]
+    TooLarge { max: usize },
+}
+
+/// `X-RateLimit-*` of a 429, as far as they were there.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RateFields {
+    /// Requests in an interval.
+    pub limit: Option<u64>,
+    /// The interval, in milliseconds.
+    pub interval_millis: Option<u64>,
+}
+
+/// The outcome of a call as metrics and logs name it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[repr(u8)]
+pub enum UpstreamOutcome {
+    Auth,
+    Bad,
+    BadRequest,
+    Busy,
+    NotFound,
+    Ok,
+    QueueFull,
+    Timeout,
+    Unreachable,
+}
+
+impl UpstreamOutcome {
+    pub const ALL: [Self; 9] = [
+        Self::Auth,
+        Self::Bad,
+        Self::BadRequest,
+        Self::Busy,
+        Self::NotFound,
+        Self::Ok,
+        Self::QueueFull,
+        Self::Timeout,
+        Self::Unreachable,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Bad => "bad",
+            Self::BadRequest => "bad_request",
+            Self::Busy => "busy",
+            Self::NotFound => "not_found",
+            Self::Ok => "ok",
+            Self::QueueFull => "queue_full",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+impl UpstreamError {
+    pub fn outcome(&self) -> UpstreamOutcome {
+        match self {
+            Self::Auth { .. } => UpstreamOutcome::Auth,
+            Self::Bad(_) => UpstreamOutcome::Bad,
+            Self::Busy { .. } => UpstreamOutcome::Busy,
+            Self::QueueFull => UpstreamOutcome::QueueFull,
+            Self::Timeout { .. } => UpstreamOutcome::Timeout,
+            Self::Unreachable { .. } => UpstreamOutcome::Unreachable,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The program from its command line: what it prints, and how it ends.
+
+use std::path::Path;
+
+use crate::support::{FILE, Program, get, run, scratch, versions_of};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn write(directory: &Path, name: &str, content: &str) -> String {
+    let file = directory.join(name);
+    std::fs::write(&file, content).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in ["check", "demo", "healthcheck", "keygen", "purge", "sandbox", "serve"] {
+        let help = run(&[command, "--help"], &[]);
+        assert_eq!(help.status.code(), Some(0), "{command}");
+        let help = text(&help.stdout);
+        assert!(help.contains("Example") && help.contains(&format!("ikgate {command}")), "{help}");
+    }
+    assert_eq!(run(&["--version"], &[]).status.code(), Some(0));
+}
+
+#[test]
+fn wrong_usage_is_64_and_says_what_is_wrong() {
+    let table: [&[&str]; 7] = [
+        &[],
+        &["serve"],
+        &["serve", "--conf", "a"],
+        &["purge"],
+        &["purge", "a b"],
+        &["sandbox", "--rate", "0"],
+        &["healthcheck", "--admin", "ftp://a"],
+    ];
+    for arguments in table {
+        let output = run(arguments, &[]);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn check_prints_ok_or_every_problem_with_its_path() {
+    let directory = scratch();
+    write(directory.path(), "imagekit.key", "private_a=");
+    let good =
+        write(directory.path(), "good.toml", "[upstream]\nprivate_key_file = \"imagekit.key\"");
+    let output = run(&["check", "--config", &good], &[]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "ok\n"));
+
+    let bad = write(
+        directory.path(),
+        "bad.toml",
+        "[cache]\nttl = \"soon\"\n[server]\nlisten = []\nworkers = 2\n\
+         [upstream]\nprivate_key_file = \"imagekit.key\"",
+    );
+    let output = run(&["check", "--config", &bad], &[]);
+    assert_eq!(output.status.code(), Some(78));
+    let printed = text(&output.stdout);
+    assert_eq!(printed.lines().count(), 3, "{printed}");
+    for path in ["cache.ttl: ", "server.listen: ", "server.workers: "] {
+        assert!(printed.lines().any(|line| line.starts_with(path)), "{printed}");
+    }
+    let missing = run(&["check", "--config", "/nonexistent"], &[]);
+    assert_eq!(missing.status.code(), Some(78));
+}
+
+#[test]
+fn serve_starts_nothing_on_a_bad_configuration_or_a_port_that_is_taken() {
+    let directory = scratch();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let bad = write(directory.path(), "bad.toml", "[cache]\nttl = 1");
+    let output = run(&["serve", "--config", &bad], &[]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("cache.ttl: "), "{output:?}");
+
+    let clash = write(
+        directory.path(),
+        "clash.toml",
+        &format!("[server]\nlisten = [\"{address}\"]\n[upstream]\nurl = \"http://127.0.0.1:1\""),
+    );
+    let output = run(&["serve", "--config", &clash], &[("IMAGEKIT_PRIVATE_KEY", "private_a=")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains(&format!("cannot listen on {address}")), "{output:?}");
+}
+
+#[test]
+fn a_generated_key_opens_what_its_block_configures() {
+    let output = run(&["keygen", "--caller", "web-team"], &[]);
+    let printed = text(&output.stdout);
+    let key = printed.lines().nth(1).unwrap().trim_start_matches("# ");
+    let digest = ikgate::caller::KeyDigest::of(key).to_string();
+    let block = printed.split_once("\n\n").unwrap().1;
+    let block: toml::Table = block.parse().unwrap();
+    let caller = &block["callers"][0];
+    assert_eq!(caller["name"].as_str(), Some("web-team"));
+    assert_eq!(caller["key_sha256"].as_str(), Some(digest.as_str()));
+    assert_eq!(run(&["keygen", "--caller", "a b"], &[]).status.code(), Some(64));
+}
+
+#[tokio::test]
+async fn purge_and_healthcheck_talk_to_a_running_gateway() {
+    let directory = scratch();
+    write(directory.path(), "admin.token", "t0ken");
+    let config = write(
+        directory.path(),
+        "ikgate.toml",
+        "[server]\nlisten = [\"127.0.0.1:0\"]\n[upstream]\nurl = \"http://127.0.0.1:1\"\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"admin.token\"",
+    );
+    let key = [("IMAGEKIT_PRIVATE_KEY", "private_a=")];
+    let program = Program::serve(Path::new(&config), &key);
+    let admin = format!("http://{}", program.admin);
+    let token_file = directory.path().join("admin.token");
+    let token_file = token_file.to_str().unwrap();
+
+    assert_eq!(run(&["healthcheck", "--admin", &admin], &[]).status.code(), Some(0));
+    let refused = run(&["purge", FILE, "--admin", &admin], &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("401"), "{refused:?}");
+    let arguments = ["purge", FILE, "other", "--admin", &admin, "--token-file", token_file];
+    let purged = run(&arguments, &[]);
+    assert_eq!(purged.status.code(), Some(0), "{purged:?}");
+    assert_eq!(text(&purged.stdout).lines().count(), 2);
+    let all = ["purge", "--all", "--soft", "--admin", &admin, "--token-file", token_file];
+    assert_eq!(run(&all, &[]).status.code(), Some(0));
+    let counted = get(program.admin, "/metrics").await.body;
+    assert!(counted.contains("ikgate_invalidations_total{source=\"admin\",kind=\"hard\"} 2"));
+    assert!(counted.contains("ikgate_invalidations_total{source=\"admin\",kind=\"soft\"} 1"));
+
+    program.signal("TERM");
+    program.wait();
+    let gone = run(&["healthcheck", "--admin", &admin], &[]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(text(&gone.stderr).contains("no answer from"), "{gone:?}");
+}
+
+#[tokio::test]
+async fn no_log_line_holds_a_key_at_any_level() {
+    let directory = scratch();
+    let config = write(
+        directory.path(),
+        "ikgate.toml",
+        "[server]\nlisten = [\"127.0.0.1:0\"]\n[upstream]\nurl = \"http://127.0.0.1:1\"\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\n[telemetry]\nlog = \"trace\"",
+    );
+    let program =
+        Program::serve(Path::new(&config), &[("IMAGEKIT_PRIVATE_KEY", "private_canary=")]);
+    let path = versions_of(FILE);
+    get(program.public, &path).await;
+    let sent = [("Authorization", "Bearer private_canary_sent=")];
+    crate::support::send(program.public, "GET", &path, &sent).await;
+    program.signal("TERM");
+    let (_code, log) = program.wait();
+    assert!(log.contains("no usable answer from the upstream"), "{log}");
+    for secret in ["canary", "cHJpdmF0ZV9jYW5hcnk9Og=="] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+}

@@ -1,0 +1,178 @@
+//! A configuration is right, or every mistake in it is named.
+
+use std::path::Path;
+
+use ikgate::config::{self, Settings};
+
+use crate::support::scratch;
+
+const KEY: (&str, &str) = ("IMAGEKIT_PRIVATE_KEY", "private_a=");
+
+fn check(text: &str, environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    let environment =
+        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    config::from_text(text, Path::new("/nowhere"), environment)
+        .map_err(|problems| problems.0.iter().map(ToString::to_string).collect())
+}
+
+/// The paths of the problems, in order.
+fn paths(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    let problems = check(text, environment).err().unwrap_or_default();
+    problems.iter().map(|line| line.split(':').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn only_a_key_is_needed() {
+    let settings = check("", &[KEY]).unwrap();
+    assert_eq!(settings.upstream.url.to_string(), "https://api.imagekit.io");
+    assert_eq!(settings.public.listen[0].to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.admin.listen.to_string(), "127.0.0.1:9090");
+    assert_eq!(paths("", &[]), ["upstream.private_key_file"]);
+}
+
+#[test]
+fn every_mistake_is_reported_in_one_run() {
+    let text = r#"
+        surprise = 1
+        [server]
+        listen = ["localhost"]
+        max_connections = 0
+        base_path = "/a/"
+        max_head_bytes = "1KiB"
+        shutdown_grace = 30
+        [admin]
+        listen = "9090"
+        token_file = "admin.token"
+        [upstream]
+        url = "http://api.imagekit.io"
+        private_key_file = "imagekit.key"
+        request_timeout = "0s"
+        max_response_bytes = "lots"
+        [cache]
+        tll = "60s"
+        max_bytes = "1KiB"
+        ttl = "1000y"
+        [limits]
+        anonymous = { per_second = 0, burts = 1 }
+        [[callers]]
+        key_sha256 = "00"
+        [telemetry]
+        log = "ikgate=loud"
+        format = "xml"
+    "#;
+    let mut found = paths(text, &[]);
+    found.sort_unstable();
+    let expected = [
+        "admin.listen",
+        "admin.token_file",
+        "cache.max_bytes",
+        "cache.tll",
+        "cache.ttl",
+        "callers[0].key_sha256",
+        "callers[0].name",
+        "limits.anonymous.burts",
+        "limits.anonymous.per_second",
+        "server.base_path",
+        "server.listen",
+        "server.max_connections",
+        "server.max_head_bytes",
+        "server.shutdown_grace",
+        "surprise",
+        "telemetry.format",
+        "telemetry.log",
+        "upstream.max_response_bytes",
+        "upstream.private_key_file",
+        "upstream.request_timeout",
+        "upstream.url",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn keys_of_parts_that_are_not_there_are_unknown() {
+    for key in ["server.tls.certificate", "cache.settle", "webhooks.secret_file", "jwt.issuer"] {
+        let section = key.split('.').next().unwrap();
+        let found = paths(&format!("{key} = \"1s\""), &[KEY]);
+        assert_eq!(found.len(), 1, "{key}: {found:?}");
+        assert!(found[0].starts_with(section), "{key}: {found:?}");
+    }
+}
+
+#[test]
+fn the_environment_overrides_scalars_and_lists() {
+    let settings = check(
+        "[cache]\nttl = \"60s\"",
+        &[
+            KEY,
+            ("IKGATE_CACHE__TTL", "30s"),
+            ("IKGATE_SERVER__LISTEN", "127.0.0.1:1, 127.0.0.1:2"),
+            ("IKGATE_SERVER__MAX_CONNECTIONS", "7"),
+            ("IKGATE_LIMITS__ANONYMOUS__BURST", "9"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(settings.cache.freshness.ttl.as_secs(), 30);
+    assert_eq!(settings.public.listen.len(), 2);
+    assert_eq!(settings.public.server.max_connections, 7);
+    assert_eq!(settings.limits.anonymous.burst.get(), 9);
+    let refused = check("", &[KEY, ("IKGATE_LIMITS__ANONYMOUS", "false")]).unwrap();
+    assert_eq!(refused.anonymous, ikgate::caller::AnonymousPolicy::Refuse);
+    assert_eq!(paths("", &[KEY, ("IKGATE_CACHE__TLL", "1s")]), ["cache.tll"]);
+    assert_eq!(paths("[server]\nmax_connections = \"7\"", &[KEY]), ["server.max_connections"]);
+}
+
+#[test]
+fn a_secret_comes_from_one_place() {
+    let directory = scratch();
+    let file = directory.path().join("imagekit.key");
+    std::fs::write(&file, "private_a=\n").unwrap();
+    let text = format!("[upstream]\nprivate_key_file = \"{}\"", file.display());
+    assert!(check(&text, &[]).is_ok());
+    assert_eq!(paths(&text, &[KEY]), ["upstream.private_key_file"]);
+    assert_eq!(paths("", &[("IMAGEKIT_PRIVATE_KEY", "")]), ["upstream.private_key_file"]);
+    let printed = format!("{:?}", check("", &[KEY]).unwrap());
+    assert!(!printed.contains("private_a"), "{printed}");
+}
+
+#[test]
+fn paths_start_at_the_files_directory() {
+    let directory = scratch();
+    std::fs::write(directory.path().join("imagekit.key"), "private_a=\n").unwrap();
+    let file = directory.path().join("ikgate.toml");
+    std::fs::write(&file, "[upstream]\nprivate_key_file = \"imagekit.key\"").unwrap();
+    assert!(config::load(&file, []).is_ok());
+}
+
+#[test]
+fn what_can_be_reached_from_elsewhere_asks_for_more() {
+    let open = "[server]\nlisten = [\"127.0.0.1:80\", \"0.0.0.0:80\"]\n";
+    assert_eq!(paths(open, &[KEY]), ["limits.anonymous"]);
+    assert!(check(&format!("{open}[limits]\nanonymous = false"), &[KEY]).is_ok());
+    assert!(check(&format!("{open}[limits.anonymous]\nburst = 5"), &[KEY]).is_ok());
+    assert_eq!(paths("[admin]\nlisten = \"0.0.0.0:90\"", &[KEY]), ["admin.token_file"]);
+}
+
+#[test]
+fn callers_are_told_apart() {
+    let digest = |digit: char| digit.to_string().repeat(64);
+    let caller =
+        |name: &str, keys: &str| format!("[[callers]]\nname = \"{name}\"\nkey_sha256 = {keys}\n");
+    let (a, b) = (format!("\"{}\"", digest('a')), format!("\"{}\"", digest('b')));
+    let two = format!("[{a}, {b}]");
+    assert!(check(&caller("web", &two), &[KEY]).is_ok());
+    let same_name = caller("web", &a) + &caller("web", &b);
+    assert_eq!(paths(&same_name, &[KEY]), ["callers[1].name"]);
+    let same_key = caller("web", &two) + &caller("ci", &b);
+    assert_eq!(paths(&same_key, &[KEY]), ["callers[1].key_sha256"]);
+    for name in ["", "a b", "a\\\"b", "anonymous", "jwt", "none", &"x".repeat(65)] {
+        assert_eq!(paths(&caller(name, &a), &[KEY]), ["callers[0].name"], "{name}");
+    }
+    assert_eq!(paths(&caller("web", "[]"), &[KEY]), ["callers[0].key_sha256"]);
+}
+
+#[test]
+fn what_is_not_toml_is_one_problem() {
+    let problems = check("[server\n", &[KEY]).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("not TOML:"), "{problems:?}");
+}

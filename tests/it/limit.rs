@@ -1,0 +1,86 @@
+//! Quotas, as a caller sees them.
+
+use std::time::Duration;
+
+use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
+
+const SMALL: &str = "limits.anonymous = { per_second = 2, burst = 3 }";
+
+#[tokio::test]
+async fn a_throttled_request_says_when_to_return_and_never_reaches_the_origin() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::with_fields(200, "Cache-Control: no-store\r\n", "[]"));
+    let gateway = TestGateway::configured(&origin, SMALL);
+    for left in ["2", "1", "0"] {
+        let answer = gateway.get(&path).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.field("ratelimit-policy"), "\"anonymous\";q=3;w=2");
+        let standing = answer.field("ratelimit").to_owned();
+        assert!(standing.starts_with(&format!("\"anonymous\";r={left};t=")), "{standing}");
+    }
+    let throttled = gateway.get(&path).await;
+    assert_eq!((throttled.status, throttled.code().as_str()), (429, "throttled"));
+    for (name, value) in [
+        ("retry-after", "1"),
+        ("retry-after-ms", "500"),
+        ("x-ratelimit-limit", "3"),
+        ("x-ratelimit-interval", "1500"),
+        ("x-ratelimit-reset", "500"),
+        ("ratelimit", "\"anonymous\";r=0;t=2"),
+        ("ratelimit-policy", "\"anonymous\";q=3;w=2"),
+        ("cache-status", "ikgate; detail=throttled"),
+        ("vary", "Origin, Accept-Encoding"),
+        ("cache-control", "no-store"),
+    ] {
+        assert_eq!(throttled.field(name), value, "{name}");
+    }
+    assert_eq!(throttled.find("x-should-retry"), None);
+    assert_eq!(origin.requests_for(&path), 3);
+
+    gateway.clock.advance(Duration::from_millis(499));
+    assert_eq!(gateway.get(&path).await.status, 429, "a moment early");
+    gateway.clock.advance(Duration::from_millis(1));
+    assert_eq!(gateway.get(&path).await.status, 200, "on time");
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn hits_and_not_modified_answers_count_and_refusals_before_the_quota_do_not() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let gateway = TestGateway::configured(&origin, SMALL);
+    for _ in 0..10 {
+        assert_eq!(gateway.get("/v1/files/a%20b/versions").await.status, 400);
+        assert_eq!(gateway.get("/").await.status, 404);
+    }
+    assert_eq!(gateway.get(&path).await.status, 200);
+    assert_eq!(gateway.get(&path).await.status, 200);
+    assert_eq!(gateway.send("GET", &path, &[("If-None-Match", "*")]).await.status, 304);
+    assert_eq!(gateway.get(&path).await.status, 429);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_known_caller_has_a_quota_of_its_own() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    // printf 'ikg_key' | sha256sum
+    let digest = ikgate::caller::KeyDigest::of("ikg_key");
+    let more = format!(
+        "{SMALL}\n[[callers]]\nname = \"web-team\"\nkey_sha256 = \"{digest}\"\n\
+         quota = {{ per_second = 1, burst = 1 }}"
+    );
+    let gateway = TestGateway::configured(&origin, &more);
+    let key = [("Authorization", "Bearer ikg_key")];
+    let first = gateway.send("GET", &path, &key).await;
+    assert_eq!(first.field("ratelimit"), "\"web-team\";r=0;t=1");
+    let second = gateway.send("GET", &path, &key).await;
+    assert_eq!((second.status, second.field("retry-after-ms")), (429, "1000"));
+    assert_eq!(gateway.get(&path).await.status, 200);
+    let throttled = "ikgate_throttled_total{caller=\"web-team\",limit=\"caller\"}";
+    assert_eq!(gateway.metric(throttled).await, Some(1.0));
+    gateway.finish().await;
+}

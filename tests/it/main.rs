@@ -1,0 +1,28 @@
+//! Behaviour, as callers and operators see it: real sockets, a scripted origin, and time that
+//! moves only when a test says so.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails should fail at once; clippy exempts only functions marked #[test]"
+)]
+#![allow(clippy::similar_names, reason = "a test compares like with like")]
+
+mod admin;
+mod cli;
+mod collapse;
+mod conditional;
+mod config_files;
+mod configuration;
+mod drain;
+mod forwarding;
+mod fresh;
+mod head;
+mod identity;
+mod layering;
+mod limit;
+mod metrics;
+mod purge;
+mod route;
+mod support;
+mod upstream_faults;

@@ -1,0 +1,110 @@
+//! A gateway in this process, in front of an origin, on a clock that stands still.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ikgate::app::App;
+use ikgate::clock::Clock;
+use ikgate::config;
+use ikgate::server::DrainEnd;
+use ikgate::telemetry::{Metrics, metrics_layer};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::{Answer, Origin, get, send};
+
+/// The key that goes upstream, and nowhere else.
+pub(crate) const PRIVATE_KEY: &str = "private_canary=";
+
+/// Quotas that no test reaches by accident.
+const GENEROUS: &str = "[limits]\nanonymous = { per_second = 100000, burst = 100000 }\n";
+
+pub(crate) struct TestGateway {
+    pub(crate) public: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) clock: Clock,
+    app: App,
+    // Events of this thread, on which everything in a test runs, are counted by this gateway's
+    // metrics alone.
+    _counted: DefaultGuard,
+}
+
+impl TestGateway {
+    pub(crate) fn start(origin: &Origin) -> Self {
+        Self::configured(origin, GENEROUS)
+    }
+
+    /// With further configuration, as it would stand in a file.
+    pub(crate) fn configured(origin: &Origin, more: &str) -> Self {
+        let mut table: toml::Table = format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [upstream]\nurl = \"http://{}\"\n",
+            origin.address
+        )
+        .parse()
+        .unwrap();
+        for (key, value) in more.parse::<toml::Table>().unwrap() {
+            match (table.get_mut(&key), value) {
+                (Some(toml::Value::Table(own)), toml::Value::Table(more)) => own.extend(more),
+                (_, value) => _ = table.insert(key, value),
+            }
+        }
+        let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), PRIVATE_KEY.to_owned());
+        let settings = config::from_text(&table.to_string(), Path::new(""), [key]).unwrap();
+        let names = settings.callers.iter().map(|caller| caller.name.clone());
+        let metrics = Arc::new(Metrics::new(names));
+        let subscriber = tracing_subscriber::registry().with(metrics_layer(&metrics));
+        let counted = tracing::subscriber::set_default(subscriber);
+        let clock = Clock::manual();
+        let app = App::start(settings, &clock, metrics, None).unwrap();
+        Self { public: app.public[0], admin: app.admin, clock, app, _counted: counted }
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Answer {
+        get(self.public, target).await
+    }
+
+    pub(crate) async fn send(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+        send(self.public, method, target, fields).await
+    }
+
+    pub(crate) async fn purge(&self, path: &str) -> Answer {
+        let purged = send(self.admin, "DELETE", path, &[]).await;
+        assert_eq!(purged.status, 200, "{purged:#?}");
+        purged
+    }
+
+    /// Waits until this many wait for the fill of `file`.
+    pub(crate) async fn has_waiting(&self, file: &str, count: u64) {
+        let waiting = async {
+            loop {
+                let shown = get(self.admin, &format!("/api/cache/{file}")).await.json();
+                if shown["fill"]["waiting"] == count {
+                    return;
+                }
+            }
+        };
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, waiting).await.expect("not so many wait");
+    }
+
+    /// The value of one series, by its name and labels as they are exposed.
+    pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
+        let exposed = get(self.admin, "/metrics").await.body;
+        exposed.lines().find_map(|line| {
+            let value = line.strip_prefix(series)?.strip_prefix(' ')?;
+            Some(value.parse().unwrap())
+        })
+    }
+
+    /// Ends it in order. A test that leaves something open must say so by not calling this.
+    pub(crate) async fn finish(self) {
+        assert_eq!(self.app.shut_down().await, DrainEnd::Finished);
+    }
+
+    pub(crate) fn into_app(self) -> App {
+        self.app
+    }
+}

@@ -1,0 +1,160 @@
+//! A scripted origin: it writes the bytes it was told to write, when it was told to, and
+//! remembers what it was asked.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the origin does for one path.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// These bytes, and the connection stays open.
+    Bytes(Vec<u8>),
+    /// These bytes, and then the connection ends with a reset.
+    BytesThenReset(Vec<u8>),
+    /// Nothing, for ever.
+    Silence,
+}
+
+impl Reply {
+    /// A well-formed JSON response.
+    pub(crate) fn json(status: u16, body: &str) -> Self {
+        Self::with_fields(status, "Content-Type: application/json\r\n", body)
+    }
+
+    /// The same with other fields, each line ended.
+    pub(crate) fn with_fields(status: u16, fields: &str, body: &str) -> Self {
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} X\r\n{fields}Content-Length: {length}\r\n\r\n");
+        Self::Bytes((head + body).into_bytes())
+    }
+}
+
+#[derive(Default)]
+struct Script {
+    replies: HashMap<String, Reply>,
+    held: HashMap<String, watch::Receiver<bool>>,
+    releases: HashMap<String, watch::Sender<bool>>,
+    /// The heads received, as text.
+    requests: Vec<String>,
+}
+
+/// The origin.
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    script: Arc<Mutex<Script>>,
+    arrivals: watch::Receiver<usize>,
+}
+
+impl Origin {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let script = Arc::<Mutex<Script>>::default();
+        let (arrived, arrivals) = watch::channel(0);
+        let arrived = Arc::new(arrived);
+        let shared = Arc::clone(&script);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&shared), Arc::clone(&arrived)));
+            }
+        });
+        Self { address, script, arrivals }
+    }
+
+    /// From now on, this path is answered so. A path without a reply is 404.
+    pub(crate) fn replies(&self, path: &str, reply: Reply) {
+        self.script.lock().unwrap().replies.insert(path.to_owned(), reply);
+    }
+
+    /// Requests for this path that arrive from now on are answered as of their arrival, but only
+    /// when the path is released.
+    pub(crate) fn hold(&self, path: &str) {
+        let (release, held) = watch::channel(false);
+        let mut script = self.script.lock().unwrap();
+        script.held.insert(path.to_owned(), held);
+        script.releases.insert(path.to_owned(), release);
+    }
+
+    /// Lets go of what is held for this path, and holds nothing that comes later.
+    pub(crate) fn release(&self, path: &str) {
+        let mut script = self.script.lock().unwrap();
+        script.held.remove(path);
+        if let Some(release) = script.releases.remove(path) {
+            release.send_replace(true);
+        }
+    }
+
+    /// Waits until this path has been asked for `count` times.
+    pub(crate) async fn has_seen(&self, path: &str, count: usize) {
+        let mut arrivals = self.arrivals.clone();
+        let seen = async {
+            while self.requests_for(path) < count {
+                arrivals.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.expect("the origin was not asked in time");
+    }
+
+    /// How often a path was asked for.
+    pub(crate) fn requests_for(&self, path: &str) -> usize {
+        let line = format!("GET {path} HTTP/1.1\r\n");
+        self.requests().iter().filter(|head| head.starts_with(&line)).count()
+    }
+
+    /// The heads received so far.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.script.lock().unwrap().requests.clone()
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    script: Arc<Mutex<Script>>,
+    arrived: Arc<watch::Sender<usize>>,
+) {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_) => return,
+            }
+        }
+        let head = String::from_utf8(head).unwrap();
+        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        let (reply, held) = {
+            let mut script = script.lock().unwrap();
+            script.requests.push(head);
+            let reply = script.replies.get(&path).cloned();
+            let missing = r#"{"message":"The requested file does not exist.","help":"Ask."}"#;
+            (reply.unwrap_or_else(|| Reply::json(404, missing)), script.held.get(&path).cloned())
+        };
+        arrived.send_modify(|count| *count += 1);
+        if let Some(mut held) = held {
+            // An origin that is dropped while it holds something lets go of it.
+            let _ = held.wait_for(|released| *released).await;
+        }
+        match reply {
+            Reply::Bytes(bytes) => {
+                if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            Reply::BytesThenReset(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                // With nothing to linger for, closing sends a reset.
+                let _ = stream.set_zero_linger();
+                return;
+            }
+            Reply::Silence => std::future::pending().await,
+        }
+    }
+}

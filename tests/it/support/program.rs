@@ -1,0 +1,79 @@
+//! The program itself, as its users start it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// A directory that is gone when the test ends.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ikgate"));
+    command.args(arguments).env_clear().envs(environment.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    command(arguments, environment).output().unwrap()
+}
+
+/// A program that keeps running until it is stopped or dropped.
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) public: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Program {
+    /// `ikgate serve`, once it says that it is ready.
+    pub(crate) fn serve(config: &Path, environment: &[(&str, &str)]) -> Self {
+        let config = config.to_str().unwrap();
+        let mut child = command(&["serve", "--config", config], environment).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let ready = loop {
+            let mut line = String::new();
+            if log.read_line(&mut line).unwrap() == 0 {
+                let ended = child.wait().unwrap();
+                panic!("it ended before it was ready: {ended}");
+            }
+            let event: serde_json::Value =
+                serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a log line: {line}"));
+            if event["message"] == "ready" {
+                break event;
+            }
+        };
+        let address = |name: &str| {
+            let text = ready[name].as_str().unwrap().trim_matches(['[', ']']);
+            text.parse().unwrap()
+        };
+        let (public, admin) = (address("public"), address("admin"));
+        child.stderr = Some(log.into_inner());
+        Self { child, public, admin }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end: the exit code, and what else it logged.
+    pub(crate) fn wait(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (code, log)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Ours, by its handle; it may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
