@@ -137,7 +137,8 @@ impl App {
     }
 }
 
-fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, UpstreamStartError> {
+/// The pipeline and everything behind it, without listeners.
+pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, UpstreamStartError> {
     let names = settings.callers.iter().map(|caller| &caller.name);
     let known = names.zip(&settings.limits.callers);
     let rate_limit_fields = CallerFields {

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use super::serve::{self, StopSignals};
 use super::{Failure, runtime, sandbox, say};
+use crate::caller::KeyDigest;
 use crate::config::{self, PRIVATE_KEY_VARIABLE};
 use crate::sandbox::{DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, SandboxSettings};
 use crate::secret::Secret;
+
+/// What an SDK sends in place of ImageKit's private key. It opens nothing but the demo.
+const CALLER_KEY: &str = "ikg_demo";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
@@ -60,11 +64,16 @@ impl Demo {
             url = "http://{sandbox}"
             [limits]
             anonymous = {{ per_second = 10, burst = 20 }}
+            [[callers]]
+            name = "demo"
+            key_sha256 = "{}"
             [telemetry]
             log = "warn"
             format = "pretty"
             "#,
-            self.listen, self.admin
+            self.listen,
+            self.admin,
+            KeyDigest::of(CALLER_KEY)
         )
     }
 }
@@ -80,6 +89,9 @@ A miss, then a hit (see Cache-Status):
 
 A purge, after which the next one is a miss again:
   curl -X DELETE http://{admin}/api/cache/{IMAGE_WITH_VERSIONS}
+
+As a caller with a key, as ImageKit's SDKs send it:
+  curl -i -u {CALLER_KEY}: {list}
 
 A new version in the sandbox:
   curl -X POST http://{sandbox}/_sandbox/files/{IMAGE_WITH_VERSIONS}/versions

@@ -9,12 +9,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
-use http_body::Body as _;
+use http_body::Body;
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{Cache, CacheStatus};
@@ -54,6 +52,13 @@ pub struct CallerFields {
     pub known: Vec<RateLimitFields>,
 }
 
+/// A request's body: to be thrown away.
+pub trait GatewayBody: Body<Error: Into<BodyError>> + Unpin + Send {}
+
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+impl<B: Body<Error: Into<BodyError>> + Unpin + Send> GatewayBody for B {}
+
 /// What the stages found out on the way, for the answer's fields.
 struct Findings {
     exchange: Exchange,
@@ -63,9 +68,9 @@ struct Findings {
 
 impl Gateway {
     /// Answers one request.
-    pub async fn handle(
+    pub async fn handle<B: GatewayBody>(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<B>,
         peer: SocketAddr,
     ) -> Response<ExchangeBody> {
         let (head, body) = request.into_parts();
@@ -78,10 +83,10 @@ impl Gateway {
         self.respond(&answer, &head, findings)
     }
 
-    async fn answer(
+    async fn answer<B: GatewayBody>(
         self: &Arc<Self>,
         head: &Parts,
-        body: Incoming,
+        body: B,
         peer: SocketAddr,
         findings: &mut Findings,
     ) -> Result<Answer, GatewayError> {
@@ -165,7 +170,7 @@ impl From<Caller> for ThrottledBy {
 }
 
 /// Reads a body that nobody needs, so that the connection can be used again.
-async fn discard(body: Incoming) -> Result<(), GatewayError> {
+async fn discard<B: GatewayBody>(body: B) -> Result<(), GatewayError> {
     if body.is_end_stream() {
         return Ok(());
     }
@@ -173,10 +178,7 @@ async fn discard(body: Incoming) -> Result<(), GatewayError> {
     let mut body = Limited::new(body, limit);
     let read_all = async {
         while let Some(frame) = body.frame().await {
-            let _discarded: Bytes = frame
-                .map_err(|_| GatewayError::Head(HeadFault::BodyTooLarge))?
-                .into_data()
-                .unwrap_or_default();
+            drop(frame.map_err(|_| GatewayError::Head(HeadFault::BodyTooLarge))?);
         }
         Ok(())
     };

@@ -1,0 +1,112 @@
+//! What a hit costs in this process, without sockets: the parts and the whole.
+//!
+//! `cargo bench --bench hit`
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a benchmark may fail loudly")]
+
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::{Method, Request, Uri};
+use http_body_util::{BodyExt as _, Empty};
+use ikgate::app;
+use ikgate::cache::{Cache, CacheSettings, FreshnessSettings, Kind, Lookup, Seat, StoredResponse};
+use ikgate::clock::Clock;
+use ikgate::config;
+use ikgate::file_id::FileId;
+use ikgate::gateway::Gateway;
+use ikgate::route::{self, BasePath};
+use ikgate::telemetry::{Metrics, metrics_layer};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+const TARGET: &str = "/v1/files/64a1b2c3d4e5f60718293a4b/versions";
+const IDS: u32 = 1000;
+
+fn id(number: u32) -> FileId {
+    FileId::parse(&format!("65{number:022x}")).unwrap()
+}
+
+fn list() -> Bytes {
+    Bytes::from(format!("[\"{}\"]", "x".repeat(900)))
+}
+
+fn fill<E: Clone>(cache: &Arc<Cache<E>>, id: &FileId, now: Duration) {
+    let Seat::Leader(fill, _waiter) = cache.join(id, now) else { return };
+    fill.store(Arc::new(StoredResponse::new(Kind::List, list(), now)));
+}
+
+fn route(criterion: &mut Criterion) {
+    let (base, uri) = (BasePath::default(), Uri::from_static(TARGET));
+    criterion.bench_function("route", |bencher| {
+        bencher.iter(|| route::find(&base, &Method::GET, black_box(&uri)));
+    });
+}
+
+fn lookup(criterion: &mut Criterion) {
+    let hour = Duration::from_hours(1);
+    let settings = CacheSettings {
+        max_bytes: 64 << 20,
+        freshness: FreshnessSettings { ttl: hour, not_found_ttl: hour },
+    };
+    let cache = Cache::<()>::new(&settings);
+    let ids: Vec<_> = (0..IDS).map(id).collect();
+    for id in &ids {
+        fill(&cache, id, Duration::ZERO);
+    }
+    let mut next = ids.iter().cycle();
+    criterion.bench_function("cache lookup", |bencher| {
+        bencher.iter(|| {
+            let found = cache.lookup(next.next().unwrap(), Duration::ZERO);
+            assert!(matches!(found, Lookup::Fresh { .. }));
+        });
+    });
+}
+
+fn gateway() -> Arc<Gateway> {
+    let text = "[upstream]\nurl = \"http://127.0.0.1:1\"\n[cache]\nttl = \"1h\"\n\
+                [limits]\nanonymous = { per_second = 1000000, burst = 1000000 }";
+    let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), "private_a=".to_owned());
+    let settings = config::from_text(text, Path::new(""), [key]).unwrap();
+    app::gateway(settings, &Clock::system()).unwrap()
+}
+
+/// From a parsed request to the last byte of the answer, with everything on that users have on.
+fn whole(criterion: &mut Criterion) {
+    let metrics = Arc::new(Metrics::new([]));
+    let subscriber = tracing_subscriber::registry().with(metrics_layer(&metrics));
+    let _counted = tracing::subscriber::set_default(subscriber);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let gateway = gateway();
+    for number in 0..IDS {
+        fill(&gateway.cache, &id(number), gateway.clock.monotonic());
+    }
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let requests: Vec<_> = (0..IDS)
+        .map(|number| {
+            let target = format!("/v1/files/{}/versions", id(number));
+            Request::get(target).header("host", "localhost:8080").body(Empty::<Bytes>::new())
+        })
+        .map(Result::unwrap)
+        .collect();
+    let mut next = requests.iter().cycle();
+    criterion.bench_function("whole hit", |bencher| {
+        bencher.iter_batched(
+            || next.next().unwrap().clone(),
+            |request| {
+                runtime.block_on(async {
+                    let response = gateway.handle(request, peer).await;
+                    assert_eq!(response.status(), 200);
+                    response.into_body().collect().await.unwrap()
+                })
+            },
+            criterion::BatchSize::SmallInput,
+        );
+    });
+}
+
+criterion_group!(hit, route, lookup, whole);
+criterion_main!(hit);
