@@ -98,7 +98,7 @@ fn whole(criterion: &mut Criterion) {
             || next.next().unwrap().clone(),
             |request| {
                 runtime.block_on(async {
-                    let response = gateway.handle(request, peer).await;
+                    let response = Arc::clone(&gateway).handle(request, peer).await.unwrap();
                     assert_eq!(response.status(), 200);
                     response.into_body().collect().await.unwrap()
                 })

@@ -3,6 +3,7 @@
 //! Sockets are bound before anything runs, so a port that is taken fails the start and nothing
 //! half-started is left behind.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -65,12 +66,12 @@ pub enum StartError {
 impl Service for Gateway {
     type Body = ExchangeBody;
 
-    async fn call(
+    fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> Response<ExchangeBody> {
-        self.handle(request, peer).await
+    ) -> impl Future<Output = Result<Response<ExchangeBody>, Infallible>> + Send {
+        self.handle(request, peer)
     }
 }
 

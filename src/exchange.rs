@@ -100,7 +100,7 @@ pub struct Exchange {
     clock: Clock,
     started: Duration,
     peer: SocketAddr,
-    request_id: HeaderValue,
+    request_id: RequestId,
     pub route: RouteLabel,
     pub caller: CallerLabel,
     pub cache: CacheLabel,
@@ -115,7 +115,7 @@ impl Exchange {
             started: clock.monotonic(),
             clock: clock.clone(),
             peer,
-            request_id: new_request_id(),
+            request_id: RequestId::random(),
             route: RouteLabel::None,
             caller: CallerLabel::NONE,
             cache: CacheLabel::None,
@@ -124,8 +124,8 @@ impl Exchange {
         }
     }
 
-    pub fn request_id(&self) -> &HeaderValue {
-        &self.request_id
+    pub fn request_id(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.request_id.0).expect("hex digits are visible ASCII")
     }
 
     /// Ties the exchange to its response: it ends with the body.
@@ -152,7 +152,7 @@ impl Drop for Exchange {
             bytes = self.sent_bytes,
             duration_nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
             client = %self.peer,
-            request_id = self.request_id.to_str().unwrap_or_default(),
+            request_id = std::str::from_utf8(&self.request_id.0).unwrap_or_default(),
         );
     }
 }
@@ -186,13 +186,16 @@ impl Body for ExchangeBody {
 }
 
 /// 64 random bits in hex: enough to tell requests of one day's log apart.
-fn new_request_id() -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let bits = fastrand::u64(..);
-    let digit = |place: usize| {
-        let nibble = usize::try_from((bits >> (place * 4)) & 0xf).unwrap_or_default();
-        DIGITS.get(nibble).copied().unwrap_or(b'0')
-    };
-    let text: [u8; 16] = std::array::from_fn(digit);
-    HeaderValue::from_bytes(&text).expect("hex digits are visible ASCII")
+struct RequestId([u8; 16]);
+
+impl RequestId {
+    fn random() -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let bits = fastrand::u64(..);
+        let digit = |place: usize| {
+            let nibble = usize::try_from((bits >> (place * 4)) & 0xf).unwrap_or_default();
+            DIGITS.get(nibble).copied().unwrap_or(b'0')
+        };
+        Self(std::array::from_fn(digit))
+    }
 }

@@ -1,11 +1,12 @@
 //! The operators' listener: health, metrics, and what is in the cache.
 //!
 //! Apart from the public one, so that it can be bound where only operators are. Whoever may come
-//! in at all is [`guard`]'s decision; nothing here is reachable past it.
+//! in at all is `guard`'s decision; nothing here is reachable past it.
 
 mod cache_api;
 mod guard;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -59,7 +60,11 @@ type Reply = Response<Full<Bytes>>;
 impl Service for Admin {
     type Body = Full<Bytes>;
 
-    async fn call(self: Arc<Self>, request: Request<Incoming>, _peer: SocketAddr) -> Reply {
+    async fn call(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        _peer: SocketAddr,
+    ) -> Result<Reply, Infallible> {
         let (head, _body) = request.into_parts();
         let mut reply = self.answer(&head);
         let fields = reply.headers_mut();
@@ -67,7 +72,7 @@ impl Service for Admin {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let policy = "default-src 'none'; frame-ancestors 'none'";
         fields.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-        reply
+        Ok(reply)
     }
 }
 

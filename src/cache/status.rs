@@ -5,6 +5,8 @@ use std::time::Duration;
 use http::header::HeaderName;
 use http::{HeaderValue, StatusCode};
 
+use crate::message::FieldText;
+
 /// What the cache did for one request, in the words of RFC 9211.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CacheStatus {
@@ -38,42 +40,34 @@ pub enum FwdReason {
 impl CacheStatus {
     pub const FIELD: HeaderName = HeaderName::from_static("cache-status");
 
-    /// The field's value. Written without `format!`: it stands on every answer.
     pub fn to_field_value(self) -> HeaderValue {
-        let mut text = Vec::with_capacity(64);
-        text.extend_from_slice(b"ikgate");
-        match self {
-            Self::Hit { ttl_left } => {
-                text.extend_from_slice(b"; hit; ttl=");
-                text.extend_from_slice(itoa::Buffer::new().format(ttl_left.as_secs()).as_bytes());
-            }
-            Self::Forwarded(forwarded) => forwarded.write(&mut text),
-            Self::NotConsulted { code: None } => {}
-            Self::NotConsulted { code: Some(code) } => {
-                text.extend_from_slice(b"; detail=");
-                text.extend_from_slice(code.as_bytes());
-            }
-        }
-        HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("written from ASCII")
+        let text = FieldText::new("ikgate");
+        let text = match self {
+            Self::Hit { ttl_left } => text.text("; hit; ttl=").number(ttl_left.as_secs()),
+            Self::Forwarded(forwarded) => forwarded.write(text),
+            Self::NotConsulted { code: None } => text,
+            Self::NotConsulted { code: Some(code) } => text.text("; detail=").text(code),
+        };
+        text.into_value()
     }
 }
 
 impl Forwarded {
-    fn write(self, text: &mut Vec<u8>) {
-        text.extend_from_slice(match self.reason {
-            FwdReason::Stale => b"; fwd=stale",
-            FwdReason::UriMiss => b"; fwd=uri-miss",
+    fn write(self, text: FieldText) -> FieldText {
+        let mut text = text.text(match self.reason {
+            FwdReason::Stale => "; fwd=stale",
+            FwdReason::UriMiss => "; fwd=uri-miss",
         });
         if let Some(status) = self.status {
-            text.extend_from_slice(b"; fwd-status=");
-            text.extend_from_slice(status.as_str().as_bytes());
+            text = text.text("; fwd-status=").text(status.as_str());
         }
         if self.stored {
-            text.extend_from_slice(b"; stored");
+            text = text.text("; stored");
         }
         if self.collapsed {
-            text.extend_from_slice(b"; collapsed");
+            text = text.text("; collapsed");
         }
+        text
     }
 }
 

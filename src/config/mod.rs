@@ -1,6 +1,6 @@
 //! Configuration in two steps: what was written, then settings that cannot be wrong.
 //!
-//! [`raw`] is the text as a table, with the environment's overrides laid over it. [`check`] turns
+//! `raw` is the text as a table, with the environment's overrides laid over it. `check` turns
 //! it into the settings types that the rooms declare, and collects every problem with its path
 //! instead of stopping at the first. Nothing but the program's entry imports this room.
 

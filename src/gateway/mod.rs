@@ -5,6 +5,7 @@
 
 mod versions;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,10 +70,10 @@ struct Findings {
 impl Gateway {
     /// Answers one request.
     pub async fn handle<B: GatewayBody>(
-        self: &Arc<Self>,
+        self: Arc<Self>,
         request: Request<B>,
         peer: SocketAddr,
-    ) -> Response<ExchangeBody> {
+    ) -> Result<Response<ExchangeBody>, Infallible> {
         let (head, body) = request.into_parts();
         let exchange = Exchange::start(&self.clock, peer);
         let mut findings = Findings { exchange, cache: None, standing: None };
@@ -80,7 +81,7 @@ impl Gateway {
             Ok(answer) => answer,
             Err(error) => Answer::Problem(error.problem()),
         };
-        self.respond(&answer, &head, findings)
+        Ok(self.respond(&answer, head, findings))
     }
 
     async fn answer<B: GatewayBody>(
@@ -93,7 +94,10 @@ impl Gateway {
         head::check(head)?;
         let route = route::find(&self.base_path, &head.method, &head.uri)?;
         findings.exchange.route = RouteLabel::List;
-        discard(body).await?;
+        if !body.is_end_stream() {
+            // Boxed, like the wait for the upstream: a hit's future stays small, and is moved.
+            Box::pin(discard(body)).await?;
+        }
         let file = match route {
             Route::Preflight => return Ok(Answer::Preflight),
             Route::Versions(file) => file,
@@ -105,7 +109,10 @@ impl Gateway {
         self.callers.may_read(caller, &file)?;
         let standing = self.admit(caller, findings)?;
         findings.standing = Some((caller, standing));
-        versions::find(self, &file, findings).await
+        match versions::look_up(self, &file, findings) {
+            Ok(hit) => Ok(hit),
+            Err(missed) => Box::pin(versions::fill(self, &file, missed, findings)).await,
+        }
     }
 
     fn admit(&self, caller: Caller, findings: &mut Findings) -> Result<Standing, Throttled> {
@@ -119,7 +126,7 @@ impl Gateway {
         })
     }
 
-    fn respond(&self, answer: &Answer, head: &Parts, findings: Findings) -> Response<ExchangeBody> {
+    fn respond(&self, answer: &Answer, head: Parts, findings: Findings) -> Response<ExchangeBody> {
         let Findings { mut exchange, cache, standing } = findings;
         let cache = cache.unwrap_or(CacheStatus::NotConsulted {
             code: match answer {
@@ -133,7 +140,7 @@ impl Gateway {
             Caller::Known(CallerId(place)) => self.rate_limit_fields.known.get(place),
         };
         let facts = Facts {
-            request_id: exchange.request_id().clone(),
+            request_id: exchange.request_id(),
             cache,
             standing: standing.and_then(|(caller, standing)| Some((fields(caller)?, standing))),
         };
@@ -171,9 +178,6 @@ impl From<Caller> for ThrottledBy {
 
 /// Reads a body that nobody needs, so that the connection can be used again.
 async fn discard<B: GatewayBody>(body: B) -> Result<(), GatewayError> {
-    if body.is_end_stream() {
-        return Ok(());
-    }
     let limit = usize::try_from(head::IDLE_BODY_MAX).unwrap_or(usize::MAX);
     let mut body = Limited::new(body, limit);
     let read_all = async {

@@ -4,6 +4,7 @@
 //! stored are the cache's answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -16,25 +17,35 @@ use crate::file_id::FileId;
 use crate::response::Answer;
 use crate::upstream::{AnswerKind, Storable, UpstreamError};
 
-/// Finds the list of `file`, waiting for the upstream if need be.
-pub(super) async fn find(
+/// Answers from what is stored, or says why that cannot be.
+pub(super) fn look_up(
+    gateway: &Gateway,
+    file: &FileId,
+    findings: &mut Findings,
+) -> Result<Answer, FwdReason> {
+    let now = gateway.clock.monotonic();
+    match gateway.cache.lookup(file, now) {
+        Lookup::Fresh { response, ttl_left } => {
+            findings.cache = Some(CacheStatus::Hit { ttl_left });
+            Ok(stored(response, now))
+        }
+        Lookup::Stale { .. } => Err(FwdReason::Stale),
+        Lookup::Absent => Err(FwdReason::UriMiss),
+    }
+}
+
+/// Waits for the upstream, with whoever else wants the same file.
+pub(super) async fn fill(
     gateway: &Arc<Gateway>,
     file: &FileId,
+    reason: FwdReason,
     findings: &mut Findings,
 ) -> Result<Answer, GatewayError> {
     let now = gateway.clock.monotonic();
-    let reason = match gateway.cache.lookup(file, now) {
-        Lookup::Fresh { response, ttl_left } => {
-            findings.cache = Some(CacheStatus::Hit { ttl_left });
-            return Ok(stored(gateway, response));
-        }
-        Lookup::Stale { .. } => FwdReason::Stale,
-        Lookup::Absent => FwdReason::UriMiss,
-    };
     let (waiter, collapsed) = match gateway.cache.join(file, now) {
         Seat::Answered { response, ttl_left } => {
             findings.cache = Some(CacheStatus::Hit { ttl_left });
-            return Ok(stored(gateway, response));
+            return Ok(stored(response, now));
         }
         Seat::Leader(ticket, waiter) => {
             gateway.fills.spawn(redeem(Arc::clone(gateway), ticket));
@@ -50,7 +61,7 @@ pub(super) async fn find(
             forwarded.status = Some(status_of(response.kind));
             forwarded.stored = kept;
             findings.cache = Some(CacheStatus::Forwarded(forwarded));
-            Ok(stored(gateway, response))
+            Ok(stored(response, gateway.clock.monotonic()))
         }
         FillEnd::Failed(error) => {
             forwarded.status = came_back(&error);
@@ -90,8 +101,8 @@ async fn redeem(gateway: Arc<Gateway>, fill: Fill<Arc<UpstreamError>>) {
     }
 }
 
-fn stored(gateway: &Gateway, response: Arc<StoredResponse>) -> Answer {
-    let age = response.age(gateway.clock.monotonic());
+fn stored(response: Arc<StoredResponse>, now: Duration) -> Answer {
+    let age = response.age(now);
     Answer::Stored { response, age }
 }
 

@@ -7,7 +7,7 @@
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, Version};
+use http::{HeaderValue, Version};
 
 /// Longest body accepted with a request that has no use for one, in bytes. It is read and thrown
 /// away so that the connection can be kept; more than this is not worth the reading.
@@ -36,42 +36,46 @@ pub enum HeadFault {
 ///
 /// The first rule it breaks.
 pub fn check(head: &Parts) -> Result<(), HeadFault> {
-    check_host(&head.headers, head.version)?;
+    let mut hosts = 0;
+    let (mut host_valid, mut encoded, mut too_long) = (true, false, false);
+    // One pass: most heads have few fields, and each look-up would hash.
+    for (name, value) in &head.headers {
+        if name == HOST {
+            hosts += 1;
+            host_valid &= is_host(value.as_bytes());
+        } else if name == TRANSFER_ENCODING {
+            encoded = true;
+        } else if name == CONTENT_LENGTH {
+            too_long |= declared_length(value).is_some_and(|length| length > IDLE_BODY_MAX);
+        }
+    }
+    // RFC 9112 section 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0.
+    match hosts {
+        0 if head.version == Version::HTTP_11 => return Err(HeadFault::HostMissing),
+        0 | 1 => {}
+        _ => return Err(HeadFault::HostRepeated),
+    }
+    if !host_valid {
+        return Err(HeadFault::HostInvalid);
+    }
     check_target(head)?;
     // RFC 9112 section 6.3: with both this and Content-Length a request may be smuggled; nothing
     // that is asked for here has a body at all.
-    if head.headers.contains_key(TRANSFER_ENCODING) {
+    if encoded {
         return Err(HeadFault::TransferEncoding);
     }
-    if declared_length(&head.headers).is_some_and(|length| length > IDLE_BODY_MAX) {
-        return Err(HeadFault::BodyTooLarge);
-    }
-    Ok(())
+    if too_long { Err(HeadFault::BodyTooLarge) } else { Ok(()) }
 }
 
-/// RFC 9112 section 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0.
-fn check_host(fields: &HeaderMap, version: Version) -> Result<(), HeadFault> {
-    let mut hosts = fields.get_all(HOST).iter();
-    let Some(host) = hosts.next() else {
-        let needed = version == Version::HTTP_11;
-        return if needed { Err(HeadFault::HostMissing) } else { Ok(()) };
-    };
-    if hosts.next().is_some() {
-        return Err(HeadFault::HostRepeated);
-    }
+fn is_host(bytes: &[u8]) -> bool {
     // Visible ASCII without the delimiters of a URI is what an authority may hold; parsing it in
     // full costs more than the whole of the other checks, so only odd ones are.
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
-    let bytes = host.as_bytes();
     if !bytes.is_empty() && bytes.iter().all(plain) && bytes.first() != Some(&b':') {
-        return Ok(());
+        return true;
     }
-    match Authority::try_from(bytes) {
-        Ok(authority) if !authority.host().is_empty() && !authority.as_str().contains('@') => {
-            Ok(())
-        }
-        _ => Err(HeadFault::HostInvalid),
-    }
+    Authority::try_from(bytes)
+        .is_ok_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
 }
 
 /// Origin-form and absolute-form (whose authority then stands for Host) are targets of a gateway.
@@ -84,8 +88,8 @@ fn check_target(head: &Parts) -> Result<(), HeadFault> {
 }
 
 /// Content-Length as hyper has already validated it.
-fn declared_length(fields: &HeaderMap) -> Option<u64> {
-    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+fn declared_length(value: &HeaderValue) -> Option<u64> {
+    value.to_str().ok()?.parse().ok()
 }
 
 #[cfg(test)]

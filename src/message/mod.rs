@@ -1,7 +1,9 @@
 //! HTTP heads as RFC 9110 and 9112 have them: pure functions of what was received.
 
 pub mod entity_tag;
+pub mod field_text;
 pub mod head;
 
 pub use entity_tag::EntityTag;
+pub use field_text::FieldText;
 pub use head::HeadFault;

@@ -16,14 +16,13 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 
 pub use problem::{BucketFields, Connection, Problem, Retry};
 pub use rate::RateLimitFields;
 
 use crate::cache::{CacheStatus, Kind, StoredResponse};
 use crate::limit::Standing;
-use crate::message::EntityTag;
 use crate::route::ALLOWED_METHODS;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,7 +32,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 const VARY_ON: HeaderValue = HeaderValue::from_static("Origin, Accept-Encoding");
 
-/// Room for every field of a hit, so that the map is allocated once.
+/// Room for every field of a hit, so that the map grows at most once.
 const FIELDS: usize = 16;
 
 /// What there is to say.
@@ -56,23 +55,37 @@ pub struct Facts<'a> {
 }
 
 /// Makes the response to `head`.
-pub fn shape(answer: &Answer, head: &Parts, facts: Facts<'_>) -> Response<Bytes> {
+pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Response<Bytes> {
+    let known = match answer {
+        Answer::Stored { response, .. } => {
+            response.tag.as_ref().is_some_and(|tag| tag.is_named_by(&head.headers))
+        }
+        Answer::Preflight | Answer::Problem(_) => false,
+    };
+    // hyper uses one map for a connection's heads, handing each on to the next: the request's,
+    // emptied, has room for the response's fields.
+    let mut fields = std::mem::take(&mut head.headers);
+    fields.clear();
+    fields.reserve(FIELDS);
     let mut response = Response::new(Bytes::new());
-    *response.headers_mut() = HeaderMap::with_capacity(FIELDS);
+    *response.headers_mut() = fields;
     match answer {
         Answer::Preflight => {
             *response.status_mut() = StatusCode::NO_CONTENT;
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
         }
         Answer::Problem(problem) => problem.write(&mut response),
-        Answer::Stored { response: stored, age } => write_stored(&mut response, stored, *age, head),
+        Answer::Stored { response: stored, age } => {
+            write_stored(&mut response, stored, *age);
+            if known {
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+                *response.body_mut() = Bytes::new();
+                response.headers_mut().remove(CONTENT_TYPE);
+            }
+        }
     }
     let body_bytes = response.body().len();
     let fields = response.headers_mut();
-    if head.method == Method::HEAD && body_bytes > 0 {
-        // What GET would say (RFC 9110 section 9.3.2).
-        fields.insert(CONTENT_LENGTH, HeaderValue::from(body_bytes));
-    }
     fields.insert(X_REQUEST_ID, facts.request_id);
     fields.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     fields.insert(VARY, VARY_ON);
@@ -80,36 +93,28 @@ pub fn shape(answer: &Answer, head: &Parts, facts: Facts<'_>) -> Response<Bytes>
     if let Some((names, standing)) = facts.standing {
         names.write(fields, standing);
     }
-    if head.method == Method::HEAD {
+    if head.method == Method::HEAD && body_bytes > 0 {
+        // What GET would say (RFC 9110 section 9.3.2).
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(body_bytes));
         *response.body_mut() = Bytes::new();
     }
     response
 }
 
-fn write_stored(
-    response: &mut Response<Bytes>,
-    stored: &StoredResponse,
-    age: Duration,
-    head: &Parts,
-) {
+fn write_stored(response: &mut Response<Bytes>, stored: &StoredResponse, age: Duration) {
+    *response.body_mut() = stored.body.clone();
     *response.status_mut() = match stored.kind {
         Kind::BadRequest => StatusCode::BAD_REQUEST,
         Kind::List => StatusCode::OK,
         Kind::NotFound => StatusCode::NOT_FOUND,
     };
+    let fields = response.headers_mut();
+    fields.insert(CONTENT_TYPE, JSON);
     let Some(tag) = &stored.tag else {
-        *response.body_mut() = stored.body.clone();
-        response.headers_mut().insert(CONTENT_TYPE, JSON);
-        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        fields.insert(CACHE_CONTROL, NO_STORE);
         return;
     };
-    response.headers_mut().insert(AGE, HeaderValue::from(age.as_secs()));
-    response.headers_mut().insert(CACHE_CONTROL, REVALIDATE);
-    response.headers_mut().insert(ETAG, tag.as_field_value().clone());
-    if EntityTag::is_named_by(tag, &head.headers) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        *response.body_mut() = stored.body.clone();
-        response.headers_mut().insert(CONTENT_TYPE, JSON);
-    }
+    fields.insert(AGE, HeaderValue::from(age.as_secs()));
+    fields.insert(CACHE_CONTROL, REVALIDATE);
+    fields.insert(ETAG, tag.as_field_value().clone());
 }

@@ -1,11 +1,11 @@
 //! `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): what a caller
 //! may send, and how it stands.
 
-use bytes::Bytes;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 
 use crate::limit::{Quota, Standing};
+use crate::message::FieldText;
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -29,14 +29,9 @@ impl RateLimitFields {
     }
 
     pub(super) fn write(&self, fields: &mut HeaderMap, standing: Standing) {
-        let mut text = Vec::with_capacity(self.start.len() + 32);
-        text.extend_from_slice(self.start.as_bytes());
-        text.extend_from_slice(itoa::Buffer::new().format(standing.left).as_bytes());
-        text.extend_from_slice(b";t=");
         let until_full = whole_seconds(standing.until_full().as_nanos());
-        text.extend_from_slice(itoa::Buffer::new().format(until_full).as_bytes());
-        let value = HeaderValue::from_maybe_shared(Bytes::from(text));
-        fields.insert(RATELIMIT, value.expect("names are checked when configured"));
+        let text = FieldText::new(&self.start).number(u64::from(standing.left));
+        fields.insert(RATELIMIT, text.text(";t=").number(until_full).into_value());
         fields.insert(RATELIMIT_POLICY, self.policy.clone());
     }
 }

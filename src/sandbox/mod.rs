@@ -9,6 +9,7 @@ mod library;
 mod object;
 mod rate;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -64,10 +65,14 @@ type Reply = Response<Full<Bytes>>;
 impl Service for Sandbox {
     type Body = Full<Bytes>;
 
-    async fn call(self: Arc<Self>, request: Request<Incoming>, _peer: SocketAddr) -> Reply {
+    async fn call(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        _peer: SocketAddr,
+    ) -> Result<Reply, Infallible> {
         let (head, _body) = request.into_parts();
         if let Some(path) = head.uri.path().strip_prefix("/_sandbox/") {
-            return self.control(&head.method, path);
+            return Ok(self.control(&head.method, path));
         }
         if !self.settings.latency.is_zero() {
             tokio::time::sleep(self.settings.latency).await;
@@ -80,7 +85,7 @@ impl Service for Sandbox {
             reply.headers_mut().insert(HeaderName::from_static(name), id.clone());
         }
         reply.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        reply
+        Ok(reply)
     }
 }
 

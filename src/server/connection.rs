@@ -1,15 +1,17 @@
 //! One connection, from accept to close.
 
-use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::drain::Signal;
 use super::{Drain, ServerSettings, Service};
 
 /// hyper refuses a smaller buffer than this.
@@ -27,10 +29,7 @@ pub(super) async fn serve<S: Service>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let answer = |request| {
-        let service = Arc::clone(service);
-        async move { Ok::<_, Infallible>(service.call(request, peer).await) }
-    };
+    let answer = |request| Arc::clone(service).call(request, peer);
     let connection = http1::Builder::new()
         // On, it holds back an answer while more input is buffered, a stray CRLF included.
         .pipeline_flush(false)
@@ -39,17 +38,37 @@ pub(super) async fn serve<S: Service>(
         .max_buf_size(settings.max_head_bytes.max(HYPER_BUFFER_MIN))
         .serve_connection(TokioIo::new(stream), service_fn(answer));
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = drain.begun() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = drain.cut() => return,
-            }
+    let (begun, cut) = drain.signals();
+    let Some(ended) = until(connection.as_mut(), begun).await else {
+        connection.as_mut().graceful_shutdown();
+        if let Some(Err(error)) = until(connection.as_mut(), cut).await {
+            tracing::debug!(%error, %peer, "connection ended early while draining");
         }
+        return;
     };
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "connection ended early");
     }
+}
+
+/// Drives `work` to its end, or until the signal is given.
+///
+/// A `select!` would poll the signal's future, and take its lock, on each turn of a connection.
+/// Its waker is the task's, so it is enough to leave that behind once and to look at the flag.
+async fn until<F: Future>(mut work: Pin<&mut F>, signal: &Signal) -> Option<F::Output> {
+    let mut given = pin!(signal.given());
+    let mut waker_left = false;
+    poll_fn(|context| {
+        if !waker_left {
+            waker_left = true;
+            if given.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
+        }
+        if signal.is_given() {
+            return Poll::Ready(None);
+        }
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
 }

@@ -1,18 +1,27 @@
 //! An orderly end: nothing new begins, what has begun may finish, up to a point.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 /// Shared by everything that has to end together.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
-    announced: CancellationToken,
-    begin: CancellationToken,
-    cut: CancellationToken,
+    announced: Arc<AtomicBool>,
+    begun: Signal,
+    cut: Signal,
     connections: TaskTracker,
 }
+
+/// Something that happens once, for everybody.
+///
+/// Whether it has is one load: every connection looks at each of its turns.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Signal(Arc<(AtomicBool, Notify)>);
 
 /// Which way a drain ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,24 +33,46 @@ pub enum DrainEnd {
     Finished,
 }
 
-impl Drain {
-    /// Resolves once the drain has begun.
-    pub async fn begun(&self) {
-        self.begin.cancelled().await;
+impl Signal {
+    fn give(&self) {
+        self.0.0.store(true, Ordering::Release);
+        self.0.1.notify_waiters();
     }
 
+    pub(super) fn is_given(&self) -> bool {
+        self.0.0.load(Ordering::Acquire)
+    }
+
+    /// Resolves once it has been given.
+    pub(super) async fn given(&self) {
+        let mut notified = pin!(self.0.1.notified());
+        // On the list before the look, so that nothing given in between is missed.
+        notified.as_mut().enable();
+        if !self.is_given() {
+            notified.await;
+        }
+    }
+}
+
+impl Drain {
     /// Says that the end is near while everything still works: whoever balances load between
     /// several should look elsewhere from now on.
     pub fn announce(&self) {
-        self.announced.cancel();
+        self.announced.store(true, Ordering::Release);
     }
 
     pub fn is_announced(&self) -> bool {
-        self.announced.is_cancelled()
+        self.announced.load(Ordering::Acquire)
     }
 
-    pub(super) async fn cut(&self) {
-        self.cut.cancelled().await;
+    /// Resolves once the drain has begun.
+    pub async fn begun(&self) {
+        self.begun.given().await;
+    }
+
+    /// Given when the drain begins, and when what is left is to end at once.
+    pub(super) fn signals(&self) -> (&Signal, &Signal) {
+        (&self.begun, &self.cut)
     }
 
     pub(super) fn track(&self, connection: impl Future<Output = ()> + Send + 'static) {
@@ -56,13 +87,13 @@ impl Drain {
     /// Stops accepting, waits for what is open, and cuts what is left after `grace`.
     pub async fn run(&self, grace: Duration) -> DrainEnd {
         self.announce();
-        self.begin.cancel();
+        self.begun.give();
         self.connections.close();
         if tokio::time::timeout(grace, self.connections.wait()).await.is_ok() {
             return DrainEnd::Finished;
         }
         let connections = self.connections.len();
-        self.cut.cancel();
+        self.cut.give();
         self.connections.wait().await;
         DrainEnd::Cut { connections }
     }

@@ -37,7 +37,7 @@ pub struct ServerSettings {
     pub max_head_bytes: usize,
 }
 
-/// Who answers.
+/// Who answers, always: the `Result` is hyper's, whose future this then is without a wrapper.
 pub trait Service: Send + Sync + 'static {
     type Body: Body<Data = Bytes, Error = Infallible> + Send + 'static;
 
@@ -45,7 +45,7 @@ pub trait Service: Send + Sync + 'static {
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> impl Future<Output = Response<Self::Body>> + Send;
+    ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
 }
 
 /// Binds a TCP listener.

@@ -103,9 +103,9 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let chosen = EnvFilter::builder().parse_lossy(settings.log.as_str());
-    // Those are made of numbers, for the metrics.
+    // The others are made of numbers, for the metrics. Asked first, since it is the cheaper one.
     let readable = filter_fn(|metadata| !metrics_layer::is_counted(metadata));
-    let filter = chosen.and(readable);
+    let filter = readable.and(chosen);
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match settings.format {
         LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),

@@ -1,0 +1,56 @@
+//! Field values that are written anew for each answer, without formatting machinery.
+
+use http::HeaderValue;
+
+/// Longer than any value that is written here: a caller's name of 64 and a few numbers.
+const CAPACITY: usize = 160;
+
+/// A value in the making, on the stack: turned into a field value, it is copied once, to its
+/// exact size.
+pub struct FieldText {
+    bytes: [u8; CAPACITY],
+    len: usize,
+}
+
+impl FieldText {
+    /// Begins with this text.
+    pub fn new(text: &str) -> Self {
+        Self { bytes: [0; CAPACITY], len: 0 }.text(text)
+    }
+
+    /// Appends visible ASCII or blanks. What does not fit is cut off.
+    #[must_use]
+    pub fn text(mut self, text: &str) -> Self {
+        let free = self.bytes.get_mut(self.len..).unwrap_or_default();
+        for (to, from) in free.iter_mut().zip(text.bytes()) {
+            *to = from;
+        }
+        self.len = CAPACITY.min(self.len + text.len());
+        self
+    }
+
+    #[must_use]
+    pub fn number(self, number: u64) -> Self {
+        self.text(itoa::Buffer::new().format(number))
+    }
+
+    /// # Panics
+    ///
+    /// If something else than visible ASCII and blanks was appended.
+    pub fn into_value(self) -> HeaderValue {
+        let bytes = self.bytes.get(..self.len).unwrap_or_default();
+        HeaderValue::from_bytes(bytes).expect("only visible ASCII and blanks are appended")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_numbers_follow_each_other_and_never_overflow() {
+        assert_eq!(FieldText::new("a; t=").number(7).text(";").into_value(), "a; t=7;");
+        let long = FieldText::new(&"x".repeat(150)).text(&"y".repeat(20)).number(1).into_value();
+        assert_eq!(long.len(), CAPACITY);
+    }
+}
