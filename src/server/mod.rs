@@ -5,9 +5,10 @@
 
 mod connection;
 mod drain;
+mod io;
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub trait Service: Send + Sync + 'static {
 }
 
 /// Binds a TCP listener.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     let socket = match address {
         SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
         SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
@@ -116,11 +117,9 @@ async fn next_connection(
     }
 }
 
-fn concerns_one_connection(error: &io::Error) -> bool {
+fn concerns_one_connection(error: &Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
     )
 }
