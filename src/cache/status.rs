@@ -41,33 +41,36 @@ impl CacheStatus {
     pub const FIELD: HeaderName = HeaderName::from_static("cache-status");
 
     pub fn to_field_value(self) -> HeaderValue {
-        let text = FieldText::new("ikgate");
-        let text = match self {
-            Self::Hit { ttl_left } => text.text("; hit; ttl=").number(ttl_left.as_secs()),
-            Self::Forwarded(forwarded) => forwarded.write(text),
-            Self::NotConsulted { code: None } => text,
-            Self::NotConsulted { code: Some(code) } => text.text("; detail=").text(code),
-        };
-        text.into_value()
+        let mut text = FieldText::new("ikgate");
+        match self {
+            Self::Hit { ttl_left } => {
+                text.text("; hit; ttl=").number(ttl_left.as_secs());
+            }
+            Self::Forwarded(forwarded) => forwarded.write(&mut text),
+            Self::NotConsulted { code: None } => {}
+            Self::NotConsulted { code: Some(code) } => {
+                text.text("; detail=").text(code);
+            }
+        }
+        text.to_value()
     }
 }
 
 impl Forwarded {
-    fn write(self, text: FieldText) -> FieldText {
-        let mut text = text.text(match self.reason {
+    fn write(self, text: &mut FieldText) {
+        text.text(match self.reason {
             FwdReason::Stale => "; fwd=stale",
             FwdReason::UriMiss => "; fwd=uri-miss",
         });
         if let Some(status) = self.status {
-            text = text.text("; fwd-status=").text(status.as_str());
+            text.text("; fwd-status=").text(status.as_str());
         }
         if self.stored {
-            text = text.text("; stored");
+            text.text("; stored");
         }
         if self.collapsed {
-            text = text.text("; collapsed");
+            text.text("; collapsed");
         }
-        text
     }
 }
 

@@ -15,29 +15,29 @@ pub struct FieldText {
 impl FieldText {
     /// Begins with this text.
     pub fn new(text: &str) -> Self {
-        Self { bytes: [0; CAPACITY], len: 0 }.text(text)
+        let mut new = Self { bytes: [0; CAPACITY], len: 0 };
+        new.text(text);
+        new
     }
 
-    /// Appends visible ASCII or blanks. What does not fit is cut off.
-    #[must_use]
-    pub fn text(mut self, text: &str) -> Self {
-        let free = self.bytes.get_mut(self.len..).unwrap_or_default();
-        for (to, from) in free.iter_mut().zip(text.bytes()) {
-            *to = from;
+    /// Appends visible ASCII or blanks. What does not fit is left out.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        let end = self.len + text.len();
+        if let Some(free) = self.bytes.get_mut(self.len..end) {
+            free.copy_from_slice(text.as_bytes());
+            self.len = end;
         }
-        self.len = CAPACITY.min(self.len + text.len());
         self
     }
 
-    #[must_use]
-    pub fn number(self, number: u64) -> Self {
+    pub fn number(&mut self, number: u64) -> &mut Self {
         self.text(itoa::Buffer::new().format(number))
     }
 
     /// # Panics
     ///
     /// If something else than visible ASCII and blanks was appended.
-    pub fn into_value(self) -> HeaderValue {
+    pub fn to_value(&self) -> HeaderValue {
         let bytes = self.bytes.get(..self.len).unwrap_or_default();
         HeaderValue::from_bytes(bytes).expect("only visible ASCII and blanks are appended")
     }
@@ -49,8 +49,8 @@ mod tests {
 
     #[test]
     fn texts_and_numbers_follow_each_other_and_never_overflow() {
-        assert_eq!(FieldText::new("a; t=").number(7).text(";").into_value(), "a; t=7;");
-        let long = FieldText::new(&"x".repeat(150)).text(&"y".repeat(20)).number(1).into_value();
-        assert_eq!(long.len(), CAPACITY);
+        assert_eq!(FieldText::new("a; t=").number(7).text(";").to_value(), "a; t=7;");
+        let long = FieldText::new(&"x".repeat(150)).text(&"y".repeat(20)).number(1).to_value();
+        assert_eq!(long.len(), 151);
     }
 }

@@ -30,8 +30,9 @@ impl RateLimitFields {
 
     pub(super) fn write(&self, fields: &mut HeaderMap, standing: Standing) {
         let until_full = whole_seconds(standing.until_full().as_nanos());
-        let text = FieldText::new(&self.start).number(u64::from(standing.left));
-        fields.insert(RATELIMIT, text.text(";t=").number(until_full).into_value());
+        let mut text = FieldText::new(&self.start);
+        text.number(u64::from(standing.left)).text(";t=").number(until_full);
+        fields.insert(RATELIMIT, text.to_value());
         fields.insert(RATELIMIT_POLICY, self.policy.clone());
     }
 }

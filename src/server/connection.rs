@@ -37,7 +37,7 @@ pub(super) async fn serve<S: Service>(
         // hyper's would close idle connections too.
         .header_read_timeout(None)
         .max_buf_size(settings.max_head_bytes.max(HYPER_BUFFER_MIN))
-        .serve_connection(TokioIo::new(Gathering(stream)), service_fn(answer));
+        .serve_connection(TokioIo::new(Gathering::new(stream)), service_fn(answer));
     let mut connection = pin!(connection);
     let (begun, cut) = drain.signals();
     let Some(ended) = until(connection.as_mut(), begun).await else {

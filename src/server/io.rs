@@ -10,11 +10,21 @@ use tokio::net::TcpStream;
 /// Answers up to this many bytes, head included, are copied together before they are sent.
 ///
 /// Measured: the kernel takes 0.4 µs longer for two pieces than for one, which copies 1.4 KB
-/// several times over; beyond a few KB the copy costs more. Lives on the stack of each write.
+/// several times over; beyond a few KB the copy costs more. A connection that has sent a small
+/// answer keeps a buffer of this size.
 const GATHERED_MAX: usize = 2048;
 
 /// A connection whose small answers go out in one piece.
-pub(super) struct Gathering(pub(super) TcpStream);
+pub(super) struct Gathering {
+    stream: TcpStream,
+    gathered: Vec<u8>,
+}
+
+impl Gathering {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, gathered: Vec::new() }
+    }
+}
 
 impl AsyncRead for Gathering {
     fn poll_read(
@@ -22,7 +32,7 @@ impl AsyncRead for Gathering {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
@@ -32,7 +42,7 @@ impl AsyncWrite for Gathering {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -40,10 +50,12 @@ impl AsyncWrite for Gathering {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut gathered = [0; GATHERED_MAX];
-        match gather(pieces, &mut gathered) {
-            Some(bytes) => Pin::new(&mut self.0).poll_write(context, bytes),
-            None => Pin::new(&mut self.0).poll_write_vectored(context, pieces),
+        let this = &mut *self;
+        let stream = Pin::new(&mut this.stream);
+        if gather(pieces, &mut this.gathered) {
+            stream.poll_write(context, &this.gathered)
+        } else {
+            stream.poll_write_vectored(context, pieces)
         }
     }
 
@@ -52,22 +64,26 @@ impl AsyncWrite for Gathering {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
-/// All pieces in one, if they fit.
-fn gather<'a>(pieces: &[IoSlice<'_>], into: &'a mut [u8]) -> Option<&'a [u8]> {
-    let mut end = 0;
-    for piece in pieces {
-        into.get_mut(end..)?.get_mut(..piece.len())?.copy_from_slice(piece);
-        end += piece.len();
+/// Puts all pieces into one, if they fit.
+fn gather(pieces: &[IoSlice<'_>], into: &mut Vec<u8>) -> bool {
+    let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+    if bytes > GATHERED_MAX {
+        return false;
     }
-    into.get(..end)
+    into.clear();
+    into.reserve_exact(GATHERED_MAX);
+    for piece in pieces {
+        into.extend_from_slice(piece);
+    }
+    true
 }
 
 #[cfg(test)]
@@ -76,9 +92,12 @@ mod tests {
 
     #[test]
     fn pieces_are_gathered_in_order_if_they_fit() {
+        let mut into = b"before".to_vec();
         let pieces = [IoSlice::new(b"ab"), IoSlice::new(b""), IoSlice::new(b"cde")];
-        assert_eq!(gather(&pieces, &mut [0; 8]), Some(&b"abcde"[..]));
-        assert_eq!(gather(&pieces, &mut [0; 5]), Some(&b"abcde"[..]));
-        assert_eq!(gather(&pieces, &mut [0; 4]), None);
+        assert!(gather(&pieces, &mut into));
+        assert_eq!(into, b"abcde");
+        let (most, one) = (vec![b'x'; GATHERED_MAX], [b'y']);
+        assert!(gather(&[IoSlice::new(&most)], &mut into));
+        assert!(!gather(&[IoSlice::new(&most), IoSlice::new(&one)], &mut into));
     }
 }
