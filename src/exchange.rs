@@ -6,7 +6,6 @@
 //! same event and so cannot disagree.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -99,7 +98,6 @@ impl From<Caller> for CallerLabel {
 pub struct Exchange {
     clock: Clock,
     started: Duration,
-    peer: SocketAddr,
     request_id: RequestId,
     pub route: RouteLabel,
     pub caller: CallerLabel,
@@ -110,11 +108,10 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub fn start(clock: &Clock, peer: SocketAddr) -> Self {
+    pub fn start(clock: &Clock) -> Self {
         Self {
             started: clock.monotonic(),
             clock: clock.clone(),
-            peer,
             request_id: RequestId::random(),
             route: RouteLabel::None,
             caller: CallerLabel::NONE,
@@ -151,8 +148,6 @@ impl Drop for Exchange {
             status = self.status.map_or(0, |status| u64::from(status.as_u16())),
             bytes = self.sent_bytes,
             duration_nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
-            client = %self.peer,
-            request_id = std::str::from_utf8(&self.request_id.0).unwrap_or_default(),
         );
     }
 }

@@ -75,7 +75,7 @@ impl Gateway {
         peer: SocketAddr,
     ) -> Result<Response<ExchangeBody>, Infallible> {
         let (head, body) = request.into_parts();
-        let exchange = Exchange::start(&self.clock, peer);
+        let exchange = Exchange::start(&self.clock);
         let mut findings = Findings { exchange, cache: None, standing: None };
         let answer = match self.answer(&head, body, peer, &mut findings).await {
             Ok(answer) => answer,

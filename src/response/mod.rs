@@ -79,8 +79,9 @@ pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Response<Byt
             write_stored(&mut response, stored, *age);
             if known {
                 *response.status_mut() = StatusCode::NOT_MODIFIED;
-                *response.body_mut() = Bytes::new();
-                response.headers_mut().remove(CONTENT_TYPE);
+            } else {
+                *response.body_mut() = stored.body.clone();
+                response.headers_mut().insert(CONTENT_TYPE, JSON);
             }
         }
     }
@@ -101,15 +102,14 @@ pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Response<Byt
     response
 }
 
+/// What a 200 and a 304 have in common, or the head of a negative answer.
 fn write_stored(response: &mut Response<Bytes>, stored: &StoredResponse, age: Duration) {
-    *response.body_mut() = stored.body.clone();
     *response.status_mut() = match stored.kind {
         Kind::BadRequest => StatusCode::BAD_REQUEST,
         Kind::List => StatusCode::OK,
         Kind::NotFound => StatusCode::NOT_FOUND,
     };
     let fields = response.headers_mut();
-    fields.insert(CONTENT_TYPE, JSON);
     let Some(tag) = &stored.tag else {
         fields.insert(CACHE_CONTROL, NO_STORE);
         return;

@@ -2,13 +2,6 @@
 
 use crate::support::{Answer, Connection, FILE, Origin, Reply, TestGateway, versions_of};
 
-async fn ask(gateway: &TestGateway) -> Connection {
-    let mut connection = Connection::open(gateway.public).await;
-    let path = versions_of(FILE);
-    connection.write(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
-    connection
-}
-
 async fn read(mut connection: Connection) -> Answer {
     connection.read("GET").await.unwrap()
 }
@@ -22,7 +15,7 @@ async fn ten_callers_of_one_cold_file_cost_one_upstream_call() {
     let gateway = TestGateway::start(&origin);
     let mut callers = Vec::new();
     for _ in 0..10 {
-        callers.push(ask(&gateway).await);
+        callers.push(gateway.ask(FILE).await);
     }
     gateway.has_waiting(FILE, 10).await;
     assert_eq!(gateway.metric("ikgate_fills_in_progress").await, Some(1.0));
@@ -47,10 +40,10 @@ async fn callers_that_hang_up_do_not_disturb_the_others() {
     origin.replies(&path, Reply::json(200, "[1]"));
     origin.hold(&path);
     let gateway = TestGateway::start(&origin);
-    let leader = ask(&gateway).await;
+    let leader = gateway.ask(FILE).await;
     origin.has_seen(&path, 1).await;
-    let follower = ask(&gateway).await;
-    let patient = ask(&gateway).await;
+    let follower = gateway.ask(FILE).await;
+    let patient = gateway.ask(FILE).await;
     gateway.has_waiting(FILE, 3).await;
     drop(leader);
     drop(follower);
@@ -68,11 +61,11 @@ async fn a_fill_that_everybody_left_is_still_stored() {
     origin.replies(&path, Reply::json(200, "[1]"));
     origin.hold(&path);
     let gateway = TestGateway::start(&origin);
-    let only = ask(&gateway).await;
+    let only = gateway.ask(FILE).await;
     origin.has_seen(&path, 1).await;
     drop(only);
     gateway.has_waiting(FILE, 0).await;
-    let next = ask(&gateway).await;
+    let next = gateway.ask(FILE).await;
     gateway.has_waiting(FILE, 1).await;
     origin.release(&path);
     assert!(read(next).await.field("cache-status").contains("collapsed"));
@@ -88,7 +81,7 @@ async fn a_failed_fill_fails_all_who_waited_and_the_next_caller_starts_anew() {
     origin.replies(&path, Reply::json(500, "oops"));
     origin.hold(&path);
     let gateway = TestGateway::start(&origin);
-    let callers = [ask(&gateway).await, ask(&gateway).await];
+    let callers = [gateway.ask(FILE).await, gateway.ask(FILE).await];
     gateway.has_waiting(FILE, 2).await;
     origin.release(&path);
     for caller in callers {
@@ -107,7 +100,7 @@ async fn different_files_do_not_wait_for_each_other() {
     origin.replies(&quick, Reply::json(200, "[]"));
     origin.hold(&slow);
     let gateway = TestGateway::start(&origin);
-    let waiting = ask(&gateway).await;
+    let waiting = gateway.ask(FILE).await;
     origin.has_seen(&slow, 1).await;
     assert_eq!(gateway.get(&quick).await.status, 200);
     origin.release(&slow);

@@ -2,14 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Connection, FILE, Origin, Reply, TestGateway, versions_of};
-
-async fn ask(gateway: &TestGateway) -> Connection {
-    let mut connection = Connection::open(gateway.public).await;
-    let path = versions_of(FILE);
-    connection.write(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
-    connection
-}
+use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 
 #[tokio::test]
 async fn a_purged_file_is_fetched_again() {
@@ -39,12 +32,12 @@ async fn a_fill_sent_before_a_purge_is_neither_stored_nor_joined_after_it() {
         origin.replies(&path, Reply::json(200, "[\"old\"]"));
         origin.hold(&path);
         let gateway = TestGateway::start(&origin);
-        let mut before = ask(&gateway).await;
+        let mut before = gateway.ask(FILE).await;
         origin.has_seen(&path, 1).await;
 
         gateway.purge(&purge).await;
         origin.replies(&path, Reply::json(200, "[\"new\"]"));
-        let mut after = ask(&gateway).await;
+        let mut after = gateway.ask(FILE).await;
         origin.has_seen(&path, 2).await;
         origin.release(&path);
 
@@ -67,7 +60,7 @@ async fn an_old_fill_that_comes_back_alone_leaves_nothing_behind() {
         origin.replies(&path, Reply::json(200, "[\"old\"]"));
         origin.hold(&path);
         let gateway = TestGateway::start(&origin);
-        let mut before = ask(&gateway).await;
+        let mut before = gateway.ask(FILE).await;
         origin.has_seen(&path, 1).await;
         gateway.purge(&purge).await;
         origin.replies(&path, Reply::json(200, "[\"new\"]"));
@@ -104,7 +97,7 @@ async fn what_a_fill_brings_from_before_a_soft_purge_is_not_fresh() {
         origin.replies(&path, Reply::json(200, "[\"old\"]"));
         origin.hold(&path);
         let gateway = TestGateway::start(&origin);
-        let mut before = ask(&gateway).await;
+        let mut before = gateway.ask(FILE).await;
         origin.has_seen(&path, 1).await;
         gateway.purge(&purge).await;
         origin.replies(&path, Reply::json(200, "[\"new\"]"));

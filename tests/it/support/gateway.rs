@@ -13,7 +13,7 @@ use ikgate::telemetry::{Metrics, metrics_layer};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::{Answer, Origin, get, send};
+use super::{Answer, Connection, Origin, get, send, versions_of};
 
 /// The key that goes upstream, and nowhere else.
 pub(crate) const PRIVATE_KEY: &str = "private_canary=";
@@ -68,6 +68,14 @@ impl TestGateway {
 
     pub(crate) async fn send(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
         send(self.public, method, target, fields).await
+    }
+
+    /// Asks for a file's list without waiting for the answer.
+    pub(crate) async fn ask(&self, file: &str) -> Connection {
+        let mut connection = Connection::open(self.public).await;
+        let path = versions_of(file);
+        connection.write(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        connection
     }
 
     pub(crate) async fn purge(&self, path: &str) -> Answer {
