@@ -40,7 +40,7 @@ fn sandbox() -> SocketAddr {
     };
     let sandbox = Arc::new(Sandbox::new(settings, Clock::system()));
     let limits = ServerSettings { max_connections: 64, max_head_bytes: 16 * 1024 };
-    tokio::spawn(Server::new(sandbox, limits, Drain::default()).run(listener));
+    Server::new(sandbox, limits, Drain::default()).listen(listener);
     address
 }
 

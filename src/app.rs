@@ -108,9 +108,9 @@ impl App {
         let mut addresses = Vec::new();
         for (address, listener) in public {
             addresses.push(address);
-            tokio::spawn(Arc::clone(&server).run(listener));
+            server.listen(listener);
         }
-        tokio::spawn(Server::new(admin, ADMIN, admin_drain.clone()).run(admin_listener));
+        Server::new(admin, ADMIN, admin_drain.clone()).listen(admin_listener);
         tokio::spawn(watch_key(key, admin_drain.clone()));
         Ok(Self {
             public: addresses,

@@ -64,7 +64,7 @@ pub(super) fn start(listen: SocketAddr, settings: SandboxSettings) -> Result<Run
     let address = listener.local_addr().map_err(failed)?;
     let drain = Drain::default();
     let sandbox = Arc::new(Sandbox::new(settings, Clock::system()));
-    tokio::spawn(Server::new(sandbox, LISTENER, drain.clone()).run(listener));
+    Server::new(sandbox, LISTENER, drain.clone()).listen(listener);
     Ok(Running { address, drain })
 }
 

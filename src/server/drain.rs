@@ -14,6 +14,7 @@ pub struct Drain {
     announced: Arc<AtomicBool>,
     begun: Signal,
     cut: Signal,
+    acceptors: TaskTracker,
     connections: TaskTracker,
 }
 
@@ -75,6 +76,11 @@ impl Drain {
         (&self.begun, &self.cut)
     }
 
+    /// Runs what accepts connections. It must end when the drain has begun.
+    pub(super) fn accept(&self, acceptor: impl Future<Output = ()> + Send + 'static) {
+        self.acceptors.spawn(acceptor);
+    }
+
     pub(super) fn track(&self, connection: impl Future<Output = ()> + Send + 'static) {
         self.connections.spawn(connection);
     }
@@ -88,6 +94,8 @@ impl Drain {
     pub async fn run(&self, grace: Duration) -> DrainEnd {
         self.announce();
         self.begun.give();
+        self.acceptors.close();
+        self.acceptors.wait().await;
         self.connections.close();
         if tokio::time::timeout(grace, self.connections.wait()).await.is_ok() {
             return DrainEnd::Finished;

@@ -75,8 +75,12 @@ impl<S: Service> Server<S> {
         Arc::new(Self { service, settings, slots, drain })
     }
 
-    /// Accepts until the drain begins.
-    pub async fn run(self: Arc<Self>, listener: TcpListener) {
+    /// Accepts until the drain begins, in a task of its own.
+    pub fn listen(self: &Arc<Self>, listener: TcpListener) {
+        self.drain.accept(Arc::clone(self).accept(listener));
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
         loop {
             let next = tokio::select! {
                 next = next_connection(&listener, &self.slots) => next,

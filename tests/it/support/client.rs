@@ -50,7 +50,11 @@ pub(crate) struct Connection(BufReader<TcpStream>);
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        Self(BufReader::new(TcpStream::connect(address).await.unwrap()))
+        Self::try_open(address).await.unwrap()
+    }
+
+    pub(crate) async fn try_open(address: SocketAddr) -> std::io::Result<Self> {
+        Ok(Self(BufReader::new(TcpStream::connect(address).await?)))
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
