@@ -149,6 +149,12 @@ fn complain(text: &str) {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::Run(format!("cannot start threads: {error}")))
+    // Where one core is all there is, a pool of one thread only adds handing over.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut builder = match cores {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|error| Failure::Run(format!("cannot start the runtime: {error}")))
 }
