@@ -14,7 +14,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Method, Request, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use ikgate::app;
-use ikgate::cache::{Cache, CacheSettings, FreshnessSettings, Kind, Lookup, Seat, StoredResponse};
+use ikgate::cache::{
+    Cache, CacheSettings, FreshnessSettings, Kind, Lookup, Reuse, Seat, StoredResponse,
+};
 use ikgate::clock::Clock;
 use ikgate::config;
 use ikgate::file_id::FileId;
@@ -47,10 +49,16 @@ fn route(criterion: &mut Criterion) {
 }
 
 fn lookup(criterion: &mut Criterion) {
-    let hour = Duration::from_hours(1);
     let settings = CacheSettings {
         max_bytes: 64 << 20,
-        freshness: FreshnessSettings { ttl: hour, not_found_ttl: hour },
+        freshness: FreshnessSettings {
+            ttl: Duration::from_hours(1),
+            ttl_jitter_percent: 10,
+            stale_while_revalidate: Duration::from_mins(5),
+            stale_if_error: Duration::from_hours(1),
+            not_found_ttl: Duration::from_secs(10),
+            settle: Duration::from_secs(2),
+        },
     };
     let cache = Cache::<()>::new(&settings);
     let ids: Vec<_> = (0..IDS).map(id).collect();
@@ -61,7 +69,7 @@ fn lookup(criterion: &mut Criterion) {
     criterion.bench_function("cache lookup", |bencher| {
         bencher.iter(|| {
             let found = cache.lookup(next.next().unwrap(), Duration::ZERO);
-            assert!(matches!(found, Lookup::Fresh { .. }));
+            assert!(matches!(found, Lookup::Found { reuse: Reuse::Fresh { .. }, .. }));
         });
     });
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
@@ -147,6 +148,8 @@ pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, Upstre
         known: known.map(|(name, quota)| RateLimitFields::new(name, *quota)).collect(),
     };
     let request_timeout = settings.upstream.request_timeout;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let encoders = cores.div_ceil(2);
     Ok(Arc::new(Gateway {
         clock: clock.clone(),
         base_path: settings.public.base_path,
@@ -157,6 +160,8 @@ pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, Upstre
         upstream: Upstream::new(settings.upstream, settings.key, clock.clone())?,
         request_timeout,
         fills: TaskTracker::new(),
+        encoders: Semaphore::new(encoders),
+        browser_max_age: settings.browser_max_age,
     }))
 }
 

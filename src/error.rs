@@ -91,6 +91,16 @@ pub fn not_found() -> Problem {
     )
 }
 
+/// A version that is not in its file's list.
+pub fn version_not_found() -> Problem {
+    never(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "The requested file version does not exist.",
+        "Check the version's id against the file's version list.",
+    )
+}
+
 /// An id that the upstream does not take, likewise.
 pub fn bad_request() -> Problem {
     never(
@@ -164,6 +174,10 @@ fn route_problem(fault: RouteFault) -> Problem {
             "Your request contains invalid fileId parameter.",
             "A file id is 1 to 64 of A-Z a-z 0-9 _ - and is not percent-encoded.",
         ),
+        RouteFault::BadVersionId => bad(
+            "Your request contains invalid versionId parameter.",
+            "A version id is 1 to 64 of A-Z a-z 0-9 _ - and is not percent-encoded.",
+        ),
         RouteFault::Method => never(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
@@ -174,7 +188,7 @@ fn route_problem(fault: RouteFault) -> Problem {
             StatusCode::NOT_FOUND,
             "no_route",
             "This gateway does not serve that path.",
-            "It serves GET /v1/files/{fileId}/versions.",
+            "It serves GET /v1/files/{fileId}/versions, and /{versionId} below it.",
         ),
         RouteFault::Query => {
             bad("This operation takes no query.", "Leave out '?' and what follows.")

@@ -17,6 +17,8 @@ use http_body::{Body, Frame, SizeHint};
 use crate::cache::{CacheStatus, Forwarded};
 use crate::caller::{Caller, CallerId};
 use crate::clock::Clock;
+use crate::message::Coding;
+use crate::response::Shaped;
 
 /// What was asked for, as a label.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -24,15 +26,17 @@ use crate::clock::Clock;
 pub enum RouteLabel {
     None,
     List,
+    Element,
 }
 
 impl RouteLabel {
-    pub const ALL: [Self; 2] = [Self::None, Self::List];
+    pub const ALL: [Self; 3] = [Self::None, Self::List, Self::Element];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::List => "list",
+            Self::Element => "element",
         }
     }
 }
@@ -45,10 +49,13 @@ pub enum CacheLabel {
     Collapsed,
     Hit,
     Miss,
+    Stale,
+    StaleError,
 }
 
 impl CacheLabel {
-    pub const ALL: [Self; 4] = [Self::None, Self::Collapsed, Self::Hit, Self::Miss];
+    pub const ALL: [Self; 6] =
+        [Self::None, Self::Collapsed, Self::Hit, Self::Miss, Self::Stale, Self::StaleError];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +63,8 @@ impl CacheLabel {
             Self::Collapsed => "collapsed",
             Self::Hit => "hit",
             Self::Miss => "miss",
+            Self::Stale => "stale",
+            Self::StaleError => "stale_error",
         }
     }
 }
@@ -66,6 +75,8 @@ impl From<CacheStatus> for CacheLabel {
             CacheStatus::Forwarded(Forwarded { collapsed: true, .. }) => Self::Collapsed,
             CacheStatus::Forwarded(_) => Self::Miss,
             CacheStatus::Hit { .. } => Self::Hit,
+            CacheStatus::StaleHit { .. } => Self::Stale,
+            CacheStatus::StaleIfError => Self::StaleError,
             CacheStatus::NotConsulted { .. } => Self::None,
         }
     }
@@ -104,6 +115,7 @@ pub struct Exchange {
     pub cache: CacheLabel,
     /// `None` until a response is handed over.
     status: Option<StatusCode>,
+    coding: Coding,
     sent_bytes: u64,
 }
 
@@ -117,6 +129,7 @@ impl Exchange {
             caller: CallerLabel::NONE,
             cache: CacheLabel::None,
             status: None,
+            coding: Coding::Identity,
             sent_bytes: 0,
         }
     }
@@ -126,8 +139,9 @@ impl Exchange {
     }
 
     /// Ties the exchange to its response: it ends with the body.
-    pub fn respond(mut self, response: Response<Bytes>) -> Response<ExchangeBody> {
+    pub fn respond(mut self, Shaped { response, coding }: Shaped) -> Response<ExchangeBody> {
         self.status = Some(response.status());
+        self.coding = coding;
         response.map(|bytes| ExchangeBody {
             bytes: Some(bytes).filter(|bytes| !bytes.is_empty()),
             exchange: self,
@@ -146,6 +160,7 @@ impl Drop for Exchange {
             cache = self.cache as u64,
             // 0: the client went away before there was one.
             status = self.status.map_or(0, |status| u64::from(status.as_u16())),
+            coding = self.coding as u64,
             bytes = self.sent_bytes,
             duration_nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
         );

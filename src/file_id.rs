@@ -1,4 +1,4 @@
-//! The id of a file: validated, typed, and the only way to an upstream path.
+//! Ids of files and their versions: validated, typed, and the only way to an upstream path.
 //!
 //! ImageKit promises no format for ids; its own look like 24 hex digits, its documents hold
 //! others. What is accepted here is what can stand in a path segment without any encoding, so
@@ -86,6 +86,17 @@ impl fmt::Display for FileId {
 impl fmt::Debug for FileId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// The id of one version of a file, under the same rules.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct VersionId(FileId);
+
+impl VersionId {
+    /// Takes the id as it stands in a raw path segment: nothing is decoded.
+    pub fn parse(raw: &str) -> Result<Self, InvalidId> {
+        FileId::parse(raw).map(Self)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use http::{Method, Uri};
 
-use crate::file_id::FileId;
+use crate::file_id::{FileId, VersionId};
 
 /// What the answer to another method says is allowed.
 pub const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
@@ -15,6 +15,8 @@ pub const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 pub enum Route {
     /// `OPTIONS`: answered from the head alone.
     Preflight,
+    /// `GET` or `HEAD` of one version out of that list.
+    Version(FileId, VersionId),
     /// `GET` or `HEAD` of a file's version list.
     Versions(FileId),
 }
@@ -25,6 +27,8 @@ pub enum RouteFault {
     /// The path has the shape of an operation, with something else where the file's id belongs.
     #[error("the path does not hold a valid file id")]
     BadId,
+    #[error("the path does not hold a valid version id")]
+    BadVersionId,
     #[error("the method is not one of {ALLOWED_METHODS}")]
     Method,
     #[error("no operation has this path")]
@@ -72,32 +76,47 @@ impl BasePath {
 /// The first of [`RouteFault`]'s reasons that holds, in that order.
 pub fn find(base: &BasePath, method: &Method, uri: &Uri) -> Result<Route, RouteFault> {
     let path = uri.path().strip_prefix(base.as_str()).ok_or(RouteFault::NoRoute)?;
-    let file_id = versions_of(path)?;
+    let route = read_of(path)?;
     if uri.query().is_some() {
         return Err(RouteFault::Query);
     }
     match *method {
-        Method::GET | Method::HEAD => Ok(Route::Versions(file_id)),
+        Method::GET | Method::HEAD => Ok(route),
         Method::OPTIONS => Ok(Route::Preflight),
         _ => Err(RouteFault::Method),
     }
 }
 
-/// The id in `/v1/files/{fileId}/versions`.
-fn versions_of(path: &str) -> Result<FileId, RouteFault> {
-    let middle = path.strip_prefix("/v1/files/").ok_or(RouteFault::NoRoute)?;
-    let (id, slash) = match middle.strip_suffix("/versions") {
-        Some(id) => (id, false),
-        None => (middle.strip_suffix("/versions/").ok_or(RouteFault::NoRoute)?, true),
+/// `/v1/files/{fileId}/versions`, and perhaps `/{versionId}`.
+fn read_of(path: &str) -> Result<Route, RouteFault> {
+    let rest = path.strip_prefix("/v1/files/").ok_or(RouteFault::NoRoute)?;
+    // From the end: SDKs that encode nothing send an id like "../../x" as it is.
+    let (id, version) = if let Some(id) = rest.strip_suffix("/versions") {
+        (id, None)
+    } else {
+        let (id, version) = rest.rsplit_once("/versions/").ok_or(RouteFault::NoRoute)?;
+        (id, Some(version))
     };
-    let id = FileId::parse(id).map_err(|_| {
-        // SDKs that encode nothing send "../../x" as it is: such a path means this operation,
-        // with a bad id. One with more whole segments means another.
-        let odd = |segment| matches!(segment, "" | "." | "..");
-        let other = id.contains('/') && !id.split('/').any(odd);
-        if other { RouteFault::NoRoute } else { RouteFault::BadId }
-    })?;
-    if slash { Err(RouteFault::TrailingSlash) } else { Ok(id) }
+    let file = FileId::parse(id).map_err(|_| other_than(id, RouteFault::BadId))?;
+    match version {
+        None => Ok(Route::Versions(file)),
+        Some("") => Err(RouteFault::TrailingSlash),
+        Some(version) => match (VersionId::parse(version), version.strip_suffix('/')) {
+            (Ok(version), _) => Ok(Route::Version(file, version)),
+            (Err(_), Some(version)) if VersionId::parse(version).is_ok() => {
+                Err(RouteFault::TrailingSlash)
+            }
+            (Err(_), _) => Err(other_than(version, RouteFault::BadVersionId)),
+        },
+    }
+}
+
+/// The fault of a path that has `segments` where one id belongs: it means the operation, with a
+/// bad id, unless they are more than one whole segment. Then it means another operation.
+fn other_than(segments: &str, bad_id: RouteFault) -> RouteFault {
+    let odd = |segment| matches!(segment, "" | "." | "..");
+    let other = segments.contains('/') && !segments.split('/').any(odd);
+    if other { RouteFault::NoRoute } else { bad_id }
 }
 
 #[cfg(test)]
@@ -113,6 +132,7 @@ mod tests {
     #[test]
     fn only_a_valid_id_in_the_one_shape_is_a_route() {
         let id = FileId::parse("64a1b2c3d4e5f60718293a4b").unwrap();
+        let (a, v) = (FileId::parse("a").unwrap(), VersionId::parse("v").unwrap());
         let long = format!("/v1/files/{}/versions", "a".repeat(65));
         let table = [
             ("/v1/files/64a1b2c3d4e5f60718293a4b/versions", Ok(Route::Versions(id))),
@@ -128,6 +148,15 @@ mod tests {
             ("/v1/files/a;b/versions", Err(RouteFault::BadId)),
             (&long, Err(RouteFault::BadId)),
             ("/v1/files/a/b/versions", Err(RouteFault::NoRoute)),
+            ("/v1/files/a/versions/v", Ok(Route::Version(a, v))),
+            ("/v1/files/a/versions/v/", Err(RouteFault::TrailingSlash)),
+            ("/v1/files/a/versions/v?x", Err(RouteFault::Query)),
+            ("/v1/files/a/versions/v%20", Err(RouteFault::BadVersionId)),
+            ("/v1/files/a/versions/..", Err(RouteFault::BadVersionId)),
+            ("/v1/files/a/versions//", Err(RouteFault::BadVersionId)),
+            ("/v1/files/a/versions/v/restore", Err(RouteFault::NoRoute)),
+            ("/v1/files/../versions/v", Err(RouteFault::BadId)),
+            ("/v1/files/a%20/versions/v%20", Err(RouteFault::BadId)),
             ("/v1/files/versions", Err(RouteFault::NoRoute)),
             ("/v1/files/a/details", Err(RouteFault::NoRoute)),
             ("/V1/files/a/versions", Err(RouteFault::NoRoute)),

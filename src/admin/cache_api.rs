@@ -1,16 +1,19 @@
 //! `/api/cache`: what is stored for a file, and how to be rid of it.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use http::{StatusCode, Uri};
 use serde::Serialize;
 
 use super::{Admin, Reply, json, problem};
-use crate::cache::{Force, Kind, Lookup, Target};
+use crate::cache::{Force, Lookup, Reuse, StoredResponse, Target};
 use crate::file_id::FileId;
 use crate::invalidation::InvalidationSource;
+use crate::message::Coding;
 
 /// What the cache knows of one file.
 #[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
 struct Shown<'a> {
     file_id: &'a str,
     stored: bool,
@@ -19,15 +22,21 @@ struct Shown<'a> {
     /// Present while the upstream is being asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     fill: Option<ShownFill>,
+    /// Present if one is remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_invalidation: Option<ShownInvalidation>,
 }
 
 #[derive(Serialize)]
 struct ShownResponse {
     status: u16,
-    fresh: bool,
+    reuse: &'static str,
     age_seconds: f64,
-    ttl_left_seconds: f64,
-    body_bytes: usize,
+    /// Negative since the end of the ttl; absent where nothing stale is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_left_seconds: Option<f64>,
+    /// By coding, of those that were made.
+    bytes: BTreeMap<&'static str, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     etag: Option<String>,
 }
@@ -35,6 +44,13 @@ struct ShownResponse {
 #[derive(Serialize)]
 struct ShownFill {
     waiting: usize,
+}
+
+#[derive(Serialize)]
+struct ShownInvalidation {
+    seconds_ago: f64,
+    source: &'static str,
+    kind: &'static str,
 }
 
 #[derive(Serialize)]
@@ -46,29 +62,41 @@ struct Purged<'a> {
 pub(super) fn show(admin: &Admin, id: &str) -> Reply {
     let Ok(id) = FileId::parse(id) else { return bad_id() };
     let now = admin.clock().monotonic();
-    let found = match admin.cache().lookup(&id, now) {
+    let response = match admin.cache().lookup(&id, now) {
         Lookup::Absent => None,
-        Lookup::Fresh { response, ttl_left } => Some((response, Some(ttl_left))),
-        Lookup::Stale { response } => Some((response, None)),
+        Lookup::Found { response, reuse } => Some(shown_response(&response, reuse, now)),
     };
-    let response = found.map(|(response, ttl_left)| ShownResponse {
-        status: match response.kind {
-            Kind::BadRequest => 400,
-            Kind::List => 200,
-            Kind::NotFound => 404,
-        },
-        fresh: ttl_left.is_some(),
-        age_seconds: response.age(now).as_secs_f64(),
-        ttl_left_seconds: ttl_left.unwrap_or_default().as_secs_f64(),
-        body_bytes: response.body.len(),
-        etag: response
-            .tag
-            .as_ref()
-            .and_then(|tag| Some(tag.as_field_value().to_str().ok()?.to_owned())),
+    let last_invalidation = admin.cache().last_invalidation(&id).map(|last| ShownInvalidation {
+        seconds_ago: now.saturating_sub(last.at).as_secs_f64(),
+        source: last.source,
+        kind: last.force.as_str(),
     });
     let fill = admin.cache().waiting(&id).map(|waiting| ShownFill { waiting });
-    let shown = Shown { file_id: id.as_str(), stored: response.is_some(), response, fill };
-    json(StatusCode::OK, &shown)
+    let stored = response.is_some();
+    json(StatusCode::OK, &Shown { file_id: id.as_str(), stored, response, fill, last_invalidation })
+}
+
+fn shown_response(response: &StoredResponse, reuse: Reuse, now: Duration) -> ShownResponse {
+    let (reuse, ttl_left_seconds) = match reuse {
+        Reuse::Fresh { ttl_left } => ("fresh", Some(ttl_left.as_secs_f64())),
+        Reuse::Revalidate { stale_for } => {
+            ("stale_while_revalidate", Some(-stale_for.as_secs_f64()))
+        }
+        Reuse::IfError => ("stale_if_error", None),
+        Reuse::Expired => ("expired", None),
+    };
+    let bytes = Coding::ALL
+        .into_iter()
+        .filter_map(|coding| response.body_in(coding).map(|body| (coding.as_str(), body.len())));
+    let etag = response.tag.map(|tag| tag.to_field_value(Coding::Identity));
+    ShownResponse {
+        status: response.kind.status().as_u16(),
+        reuse,
+        age_seconds: response.age(now).as_secs_f64(),
+        ttl_left_seconds,
+        bytes: bytes.collect(),
+        etag: etag.and_then(|tag| Some(tag.to_str().ok()?.to_owned())),
+    }
 }
 
 pub(super) fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {

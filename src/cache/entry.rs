@@ -4,8 +4,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 
-use crate::message::EntityTag;
+use super::codings::Codings;
+use super::elements::Elements;
+use crate::file_id::VersionId;
+use crate::message::{Coding, EntityTag};
 
 /// What the upstream said.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,6 +22,16 @@ pub enum Kind {
     NotFound,
 }
 
+impl Kind {
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::List => StatusCode::OK,
+            Self::NotFound => StatusCode::NOT_FOUND,
+        }
+    }
+}
+
 /// One response, complete and immutable.
 #[derive(Clone, Debug)]
 pub struct StoredResponse {
@@ -27,16 +41,47 @@ pub struct StoredResponse {
     pub tag: Option<EntityTag>,
     /// When it was received, by our monotonic clock.
     pub received: Duration,
+    elements: Elements,
+    codings: Codings,
 }
 
 impl StoredResponse {
     pub fn new(kind: Kind, body: Bytes, received: Duration) -> Self {
-        let tag = (kind == Kind::List).then(|| EntityTag::of(&body));
-        Self { kind, body, tag, received }
+        let (tag, elements) = match kind {
+            Kind::List => (Some(EntityTag::of(&body)), Elements::of(&body)),
+            Kind::BadRequest | Kind::NotFound => (None, Elements::default()),
+        };
+        Self { kind, body, tag, received, elements, codings: Codings::default() }
+    }
+
+    /// The same, in these codings too.
+    #[must_use]
+    pub fn with(&self, codings: Codings) -> Self {
+        Self { codings, ..self.clone() }
+    }
+
+    /// The body in a coding, if it was made.
+    pub fn body_in(&self, coding: Coding) -> Option<&Bytes> {
+        match coding {
+            Coding::Brotli => self.codings.brotli.as_ref(),
+            Coding::Gzip => self.codings.gzip.as_ref(),
+            Coding::Identity => Some(&self.body),
+        }
+    }
+
+    /// The version of this id, as it stands in the list.
+    pub fn version(&self, id: &VersionId) -> Option<&Bytes> {
+        self.elements.find(id)
     }
 
     /// `Age`: time since it was received (RFC 9111 section 4.2.3).
     pub fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.received)
+    }
+
+    /// What it takes in memory, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let bodies = Coding::ALL.into_iter().filter_map(|coding| self.body_in(coding));
+        bodies.map(Bytes::len).sum::<usize>() + self.elements.weight() + size_of::<Self>()
     }
 }

@@ -14,19 +14,27 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::entry::StoredResponse;
-use super::store::{Cache, Generation};
+use super::freshness::Freshness;
+use super::purges::Generation;
+use super::store::Cache;
 use crate::file_id::FileId;
 
 /// How a fill ended, as everyone who waited for it hears.
 #[derive(Clone, Debug)]
 pub enum FillEnd<E> {
-    Answered { response: Arc<StoredResponse>, stored: bool },
+    /// `freshness`: how the response was stored. `None`: it was not.
+    Answered {
+        response: Arc<StoredResponse>,
+        freshness: Option<Freshness>,
+    },
     Failed(E),
 }
 
 /// A fill in progress, as it stands in the list.
 pub(super) struct Flight<E> {
     pub(super) generation: Generation,
+    /// When it began, and not later than when the upstream is asked.
+    pub(super) asked: Duration,
     /// When a soft invalidation hit it, in nanoseconds; [`NEVER`] if none did.
     softened: AtomicU64,
     end: watch::Sender<Option<FillEnd<E>>>,
@@ -35,9 +43,9 @@ pub(super) struct Flight<E> {
 const NEVER: u64 = u64::MAX;
 
 impl<E: Clone> Flight<E> {
-    pub(super) fn new(generation: Generation) -> Arc<Self> {
+    pub(super) fn new(generation: Generation, asked: Duration) -> Arc<Self> {
         let (end, _) = watch::channel(None);
-        Arc::new(Self { generation, softened: AtomicU64::new(NEVER), end })
+        Arc::new(Self { generation, asked, softened: AtomicU64::new(NEVER), end })
     }
 
     pub(super) fn waiter(&self) -> Waiter<E> {
@@ -83,16 +91,18 @@ impl<E: Clone> Fill<E> {
     }
 
     /// Stores the response, unless an invalidation says that it is too old, and wakes everyone.
-    pub fn store(self, response: Arc<StoredResponse>) {
-        let stored = self.cache.store(&self.id, &self.flight, &response);
-        self.flight.land(FillEnd::Answered { response, stored });
+    /// Whether it was stored.
+    pub fn store(self, response: Arc<StoredResponse>) -> bool {
+        let freshness = self.cache.store(&self.id, &self.flight, &response);
+        self.flight.land(FillEnd::Answered { response, freshness });
+        freshness.is_some()
     }
 
     /// Answers the waiters with something that must not be kept, and forgets what was stored:
     /// it has been replaced by something that cannot be.
     pub fn answer_only(self, response: Arc<StoredResponse>) {
         self.cache.forget(&self.id, &self.flight);
-        self.flight.land(FillEnd::Answered { response, stored: false });
+        self.flight.land(FillEnd::Answered { response, freshness: None });
     }
 
     /// Tells everyone why there is no response. What is stored stays.

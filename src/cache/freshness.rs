@@ -1,102 +1,273 @@
 //! What may be reused when, as pure functions.
 //!
-//! Nothing here reads a clock, takes a lock or touches a socket: callers pass `now`. The store
-//! decides what is kept; this module alone decides what may be answered.
+//! Nothing here reads a clock, draws a number, takes a lock or touches a socket: callers pass
+//! `now`. The store decides what is kept; this module alone decides what may be answered.
+//!
+//! ```text
+//! received        end of ttl                 stale_while_revalidate        stale_if_error
+//!    |--- Fresh ------|--- Revalidate ---------------|--- IfError ---------------|--- Expired
+//! ```
+//!
+//! Both windows count from the end of the ttl (RFC 5861); either may be the longer one.
 
 use std::time::Duration;
 
 use super::entry::Kind;
 
-/// How long responses are fresh.
+/// How long responses may be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FreshnessSettings {
     /// Of a version list.
     pub ttl: Duration,
-    /// Of a 404 or 400.
+    /// By how much, at most, a ttl is shortened, so that what was fetched together does not end
+    /// together.
+    pub ttl_jitter_percent: u8,
+    /// After the ttl: a list is still answered while another is fetched.
+    pub stale_while_revalidate: Duration,
+    /// After the ttl: a list is still answered when fetching another failed.
+    pub stale_if_error: Duration,
+    /// Of a 404 or 400, which is never used after it: what does not exist may exist now.
     pub not_found_ttl: Duration,
+    /// Of a list asked for within this time of its own invalidation: the upstream may not know
+    /// of the change yet.
+    pub settle: Duration,
 }
 
-/// The time that one stored response is fresh for.
+impl FreshnessSettings {
+    /// For how long a list may be of use at all.
+    pub fn list_life(&self) -> Duration {
+        self.ttl + self.stale_while_revalidate.max(self.stale_if_error)
+    }
+}
+
+/// What bears on the ttl of one response.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Circumstances {
+    /// When the upstream was asked.
+    pub asked: Duration,
+    /// When its answer was here.
+    pub received: Duration,
+    /// When the file was last invalidated by itself, if that is known.
+    pub invalidated: Option<Duration>,
+    /// Where between none (0) and all (`u16::MAX`) of the jitter this response falls.
+    pub draw: u16,
+}
+
+/// The times that one stored response may be used in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Freshness {
     received: Duration,
     ttl: Duration,
+    while_revalidate: Duration,
+    if_error: Duration,
 }
 
 /// How a stored response may be used at one instant (RFC 9111 section 4.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reuse {
+    /// Not at all.
+    Expired,
     /// Answer with it.
     Fresh { ttl_left: Duration },
-    /// Ask the upstream first.
-    Stale,
+    /// Ask the upstream first, and answer with it if that fails.
+    IfError,
+    /// Answer with it, and ask the upstream for the next one.
+    Revalidate { stale_for: Duration },
 }
 
 impl Freshness {
-    pub fn new(settings: &FreshnessSettings, kind: Kind, received: Duration) -> Self {
-        let ttl = match kind {
-            Kind::List => settings.ttl,
-            Kind::BadRequest | Kind::NotFound => settings.not_found_ttl,
+    pub fn new(settings: &FreshnessSettings, kind: Kind, circumstances: &Circumstances) -> Self {
+        let Circumstances { asked, received, invalidated, draw } = *circumstances;
+        if kind != Kind::List {
+            let ttl = settings.not_found_ttl;
+            let none = Duration::ZERO;
+            return Self { received, ttl, while_revalidate: none, if_error: none };
+        }
+        let unsettled = invalidated.is_some_and(|at| asked < at + settings.settle);
+        let ttl = if unsettled {
+            settings.settle.min(settings.ttl)
+        } else {
+            let most = settings.ttl * u32::from(settings.ttl_jitter_percent) / 100;
+            settings.ttl.saturating_sub(most * u32::from(draw) / u32::from(u16::MAX))
         };
-        Self { received, ttl }
+        Self {
+            received,
+            ttl,
+            while_revalidate: settings.stale_while_revalidate,
+            if_error: settings.stale_if_error,
+        }
     }
 
-    /// The same, with its time over at `now` if it was not before.
+    /// The same, with its ttl over at `now` if it was not before.
     #[must_use]
     pub fn ended(self, now: Duration) -> Self {
         Self { ttl: self.ttl.min(now.saturating_sub(self.received)), ..self }
     }
 
-    /// Time left, or time past the end.
+    /// What may be done with the response at `now`.
     ///
     /// A response whose age equals its lifetime is stale: section 4.2 asks for strictly greater.
+    /// The windows end in the same way.
     pub fn reuse(self, now: Duration) -> Reuse {
         let age = now.saturating_sub(self.received);
-        match self.ttl.checked_sub(age) {
-            Some(ttl_left) if !ttl_left.is_zero() => Reuse::Fresh { ttl_left },
-            _ => Reuse::Stale,
+        let Some(stale_for) = age.checked_sub(self.ttl) else {
+            return Reuse::Fresh { ttl_left: self.ttl.saturating_sub(age) };
+        };
+        if stale_for < self.while_revalidate {
+            Reuse::Revalidate { stale_for }
+        } else if stale_for < self.if_error {
+            Reuse::IfError
+        } else {
+            Reuse::Expired
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    const SETTINGS: FreshnessSettings =
-        FreshnessSettings { ttl: Duration::from_mins(1), not_found_ttl: Duration::from_secs(10) };
+    const SETTINGS: FreshnessSettings = FreshnessSettings {
+        ttl: Duration::from_mins(1),
+        ttl_jitter_percent: 0,
+        stale_while_revalidate: Duration::from_mins(5),
+        stale_if_error: Duration::from_hours(1),
+        not_found_ttl: Duration::from_secs(10),
+        settle: Duration::from_secs(2),
+    };
 
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
+    fn received(at: u64) -> Circumstances {
+        Circumstances { asked: secs(at), received: secs(at), invalidated: None, draw: 0 }
+    }
+
     #[test]
     fn reuse_follows_the_age() {
         let fresh = |left| Reuse::Fresh { ttl_left: secs(left) };
+        let stale = |by| Reuse::Revalidate { stale_for: secs(by) };
         let table = [
             (Kind::List, 99, fresh(60)),
             (Kind::List, 100, fresh(60)),
             (Kind::List, 159, fresh(1)),
-            (Kind::List, 160, Reuse::Stale),
-            (Kind::List, 161, Reuse::Stale),
+            (Kind::List, 160, stale(0)),
+            (Kind::List, 459, stale(299)),
+            (Kind::List, 460, Reuse::IfError),
+            (Kind::List, 3759, Reuse::IfError),
+            (Kind::List, 3760, Reuse::Expired),
             (Kind::NotFound, 109, fresh(1)),
-            (Kind::NotFound, 110, Reuse::Stale),
+            (Kind::NotFound, 110, Reuse::Expired),
             (Kind::BadRequest, 109, fresh(1)),
-            (Kind::BadRequest, 110, Reuse::Stale),
+            (Kind::BadRequest, 110, Reuse::Expired),
         ];
         for (kind, now, expected) in table {
-            let freshness = Freshness::new(&SETTINGS, kind, secs(100));
+            let freshness = Freshness::new(&SETTINGS, kind, &received(100));
             assert_eq!(freshness.reuse(secs(now)), expected, "{kind:?} at t={now}s");
         }
     }
 
     #[test]
+    fn either_window_may_be_the_longer_one_or_none() {
+        let windows = |revalidate, error| FreshnessSettings {
+            stale_while_revalidate: secs(revalidate),
+            stale_if_error: secs(error),
+            ..SETTINGS
+        };
+        let table = [
+            (windows(20, 10), 19, Reuse::Revalidate { stale_for: secs(19) }, 80),
+            (windows(20, 10), 20, Reuse::Expired, 80),
+            (windows(0, 10), 0, Reuse::IfError, 70),
+            (windows(0, 10), 10, Reuse::Expired, 70),
+            (windows(0, 0), 0, Reuse::Expired, 60),
+        ];
+        for (settings, after_ttl, expected, life) in table {
+            let freshness = Freshness::new(&settings, Kind::List, &received(0));
+            assert_eq!(freshness.reuse(secs(60 + after_ttl)), expected, "{settings:?}");
+            assert_eq!(settings.list_life(), secs(life));
+        }
+    }
+
+    #[test]
     fn an_ended_response_is_stale_from_that_instant_and_never_longer_fresh() {
-        let freshness = Freshness::new(&SETTINGS, Kind::List, secs(100));
+        let freshness = Freshness::new(&SETTINGS, Kind::List, &received(100));
         let ended = freshness.ended(secs(130));
         assert_eq!(ended.reuse(secs(129)), Reuse::Fresh { ttl_left: secs(1) });
-        assert_eq!(ended.reuse(secs(130)), Reuse::Stale);
+        assert_eq!(ended.reuse(secs(130)), Reuse::Revalidate { stale_for: secs(0) });
+        assert_eq!(ended.reuse(secs(430)), Reuse::IfError, "the windows count from there");
         assert_eq!(freshness.ended(secs(900)), freshness);
-        assert_eq!(freshness.ended(secs(50)).reuse(secs(100)), Reuse::Stale);
+        let before_it_began = freshness.ended(secs(50));
+        assert_eq!(before_it_began.reuse(secs(100)), Reuse::Revalidate { stale_for: secs(0) });
+    }
+
+    #[test]
+    fn a_list_asked_for_soon_after_its_invalidation_settles_first() {
+        let table = [
+            // (invalidated, asked, received, ttl)
+            (100, 100, 100, 2),
+            (100, 101, 101, 2),
+            (100, 101, 109, 2), // what counts is when the upstream was asked
+            (100, 102, 102, 60),
+            (100, 500, 500, 60),
+        ];
+        for (invalidated, asked, received, ttl) in table {
+            let circumstances = Circumstances {
+                asked: secs(asked),
+                received: secs(received),
+                invalidated: Some(secs(invalidated)),
+                draw: u16::MAX,
+            };
+            let freshness = Freshness::new(&SETTINGS, Kind::List, &circumstances);
+            let expected = Reuse::Fresh { ttl_left: secs(ttl) };
+            assert_eq!(freshness.reuse(secs(received)), expected, "asked at t={asked}s");
+            let over = freshness.reuse(secs(received + ttl));
+            assert_eq!(over, Reuse::Revalidate { stale_for: secs(0) }, "asked at t={asked}s");
+        }
+        let short = FreshnessSettings { ttl: secs(1), ..SETTINGS };
+        let circumstances = Circumstances { invalidated: Some(secs(9)), ..received(9) };
+        let freshness = Freshness::new(&short, Kind::List, &circumstances);
+        assert_eq!(freshness.reuse(secs(9)), Reuse::Fresh { ttl_left: secs(1) });
+    }
+
+    proptest! {
+        #[test]
+        fn jitter_shortens_by_its_share_and_no_more(
+            ttl in 1..100_000_000_u64,
+            percent in 0..=100_u8,
+            draw: u16,
+        ) {
+            let ttl = Duration::from_micros(ttl);
+            let settings = FreshnessSettings { ttl, ttl_jitter_percent: percent, ..SETTINGS };
+            let circumstances = Circumstances { draw, ..received(0) };
+            let freshness = Freshness::new(&settings, Kind::List, &circumstances);
+            prop_assert!(freshness.ttl <= ttl);
+            prop_assert!(freshness.ttl >= ttl * u32::from(100 - percent) / 100);
+            let all = Circumstances { draw: u16::MAX, ..received(0) };
+            let least = Freshness::new(&settings, Kind::List, &all);
+            prop_assert_eq!(least.ttl, ttl.saturating_sub(ttl * u32::from(percent) / 100));
+        }
+
+        #[test]
+        fn what_may_be_done_only_ever_gets_less(
+            ttl in 0..100_u64, revalidate in 0..100_u64, error in 0..100_u64,
+        ) {
+            let settings = FreshnessSettings {
+                ttl: secs(ttl),
+                stale_while_revalidate: secs(revalidate),
+                stale_if_error: secs(error),
+                ..SETTINGS
+            };
+            let freshness = Freshness::new(&settings, Kind::List, &received(0));
+            let rank = |now| match freshness.reuse(secs(now)) {
+                Reuse::Fresh { .. } => 0,
+                Reuse::Revalidate { .. } => 1,
+                Reuse::IfError => 2,
+                Reuse::Expired => 3,
+            };
+            prop_assert!((0..400).map(rank).is_sorted());
+        }
     }
 }

@@ -3,20 +3,30 @@
 //! One entry per file, keyed by the id in the request. The room knows nothing of fetching: a
 //! fill is a ticket that somebody else redeems with a response or a failure.
 //!
-//! - [`entry`]: a stored response, immutable once made.
+//! - [`entry`]: a stored response, immutable once made; [`elements`]: its versions one by one;
+//!   [`codings`]: its body compressed.
 //! - [`freshness`]: what may be reused when; pure, takes `now`.
 //! - [`fill`]: request collapsing; a fill, who leads it, who waits.
-//! - [`store`]: both together, under one lock per shard, so that an invalidation is final.
+//! - [`store`]: all of it together, under one lock per shard, so that an invalidation is final.
+//!   [`shelf`]: memory and its bound; [`purges`]: purges of everything; [`recent`]: which files
+//!   were invalidated lately.
 //! - [`status`]: `Cache-Status` as RFC 9211 has it.
 
+pub mod codings;
+mod elements;
 pub mod entry;
 pub mod fill;
 pub mod freshness;
+mod purges;
+mod recent;
+mod shelf;
 pub mod status;
 pub mod store;
 
+pub use codings::Codings;
 pub use entry::{Kind, StoredResponse};
 pub use fill::{Fill, FillEnd, Waiter};
-pub use freshness::{Freshness, FreshnessSettings, Reuse};
+pub use freshness::{Circumstances, Freshness, FreshnessSettings, Reuse};
+pub use recent::Invalidated;
 pub use status::{CacheStatus, Forwarded, FwdReason};
 pub use store::{Cache, CacheSettings, Force, Lookup, Seat, Target};

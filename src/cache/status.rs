@@ -12,6 +12,10 @@ use crate::message::FieldText;
 pub enum CacheStatus {
     /// Answered from a fresh stored response.
     Hit { ttl_left: Duration },
+    /// Answered from a stale one, while another is asked for.
+    StaleHit { stale_for: Duration },
+    /// Answered from a stale one, because the upstream had none.
+    StaleIfError,
     /// The upstream was asked, for this request or another that it waited with.
     Forwarded(Forwarded),
     /// No lookup happened. The code of the problem is the detail.
@@ -45,6 +49,14 @@ impl CacheStatus {
         match self {
             Self::Hit { ttl_left } => {
                 text.text("; hit; ttl=").number(ttl_left.as_secs());
+            }
+            Self::StaleHit { stale_for } => {
+                // Seconds begun count: what has been stale for half of one has no ttl left.
+                let seconds = stale_for.as_secs() + u64::from(stale_for.subsec_nanos() > 0);
+                text.text("; hit; ttl=").text(if seconds > 0 { "-" } else { "" }).number(seconds);
+            }
+            Self::StaleIfError => {
+                text.text("; fwd=stale; detail=stale-if-error");
             }
             Self::Forwarded(forwarded) => forwarded.write(&mut text),
             Self::NotConsulted { code: None } => {}
@@ -86,6 +98,10 @@ mod tests {
         let ok = Some(StatusCode::OK);
         let table = [
             (CacheStatus::Hit { ttl_left: Duration::from_millis(41_999) }, "ikgate; hit; ttl=41"),
+            (CacheStatus::StaleHit { stale_for: Duration::ZERO }, "ikgate; hit; ttl=0"),
+            (CacheStatus::StaleHit { stale_for: Duration::from_millis(1) }, "ikgate; hit; ttl=-1"),
+            (CacheStatus::StaleHit { stale_for: Duration::from_secs(7) }, "ikgate; hit; ttl=-7"),
+            (CacheStatus::StaleIfError, "ikgate; fwd=stale; detail=stale-if-error"),
             (
                 forwarded(FwdReason::UriMiss, ok, true, false),
                 "ikgate; fwd=uri-miss; fwd-status=200; stored",

@@ -4,13 +4,11 @@
 //! lock, an invalidation takes the fill off the list and removes the stored response; a fill
 //! that comes back stores only while its place on the list is still its own. So what was asked
 //! for before an invalidation is never stored after it, and whoever comes after it starts a fill
-//! of their own. Nothing has to be remembered about the past: the state is bounded by the fills
-//! in progress.
+//! of their own. What is remembered of the past only bears on how long a response is fresh: the
+//! state is bounded by the fills in progress.
 //!
-//! A purge of everything raises an epoch instead of visiting every shard: responses and fills
-//! of an older one do not count when they are looked up.
-//!
-//! moka bounds the memory and knows nothing of freshness, which is decided at lookup.
+//! A purge of everything raises an epoch instead of visiting every shard ([`super::purges`]):
+//! responses and fills of an older one do not count when they are looked up.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,18 +16,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ahash::RandomState;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use super::entry::{Kind, StoredResponse};
 use super::fill::{Fill, Flight, Waiter};
-use super::freshness::{Freshness, FreshnessSettings, Reuse};
+use super::freshness::{Circumstances, Freshness, FreshnessSettings, Reuse};
+use super::purges::Purges;
+use super::recent::{Invalidated, Recent};
+use super::shelf::{Entry, Shelf, shelf};
 use crate::file_id::FileId;
 
-/// More shards let more fills of different files start at once; each is a mutex and a small map.
+/// More shards let more fills of different files start at once; each is a mutex and small maps.
 const SHARDS: usize = 64;
 
-/// What one stored response costs besides its body: key, tag, and moka's bookkeeping.
-const ENTRY_OVERHEAD_BYTES: usize = 512;
+/// How many files' last invalidations each shard remembers: a megabyte for all.
+const RECENT_PER_SHARD: usize = 128;
 
 /// The share of the memory that 404s and 400s may take, as a divisor.
 ///
@@ -37,11 +38,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 512;
 /// a flood of them evicted every idle list from a cache that held both.
 const NEGATIVE_SHARE: u64 = 32;
 
-/// How many soft purges of everything are told apart. Beyond it the oldest two are taken for
-/// one, the earlier.
-const SOFT_PURGES_MAX: usize = 64;
-
-/// What is kept, and for how long it is fresh.
+/// What is kept, and for how long it may be used.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheSettings {
     /// Memory for stored responses, in bytes.
@@ -58,6 +55,7 @@ pub enum Target {
 
 /// What an invalidation does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
 pub enum Force {
     /// What is stored is gone, and what is on its way will not be stored.
     Hard,
@@ -65,12 +63,22 @@ pub enum Force {
     Soft,
 }
 
+impl Force {
+    pub const ALL: [Self; 2] = [Self::Hard, Self::Soft];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Soft => "soft",
+        }
+    }
+}
+
 /// What a lookup finds.
 #[derive(Clone, Debug)]
 pub enum Lookup {
     Absent,
-    Fresh { response: Arc<StoredResponse>, ttl_left: Duration },
-    Stale { response: Arc<StoredResponse> },
+    Found { response: Arc<StoredResponse>, reuse: Reuse },
 }
 
 /// Where somebody who missed takes their place.
@@ -85,33 +93,20 @@ pub enum Seat<E: Clone> {
     Follower(Waiter<E>),
 }
 
-/// Which purges of everything a response or a fill is younger than.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Generation {
-    hard: u64,
-    soft: u64,
-}
-
-#[derive(Clone)]
-struct Entry {
-    response: Arc<StoredResponse>,
-    freshness: Freshness,
-    generation: Generation,
-}
-
-type Stored = moka::sync::Cache<FileId, Entry, RandomState>;
 type Flights<E> = HashMap<FileId, Arc<Flight<E>>, RandomState>;
+
+struct Shard<E> {
+    flights: Flights<E>,
+    recent: Recent,
+}
 
 /// Version lists and negative answers, by file. `E` is how a fill can fail.
 pub struct Cache<E> {
-    lists: Stored,
-    negatives: Stored,
-    shards: Vec<Mutex<Flights<E>>>,
+    lists: Shelf,
+    negatives: Shelf,
+    shards: Vec<Mutex<Shard<E>>>,
     hasher: RandomState,
-    hard_epoch: AtomicU64,
-    soft_epoch: AtomicU64,
-    /// When each soft purge of everything came, oldest first, with the epoch that it began.
-    soft_purges: RwLock<Vec<(u64, Duration)>>,
+    purges: Purges,
     evictions: Arc<AtomicU64>,
     freshness: FreshnessSettings,
 }
@@ -120,90 +115,83 @@ impl<E: Clone> Cache<E> {
     pub fn new(settings: &CacheSettings) -> Arc<Self> {
         let evictions = Arc::<AtomicU64>::default();
         let negative_bytes = settings.max_bytes / NEGATIVE_SHARE;
-        let fresh = settings.freshness;
+        let freshness = settings.freshness;
+        let shard = || {
+            Mutex::new(Shard { flights: HashMap::default(), recent: Recent::new(RECENT_PER_SHARD) })
+        };
         Arc::new(Self {
-            lists: stored(settings.max_bytes - negative_bytes, fresh.ttl, &evictions),
-            negatives: stored(negative_bytes, fresh.not_found_ttl, &evictions),
-            shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
+            lists: shelf(settings.max_bytes - negative_bytes, freshness.list_life(), &evictions),
+            negatives: shelf(negative_bytes, freshness.not_found_ttl, &evictions),
+            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             hasher: RandomState::new(),
-            hard_epoch: AtomicU64::new(0),
-            soft_epoch: AtomicU64::new(0),
-            soft_purges: RwLock::default(),
+            purges: Purges::default(),
             evictions,
-            freshness: fresh,
+            freshness,
         })
     }
 
-    /// What is stored for `id`, and whether it may be used at `now`.
+    /// What is stored for `id`, and how it may be used at `now`.
     pub fn lookup(&self, id: &FileId, now: Duration) -> Lookup {
         let entry = self.lists.get(id).or_else(|| self.negatives.get(id));
-        let Some(entry) = entry.filter(|entry| entry.generation.hard == self.hard_epoch()) else {
+        let Some(entry) = entry.filter(|entry| entry.generation.hard == self.purges.hard()) else {
             return Lookup::Absent;
         };
-        match self.freshness_of(&entry).reuse(now) {
-            Reuse::Fresh { ttl_left } => Lookup::Fresh { response: entry.response, ttl_left },
-            Reuse::Stale => Lookup::Stale { response: entry.response },
-        }
+        let reuse = self.freshness_of(&entry).reuse(now);
+        Lookup::Found { response: entry.response, reuse }
     }
 
     /// Takes a place in the fill of `id`, starting one if there is none.
     pub fn join(self: &Arc<Self>, id: &FileId, now: Duration) -> Seat<E> {
-        let mut flights = self.shard(id).lock();
-        let generation = self.generation();
-        if let Some(flight) = flights.get(id)
-            && flight.generation.hard == generation.hard
+        let mut shard = self.shard(id).lock();
+        if let Some(flight) = shard.flights.get(id)
+            && flight.generation.hard == self.purges.hard()
         {
             return Seat::Follower(flight.waiter());
         }
         // The lookup that missed may be older than a fill that has just ended.
-        if let Lookup::Fresh { response, ttl_left } = self.lookup(id, now) {
+        if let Lookup::Found { response, reuse: Reuse::Fresh { ttl_left } } = self.lookup(id, now) {
             return Seat::Answered { response, ttl_left };
         }
-        let flight = Flight::new(generation);
-        flights.insert(*id, Arc::clone(&flight));
-        drop(flights);
+        let flight = Flight::new(self.purges.generation(), now);
+        shard.flights.insert(*id, Arc::clone(&flight));
+        drop(shard);
         let waiter = flight.waiter();
         Seat::Leader(Fill::new(Arc::clone(self), *id, flight), waiter)
     }
 
     /// Makes what is known of `target` unusable. When this returns it is done: see the module.
-    pub fn invalidate(&self, target: &Target, force: Force, now: Duration) {
-        match (target, force) {
-            (Target::File(id), Force::Hard) => {
-                let mut flights = self.shard(id).lock();
-                flights.remove(id);
+    pub fn invalidate(&self, target: &Target, force: Force, source: &'static str, now: Duration) {
+        let invalidated = Invalidated { at: now, force, source };
+        let id = match target {
+            Target::File(id) => id,
+            Target::All => {
+                self.purges.purge(invalidated);
+                if force == Force::Hard {
+                    // Gives the memory back; that nothing is used any more is the epoch's doing.
+                    self.lists.invalidate_all();
+                    self.negatives.invalidate_all();
+                }
+                return;
+            }
+        };
+        let mut shard = self.shard(id).lock();
+        shard.recent.note(id, invalidated);
+        match force {
+            Force::Hard => {
+                shard.flights.remove(id);
                 self.lists.invalidate(id);
                 self.negatives.invalidate(id);
             }
-            (Target::File(id), Force::Soft) => {
-                let flights = self.shard(id).lock();
-                if let Some(flight) = flights.get(id) {
+            Force::Soft => {
+                if let Some(flight) = shard.flights.get(id) {
                     flight.soften(now);
                 }
-                for stored in [&self.lists, &self.negatives] {
-                    if let Some(entry) = stored.get(id) {
+                for shelf in [&self.lists, &self.negatives] {
+                    if let Some(entry) = shelf.get(id) {
                         let freshness = self.freshness_of(&entry).ended(now);
-                        stored.insert(*id, Entry { freshness, ..entry });
+                        shelf.insert(*id, Entry { freshness, ..entry });
                     }
                 }
-            }
-            (Target::All, Force::Hard) => {
-                self.hard_epoch.fetch_add(1, Ordering::AcqRel);
-                // Gives the memory back; that nothing is used any more is the epoch's doing.
-                self.lists.invalidate_all();
-                self.negatives.invalidate_all();
-            }
-            (Target::All, Force::Soft) => {
-                let mut purges = self.soft_purges.write();
-                let epoch = self.soft_epoch.load(Ordering::Acquire) + 1;
-                purges.push((epoch, now));
-                if purges.len() > SOFT_PURGES_MAX {
-                    let (_, earlier) = purges.remove(0);
-                    if let Some(oldest) = purges.first_mut() {
-                        oldest.1 = earlier;
-                    }
-                }
-                self.soft_epoch.store(epoch, Ordering::Release);
             }
         }
     }
@@ -214,29 +202,55 @@ impl<E: Clone> Cache<E> {
         id: &FileId,
         flight: &Arc<Flight<E>>,
         response: &Arc<StoredResponse>,
-    ) -> bool {
-        let mut flights = self.shard(id).lock();
-        if !take_place(&mut flights, id, flight) || flight.generation.hard != self.hard_epoch() {
-            return false;
-        }
-        let freshness = Freshness::new(&self.freshness, response.kind, response.received);
-        let freshness = flight.softened().map_or(freshness, |at| freshness.ended(at));
+    ) -> Option<Freshness> {
         let (into, other) = match response.kind {
             Kind::List => (&self.lists, &self.negatives),
             Kind::BadRequest | Kind::NotFound => (&self.negatives, &self.lists),
         };
-        // A purge of everything may come between the check above and here: the entry says which
-        // ones it is younger than.
-        let generation = flight.generation;
-        into.insert(*id, Entry { response: Arc::clone(response), freshness, generation });
-        other.invalidate(id);
-        true
+        let freshness = {
+            let mut shard = self.shard(id).lock();
+            let own = take_place(&mut shard.flights, id, flight);
+            // A purge of everything may come between this check and the insert: the entry says
+            // which ones it is younger than.
+            let generation = flight.generation;
+            if !own || generation.hard != self.purges.hard() {
+                return None;
+            }
+            let circumstances = Circumstances {
+                asked: flight.asked,
+                received: response.received,
+                invalidated: shard.recent.latest(id),
+                draw: fastrand::u16(..),
+            };
+            let freshness = Freshness::new(&self.freshness, response.kind, &circumstances);
+            let freshness = flight.softened().map_or(freshness, |at| freshness.ended(at));
+            into.insert(*id, Entry { response: Arc::clone(response), freshness, generation });
+            other.invalidate(id);
+            freshness
+        };
+        // moka puts off its evictions, up to hundreds of inserts: of large lists that is a
+        // multiple of what may be stored. Fills are rare enough to pay at once.
+        into.run_pending_tasks();
+        Some(freshness)
+    }
+
+    /// Puts `better` in the place of the same response, if that is still what is stored.
+    pub fn improve(&self, id: &FileId, response: &Arc<StoredResponse>, better: StoredResponse) {
+        {
+            let _shard = self.shard(id).lock();
+            let entry = self.lists.get(id);
+            let Some(entry) = entry.filter(|entry| Arc::ptr_eq(&entry.response, response)) else {
+                return;
+            };
+            self.lists.insert(*id, Entry { response: Arc::new(better), ..entry });
+        }
+        self.lists.run_pending_tasks();
     }
 
     /// Ends a fill whose response must not be kept, nor what it replaces.
     pub(super) fn forget(&self, id: &FileId, flight: &Arc<Flight<E>>) {
-        let mut flights = self.shard(id).lock();
-        if take_place(&mut flights, id, flight) {
+        let mut shard = self.shard(id).lock();
+        if take_place(&mut shard.flights, id, flight) {
             self.lists.invalidate(id);
             self.negatives.invalidate(id);
         }
@@ -244,15 +258,21 @@ impl<E: Clone> Cache<E> {
 
     /// Takes a fill off the list, if its place is still its own.
     pub(super) fn leave(&self, id: &FileId, flight: &Arc<Flight<E>>) {
-        take_place(&mut self.shard(id).lock(), id, flight);
+        take_place(&mut self.shard(id).lock().flights, id, flight);
     }
 
     /// How many wait for the current fill of `id`; `None` if there is none.
     pub fn waiting(&self, id: &FileId) -> Option<usize> {
-        self.shard(id).lock().get(id).map(|flight| flight.waiting())
+        self.shard(id).lock().flights.get(id).map(|flight| flight.waiting())
     }
 
-    /// How many responses are stored, and what they count in bytes. Brings moka's own
+    /// The last invalidation that concerned `id`, as far as it is remembered.
+    pub fn last_invalidation(&self, id: &FileId) -> Option<Invalidated> {
+        let own = self.shard(id).lock().recent.last(id);
+        [own, self.purges.last()].into_iter().flatten().max_by_key(|last| last.at)
+    }
+
+    /// How many responses are stored, and what they weigh in bytes. Brings moka's own
     /// housekeeping up to date first.
     pub fn usage(&self) -> (u64, u64) {
         self.lists.run_pending_tasks();
@@ -267,54 +287,23 @@ impl<E: Clone> Cache<E> {
     }
 
     pub fn fills_in_progress(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.lock().flights.len()).sum()
     }
 
-    fn shard(&self, id: &FileId) -> &Mutex<Flights<E>> {
+    fn shard(&self, id: &FileId) -> &Mutex<Shard<E>> {
         let place = usize::try_from(self.hasher.hash_one(id) % SHARDS as u64);
         place.ok().and_then(|place| self.shards.get(place)).expect("a remainder is in range")
-    }
-
-    fn hard_epoch(&self) -> u64 {
-        self.hard_epoch.load(Ordering::Acquire)
-    }
-
-    fn generation(&self) -> Generation {
-        Generation { hard: self.hard_epoch(), soft: self.soft_epoch.load(Ordering::Acquire) }
     }
 
     /// The entry's own freshness, ended by the first soft purge of everything that it is not
     /// younger than.
     fn freshness_of(&self, entry: &Entry) -> Freshness {
-        let own = entry.generation.soft;
-        if own == self.soft_epoch.load(Ordering::Acquire) {
-            return entry.freshness;
-        }
-        let purges = self.soft_purges.read();
-        let first = purges.iter().find(|(epoch, _)| *epoch > own);
-        first.map_or(entry.freshness, |(_, at)| entry.freshness.ended(*at))
+        let softened = self.purges.softened(entry.generation);
+        softened.map_or(entry.freshness, |at| entry.freshness.ended(at))
     }
 }
 
 fn take_place<E>(flights: &mut Flights<E>, id: &FileId, flight: &Arc<Flight<E>>) -> bool {
     let own = flights.get(id).is_some_and(|listed| Arc::ptr_eq(listed, flight));
     own && flights.remove(id).is_some()
-}
-
-fn stored(max_bytes: u64, storage_life: Duration, evictions: &Arc<AtomicU64>) -> Stored {
-    let evictions = Arc::clone(evictions);
-    moka::sync::Cache::builder()
-        .max_capacity(max_bytes)
-        .weigher(|_, entry: &Entry| {
-            u32::try_from(entry.response.body.len() + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX)
-        })
-        // Counts from the insert and by moka's clock, so it only ever removes what no lookup
-        // would use any more.
-        .time_to_live(storage_life)
-        .eviction_listener(move |_, _, cause| {
-            if cause == moka::notification::RemovalCause::Size {
-                evictions.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-        .build_with_hasher(RandomState::new())
 }

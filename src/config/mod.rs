@@ -38,6 +38,8 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     pub key: Arc<PrivateKey>,
     pub cache: CacheSettings,
+    /// How long browsers may use a list without asking again.
+    pub browser_max_age: Duration,
     pub anonymous: AnonymousPolicy,
     pub callers: Vec<CallerSettings>,
     pub limits: LimitSettings,

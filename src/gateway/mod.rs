@@ -3,6 +3,7 @@
 //! Every stage either passes or ends the request with an error; there is one way out, where the
 //! answer, whatever it is, gets its fields.
 
+mod fills;
 mod versions;
 
 use std::convert::Infallible;
@@ -14,6 +15,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Limited};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{Cache, CacheStatus};
@@ -26,6 +28,7 @@ use crate::message::{HeadFault, head};
 use crate::response::{self, Answer, Facts, RateLimitFields};
 use crate::route::{self, BasePath, Route};
 use crate::upstream::{Upstream, UpstreamError};
+use versions::Wanted;
 
 /// How long the body of a request that needs none may take. Longer serves slow clients that send
 /// one by mistake; shorter frees connections that only pretend to.
@@ -44,6 +47,10 @@ pub struct Gateway {
     pub request_timeout: Duration,
     /// Fills run here, so that they outlive whoever started them but not the process.
     pub fills: TaskTracker,
+    /// Turns at making codings, so that they leave processors for everything else.
+    pub encoders: Semaphore,
+    /// How long browsers may use a list without asking again.
+    pub browser_max_age: Duration,
 }
 
 /// `RateLimit` of everybody.
@@ -93,14 +100,18 @@ impl Gateway {
     ) -> Result<Answer, GatewayError> {
         head::check(head)?;
         let route = route::find(&self.base_path, &head.method, &head.uri)?;
-        findings.exchange.route = RouteLabel::List;
+        findings.exchange.route = match route {
+            Route::Preflight | Route::Versions(_) => RouteLabel::List,
+            Route::Version(..) => RouteLabel::Element,
+        };
         if !body.is_end_stream() {
             // Boxed, like the wait for the upstream: a hit's future stays small, and is moved.
             Box::pin(discard(body)).await?;
         }
-        let file = match route {
+        let (file, wanted) = match route {
             Route::Preflight => return Ok(Answer::Preflight),
-            Route::Versions(file) => file,
+            Route::Version(file, version) => (file, Wanted::Version(version)),
+            Route::Versions(file) => (file, Wanted::List),
         };
         let caller = self.callers.identify(&head.headers, peer.ip()).inspect_err(|failure| {
             tracing::info!(target: "ikgate.auth_failure", reason = *failure as u64);
@@ -109,9 +120,9 @@ impl Gateway {
         self.callers.may_read(caller, &file)?;
         let standing = self.admit(caller, findings)?;
         findings.standing = Some((caller, standing));
-        match versions::look_up(self, &file, findings) {
+        match versions::look_up(self, &file, wanted, findings) {
             Ok(hit) => Ok(hit),
-            Err(missed) => Box::pin(versions::fill(self, &file, missed, findings)).await,
+            Err(missed) => Box::pin(versions::fill(self, &file, wanted, missed, findings)).await,
         }
     }
 
@@ -131,7 +142,7 @@ impl Gateway {
         let cache = cache.unwrap_or(CacheStatus::NotConsulted {
             code: match answer {
                 Answer::Problem(problem) => Some(problem.code),
-                Answer::Preflight | Answer::Stored { .. } => None,
+                Answer::Preflight | Answer::Stored { .. } | Answer::Version { .. } => None,
             },
         });
         exchange.cache = cache.into();
@@ -143,6 +154,7 @@ impl Gateway {
             request_id: exchange.request_id(),
             cache,
             standing: standing.and_then(|(caller, standing)| Some((fields(caller)?, standing))),
+            browser_max_age: self.browser_max_age,
         };
         exchange.respond(response::shape(answer, head, facts))
     }

@@ -1,4 +1,4 @@
-//! A version list: look it up, else fill. Where cache and upstream meet.
+//! A version list, or one version of it: look it up, else fill. Where cache and upstream meet.
 //!
 //! It decides nothing that the cache can decide: what may be reused, who fills, and what is
 //! stored are the cache's answers.
@@ -8,36 +8,51 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{Findings, Gateway};
+use super::{Findings, Gateway, fills};
 use crate::cache::{
-    CacheStatus, Fill, FillEnd, Forwarded, FwdReason, Kind, Lookup, Seat, StoredResponse,
+    CacheStatus, FillEnd, Forwarded, Freshness, FwdReason, Kind, Lookup, Reuse, Seat,
+    StoredResponse,
 };
 use crate::error::{self, GatewayError};
-use crate::file_id::FileId;
-use crate::response::Answer;
-use crate::upstream::{AnswerKind, Storable, UpstreamError};
+use crate::file_id::{FileId, VersionId};
+use crate::response::{Answer, Times};
+
+/// What is wanted of a file.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted {
+    List,
+    Version(VersionId),
+}
 
 /// Answers from what is stored, or says why that cannot be.
 pub(super) fn look_up(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     file: &FileId,
+    wanted: Wanted,
     findings: &mut Findings,
 ) -> Result<Answer, FwdReason> {
     let now = gateway.clock.monotonic();
-    match gateway.cache.lookup(file, now) {
-        Lookup::Fresh { response, ttl_left } => {
-            findings.cache = Some(CacheStatus::Hit { ttl_left });
-            Ok(stored(response, now))
+    let Lookup::Found { response, reuse } = gateway.cache.lookup(file, now) else {
+        return Err(FwdReason::UriMiss);
+    };
+    let (status, ttl_left) = match reuse {
+        Reuse::Fresh { ttl_left } => (CacheStatus::Hit { ttl_left }, ttl_left),
+        // What is stale says nothing of a version that it does not know yet.
+        Reuse::Revalidate { stale_for } if wanted.is_in(&response) => {
+            fills::refresh(gateway, file, now);
+            (CacheStatus::StaleHit { stale_for }, Duration::ZERO)
         }
-        Lookup::Stale { .. } => Err(FwdReason::Stale),
-        Lookup::Absent => Err(FwdReason::UriMiss),
-    }
+        Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => return Err(FwdReason::Stale),
+    };
+    findings.cache = Some(status);
+    Ok(wanted.from(response, now, ttl_left))
 }
 
 /// Waits for the upstream, with whoever else wants the same file.
 pub(super) async fn fill(
     gateway: &Arc<Gateway>,
     file: &FileId,
+    wanted: Wanted,
     reason: FwdReason,
     findings: &mut Findings,
 ) -> Result<Answer, GatewayError> {
@@ -45,10 +60,10 @@ pub(super) async fn fill(
     let (waiter, collapsed) = match gateway.cache.join(file, now) {
         Seat::Answered { response, ttl_left } => {
             findings.cache = Some(CacheStatus::Hit { ttl_left });
-            return Ok(stored(response, now));
+            return Ok(wanted.from(response, now, ttl_left));
         }
         Seat::Leader(ticket, waiter) => {
-            gateway.fills.spawn(redeem(Arc::clone(gateway), ticket));
+            fills::start(gateway, ticket);
             (waiter, false)
         }
         Seat::Follower(waiter) => (waiter, true),
@@ -56,68 +71,86 @@ pub(super) async fn fill(
     let mut forwarded = Forwarded { reason, status: None, stored: false, collapsed };
     findings.cache = Some(CacheStatus::Forwarded(forwarded));
     let end = tokio::time::timeout(gateway.request_timeout, waiter.wait()).await;
-    match end.map_err(|_| GatewayError::UpstreamTimeout)?.ok_or(GatewayError::Internal)? {
-        FillEnd::Answered { response, stored: kept } => {
-            forwarded.status = Some(status_of(response.kind));
-            forwarded.stored = kept;
+    let now = gateway.clock.monotonic();
+    let error = match end {
+        Ok(Some(FillEnd::Answered { response, freshness })) => {
+            forwarded.status = Some(response.kind.status());
+            forwarded.stored = freshness.is_some();
             findings.cache = Some(CacheStatus::Forwarded(forwarded));
-            Ok(stored(response, gateway.clock.monotonic()))
+            return Ok(wanted.from(response, now, ttl_left(freshness, now)));
         }
-        FillEnd::Failed(error) => {
-            forwarded.status = came_back(&error);
-            findings.cache = Some(CacheStatus::Forwarded(forwarded));
-            Err(error.into())
+        Ok(Some(FillEnd::Failed(error))) => GatewayError::from(error),
+        Ok(None) => GatewayError::Internal,
+        Err(_elapsed) => GatewayError::UpstreamTimeout,
+    };
+    // Looked up anew: an invalidation since has taken what was there.
+    if let Some((response, status, ttl_left)) = instead_of(&error, gateway, file, wanted, now) {
+        findings.cache = Some(status);
+        return Ok(wanted.from(response, now, ttl_left));
+    }
+    forwarded.status = came_back(&error);
+    findings.cache = Some(CacheStatus::Forwarded(forwarded));
+    Err(error)
+}
+
+/// What is stored, if it may be answered in the place of this error.
+fn instead_of(
+    error: &GatewayError,
+    gateway: &Gateway,
+    file: &FileId,
+    wanted: Wanted,
+    now: Duration,
+) -> Option<(Arc<StoredResponse>, CacheStatus, Duration)> {
+    let allowed = match error {
+        GatewayError::Upstream(error) => error.allows_stale(),
+        other => matches!(other, GatewayError::UpstreamTimeout),
+    };
+    let found = gateway.cache.lookup(file, now);
+    let Lookup::Found { response, reuse } = found else { return None };
+    match reuse {
+        // Another fill has succeeded in the meantime.
+        Reuse::Fresh { ttl_left } => Some((response, CacheStatus::Hit { ttl_left }, ttl_left)),
+        Reuse::Revalidate { .. } | Reuse::IfError if allowed && wanted.is_in(&response) => {
+            Some((response, CacheStatus::StaleIfError, Duration::ZERO))
+        }
+        Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => None,
+    }
+}
+
+impl Wanted {
+    /// Whether a response has it. A negative one answers for every version.
+    fn is_in(self, response: &StoredResponse) -> bool {
+        match self {
+            Self::List => true,
+            Self::Version(id) => response.kind != Kind::List || response.version(&id).is_some(),
+        }
+    }
+
+    fn from(self, response: Arc<StoredResponse>, now: Duration, ttl_left: Duration) -> Answer {
+        let times = Times { age: response.age(now), ttl_left };
+        let id = match self {
+            Self::Version(id) if response.kind == Kind::List => id,
+            Self::List | Self::Version(_) => return Answer::Stored { response, times },
+        };
+        match response.version(&id) {
+            Some(bytes) => Answer::Version { bytes: bytes.clone(), times },
+            None => Answer::Problem(error::version_not_found()),
         }
     }
 }
 
-/// Fetches for everyone who waits.
-async fn redeem(gateway: Arc<Gateway>, fill: Fill<Arc<UpstreamError>>) {
-    let answer = match gateway.upstream.versions(fill.id()).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            tracing::warn!(
-                file = %fill.id(),
-                outcome = error.outcome().as_str(),
-                error = &error as &(dyn std::error::Error + 'static),
-                "no usable answer from the upstream"
-            );
-            return fill.fail(Arc::new(error));
-        }
-    };
-    let (kind, body) = match answer.kind {
-        AnswerKind::BadRequest(body) => {
-            (Kind::BadRequest, body.unwrap_or_else(|| error::bad_request().body()))
-        }
-        AnswerKind::List(body) => (Kind::List, body),
-        AnswerKind::NotFound(body) => {
-            (Kind::NotFound, body.unwrap_or_else(|| error::not_found().body()))
-        }
-    };
-    let response = Arc::new(StoredResponse::new(kind, body, gateway.clock.monotonic()));
-    match answer.storable {
-        Storable::No => fill.answer_only(response),
-        Storable::Yes => fill.store(response),
-    }
-}
-
-fn stored(response: Arc<StoredResponse>, now: Duration) -> Answer {
-    let age = response.age(now);
-    Answer::Stored { response, age }
-}
-
-fn status_of(kind: Kind) -> StatusCode {
-    match kind {
-        Kind::BadRequest => StatusCode::BAD_REQUEST,
-        Kind::List => StatusCode::OK,
-        Kind::NotFound => StatusCode::NOT_FOUND,
+fn ttl_left(freshness: Option<Freshness>, now: Duration) -> Duration {
+    match freshness.map(|freshness| freshness.reuse(now)) {
+        Some(Reuse::Fresh { ttl_left }) => ttl_left,
+        Some(Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired) | None => Duration::ZERO,
     }
 }
 
 /// The status of a failed call, where there was one.
-fn came_back(error: &UpstreamError) -> Option<StatusCode> {
-    use crate::upstream::BadAnswer;
-    match error {
+fn came_back(error: &GatewayError) -> Option<StatusCode> {
+    use crate::upstream::{BadAnswer, UpstreamError};
+    let GatewayError::Upstream(error) = error else { return None };
+    match &**error {
         UpstreamError::Auth { status } | UpstreamError::Bad(BadAnswer::Status { status }) => {
             Some(*status)
         }

@@ -40,7 +40,7 @@ impl Invalidator {
 
     /// Done when it returns.
     pub fn invalidate(&self, target: &Target, force: Force, source: InvalidationSource) {
-        self.cache.invalidate(target, force, self.clock.monotonic());
+        self.cache.invalidate(target, force, source.as_str(), self.clock.monotonic());
         tracing::info!(
             target: "ikgate.invalidation",
             source = source as u64,

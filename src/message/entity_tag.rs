@@ -6,36 +6,72 @@ use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
+use super::{Coding, FieldText};
+
 /// How much of the digest a tag holds: 128 bits, so that two bodies of one file share a tag
 /// never in practice.
 const DIGEST_BYTES: usize = 16;
 
-/// A strong entity tag, quotes included, ready to be sent.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct EntityTag(HeaderValue);
+/// Base64url without padding of [`DIGEST_BYTES`].
+const TEXT_BYTES: usize = 22;
+
+/// What the strong entity tags of one body, in whatever coding, have in common.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct EntityTag([u8; TEXT_BYTES]);
+
+/// What `If-None-Match` names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Named {
+    /// `*`: whatever there is.
+    Any,
+    /// The body in this coding.
+    Tag(Coding),
+}
 
 impl EntityTag {
     /// The tag of these bytes: unpadded base64url of the first half of their SHA-256.
     pub fn of(body: &[u8]) -> Self {
         let digest = Sha256::digest(body);
         let half = digest.get(..DIGEST_BYTES).expect("SHA-256 has 32 bytes");
-        let tag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(half));
-        Self(HeaderValue::from_str(&tag).expect("base64url is visible ASCII"))
+        let mut text = [0; TEXT_BYTES];
+        let length = BASE64_URL_SAFE_NO_PAD.encode_slice(half, &mut text);
+        debug_assert_eq!(length, Ok(TEXT_BYTES));
+        Self(text)
     }
 
-    pub fn as_field_value(&self) -> &HeaderValue {
-        &self.0
+    /// The tag of the body in `coding`, quotes included.
+    pub fn to_field_value(self, coding: Coding) -> HeaderValue {
+        let text = std::str::from_utf8(&self.0).expect("base64url is ASCII");
+        FieldText::new("\"").text(text).text(suffix(coding)).text("\"").to_value()
     }
 
-    /// Whether `If-None-Match` names this tag, compared weakly, or is `*`.
+    /// What `If-None-Match` names of this body, by weak comparison: the first tag of it that is
+    /// its own, in any coding.
     ///
-    /// A member that is not an entity tag matches nothing, and so does what follows it: a tag
-    /// must be found where the grammar has one, not in the middle of something else.
-    pub fn is_named_by(&self, fields: &HeaderMap) -> bool {
-        let own = self.0.as_bytes();
-        fields.get_all(IF_NONE_MATCH).iter().any(|list| {
-            list.as_bytes().trim_ascii() == b"*" || Tags(list.as_bytes()).any(|tag| tag == own)
+    /// A member that is not an entity tag matches nothing, and neither does what follows it: a
+    /// tag must be found where the grammar has one, not in the middle of something else.
+    pub fn named_in(self, fields: &HeaderMap) -> Option<Named> {
+        fields.get_all(IF_NONE_MATCH).iter().find_map(|list| {
+            if list.as_bytes().trim_ascii() == b"*" {
+                return Some(Named::Any);
+            }
+            Tags(list.as_bytes()).find_map(|tag| self.coding_of(tag)).map(Named::Tag)
         })
+    }
+
+    /// Which coding of this body an opaque tag, quotes included, is of.
+    fn coding_of(self, tag: &[u8]) -> Option<Coding> {
+        let rest = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?.strip_prefix(&self.0)?;
+        Coding::ALL.into_iter().find(|coding| rest == suffix(*coding).as_bytes())
+    }
+}
+
+/// Tells the tags of different codings apart: they are different bytes.
+fn suffix(coding: Coding) -> &'static str {
+    match coding {
+        Coding::Brotli => "-br",
+        Coding::Gzip => "-gz",
+        Coding::Identity => "",
     }
 }
 
@@ -69,41 +105,46 @@ mod tests {
 
     use super::*;
 
-    fn named(tag: &EntityTag, value: &[u8]) -> bool {
+    fn named(tag: EntityTag, value: &[u8]) -> Option<Named> {
         let mut fields = HeaderMap::new();
         fields.insert(IF_NONE_MATCH, HeaderValue::from_bytes(value).unwrap());
-        tag.is_named_by(&fields)
+        tag.named_in(&fields)
     }
 
     #[test]
-    fn a_tag_is_half_of_the_sha_256_of_the_bytes() {
+    fn a_tag_is_half_of_the_sha_256_of_the_bytes_and_says_the_coding() {
         // printf '[]' | sha256sum | head -c 32 | xxd -r -p | basenc --base64url
-        assert_eq!(EntityTag::of(b"[]").as_field_value(), "\"T1PNoYwrqgwDVLtfmj7L5Q\"");
+        let tag = EntityTag::of(b"[]");
+        assert_eq!(tag.to_field_value(Coding::Identity), "\"T1PNoYwrqgwDVLtfmj7L5Q\"");
+        assert_eq!(tag.to_field_value(Coding::Brotli), "\"T1PNoYwrqgwDVLtfmj7L5Q-br\"");
+        assert_eq!(tag.to_field_value(Coding::Gzip), "\"T1PNoYwrqgwDVLtfmj7L5Q-gz\"");
     }
 
     #[test]
-    fn lists_stars_and_weak_tags_match() {
+    fn lists_stars_weak_tags_and_tags_of_any_coding_match() {
         let tag = EntityTag::of(b"[]");
         let own = "\"T1PNoYwrqgwDVLtfmj7L5Q\"";
-        for value in [
-            own.to_owned(),
-            format!("W/{own}"),
-            format!("\"a\", {own}"),
-            format!("\"a,b\" ,, W/{own},"),
-            " * ".to_owned(),
+        let identity = Some(Named::Tag(Coding::Identity));
+        for (value, expected) in [
+            (own.to_owned(), identity),
+            (format!("W/{own}"), identity),
+            (format!("\"a\", {own}"), identity),
+            (format!("\"a,b\" ,, W/{own},"), identity),
+            (" * ".to_owned(), Some(Named::Any)),
+            ("\"T1PNoYwrqgwDVLtfmj7L5Q-br\"".to_owned(), Some(Named::Tag(Coding::Brotli))),
+            ("W/\"T1PNoYwrqgwDVLtfmj7L5Q-gz\"".to_owned(), Some(Named::Tag(Coding::Gzip))),
+            (format!("\"T1PNoYwrqgwDVLtfmj7L5Q-gz\", {own}"), Some(Named::Tag(Coding::Gzip))),
+            ("\"T1PNoYwrqgwDVLtfmj7L5Q-xy\"".to_owned(), None),
+            ("\"T1PNoYwrqgwDVLtfmj7L5\"".to_owned(), None),
+            (String::new(), None),
+            ("\"a\"".to_owned(), None),
+            (own.trim_matches('"').to_owned(), None),
+            (format!("\"a\" {own}"), None),
+            (format!("w/{own}"), None),
+            (format!("\"*\", x{own}"), None),
+            (own.trim_end_matches('"').to_owned(), None),
         ] {
-            assert!(named(&tag, value.as_bytes()), "{value}");
-        }
-        for value in [
-            String::new(),
-            "\"a\"".to_owned(),
-            own.trim_matches('"').to_owned(),
-            format!("\"a\" {own}"),
-            format!("w/{own}"),
-            format!("\"*\", x{own}"),
-            own.trim_end_matches('"').to_owned(),
-        ] {
-            assert!(!named(&tag, value.as_bytes()), "{value}");
+            assert_eq!(named(tag, value.as_bytes()), expected, "{value}");
         }
     }
 
@@ -112,25 +153,26 @@ mod tests {
         let tag = EntityTag::of(b"[]");
         let mut fields = HeaderMap::new();
         fields.append(IF_NONE_MATCH, HeaderValue::from_static("\"a\""));
-        fields.append(IF_NONE_MATCH, tag.as_field_value().clone());
-        assert!(tag.is_named_by(&fields));
+        fields.append(IF_NONE_MATCH, tag.to_field_value(Coding::Gzip));
+        assert_eq!(tag.named_in(&fields), Some(Named::Tag(Coding::Gzip)));
     }
 
     proptest! {
         #[test]
         fn any_value_is_judged_without_panic(value in "[ -~\t]{0,80}") {
-            let _ = named(&EntityTag::of(b"[]"), value.as_bytes());
+            let _ = named(EntityTag::of(b"[]"), value.as_bytes());
         }
 
         #[test]
         fn a_tag_is_found_anywhere_in_a_well_formed_list(
             before in prop::collection::vec("(W/)?\"[!#-~]{0,8}\"", 0..5),
             after in prop::collection::vec("(W/)?\"[!#-~]{0,8}\"", 0..5),
+            coding in prop::sample::select(Coding::ALL.to_vec()),
         ) {
             let tag = EntityTag::of(b"[]");
-            let own = tag.as_field_value().to_str().unwrap().to_owned();
+            let own = tag.to_field_value(coding).to_str().unwrap().to_owned();
             let list = [before, vec![own], after].concat().join(" , ");
-            prop_assert!(named(&tag, list.as_bytes()));
+            prop_assert_eq!(named(tag, list.as_bytes()), Some(Named::Tag(coding)));
         }
     }
 }

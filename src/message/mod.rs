@@ -1,9 +1,11 @@
 //! HTTP heads as RFC 9110 and 9112 have them: pure functions of what was received.
 
+pub mod coding;
 pub mod entity_tag;
 pub mod field_text;
 pub mod head;
 
-pub use entity_tag::EntityTag;
+pub use coding::{AcceptedCodings, Coding};
+pub use entity_tag::{EntityTag, Named};
 pub use field_text::FieldText;
 pub use head::HeadFault;

@@ -2,7 +2,7 @@
 //!
 //! What is stored is the same for everybody; what is sent depends on the request. This room
 //! alone decides the fields of an answer, and [`shape`] alone their order: conditional first
-//! (a 304 needs no body), then the body, then the fields that every answer has.
+//! (a 304 needs no body), then the coding and the body, then the fields that every answer has.
 
 mod problem;
 mod rate;
@@ -12,17 +12,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 pub use problem::{BucketFields, Connection, Problem, Retry};
 pub use rate::RateLimitFields;
 
 use crate::cache::{CacheStatus, Kind, StoredResponse};
 use crate::limit::Standing;
+use crate::message::{AcceptedCodings, Coding, EntityTag, FieldText, Named};
 use crate::route::ALLOWED_METHODS;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -42,8 +43,21 @@ pub enum Answer {
     Problem(Problem),
     Stored {
         response: Arc<StoredResponse>,
-        age: Duration,
+        times: Times,
     },
+    /// One version of a list, as it stands there.
+    Version {
+        bytes: Bytes,
+        times: Times,
+    },
+}
+
+/// How old an answer is, and for how long it will do.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub age: Duration,
+    /// Zero for what is stale, or was not stored at all.
+    pub ttl_left: Duration,
 }
 
 /// What every answer says besides.
@@ -52,16 +66,19 @@ pub struct Facts<'a> {
     pub cache: CacheStatus,
     /// `None` while no caller is known.
     pub standing: Option<(&'a RateLimitFields, Standing)>,
+    /// How long browsers may use an answer without asking again.
+    pub browser_max_age: Duration,
+}
+
+/// A response, and the coding of its body.
+pub struct Shaped {
+    pub response: Response<Bytes>,
+    pub coding: Coding,
 }
 
 /// Makes the response to `head`.
-pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Response<Bytes> {
-    let known = match answer {
-        Answer::Stored { response, .. } => {
-            response.tag.as_ref().is_some_and(|tag| tag.is_named_by(&head.headers))
-        }
-        Answer::Preflight | Answer::Problem(_) => false,
-    };
+pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Shaped {
+    let choice = Choice::of(answer, &head.headers);
     // hyper uses one map for a connection's heads, handing each on to the next: the request's,
     // emptied, has room for the response's fields.
     let mut fields = std::mem::take(&mut head.headers);
@@ -75,14 +92,14 @@ pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Response<Byt
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
         }
         Answer::Problem(problem) => problem.write(&mut response),
-        Answer::Stored { response: stored, age } => {
-            write_stored(&mut response, stored, *age);
-            if known {
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-            } else {
-                *response.body_mut() = stored.body.clone();
-                response.headers_mut().insert(CONTENT_TYPE, JSON);
-            }
+        Answer::Stored { response: stored, times } => {
+            *response.status_mut() = stored.kind.status();
+            write_body(&mut response, stored.body_in(choice.coding), choice);
+            write_times(response.headers_mut(), *times, choice, facts.browser_max_age);
+        }
+        Answer::Version { bytes, times } => {
+            write_body(&mut response, Some(bytes), choice);
+            write_times(response.headers_mut(), *times, choice, facts.browser_max_age);
         }
     }
     let body_bytes = response.body().len();
@@ -99,22 +116,68 @@ pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Response<Byt
         fields.insert(CONTENT_LENGTH, HeaderValue::from(body_bytes));
         *response.body_mut() = Bytes::new();
     }
-    response
+    Shaped { response, coding: choice.coding }
 }
 
-/// What a 200 and a 304 have in common, or the head of a negative answer.
-fn write_stored(response: &mut Response<Bytes>, stored: &StoredResponse, age: Duration) {
-    *response.status_mut() = match stored.kind {
-        Kind::BadRequest => StatusCode::BAD_REQUEST,
-        Kind::List => StatusCode::OK,
-        Kind::NotFound => StatusCode::NOT_FOUND,
-    };
+/// Which bytes of an answer one request is sent.
+#[derive(Clone, Copy)]
+struct Choice {
+    coding: Coding,
+    /// `None`: nothing that a tag could name, such as a 404.
+    tag: Option<EntityTag>,
+    /// The request has them already.
+    known: bool,
+}
+
+impl Choice {
+    fn of(answer: &Answer, fields: &HeaderMap) -> Self {
+        let (tag, coding) = match answer {
+            Answer::Stored { response, .. } if response.kind == Kind::List => {
+                let there = |coding| response.body_in(coding).is_some();
+                (response.tag, AcceptedCodings::of(fields).best(there))
+            }
+            Answer::Version { bytes, .. } => (Some(EntityTag::of(bytes)), Coding::Identity),
+            Answer::Preflight | Answer::Problem(_) | Answer::Stored { .. } => {
+                (None, Coding::Identity)
+            }
+        };
+        match tag.and_then(|tag| tag.named_in(fields)) {
+            None => Self { coding, tag, known: false },
+            Some(Named::Any) => Self { coding, tag, known: true },
+            Some(Named::Tag(coding)) => Self { coding, tag, known: true },
+        }
+    }
+}
+
+fn write_body(response: &mut Response<Bytes>, body: Option<&Bytes>, choice: Choice) {
+    if choice.known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return;
+    }
+    *response.body_mut() = body.cloned().unwrap_or_default();
     let fields = response.headers_mut();
-    let Some(tag) = &stored.tag else {
+    fields.insert(CONTENT_TYPE, JSON);
+    if choice.coding != Coding::Identity {
+        let coding = HeaderValue::from_static(choice.coding.as_str());
+        fields.insert(CONTENT_ENCODING, coding);
+    }
+}
+
+/// What a 200 and a 304 have in common, or the little that a negative answer has.
+fn write_times(fields: &mut HeaderMap, times: Times, choice: Choice, browser_max_age: Duration) {
+    let Some(tag) = choice.tag else {
         fields.insert(CACHE_CONTROL, NO_STORE);
         return;
     };
-    fields.insert(AGE, HeaderValue::from(age.as_secs()));
-    fields.insert(CACHE_CONTROL, REVALIDATE);
-    fields.insert(ETAG, tag.as_field_value().clone());
+    fields.insert(AGE, HeaderValue::from(times.age.as_secs()));
+    fields.insert(ETAG, tag.to_field_value(choice.coding));
+    let usable = browser_max_age.min(times.ttl_left).as_secs();
+    let control = if usable == 0 {
+        REVALIDATE
+    } else {
+        // A browser takes the age off again (RFC 9111 section 4.2.3).
+        let max_age = times.age.as_secs() + usable;
+        FieldText::new("private, max-age=").number(max_age).to_value()
+    };
+    fields.insert(CACHE_CONTROL, control);
 }

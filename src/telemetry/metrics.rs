@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::exposition::Exposition;
 use crate::exchange::{CacheLabel, CallerLabel, RouteLabel};
+use crate::message::Coding;
 
 /// From a hit on a fast machine to the longest wait that makes sense, in seconds.
 const DURATION_BUCKETS: [f64; 17] = [
@@ -101,7 +102,8 @@ pub struct Metrics {
     request_cells: Vec<OnceLock<Counter>>,
     durations: Family<DurationLabels, Histogram>,
     duration_cells: Vec<OnceLock<Histogram>>,
-    response_bytes: Counter,
+    /// By coding.
+    response_bytes: [Counter; Coding::ALL.len()],
     throttled: Family<ThrottledLabels, Counter>,
     auth_failures: Family<ReasonLabels, Counter>,
     upstream_requests: Family<OutcomeLabels, Counter>,
@@ -119,6 +121,7 @@ pub(super) struct Exchanged {
     pub(super) caller: u64,
     pub(super) cache: u64,
     pub(super) status: u64,
+    pub(super) coding: u64,
     pub(super) bytes: u64,
     pub(super) took: Duration,
 }
@@ -140,7 +143,9 @@ impl Metrics {
             request_cells: cells(caller_names.len() * ways * STATUSES.len()),
             duration_cells: cells(ways),
             durations: Family::new_with_constructor(histogram),
-            response_bytes: bytes.get_or_create(&CodingLabels { coding: "identity" }).clone(),
+            response_bytes: Coding::ALL.map(|coding| {
+                bytes.get_or_create(&CodingLabels { coding: coding.as_str() }).clone()
+            }),
             throttled: Family::default(),
             auth_failures: Family::default(),
             upstream_requests: Family::default(),
@@ -196,7 +201,7 @@ impl Metrics {
     }
 
     pub(super) fn exchanged(&self, exchanged: Exchanged) {
-        let Exchanged { route, caller, cache, status, bytes, took } = exchanged;
+        let Exchanged { route, caller, cache, status, coding, bytes, took } = exchanged;
         let place = |number: u64, of: usize| usize::try_from(number).ok().filter(|&n| n < of);
         let Some(caller) = place(caller, self.caller_names.len()) else { return };
         let Some(route) = place(route, RouteLabel::ALL.len()) else { return };
@@ -216,7 +221,10 @@ impl Metrics {
         if let Some(cell) = self.duration_cells.get(duration_place) {
             cell.get_or_init(|| self.duration(route, cache)).observe(took.as_secs_f64());
         }
-        self.response_bytes.inc_by(bytes);
+        let coding = place(coding, Coding::ALL.len());
+        if let Some(counter) = coding.and_then(|coding| self.response_bytes.get(coding)) {
+            counter.inc_by(bytes);
+        }
     }
 
     fn request_counter(&self, route: usize, caller: usize, status: u16, cache: usize) -> Counter {

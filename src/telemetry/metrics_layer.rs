@@ -12,12 +12,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::metrics::{Exchanged, Metrics};
+use crate::cache::Force;
 use crate::gateway::ThrottledBy;
 use crate::invalidation::InvalidationSource;
 use crate::upstream::UpstreamOutcome;
 
 /// Fields of one event that are read.
-const SLOTS: usize = 6;
+const SLOTS: usize = 7;
 /// Fields that an event may have.
 const FIELDS: usize = 16;
 const UNREAD: usize = usize::MAX;
@@ -25,7 +26,7 @@ const UNREAD: usize = usize::MAX;
 // Dots, so that no module has one of these as its own target.
 const EXCHANGE: Kind = Kind {
     target: "ikgate.exchange",
-    fields: &["route", "caller", "cache", "status", "bytes", "duration_nanos"],
+    fields: &["route", "caller", "cache", "status", "coding", "bytes", "duration_nanos"],
 };
 const UPSTREAM: Kind = Kind { target: "ikgate.upstream", fields: &["outcome", "duration_nanos"] };
 const INVALIDATION: Kind = Kind { target: "ikgate.invalidation", fields: &["source", "force"] };
@@ -36,8 +37,6 @@ const KINDS: [Kind; 5] = [EXCHANGE, UPSTREAM, INVALIDATION, THROTTLED, AUTH_FAIL
 /// The order of [`crate::caller::AuthFailure`]'s variants.
 const AUTH_FAILURES: [&str; 5] =
     ["duplicate", "imagekit_key", "malformed", "missing", "unknown_key"];
-/// The order of [`crate::cache::Force`]'s variants.
-const FORCES: [&str; 2] = ["hard", "soft"];
 
 /// One kind of event, and the fields that are read of it, by slot.
 struct Kind {
@@ -65,17 +64,17 @@ impl MetricsLayer {
     }
 
     fn count(&self, kind: usize, values: [u64; SLOTS]) {
-        let [first, second, third, fourth, fifth, sixth] = values;
+        let [first, second, third, fourth, fifth, sixth, seventh] = values;
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-        let force = |value: u64| FORCES.get(number(value)).copied().unwrap_or("unknown");
         match KINDS.get(kind).map_or("", |kind| kind.target) {
             "ikgate.exchange" => self.metrics.exchanged(Exchanged {
                 route: first,
                 caller: second,
                 cache: third,
                 status: fourth,
-                bytes: fifth,
-                took: Duration::from_nanos(sixth),
+                coding: fifth,
+                bytes: sixth,
+                took: Duration::from_nanos(seventh),
             }),
             "ikgate.upstream" => {
                 let outcome = UpstreamOutcome::ALL.get(number(first));
@@ -85,7 +84,9 @@ impl MetricsLayer {
             "ikgate.invalidation" => {
                 let source = InvalidationSource::ALL.get(number(first));
                 let source = source.map_or("unknown", |source| source.as_str());
-                self.metrics.invalidated(source, force(second));
+                let force =
+                    Force::ALL.get(number(second)).map_or("unknown", |force| force.as_str());
+                self.metrics.invalidated(source, force);
             }
             "ikgate.throttled" => {
                 let limit = ThrottledBy::ALL.get(number(second));

@@ -1,18 +1,21 @@
 //! What an upstream's response means, once its body is here.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING};
+use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::body::Held;
 use super::error::{BadAnswer, UpstreamError, UpstreamOutcome};
 
 /// An answer that can be passed on.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub struct Answer {
     pub kind: AnswerKind,
     pub storable: Storable,
+    /// What the body takes of the memory for bodies in flight: to be kept until it is stored.
+    pub held: Held,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,24 +49,22 @@ impl Answer {
         status: StatusCode,
         fields: &HeaderMap,
         body: Bytes,
+        held: Held,
     ) -> Result<Self, UpstreamError> {
-        let kind = match status {
-            StatusCode::OK if is_array(&body) => AnswerKind::List(body),
-            StatusCode::OK => return Err(UpstreamError::Bad(BadAnswer::NotAnArray)),
-            StatusCode::BAD_REQUEST => AnswerKind::BadRequest(error_object(body)),
-            StatusCode::NOT_FOUND => AnswerKind::NotFound(error_object(body)),
-            status => return Err(UpstreamError::Bad(BadAnswer::Status { status })),
-        };
-        Ok(Self { kind, storable: storable(fields) })
+        Ok(Self { kind: AnswerKind::judge(status, body)?, storable: storable(fields), held })
     }
 }
 
-/// Whether the body is as it is: `Accept-Encoding: identity` was asked for.
-pub(super) fn is_identity(fields: &HeaderMap) -> bool {
-    fields
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
+impl AnswerKind {
+    fn judge(status: StatusCode, body: Bytes) -> Result<Self, UpstreamError> {
+        match status {
+            StatusCode::OK if is_array(&body) => Ok(Self::List(body)),
+            StatusCode::OK => Err(UpstreamError::Bad(BadAnswer::NotAnArray)),
+            StatusCode::BAD_REQUEST => Ok(Self::BadRequest(error_object(body))),
+            StatusCode::NOT_FOUND => Ok(Self::NotFound(error_object(body))),
+            status => Err(UpstreamError::Bad(BadAnswer::Status { status })),
+        }
+    }
 }
 
 fn storable(fields: &HeaderMap) -> Storable {
@@ -103,8 +104,7 @@ mod tests {
 
     fn judge(status: u16, body: &'static str) -> Option<AnswerKind> {
         let status = StatusCode::from_u16(status).unwrap();
-        let answer = Answer::judge(status, &HeaderMap::new(), Bytes::from_static(body.as_bytes()));
-        answer.ok().map(|answer| answer.kind)
+        AnswerKind::judge(status, Bytes::from_static(body.as_bytes())).ok()
     }
 
     #[test]

@@ -9,17 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body::Body as _;
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http_body_util::Empty;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
 
-use super::answer::{self, Answer};
+use super::answer::Answer;
+use super::body::{BodyCoding, InFlight};
 use super::error::{BadAnswer, RateFields, UpstreamError};
 use super::url::UpstreamUrl;
 use crate::clock::Clock;
@@ -48,8 +47,10 @@ pub struct UpstreamSettings {
     pub request_timeout: Duration,
     /// Calls in flight at once.
     pub max_concurrency: usize,
-    /// Longest body, in bytes.
+    /// Longest body, in bytes, decoded.
     pub max_response_bytes: usize,
+    /// Bytes of all bodies that are being read and stored. Not less than the longest body.
+    pub max_inflight_bytes: usize,
 }
 
 /// Why no client could be made.
@@ -68,6 +69,7 @@ pub struct Upstream {
     settings: UpstreamSettings,
     in_flight: Semaphore,
     queued: Semaphore,
+    bodies: InFlight,
     clock: Clock,
 }
 
@@ -96,6 +98,7 @@ impl Upstream {
             key,
             in_flight: Semaphore::new(settings.max_concurrency),
             queued: Semaphore::new(settings.max_concurrency + QUEUE_MAX),
+            bodies: InFlight::new(settings.max_inflight_bytes, settings.max_response_bytes),
             settings,
             clock,
         })
@@ -133,11 +136,11 @@ impl Upstream {
             StatusCode::TOO_MANY_REQUESTS => return Err(busy(&head.headers)),
             status => return Err(UpstreamError::Bad(BadAnswer::Status { status })),
         }
-        if !answer::is_identity(&head.headers) {
-            return Err(UpstreamError::Bad(BadAnswer::Coding));
-        }
-        let body = self.read(Response::new(body)).await.map_err(UpstreamError::Bad)?;
-        Answer::judge(head.status, &head.headers, body)
+        let coding = BodyCoding::of(&head.headers);
+        let coding = coding.ok_or(UpstreamError::Bad(BadAnswer::Coding))?;
+        let read = self.bodies.read(body, coding).await.map_err(UpstreamError::Bad)?;
+        let (bytes, share) = read;
+        Answer::judge(head.status, &head.headers, bytes, share)
     }
 
     fn request(&self, id: &FileId) -> Request<Empty<Bytes>> {
@@ -146,22 +149,9 @@ impl Upstream {
         let fields = request.headers_mut();
         fields.insert(AUTHORIZATION, self.key.authorization());
         fields.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         fields.insert(USER_AGENT, AGENT);
         request
-    }
-
-    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, BadAnswer> {
-        let max = self.settings.max_response_bytes;
-        let body = response.into_body();
-        if body.size_hint().lower() > max as u64 {
-            return Err(BadAnswer::TooLarge { max });
-        }
-        match Limited::new(body, max).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(BadAnswer::TooLarge { max }),
-            Err(source) => Err(BadAnswer::Broken { source }),
-        }
     }
 }
 

@@ -95,6 +95,26 @@ impl UpstreamOutcome {
 }
 
 impl UpstreamError {
+    /// Whether the upstream had no say: something stale is then better than the error. An answer
+    /// that came, and was wrong, is not papered over.
+    pub fn allows_stale(&self) -> bool {
+        match self {
+            Self::Auth { .. }
+            | Self::Busy { .. }
+            | Self::QueueFull
+            | Self::Timeout { .. }
+            | Self::Unreachable { .. }
+            | Self::Bad(BadAnswer::Broken { .. }) => true,
+            Self::Bad(BadAnswer::Status { status }) => status.is_server_error(),
+            Self::Bad(
+                BadAnswer::Coding
+                | BadAnswer::Head { .. }
+                | BadAnswer::NotAnArray
+                | BadAnswer::TooLarge { .. },
+            ) => false,
+        }
+    }
+
     pub fn outcome(&self) -> UpstreamOutcome {
         match self {
             Self::Auth { .. } => UpstreamOutcome::Auth,

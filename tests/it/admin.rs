@@ -19,14 +19,28 @@ async fn the_cache_shows_what_it_holds() {
         "file_id": FILE,
         "stored": true,
         "response": {
-            "status": 200, "fresh": true, "age_seconds": 20.0, "ttl_left_seconds": 40.0,
-            "body_bytes": 5, "etag": tag,
+            "status": 200, "reuse": "fresh", "age_seconds": 20.0, "ttl_left_seconds": 40.0,
+            "bytes": { "identity": 5 }, "etag": tag,
         },
     });
     assert_eq!(stored, expected);
 
+    gateway.clock.advance(std::time::Duration::from_secs(50));
+    let stale = get(gateway.admin, &api).await.json();
+    assert_eq!(stale["response"]["reuse"], "stale_while_revalidate");
+    assert_eq!(stale["response"]["ttl_left_seconds"], -10.0);
+
     assert_eq!(gateway.purge(&api).await.json()["purged"], FILE);
-    assert_eq!(get(gateway.admin, &api).await.json()["stored"], false);
+    gateway.clock.advance(std::time::Duration::from_secs(3));
+    let expected = serde_json::json!({
+        "file_id": FILE,
+        "stored": false,
+        "last_invalidation": { "seconds_ago": 3.0, "source": "admin", "kind": "hard" },
+    });
+    assert_eq!(get(gateway.admin, &api).await.json(), expected);
+    gateway.purge("/api/cache?soft=true").await;
+    let last = &get(gateway.admin, &api).await.json()["last_invalidation"];
+    assert_eq!(*last, serde_json::json!({ "seconds_ago": 0.0, "source": "admin", "kind": "soft" }));
     gateway.finish().await;
 }
 

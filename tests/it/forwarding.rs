@@ -28,7 +28,7 @@ async fn the_upstream_gets_our_key_and_nothing_of_the_caller() {
     // printf 'private_canary=:' | base64
     let authorization = "authorization: basic chjpdmf0zv9jyw5hcnk9og==";
     let expected = [
-        "accept-encoding: identity".to_owned(),
+        "accept-encoding: gzip".to_owned(),
         "accept: application/json".to_owned(),
         authorization.to_owned(),
         format!("get {path} http/1.1").to_lowercase(),

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 
+/// What is stale is not answered while it is refreshed.
+const ASK_FIRST: &str = "cache.stale_while_revalidate = \"0s\"";
+
 /// Spacing, escapes and numbers that no serialiser would write like this.
 const LIST: &str = "[ {\"fileId\" : \"a\",\"size\":1.0e2,\"name\":\"\\u0061\"} ]\n";
 
@@ -37,7 +40,8 @@ async fn a_list_is_fetched_again_exactly_when_its_ttl_is_over() {
     let origin = Origin::start().await;
     let path = versions_of(FILE);
     origin.replies(&path, Reply::json(200, "[1]"));
-    let gateway = TestGateway::configured(&origin, "cache.ttl = \"30s\"");
+    let gateway =
+        TestGateway::configured(&origin, "[cache]\nttl = \"30s\"\nstale_while_revalidate = \"0s\"");
     gateway.get(&path).await;
     origin.replies(&path, Reply::json(200, "[2]"));
 
@@ -79,7 +83,7 @@ async fn a_404_replaces_a_stored_list() {
     let origin = Origin::start().await;
     let path = versions_of(FILE);
     origin.replies(&path, Reply::json(200, "[]"));
-    let gateway = TestGateway::start(&origin);
+    let gateway = TestGateway::configured(&origin, ASK_FIRST);
     gateway.get(&path).await;
     origin.replies(&path, Reply::json(404, ""));
     gateway.clock.advance(Duration::from_mins(1));
@@ -94,7 +98,7 @@ async fn what_the_upstream_forbids_to_store_is_answered_and_forgotten() {
     let origin = Origin::start().await;
     let path = versions_of(FILE);
     origin.replies(&path, Reply::json(200, "[1]"));
-    let gateway = TestGateway::start(&origin);
+    let gateway = TestGateway::configured(&origin, ASK_FIRST);
     gateway.get(&path).await;
     gateway.clock.advance(Duration::from_mins(1));
     origin.replies(&path, Reply::with_fields(200, "Cache-Control: no-store\r\n", "[2]"));

@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("invalidation", &["cache", "clock", "upstream"]),
     ("response", &["cache", "limit", "message", "route"]),
     ("error", &["caller", "limit", "message", "response", "route", "upstream"]),
-    ("exchange", &["cache", "caller", "clock"]),
+    ("exchange", &["cache", "caller", "clock", "message", "response"]),
     (
         "gateway",
         &[
@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
         ],
     ),
     ("server", &[]),
-    ("telemetry", &["exchange", "gateway", "invalidation", "upstream"]),
+    ("telemetry", &["cache", "exchange", "gateway", "invalidation", "message", "upstream"]),
     (
         "admin",
         &[
@@ -37,6 +37,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "gateway",
             "invalidation",
             "limit",
+            "message",
             "secret",
             "server",
             "telemetry",

@@ -10,11 +10,13 @@
 
 mod admin;
 mod cli;
+mod coding;
 mod collapse;
 mod conditional;
 mod config_files;
 mod configuration;
 mod drain;
+mod element;
 mod forwarding;
 mod fresh;
 mod head;
@@ -24,5 +26,6 @@ mod limit;
 mod metrics;
 mod purge;
 mod route;
+mod stale;
 mod support;
 mod upstream_faults;

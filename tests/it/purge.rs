@@ -80,11 +80,17 @@ async fn a_soft_purge_is_the_end_of_the_ttl() {
         let gateway = TestGateway::start(&origin);
         gateway.get(&path).await;
         origin.replies(&path, Reply::json(200, "[2]"));
+        gateway.clock.advance(Duration::from_secs(7));
         gateway.purge(&purge).await;
+        gateway.clock.advance(Duration::from_secs(3));
         let after = gateway.get(&path).await;
-        assert_eq!(after.body, "[2]");
-        assert_eq!(after.field("cache-status"), "ikgate; fwd=stale; fwd-status=200; stored");
-        assert!(gateway.get(&path).await.field("cache-status").contains("hit"));
+        assert_eq!(after.body, "[1]", "as when the ttl runs out: stale while it is refreshed");
+        assert_eq!(after.field("cache-status"), "ikgate; hit; ttl=-3");
+        origin.has_seen(&path, 2).await;
+        gateway.is_settled(FILE).await;
+        let refreshed = gateway.get(&path).await;
+        assert_eq!(refreshed.body, "[2]");
+        assert_eq!(refreshed.field("cache-status"), "ikgate; hit; ttl=60");
         gateway.finish().await;
     }
 }
@@ -96,7 +102,7 @@ async fn what_a_fill_brings_from_before_a_soft_purge_is_not_fresh() {
         let path = versions_of(FILE);
         origin.replies(&path, Reply::json(200, "[\"old\"]"));
         origin.hold(&path);
-        let gateway = TestGateway::start(&origin);
+        let gateway = TestGateway::configured(&origin, "cache.stale_while_revalidate = \"0s\"");
         let mut before = gateway.ask(FILE).await;
         origin.has_seen(&path, 1).await;
         gateway.purge(&purge).await;

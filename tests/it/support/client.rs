@@ -15,6 +15,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     fields: Vec<(String, String)>,
     pub(crate) body: String,
+    /// The body as it came; `body` is this as text.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -89,12 +91,13 @@ impl Connection {
             .map(|line| line.split_once(": ").unwrap_or((line, "")))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let mut answer = Answer { status, fields, body: String::new() };
+        let mut answer = Answer { status, fields, body: String::new(), bytes: Vec::new() };
         if method != "HEAD" && !matches!(status, 204 | 304) {
             let length = answer.field("content-length").parse().unwrap();
             let mut body = vec![0; length];
             self.0.read_exact(&mut body).await.unwrap();
-            answer.body = String::from_utf8(body).unwrap();
+            answer.body = String::from_utf8_lossy(&body).into_owned();
+            answer.bytes = body;
         }
         Some(answer)
     }

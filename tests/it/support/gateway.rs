@@ -21,6 +21,8 @@ pub(crate) const PRIVATE_KEY: &str = "private_canary=";
 /// Quotas that no test reaches by accident.
 const GENEROUS: &str = "[limits]\nanonymous = { per_second = 100000, burst = 100000 }\n";
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 pub(crate) struct TestGateway {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -40,7 +42,7 @@ impl TestGateway {
     pub(crate) fn configured(origin: &Origin, more: &str) -> Self {
         let mut table: toml::Table = format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [upstream]\nurl = \"http://{}\"\n",
+             [upstream]\nurl = \"http://{}\"\n[cache]\nttl_jitter_percent = 0\n",
             origin.address
         )
         .parse()
@@ -94,8 +96,16 @@ impl TestGateway {
                 }
             }
         };
-        let patience = Duration::from_secs(20);
-        tokio::time::timeout(patience, waiting).await.expect("not so many wait");
+        tokio::time::timeout(PATIENCE, waiting).await.expect("not so many wait");
+    }
+
+    /// Waits until nothing is being fetched for `file`.
+    pub(crate) async fn is_settled(&self, file: &str) {
+        let settled = async {
+            let path = format!("/api/cache/{file}");
+            while !get(self.admin, &path).await.json()["fill"].is_null() {}
+        };
+        tokio::time::timeout(PATIENCE, settled).await.expect("still filling");
     }
 
     /// The value of one series, by its name and labels as they are exposed.

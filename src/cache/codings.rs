@@ -1,0 +1,81 @@
+//! A list's body in the codings that browsers and SDKs accept, made once.
+
+use std::io::{Read as _, Write as _};
+
+use bytes::Bytes;
+
+use super::entry::{Kind, StoredResponse};
+
+/// Shorter bodies fit in a packet as they are.
+const CODED_MIN: usize = 1024;
+
+/// A list of a hundred versions is 92 KB and repeats itself: higher qualities take several times
+/// as long for a few percent.
+const BROTLI_QUALITY: u32 = 5;
+/// log2 of the window; no list that is worth storing is larger.
+const BROTLI_WINDOW: u32 = 22;
+const BROTLI_BUFFER: usize = 4096;
+const GZIP_LEVEL: u32 = 6;
+
+/// The coded bodies that are there.
+#[derive(Clone, Debug, Default)]
+pub struct Codings {
+    pub(super) brotli: Option<Bytes>,
+    pub(super) gzip: Option<Bytes>,
+}
+
+impl Codings {
+    /// Whether making them may be worth the time.
+    pub fn suit(response: &StoredResponse) -> bool {
+        response.kind == Kind::List && response.body.len() >= CODED_MIN
+    }
+
+    /// Makes them: some milliseconds for the longest bodies. One that is not shorter is left out.
+    pub fn of(body: &[u8]) -> Self {
+        let shorter = |coded: Vec<u8>| {
+            let exact = coded.into_boxed_slice();
+            (exact.len() < body.len()).then(|| Bytes::from(exact))
+        };
+        Self { brotli: brotli(body).and_then(shorter), gzip: gzip(body).and_then(shorter) }
+    }
+}
+
+// Neither can fail, since memory does not; a body that could not be coded is sent as it is.
+
+fn brotli(body: &[u8]) -> Option<Vec<u8>> {
+    let mut coded = Vec::new();
+    let mut reader =
+        brotli::CompressorReader::new(body, BROTLI_BUFFER, BROTLI_QUALITY, BROTLI_WINDOW);
+    reader.read_to_end(&mut coded).ok()?;
+    Some(coded)
+}
+
+fn gzip(body: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder =
+        flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL));
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_codings_give_the_body_back_and_random_bytes_none() {
+        let body = b"{\"type\":\"file-version\"},".repeat(1000);
+        let codings = Codings::of(&body);
+        let mut decoded = Vec::new();
+        let coded = codings.brotli.unwrap();
+        brotli::Decompressor::new(&coded[..], 4096).read_to_end(&mut decoded).unwrap();
+        assert_eq!(decoded, body);
+        decoded.clear();
+        let coded = codings.gzip.unwrap();
+        flate2::read::GzDecoder::new(&coded[..]).read_to_end(&mut decoded).unwrap();
+        assert_eq!(decoded, body);
+
+        let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(2000).collect();
+        let codings = Codings::of(&noise);
+        assert!(codings.brotli.is_none() && codings.gzip.is_none());
+    }
+}

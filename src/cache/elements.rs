@@ -1,0 +1,98 @@
+//! The elements of a stored list, so that one of them can be sent as it stands in the list.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::file_id::VersionId;
+
+/// Where each version of a list is, in the list's order. Made once, when it is stored.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Elements(Box<[Element]>);
+
+#[derive(Clone, Debug)]
+struct Element {
+    id: VersionId,
+    /// A part of the list's own bytes.
+    bytes: Bytes,
+}
+
+/// As much of a version as is looked at. The schema requires no field.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version<'a> {
+    #[serde(borrow)]
+    version_info: VersionInfo<'a>,
+}
+
+#[derive(Deserialize)]
+struct VersionInfo<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
+impl Elements {
+    /// The elements of a JSON array. Those without an id that could be asked for are left out.
+    pub(super) fn of(list: &Bytes) -> Self {
+        let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(list) else {
+            return Self::default();
+        };
+        let element = |raw: &&RawValue| {
+            let version: Version<'_> = serde_json::from_str(raw.get()).ok()?;
+            let id = VersionId::parse(&version.version_info.id).ok()?;
+            Some(Element { id, bytes: list.slice_ref(raw.get().as_bytes()) })
+        };
+        Self(elements.iter().filter_map(element).collect())
+    }
+
+    /// The first element of this id.
+    pub(super) fn find(&self, id: &VersionId) -> Option<&Bytes> {
+        self.0.iter().find(|element| element.id == *id).map(|element| &element.bytes)
+    }
+
+    /// Memory besides the list's own bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.0.len() * size_of::<Element>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn find(list: &str, id: &str) -> Option<String> {
+        let elements = Elements::of(&Bytes::copy_from_slice(list.as_bytes()));
+        let bytes = elements.find(&VersionId::parse(id).unwrap())?;
+        Some(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn an_element_is_the_first_of_its_id_byte_for_byte() {
+        let list = "[ {\"versionInfo\" : {\"name\":\"Version 2\",\"id\":\"b\"}, \"x\":1e0 } ,\n\
+                    {\"versionInfo\":{\"id\":\"a\"}},{\"versionInfo\":{\"id\":\"a\"},\"second\":1}]";
+        let first = "{\"versionInfo\" : {\"name\":\"Version 2\",\"id\":\"b\"}, \"x\":1e0 }";
+        assert_eq!(find(list, "b").as_deref(), Some(first));
+        assert_eq!(find(list, "a").as_deref(), Some("{\"versionInfo\":{\"id\":\"a\"}}"));
+        assert_eq!(find(list, "c"), None);
+    }
+
+    #[test]
+    fn elements_without_a_usable_id_hide_no_others() {
+        let list = r#"[1,null,[],{},{"versionInfo":null},{"versionInfo":{"id":7}},
+            {"versionInfo":{"id":"no id"}},{"id":"a"},{"versionInfo":{"id":"\u0061"}}]"#;
+        assert_eq!(find(list, "a").as_deref(), Some(r#"{"versionInfo":{"id":"\u0061"}}"#));
+        assert_eq!(find("{\"versionInfo\":{\"id\":\"a\"}}", "a"), None);
+        assert_eq!(find("[", "a"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(list in "[\\[\\]{}\",:a-c ]{0,60}") {
+            let _ = find(&list, "a");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! `[cache]`.
+
+use std::time::Duration;
+
+use super::super::value::{Given, Section};
+use super::{GIB, MIB};
+use crate::cache::{CacheSettings, FreshnessSettings};
+
+/// What is kept, and how long browsers may use it.
+pub(super) fn cache(cache: &mut Section) -> (CacheSettings, Duration) {
+    let max_bytes = cache.get("max_bytes", |given| given.size(&(MIB..=1024 * GIB)));
+    let ttl = cache.get("ttl", Given::duration);
+    let jitter = cache.get("ttl_jitter_percent", |given| given.integer(&(0..=100_u8)));
+    let while_revalidate = cache.get("stale_while_revalidate", Given::duration);
+    let if_error = cache.get("stale_if_error", Given::duration);
+    let not_found_ttl = cache.get("not_found_ttl", Given::duration);
+    let settle = cache.get("settle", Given::duration);
+    let browser_max_age = cache.get("browser_max_age", Given::duration);
+    let settings = CacheSettings {
+        max_bytes: max_bytes.unwrap_or(256 * MIB),
+        freshness: FreshnessSettings {
+            ttl: ttl.unwrap_or(Duration::from_mins(1)),
+            ttl_jitter_percent: jitter.unwrap_or(10),
+            stale_while_revalidate: while_revalidate.unwrap_or(Duration::from_mins(5)),
+            stale_if_error: if_error.unwrap_or(Duration::from_hours(1)),
+            not_found_ttl: not_found_ttl.unwrap_or(Duration::from_secs(10)),
+            settle: settle.unwrap_or(Duration::from_secs(2)),
+        },
+    };
+    (settings, browser_max_age.unwrap_or_default())
+}

@@ -1,0 +1,66 @@
+//! `[[callers]]`.
+
+use super::super::value::{Given, Section};
+use super::quota;
+use crate::caller::{CallerSettings, KeyDigest};
+use crate::exchange::CallerLabel;
+use crate::file_id::FileId;
+use crate::limit::Quota;
+
+const CALLERS_MAX: usize = 1000;
+const CALLER_NAME_MAX: usize = 64;
+const CALLER_QUOTA: Quota = Quota::new(50, 100).expect("neither is zero");
+
+pub(super) fn callers(root: &mut Section) -> (Vec<CallerSettings>, Vec<Quota>) {
+    let sections = root.sections("callers");
+    if sections.len() > CALLERS_MAX {
+        root.note("callers", format_args!("must be at most {CALLERS_MAX}"));
+    }
+    let mut callers: Vec<CallerSettings> = Vec::new();
+    let mut quotas = Vec::new();
+    for mut section in sections {
+        let name = section.require("name", |given| caller_name(given.text()?));
+        let keys = section.require("key_sha256", key_digests);
+        let files = section.get("files", |given| {
+            let ids = given.texts()?;
+            let ids: Result<Vec<_>, _> = ids.iter().map(|id| FileId::parse(id)).collect();
+            ids.map_err(|_| "must be a list of file ids")
+        });
+        quotas.push(quota(&mut section, "quota", CALLER_QUOTA));
+        let (name, keys) = (name.unwrap_or_default(), keys.unwrap_or_default());
+        if callers.iter().any(|other| other.name == name && !name.is_empty()) {
+            section.note("name", format_args!("\"{name}\" is another caller's too"));
+        }
+        let taken = |key| callers.iter().any(|other| other.keys.contains(key));
+        if keys.iter().any(taken) {
+            section.note("key_sha256", "is another caller's too");
+        }
+        callers.push(CallerSettings { name, keys, files });
+    }
+    (callers, quotas)
+}
+
+/// Checks a caller's name: it stands in quoted field values and in metrics' labels.
+pub fn caller_name(name: &str) -> Result<String, &'static str> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.is_empty() || name.len() > CALLER_NAME_MAX || !name.bytes().all(allowed) {
+        return Err("must be 1 to 64 of A-Z a-z 0-9 . _ -");
+    }
+    if CallerLabel::RESERVED.contains(&name) {
+        return Err("is what ikgate calls its own kinds of callers");
+    }
+    Ok(name.to_owned())
+}
+
+/// One digest, or two while a key is being replaced.
+fn key_digests(given: &Given) -> Result<Vec<KeyDigest>, String> {
+    let texts = match given.text() {
+        Ok(text) => vec![text.to_owned()],
+        Err(_) => given.texts().map_err(str::to_owned)?,
+    };
+    if !(1..=2).contains(&texts.len()) {
+        return Err("must be one digest, or two while a key is being replaced".to_owned());
+    }
+    let digests: Result<Vec<_>, _> = texts.iter().map(|hex| KeyDigest::parse(hex)).collect();
+    digests.map_err(|error| error.to_string())
+}
