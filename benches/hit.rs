@@ -21,7 +21,7 @@ use ikgate::clock::Clock;
 use ikgate::config;
 use ikgate::file_id::FileId;
 use ikgate::gateway::Gateway;
-use ikgate::route::{self, BasePath};
+use ikgate::route::{self, Operations};
 use ikgate::telemetry::{Metrics, metrics_layer};
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -42,9 +42,9 @@ fn fill<E: Clone>(cache: &Arc<Cache<E>>, id: &FileId, now: Duration) {
 }
 
 fn route(criterion: &mut Criterion) {
-    let (base, uri) = (BasePath::default(), Uri::from_static(TARGET));
+    let (operations, uri) = (Operations::default(), Uri::from_static(TARGET));
     criterion.bench_function("route", |bencher| {
-        bencher.iter(|| route::find(&base, &Method::GET, black_box(&uri)));
+        bencher.iter(|| route::find(&operations, &Method::GET, black_box(&uri)));
     });
 }
 

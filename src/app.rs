@@ -21,10 +21,11 @@ use crate::caller::Callers;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::exchange::ExchangeBody;
-use crate::gateway::{CallerFields, Gateway};
-use crate::invalidation::Invalidator;
+use crate::gateway::{CallerFields, Gateway, WebhookEntrance};
+use crate::invalidation::{Invalidator, Webhooks};
 use crate::limit::Limits;
 use crate::response::RateLimitFields;
+use crate::route::Operations;
 use crate::secret::{KeyChange, PrivateKey};
 use crate::server::{self, Drain, DrainEnd, Server, ServerSettings, Service};
 use crate::telemetry::{LogWriter, Metrics};
@@ -148,15 +149,23 @@ pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, Upstre
         known: known.map(|(name, quota)| RateLimitFields::new(name, *quota)).collect(),
     };
     let request_timeout = settings.upstream.request_timeout;
+    let cache = Cache::new(&settings.cache);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let encoders = cores.div_ceil(2);
     Ok(Arc::new(Gateway {
         clock: clock.clone(),
-        base_path: settings.public.base_path,
+        operations: Operations {
+            base_path: settings.public.base_path,
+            webhooks: settings.webhooks.is_some(),
+        },
+        webhooks: settings.webhooks.map(|settings| {
+            let invalidator = Invalidator::new(Arc::clone(&cache), clock.clone());
+            WebhookEntrance::new(Webhooks::new(settings, invalidator, clock.clone()))
+        }),
         callers: Callers::new(&settings.callers, settings.anonymous),
         limits: Limits::new(&settings.limits, clock),
         rate_limit_fields,
-        cache: Cache::new(&settings.cache),
+        cache,
         upstream: Upstream::new(settings.upstream, settings.key, clock.clone())?,
         request_timeout,
         fills: TaskTracker::new(),

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use crate::caller::{AuthFailure, FileForbidden};
+use crate::invalidation::SignatureFault;
 use crate::limit::Throttled;
 use crate::message::HeadFault;
 use crate::response::{BucketFields, Connection, Problem, Retry};
-use crate::route::RouteFault;
+use crate::route::{ALLOWED_METHODS, RouteFault, WEBHOOK_METHODS};
 use crate::upstream::UpstreamError;
 
 /// Everything that can go wrong with one request.
@@ -31,6 +32,8 @@ pub enum GatewayError {
     Internal,
     #[error(transparent)]
     Route(#[from] RouteFault),
+    #[error(transparent)]
+    Signature(#[from] SignatureFault),
     #[error(transparent)]
     Throttled(#[from] Throttled),
     #[error(transparent)]
@@ -71,9 +74,11 @@ impl GatewayError {
                 message: "The gateway failed to answer.".into(),
                 help: HELP_LATER,
                 retry: Retry::Maybe,
+                allowed: None,
                 connection: Connection::Keep,
             },
             Self::Route(fault) => route_problem(*fault),
+            Self::Signature(fault) => signature_problem(*fault),
             Self::Throttled(throttled) => throttled_problem(*throttled),
             Self::Upstream(error) => upstream_problem(error),
             Self::UpstreamTimeout => timeout_problem(),
@@ -118,7 +123,7 @@ fn never(
     help: &'static str,
 ) -> Problem {
     let (retry, connection) = (Retry::Never, Connection::Keep);
-    Problem { status, code, message: message.into(), help, retry, connection }
+    Problem { status, code, message: message.into(), help, allowed: None, retry, connection }
 }
 
 fn closing(problem: Problem) -> Problem {
@@ -178,12 +183,24 @@ fn route_problem(fault: RouteFault) -> Problem {
             "Your request contains invalid versionId parameter.",
             "A version id is 1 to 64 of A-Z a-z 0-9 _ - and is not percent-encoded.",
         ),
-        RouteFault::Method => never(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "This gateway only reads.",
-            "Use GET, HEAD or OPTIONS.",
-        ),
+        RouteFault::Method => Problem {
+            allowed: Some(ALLOWED_METHODS),
+            ..never(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This gateway only reads.",
+                "Use GET, HEAD or OPTIONS.",
+            )
+        },
+        RouteFault::WebhookMethod => Problem {
+            allowed: Some(WEBHOOK_METHODS),
+            ..never(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Webhooks are posted.",
+                "Use POST.",
+            )
+        },
         RouteFault::NoRoute => never(
             StatusCode::NOT_FOUND,
             "no_route",
@@ -199,6 +216,18 @@ fn route_problem(fault: RouteFault) -> Problem {
     }
 }
 
+fn signature_problem(fault: SignatureFault) -> Problem {
+    let help = "Deliveries are signed with the secret of the webhook in ImageKit's dashboard; the \
+                operator of this gateway has configured one.";
+    let message = match fault {
+        SignatureFault::Incorrect => "The webhook's signature is not of this body and secret.",
+        SignatureFault::Malformed => "The webhook's signature cannot be read.",
+        SignatureFault::Missing => "The webhook is not signed.",
+        SignatureFault::OutOfTolerance => "The webhook was signed too long ago, or in the future.",
+    };
+    never(StatusCode::UNAUTHORIZED, "unauthorized", message, help)
+}
+
 fn throttled_problem(throttled: Throttled) -> Problem {
     let refill = throttled.quota.refill().as_nanos().div_ceil(1_000_000);
     let bucket = BucketFields {
@@ -211,6 +240,7 @@ fn throttled_problem(throttled: Throttled) -> Problem {
         message: "You have used up your quota for now.".into(),
         help: HELP_WAIT,
         retry: Retry::After { wait: throttled.wait, bucket },
+        allowed: None,
         connection: Connection::Keep,
     }
 }
@@ -222,6 +252,7 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
         message: message.into(),
         help,
         retry,
+        allowed: None,
         connection: Connection::Keep,
     };
     match error {
@@ -279,6 +310,7 @@ fn timeout_problem() -> Problem {
         message: "ImageKit did not answer in time.".into(),
         help: HELP_LATER,
         retry: Retry::Maybe,
+        allowed: None,
         connection: Connection::Keep,
     }
 }

@@ -19,6 +19,7 @@ use crate::caller::{Caller, CallerId};
 use crate::clock::Clock;
 use crate::message::Coding;
 use crate::response::Shaped;
+use crate::route::{Route, Wanted};
 
 /// What was asked for, as a label.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -27,16 +28,28 @@ pub enum RouteLabel {
     None,
     List,
     Element,
+    Webhook,
 }
 
 impl RouteLabel {
-    pub const ALL: [Self; 3] = [Self::None, Self::List, Self::Element];
+    pub const ALL: [Self; 4] = [Self::None, Self::List, Self::Element, Self::Webhook];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::List => "list",
             Self::Element => "element",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+impl From<Route> for RouteLabel {
+    fn from(route: Route) -> Self {
+        match route {
+            Route::Preflight | Route::Read(_, Wanted::List) => Self::List,
+            Route::Read(_, Wanted::Version(_)) => Self::Element,
+            Route::Webhook => Self::Webhook,
         }
     }
 }

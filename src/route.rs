@@ -6,19 +6,33 @@
 use http::{Method, Uri};
 
 use crate::file_id::{FileId, VersionId};
+use crate::message::head::BodyUse;
 
 /// What the answer to another method says is allowed.
 pub const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
+/// The same where events come in.
+pub const WEBHOOK_METHODS: &str = "POST";
+
+const WEBHOOK_PATH: &str = "/webhooks/imagekit";
 
 /// A request that ikgate serves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Route {
     /// `OPTIONS`: answered from the head alone.
     Preflight,
-    /// `GET` or `HEAD` of one version out of that list.
-    Version(FileId, VersionId),
-    /// `GET` or `HEAD` of a file's version list.
-    Versions(FileId),
+    /// `GET` or `HEAD`.
+    Read(FileId, Wanted),
+    /// `POST` of ImageKit's events.
+    Webhook,
+}
+
+/// What is wanted of a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wanted {
+    /// Its version list.
+    List,
+    /// One version out of that list.
+    Version(VersionId),
 }
 
 /// Why there is no route.
@@ -37,6 +51,8 @@ pub enum RouteFault {
     Query,
     #[error("the path ends in a slash")]
     TrailingSlash,
+    #[error("the method is not {WEBHOOK_METHODS}")]
+    WebhookMethod,
 }
 
 /// The path under which all operations live: empty, or `/` and segments without a slash at the
@@ -69,13 +85,38 @@ impl BasePath {
     }
 }
 
+/// Which operations there are.
+#[derive(Clone, Debug, Default)]
+pub struct Operations {
+    pub base_path: BasePath,
+    /// Whether events are taken. If not, their path is like any other that does not exist.
+    pub webhooks: bool,
+}
+
+impl Operations {
+    /// What the body of a request for this would be for.
+    pub fn body_use(&self, uri: &Uri) -> BodyUse {
+        let path = uri.path().strip_prefix(self.base_path.as_str());
+        let webhook = self.webhooks && path == Some(WEBHOOK_PATH);
+        if webhook { BodyUse::Webhook } else { BodyUse::Idle }
+    }
+}
+
 /// Finds the route, in CONTRACT's order: path, then what is wrong with it, then method.
 ///
 /// # Errors
 ///
 /// The first of [`RouteFault`]'s reasons that holds, in that order.
-pub fn find(base: &BasePath, method: &Method, uri: &Uri) -> Result<Route, RouteFault> {
-    let path = uri.path().strip_prefix(base.as_str()).ok_or(RouteFault::NoRoute)?;
+pub fn find(operations: &Operations, method: &Method, uri: &Uri) -> Result<Route, RouteFault> {
+    let base = operations.base_path.as_str();
+    let path = uri.path().strip_prefix(base).ok_or(RouteFault::NoRoute)?;
+    if operations.webhooks && path == WEBHOOK_PATH {
+        return match (uri.query(), method) {
+            (Some(_), _) => Err(RouteFault::Query),
+            (None, &Method::POST) => Ok(Route::Webhook),
+            (None, _) => Err(RouteFault::WebhookMethod),
+        };
+    }
     let route = read_of(path)?;
     if uri.query().is_some() {
         return Err(RouteFault::Query);
@@ -99,10 +140,10 @@ fn read_of(path: &str) -> Result<Route, RouteFault> {
     };
     let file = FileId::parse(id).map_err(|_| other_than(id, RouteFault::BadId))?;
     match version {
-        None => Ok(Route::Versions(file)),
+        None => Ok(Route::Read(file, Wanted::List)),
         Some("") => Err(RouteFault::TrailingSlash),
         Some(version) => match (VersionId::parse(version), version.strip_suffix('/')) {
-            (Ok(version), _) => Ok(Route::Version(file, version)),
+            (Ok(version), _) => Ok(Route::Read(file, Wanted::Version(version))),
             (Err(_), Some(version)) if VersionId::parse(version).is_ok() => {
                 Err(RouteFault::TrailingSlash)
             }
@@ -126,7 +167,7 @@ mod tests {
     use super::*;
 
     fn get(target: &str) -> Result<Route, RouteFault> {
-        find(&BasePath::default(), &Method::GET, &target.parse().unwrap())
+        find(&Operations::default(), &Method::GET, &target.parse().unwrap())
     }
 
     #[test]
@@ -135,7 +176,7 @@ mod tests {
         let (a, v) = (FileId::parse("a").unwrap(), VersionId::parse("v").unwrap());
         let long = format!("/v1/files/{}/versions", "a".repeat(65));
         let table = [
-            ("/v1/files/64a1b2c3d4e5f60718293a4b/versions", Ok(Route::Versions(id))),
+            ("/v1/files/64a1b2c3d4e5f60718293a4b/versions", Ok(Route::Read(id, Wanted::List))),
             ("/v1/files/64a1b2c3d4e5f60718293a4b/versions/", Err(RouteFault::TrailingSlash)),
             ("/v1/files/64a1b2c3d4e5f60718293a4b/versions?", Err(RouteFault::Query)),
             ("/v1/files/64a1b2c3d4e5f60718293a4b/versions?a=b", Err(RouteFault::Query)),
@@ -148,7 +189,7 @@ mod tests {
             ("/v1/files/a;b/versions", Err(RouteFault::BadId)),
             (&long, Err(RouteFault::BadId)),
             ("/v1/files/a/b/versions", Err(RouteFault::NoRoute)),
-            ("/v1/files/a/versions/v", Ok(Route::Version(a, v))),
+            ("/v1/files/a/versions/v", Ok(Route::Read(a, Wanted::Version(v)))),
             ("/v1/files/a/versions/v/", Err(RouteFault::TrailingSlash)),
             ("/v1/files/a/versions/v?x", Err(RouteFault::Query)),
             ("/v1/files/a/versions/v%20", Err(RouteFault::BadVersionId)),
@@ -171,8 +212,8 @@ mod tests {
 
     #[test]
     fn a_bad_path_is_named_before_a_bad_method() {
-        let base = BasePath::default();
-        let find = |target: &str| find(&base, &Method::DELETE, &target.parse().unwrap());
+        let operations = Operations::default();
+        let find = |target: &str| find(&operations, &Method::DELETE, &target.parse().unwrap());
         assert_eq!(find("/nothing"), Err(RouteFault::NoRoute));
         assert_eq!(find("/v1/files/a%20/versions"), Err(RouteFault::BadId));
         assert_eq!(find("/v1/files/a/versions"), Err(RouteFault::Method));
@@ -180,8 +221,9 @@ mod tests {
 
     #[test]
     fn a_base_path_is_required_where_one_is_set() {
-        let base = BasePath::parse("/imagekit").unwrap();
-        let find = |target: &str| find(&base, &Method::GET, &target.parse().unwrap());
+        let base_path = BasePath::parse("/imagekit").unwrap();
+        let operations = Operations { base_path, webhooks: false };
+        let find = |target: &str| find(&operations, &Method::GET, &target.parse().unwrap());
         assert!(find("/imagekit/v1/files/a/versions").is_ok());
         assert_eq!(find("/v1/files/a/versions"), Err(RouteFault::NoRoute));
         assert_eq!(find("/imagekitv1/files/a/versions"), Err(RouteFault::NoRoute));
@@ -190,10 +232,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn events_are_posted_where_they_are_taken() {
+        let base_path = BasePath::parse("/imagekit").unwrap();
+        let operations = Operations { base_path, webhooks: true };
+        let find = |method, target: &str| find(&operations, &method, &target.parse().unwrap());
+        let path = "/imagekit/webhooks/imagekit";
+        assert_eq!(find(Method::POST, path), Ok(Route::Webhook));
+        assert_eq!(find(Method::GET, path), Err(RouteFault::WebhookMethod));
+        assert_eq!(find(Method::OPTIONS, path), Err(RouteFault::WebhookMethod));
+        assert_eq!(find(Method::POST, &format!("{path}?a")), Err(RouteFault::Query));
+        assert_eq!(find(Method::POST, &format!("{path}/")), Err(RouteFault::NoRoute));
+        assert_eq!(find(Method::POST, "/webhooks/imagekit"), Err(RouteFault::NoRoute));
+        assert_eq!(get("/webhooks/imagekit"), Err(RouteFault::NoRoute));
+    }
+
     proptest! {
         #[test]
         fn a_route_is_found_only_for_the_path_that_its_id_makes(path in "/v1/files/[a./%-]{0,6}/versions") {
-            if let Ok(Route::Versions(id)) = get(&path) {
+            if let Ok(Route::Read(id, Wanted::List)) = get(&path) {
                 prop_assert_eq!(id.versions_path(), path);
             }
         }

@@ -4,15 +4,23 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
 use super::serve::{self, StopSignals};
 use super::{Failure, runtime, sandbox, say};
 use crate::caller::KeyDigest;
 use crate::config::{self, PRIVATE_KEY_VARIABLE};
-use crate::sandbox::{DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, SandboxSettings};
+use crate::invalidation::{SigningSecret, WebhookSettings};
+use crate::sandbox::{
+    DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, SandboxSettings, WebhookTarget, WebhookUrl,
+};
 use crate::secret::Secret;
 
 /// What an SDK sends in place of ImageKit's private key. It opens nothing but the demo.
 const CALLER_KEY: &str = "ikg_demo";
+
+/// Both ends are in one process: their clocks are the same.
+const TOLERANCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
@@ -39,11 +47,18 @@ impl Demo {
             )?;
             let key = (PRIVATE_KEY_VARIABLE.to_owned(), DEFAULT_KEY.to_owned());
             let settings = config::from_text(&self.config(sandbox.address), Path::new(""), [key]);
-            let app = serve::start(settings.map_err(Failure::Config)?).map_err(|failure| {
+            let mut settings = settings.map_err(Failure::Config)?;
+            let secret = SigningSecret::new(webhook_secret()?);
+            settings.webhooks =
+                Some(WebhookSettings { secret: secret.clone(), tolerance: TOLERANCE });
+            let app = serve::start(settings).map_err(|failure| {
                 let Failure::Run(message) = failure else { return failure };
                 Failure::Run(format!("{message} (other ports: --listen and --admin)"))
             })?;
             let public = app.public.first().copied().unwrap_or(self.listen);
+            let url = format!("http://{public}/webhooks/imagekit");
+            let url = WebhookUrl::parse(&url).map_err(|error| Failure::Run(error.to_owned()))?;
+            sandbox.sandbox.deliver_to(WebhookTarget { url, secret });
             say(&greeting(public, app.admin, sandbox.address));
             let ended = stop.wait_and_drain(app).await;
             sandbox.stop().await;
@@ -78,6 +93,14 @@ impl Demo {
     }
 }
 
+/// Made anew for each demo: nobody else can purge what it has stored.
+fn webhook_secret() -> Result<Secret, Failure> {
+    let mut bits = [0; 24];
+    getrandom::fill(&mut bits)
+        .map_err(|error| Failure::Run(format!("no random numbers: {error}")))?;
+    Ok(Secret::new(format!("whsec_{}", BASE64_STANDARD.encode(bits))))
+}
+
 fn greeting(public: SocketAddr, admin: SocketAddr, sandbox: SocketAddr) -> String {
     let list = format!("http://{public}/v1/files/{IMAGE_WITH_VERSIONS}/versions");
     format!(
@@ -93,7 +116,7 @@ A purge, after which the next one is a miss again:
 As a caller with a key, as ImageKit's SDKs send it:
   curl -i -u {CALLER_KEY}: {list}
 
-A new version in the sandbox:
+A new version in the sandbox, whose webhook makes the next one a miss too:
   curl -X POST http://{sandbox}/_sandbox/files/{IMAGE_WITH_VERSIONS}/versions
 
 Metrics:      http://{admin}/metrics

@@ -8,9 +8,14 @@ use std::time::Duration;
 use super::serve::StopSignals;
 use super::{Failure, runtime, say};
 use crate::clock::Clock;
-use crate::sandbox::{DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, Sandbox, SandboxSettings};
+use crate::invalidation::SigningSecret;
+use crate::sandbox::{
+    DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, Sandbox, SandboxSettings, WebhookTarget,
+    WebhookUrl,
+};
 use crate::secret::{Secret, is_one_word};
 use crate::server::{self, Drain, Server, ServerSettings};
+use crate::telemetry;
 
 /// The sandbox's own limits: it is for one team at most.
 const LISTENER: ServerSettings =
@@ -33,11 +38,18 @@ pub(super) struct SandboxCommand {
     /// How long each answer takes, like 20ms.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_latency)]
     latency: Duration,
+    /// Where it posts a signed event when a version is added or removed.
+    #[arg(long, value_name = "URL", requires = "webhook_secret", value_parser = WebhookUrl::parse)]
+    webhook_url: Option<WebhookUrl>,
+    /// What the events are signed with, like `whsec_dGVzdA==`. Not a real one.
+    #[arg(long, value_name = "SECRET", requires = "webhook_url", value_parser = parse_secret)]
+    webhook_secret: Option<Secret>,
 }
 
 /// A sandbox that is running.
 pub(super) struct Running {
     pub(super) address: SocketAddr,
+    pub(super) sandbox: Arc<Sandbox>,
     drain: Drain,
 }
 
@@ -49,6 +61,11 @@ impl SandboxCommand {
                 SandboxSettings { key: self.key, rate: self.rate, latency: self.latency };
             let key = settings.key.clone();
             let sandbox = start(self.listen, settings)?;
+            if let (Some(url), Some(secret)) = (self.webhook_url, self.webhook_secret) {
+                telemetry::log_to_terminal();
+                let secret = SigningSecret::new(secret);
+                sandbox.sandbox.deliver_to(WebhookTarget { url, secret });
+            }
             say(&greeting(sandbox.address, &key));
             stop.next().await;
             sandbox.stop().await;
@@ -64,8 +81,8 @@ pub(super) fn start(listen: SocketAddr, settings: SandboxSettings) -> Result<Run
     let address = listener.local_addr().map_err(failed)?;
     let drain = Drain::default();
     let sandbox = Arc::new(Sandbox::new(settings, Clock::system()));
-    Server::new(sandbox, LISTENER, drain.clone()).listen(listener);
-    Ok(Running { address, drain })
+    Server::new(Arc::clone(&sandbox), LISTENER, drain.clone()).listen(listener);
+    Ok(Running { address, sandbox, drain })
 }
 
 impl Running {
@@ -93,6 +110,14 @@ fn parse_key(text: &str) -> Result<Secret, &'static str> {
         Ok(Secret::new(text.to_owned()))
     } else {
         Err("must be visible ASCII without blanks and colons")
+    }
+}
+
+fn parse_secret(text: &str) -> Result<Secret, &'static str> {
+    if is_one_word(text) {
+        Ok(Secret::new(text.to_owned()))
+    } else {
+        Err("must be visible ASCII without blanks")
     }
 }
 

@@ -20,6 +20,7 @@ pub use problem::{Problem, Problems};
 use crate::admin::AdminSettings;
 use crate::cache::CacheSettings;
 use crate::caller::{AnonymousPolicy, CallerSettings};
+use crate::invalidation::WebhookSettings;
 use crate::limit::LimitSettings;
 use crate::route::BasePath;
 use crate::secret::PrivateKey;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub anonymous: AnonymousPolicy,
     pub callers: Vec<CallerSettings>,
     pub limits: LimitSettings,
+    /// `None`: events are not taken.
+    pub webhooks: Option<WebhookSettings>,
     pub telemetry: TelemetrySettings,
 }
 

@@ -5,6 +5,7 @@
 
 mod fills;
 mod versions;
+mod webhook;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,16 +20,16 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{Cache, CacheStatus};
-use crate::caller::{Caller, CallerId, Callers};
+use crate::caller::{Caller, CallerId, Callers, Subscriber};
 use crate::clock::Clock;
 use crate::error::GatewayError;
-use crate::exchange::{Exchange, ExchangeBody, RouteLabel};
+use crate::exchange::{Exchange, ExchangeBody};
 use crate::limit::{Limits, Standing, Throttled};
 use crate::message::{HeadFault, head};
 use crate::response::{self, Answer, Facts, RateLimitFields};
-use crate::route::{self, BasePath, Route};
+use crate::route::{self, Operations, Route, RouteFault};
 use crate::upstream::{Upstream, UpstreamError};
-use versions::Wanted;
+pub use webhook::WebhookEntrance;
 
 /// How long the body of a request that needs none may take. Longer serves slow clients that send
 /// one by mistake; shorter frees connections that only pretend to.
@@ -37,7 +38,9 @@ const IDLE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Everything a request passes through.
 pub struct Gateway {
     pub clock: Clock,
-    pub base_path: BasePath,
+    pub operations: Operations,
+    /// `None`: events are not taken.
+    pub webhooks: Option<WebhookEntrance>,
     pub callers: Callers,
     pub limits: Limits,
     pub rate_limit_fields: CallerFields,
@@ -98,21 +101,21 @@ impl Gateway {
         peer: SocketAddr,
         findings: &mut Findings,
     ) -> Result<Answer, GatewayError> {
-        head::check(head)?;
-        let route = route::find(&self.base_path, &head.method, &head.uri)?;
-        findings.exchange.route = match route {
-            Route::Preflight | Route::Versions(_) => RouteLabel::List,
-            Route::Version(..) => RouteLabel::Element,
+        head::check(head, self.operations.body_use(&head.uri))?;
+        let route = route::find(&self.operations, &head.method, &head.uri)?;
+        findings.exchange.route = route.into();
+        let (file, wanted) = match route {
+            // Boxed, like the wait for the upstream: a hit's future stays small, and is moved.
+            Route::Webhook => return Box::pin(self.take_webhook(head, body, peer)).await,
+            Route::Preflight => {
+                Box::pin(discard(body)).await?;
+                return Ok(Answer::Preflight);
+            }
+            Route::Read(file, wanted) => (file, wanted),
         };
         if !body.is_end_stream() {
-            // Boxed, like the wait for the upstream: a hit's future stays small, and is moved.
             Box::pin(discard(body)).await?;
         }
-        let (file, wanted) = match route {
-            Route::Preflight => return Ok(Answer::Preflight),
-            Route::Version(file, version) => (file, Wanted::Version(version)),
-            Route::Versions(file) => (file, Wanted::List),
-        };
         let caller = self.callers.identify(&head.headers, peer.ip()).inspect_err(|failure| {
             tracing::info!(target: "ikgate.auth_failure", reason = *failure as u64);
         })?;
@@ -124,6 +127,18 @@ impl Gateway {
             Ok(hit) => Ok(hit),
             Err(missed) => Box::pin(versions::fill(self, &file, wanted, missed, findings)).await,
         }
+    }
+
+    async fn take_webhook<B: GatewayBody>(
+        &self,
+        head: &Parts,
+        body: B,
+        peer: SocketAddr,
+    ) -> Result<Answer, GatewayError> {
+        let entrance = self.webhooks.as_ref().ok_or(GatewayError::Route(RouteFault::NoRoute))?;
+        let from = Subscriber::of(peer.ip());
+        entrance.take(head, body, from, &self.limits, &self.clock).await?;
+        Ok(Answer::Accepted)
     }
 
     fn admit(&self, caller: Caller, findings: &mut Findings) -> Result<Standing, Throttled> {
@@ -142,7 +157,10 @@ impl Gateway {
         let cache = cache.unwrap_or(CacheStatus::NotConsulted {
             code: match answer {
                 Answer::Problem(problem) => Some(problem.code),
-                Answer::Preflight | Answer::Stored { .. } | Answer::Version { .. } => None,
+                Answer::Accepted
+                | Answer::Preflight
+                | Answer::Stored { .. }
+                | Answer::Version { .. } => None,
             },
         });
         exchange.cache = cache.into();
@@ -166,15 +184,17 @@ impl Gateway {
 pub enum ThrottledBy {
     Address,
     Caller,
+    Webhook,
 }
 
 impl ThrottledBy {
-    pub const ALL: [Self; 2] = [Self::Address, Self::Caller];
+    pub const ALL: [Self; 3] = [Self::Address, Self::Caller, Self::Webhook];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Address => "address",
             Self::Caller => "caller",
+            Self::Webhook => "webhook",
         }
     }
 }

@@ -14,15 +14,9 @@ use crate::cache::{
     StoredResponse,
 };
 use crate::error::{self, GatewayError};
-use crate::file_id::{FileId, VersionId};
+use crate::file_id::FileId;
 use crate::response::{Answer, Times};
-
-/// What is wanted of a file.
-#[derive(Clone, Copy)]
-pub(super) enum Wanted {
-    List,
-    Version(VersionId),
-}
+use crate::route::Wanted;
 
 /// Answers from what is stored, or says why that cannot be.
 pub(super) fn look_up(
@@ -38,14 +32,14 @@ pub(super) fn look_up(
     let (status, ttl_left) = match reuse {
         Reuse::Fresh { ttl_left } => (CacheStatus::Hit { ttl_left }, ttl_left),
         // What is stale says nothing of a version that it does not know yet.
-        Reuse::Revalidate { stale_for } if wanted.is_in(&response) => {
+        Reuse::Revalidate { stale_for } if is_in(&response, wanted) => {
             fills::refresh(gateway, file, now);
             (CacheStatus::StaleHit { stale_for }, Duration::ZERO)
         }
         Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => return Err(FwdReason::Stale),
     };
     findings.cache = Some(status);
-    Ok(wanted.from(response, now, ttl_left))
+    Ok(answer_from(response, wanted, now, ttl_left))
 }
 
 /// Waits for the upstream, with whoever else wants the same file.
@@ -60,7 +54,7 @@ pub(super) async fn fill(
     let (waiter, collapsed) = match gateway.cache.join(file, now) {
         Seat::Answered { response, ttl_left } => {
             findings.cache = Some(CacheStatus::Hit { ttl_left });
-            return Ok(wanted.from(response, now, ttl_left));
+            return Ok(answer_from(response, wanted, now, ttl_left));
         }
         Seat::Leader(ticket, waiter) => {
             fills::start(gateway, ticket);
@@ -77,7 +71,7 @@ pub(super) async fn fill(
             forwarded.status = Some(response.kind.status());
             forwarded.stored = freshness.is_some();
             findings.cache = Some(CacheStatus::Forwarded(forwarded));
-            return Ok(wanted.from(response, now, ttl_left(freshness, now)));
+            return Ok(answer_from(response, wanted, now, ttl_left(freshness, now)));
         }
         Ok(Some(FillEnd::Failed(error))) => GatewayError::from(error),
         Ok(None) => GatewayError::Internal,
@@ -86,7 +80,7 @@ pub(super) async fn fill(
     // Looked up anew: an invalidation since has taken what was there.
     if let Some((response, status, ttl_left)) = instead_of(&error, gateway, file, wanted, now) {
         findings.cache = Some(status);
-        return Ok(wanted.from(response, now, ttl_left));
+        return Ok(answer_from(response, wanted, now, ttl_left));
     }
     forwarded.status = came_back(&error);
     findings.cache = Some(CacheStatus::Forwarded(forwarded));
@@ -110,32 +104,35 @@ fn instead_of(
     match reuse {
         // Another fill has succeeded in the meantime.
         Reuse::Fresh { ttl_left } => Some((response, CacheStatus::Hit { ttl_left }, ttl_left)),
-        Reuse::Revalidate { .. } | Reuse::IfError if allowed && wanted.is_in(&response) => {
+        Reuse::Revalidate { .. } | Reuse::IfError if allowed && is_in(&response, wanted) => {
             Some((response, CacheStatus::StaleIfError, Duration::ZERO))
         }
         Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => None,
     }
 }
 
-impl Wanted {
-    /// Whether a response has it. A negative one answers for every version.
-    fn is_in(self, response: &StoredResponse) -> bool {
-        match self {
-            Self::List => true,
-            Self::Version(id) => response.kind != Kind::List || response.version(&id).is_some(),
-        }
+/// Whether a response has what is wanted. A negative one answers for every version.
+fn is_in(response: &StoredResponse, wanted: Wanted) -> bool {
+    match wanted {
+        Wanted::List => true,
+        Wanted::Version(id) => response.kind != Kind::List || response.version(&id).is_some(),
     }
+}
 
-    fn from(self, response: Arc<StoredResponse>, now: Duration, ttl_left: Duration) -> Answer {
-        let times = Times { age: response.age(now), ttl_left };
-        let id = match self {
-            Self::Version(id) if response.kind == Kind::List => id,
-            Self::List | Self::Version(_) => return Answer::Stored { response, times },
-        };
-        match response.version(&id) {
-            Some(bytes) => Answer::Version { bytes: bytes.clone(), times },
-            None => Answer::Problem(error::version_not_found()),
-        }
+fn answer_from(
+    response: Arc<StoredResponse>,
+    wanted: Wanted,
+    now: Duration,
+    ttl_left: Duration,
+) -> Answer {
+    let times = Times { age: response.age(now), ttl_left };
+    let id = match wanted {
+        Wanted::Version(id) if response.kind == Kind::List => id,
+        Wanted::List | Wanted::Version(_) => return Answer::Stored { response, times },
+    };
+    match response.version(&id) {
+        Some(bytes) => Answer::Version { bytes: bytes.clone(), times },
+        None => Answer::Problem(error::version_not_found()),
     }
 }
 

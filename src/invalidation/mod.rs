@@ -1,9 +1,20 @@
-//! The one way in for whoever wants a stored list gone: operators now, others later.
+//! The one way in for whoever wants a stored list gone: operators, and ImageKit itself.
 //!
 //! What an invalidation promises is the cache's doing ([`crate::cache::store`]); that each one is
 //! counted and can be found in the log is this room's.
 
+//!
+//! - [`webhook`]: ImageKit's deliveries; [`signature`]: whether they are ImageKit's; [`event`]:
+//!   what they say.
+
+pub mod event;
+pub mod signature;
+pub mod webhook;
+
 use std::sync::Arc;
+
+pub use signature::{SignatureFault, SigningSecret};
+pub use webhook::{WebhookOutcome, WebhookSettings, Webhooks};
 
 use crate::cache::{Cache, Force, Target};
 use crate::clock::Clock;
@@ -14,14 +25,16 @@ use crate::upstream::UpstreamError;
 #[repr(u8)]
 pub enum InvalidationSource {
     Admin,
+    Webhook,
 }
 
 impl InvalidationSource {
-    pub const ALL: [Self; 1] = [Self::Admin];
+    pub const ALL: [Self; 2] = [Self::Admin, Self::Webhook];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
+            Self::Webhook => "webhook",
         }
     }
 }

@@ -11,9 +11,10 @@
 mod quota;
 mod store;
 
-use governor::RateLimiter;
 use governor::middleware::{StateInformationMiddleware, StateSnapshot};
+use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
+use governor::{NotUntil, RateLimiter};
 
 pub use quota::{Quota, Standing, Throttled};
 use store::BoundedStore;
@@ -26,6 +27,12 @@ use crate::clock::Clock;
 /// More cost memory (about 64 bytes each); with fewer, newcomers share a quota sooner when very
 /// many addresses are active at once.
 const TRACKED_CALLERS_MAX: usize = 100_000;
+
+/// Addresses of webhooks that are told apart: ImageKit has few.
+const TRACKED_WEBHOOKS_MAX: usize = 1_000;
+
+/// What one address may deliver: ImageKit sends an event for each file of a bulk operation.
+pub const WEBHOOK_QUOTA: Quota = Quota::new(100, 500).expect("neither is zero");
 
 type Addresses =
     RateLimiter<Subscriber, BoundedStore<Subscriber>, Clock, StateInformationMiddleware>;
@@ -44,13 +51,17 @@ pub struct LimitSettings {
 pub struct Limits {
     anonymous: (Quota, Addresses),
     callers: Vec<(Quota, OneCaller)>,
+    webhooks: Addresses,
     clock: Clock,
 }
 
 impl Limits {
     pub fn new(settings: &LimitSettings, clock: &Clock) -> Self {
-        let store = BoundedStore::new(TRACKED_CALLERS_MAX, clock.clone());
-        let anonymous = RateLimiter::new(settings.anonymous.into(), store, clock.clone());
+        let addresses = |quota: Quota, tracked| {
+            let store = BoundedStore::new(tracked, clock.clone());
+            RateLimiter::new(quota.into(), store, clock.clone())
+        };
+        let anonymous = addresses(settings.anonymous, TRACKED_CALLERS_MAX);
         let one = |quota: &Quota| {
             let state = InMemoryState::default();
             (*quota, RateLimiter::new((*quota).into(), state, clock.clone()))
@@ -58,6 +69,7 @@ impl Limits {
         Self {
             anonymous: (settings.anonymous, anonymous),
             callers: settings.callers.iter().map(one).collect(),
+            webhooks: addresses(WEBHOOK_QUOTA, TRACKED_WEBHOOKS_MAX),
             clock: clock.clone(),
         }
     }
@@ -81,11 +93,23 @@ impl Limits {
         };
         match verdict {
             Ok(snapshot) => Ok(standing(quota, &snapshot)),
-            Err(not_until) => {
-                let now = governor::clock::Clock::now(&self.clock);
-                Err(Throttled { quota, wait: not_until.wait_time_from(now) })
-            }
+            Err(not_until) => Err(self.throttled(quota, &not_until)),
         }
+    }
+
+    /// Admits one delivery of a webhook, genuine or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Throttled`] if the cell does not conform to the address's quota.
+    pub fn admit_webhook(&self, from: Subscriber) -> Result<(), Throttled> {
+        let verdict = self.webhooks.check_key(&from);
+        verdict.map(drop).map_err(|not_until| self.throttled(WEBHOOK_QUOTA, &not_until))
+    }
+
+    fn throttled(&self, quota: Quota, not_until: &NotUntil<Nanos>) -> Throttled {
+        let now = governor::clock::Clock::now(&self.clock);
+        Throttled { quota, wait: not_until.wait_time_from(now) }
     }
 
     /// How many anonymous callers are tracked now.

@@ -13,12 +13,24 @@ use http::{HeaderValue, Version};
 /// away so that the connection can be kept; more than this is not worth the reading.
 pub const IDLE_BODY_MAX: u64 = 64 * 1024;
 
+/// Longest body of a webhook, in bytes.
+pub const WEBHOOK_BODY_MAX: usize = 256 * 1024;
+
+/// What a request's body is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BodyUse {
+    /// Nothing: it is read away.
+    Idle,
+    /// An event, which may come in chunks.
+    Webhook,
+}
+
 /// Why a head is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum HeadFault {
     #[error("the request target is not a path")]
     AuthorityForm,
-    #[error("the body is longer than {IDLE_BODY_MAX} bytes")]
+    #[error("the body is too long")]
     BodyTooLarge,
     #[error("the Host field is not a host name")]
     HostInvalid,
@@ -35,7 +47,11 @@ pub enum HeadFault {
 /// # Errors
 ///
 /// The first rule it breaks.
-pub fn check(head: &Parts) -> Result<(), HeadFault> {
+pub fn check(head: &Parts, body: BodyUse) -> Result<(), HeadFault> {
+    let longest = match body {
+        BodyUse::Idle => IDLE_BODY_MAX,
+        BodyUse::Webhook => WEBHOOK_BODY_MAX as u64,
+    };
     let mut hosts = 0;
     let (mut host_valid, mut encoded, mut too_long) = (true, false, false);
     // One pass: most heads have few fields, and each look-up would hash.
@@ -46,7 +62,7 @@ pub fn check(head: &Parts) -> Result<(), HeadFault> {
         } else if name == TRANSFER_ENCODING {
             encoded = true;
         } else if name == CONTENT_LENGTH {
-            too_long |= declared_length(value).is_some_and(|length| length > IDLE_BODY_MAX);
+            too_long |= declared_length(value).is_some_and(|length| length > longest);
         }
     }
     // RFC 9112 section 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0.
@@ -60,8 +76,8 @@ pub fn check(head: &Parts) -> Result<(), HeadFault> {
     }
     check_target(head)?;
     // RFC 9112 section 6.3: with both this and Content-Length a request may be smuggled; nothing
-    // that is asked for here has a body at all.
-    if encoded {
+    // that is asked for here has a body at all. Of a webhook hyper has taken the length away.
+    if encoded && body == BodyUse::Idle {
         return Err(HeadFault::TransferEncoding);
     }
     if too_long { Err(HeadFault::BodyTooLarge) } else { Ok(()) }
@@ -130,7 +146,21 @@ mod tests {
             (head(v11, "/", &[host, ("content-length", "65537")]), Err(HeadFault::BodyTooLarge)),
         ];
         for (row, (head, expected)) in table.iter().enumerate() {
-            assert_eq!(check(head), *expected, "row {row}: {head:?}");
+            assert_eq!(check(head, BodyUse::Idle), *expected, "row {row}: {head:?}");
+        }
+    }
+
+    #[test]
+    fn the_body_of_a_webhook_may_be_longer_and_in_chunks() {
+        let host = ("host", "a");
+        let table = [
+            (("transfer-encoding", "chunked"), Ok(())),
+            (("content-length", "262144"), Ok(())),
+            (("content-length", "262145"), Err(HeadFault::BodyTooLarge)),
+        ];
+        for (field, expected) in table {
+            let head = head(Version::HTTP_11, "/", &[host, field]);
+            assert_eq!(check(&head, BodyUse::Webhook), expected, "{field:?}");
         }
     }
 }

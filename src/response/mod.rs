@@ -38,6 +38,8 @@ const FIELDS: usize = 16;
 
 /// What there is to say.
 pub enum Answer {
+    /// A webhook that was taken.
+    Accepted,
     /// `OPTIONS`.
     Preflight,
     Problem(Problem),
@@ -87,6 +89,7 @@ pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Shaped {
     let mut response = Response::new(Bytes::new());
     *response.headers_mut() = fields;
     match answer {
+        Answer::Accepted => *response.status_mut() = StatusCode::NO_CONTENT,
         Answer::Preflight => {
             *response.status_mut() = StatusCode::NO_CONTENT;
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
@@ -137,7 +140,7 @@ impl Choice {
                 (response.tag, AcceptedCodings::of(fields).best(there))
             }
             Answer::Version { bytes, .. } => (Some(EntityTag::of(bytes)), Coding::Identity),
-            Answer::Preflight | Answer::Problem(_) | Answer::Stored { .. } => {
+            Answer::Accepted | Answer::Preflight | Answer::Problem(_) | Answer::Stored { .. } => {
                 (None, Coding::Identity)
             }
         };

@@ -14,7 +14,6 @@ use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::{JSON, NO_STORE};
-use crate::route::ALLOWED_METHODS;
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -32,6 +31,8 @@ pub struct Problem {
     pub code: &'static str,
     pub message: Cow<'static, str>,
     pub help: &'static str,
+    /// What `Allow` lists, of a 405.
+    pub allowed: Option<&'static str>,
     pub retry: Retry,
     pub connection: Connection,
 }
@@ -82,15 +83,12 @@ impl Problem {
         let fields = response.headers_mut();
         fields.insert(CONTENT_TYPE, JSON);
         fields.insert(CACHE_CONTROL, NO_STORE);
-        match self.status {
-            StatusCode::METHOD_NOT_ALLOWED => {
-                fields.insert(ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
-            }
+        if let Some(methods) = self.allowed {
+            fields.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
             // Never Basic: a browser would ask its user for a password.
-            StatusCode::UNAUTHORIZED => {
-                fields.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            _ => {}
+            fields.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.connection == Connection::Close {
             fields.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -142,6 +140,7 @@ mod tests {
                 code: "throttled",
                 message: "Slow down.".into(),
                 help: "Wait.",
+                allowed: None,
                 connection: Connection::Keep,
                 retry: Retry::After {
                     wait,

@@ -50,11 +50,11 @@ pub(super) struct Summary {
 }
 
 /// What a removal left.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Removed {
-    version_id: String,
-    versions_left: usize,
+    pub(super) version_id: String,
+    pub(super) versions_left: usize,
 }
 
 /// What the sandbox takes for an id. The real one does not say.
@@ -109,15 +109,17 @@ impl Library {
         self.files.iter().map(summary).collect()
     }
 
-    /// Adds a version to a file, which is made if it is not there.
+    /// Adds a version to a file, which is made if it is not there: the version, and whether it is
+    /// the file's first.
     pub(super) fn add_version(
         &mut self,
         id: &str,
         now: SystemTime,
-    ) -> Result<VersionObject, AddError> {
+    ) -> Result<(VersionObject, bool), AddError> {
         if !is_id(id) {
             return Err(AddError::Id);
         }
+        let first = !self.files.contains_key(id);
         if let Some(file) = self.files.get(id) {
             if file.versions.len() >= VERSIONS_MAX {
                 return Err(AddError::Full("A file has at most 100 versions."));
@@ -132,7 +134,7 @@ impl Library {
         }
         self.push_version(id, now);
         let newest = self.versions(id).and_then(|versions| versions.into_iter().next());
-        newest.ok_or(AddError::Id)
+        newest.map(|object| (object, first)).ok_or(AddError::Id)
     }
 
     /// Removes a file's oldest version, and with the last the file.
@@ -187,7 +189,8 @@ mod tests {
     #[test]
     fn versions_come_newest_first_and_go_oldest_first() {
         let mut library = Library::seeded();
-        let added = library.add_version("new", SystemTime::UNIX_EPOCH).unwrap();
+        let (added, first) = library.add_version("new", SystemTime::UNIX_EPOCH).unwrap();
+        assert!(first);
         library.add_version("new", SystemTime::UNIX_EPOCH).unwrap();
         let ids = |library: &Library| -> Option<Vec<String>> {
             let versions = library.versions("new")?;

@@ -8,11 +8,12 @@
 mod library;
 mod object;
 mod rate;
+mod webhook;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -28,6 +29,8 @@ use sha2::{Digest as _, Sha256};
 
 use library::{AddError, Library};
 use rate::RateWindow;
+use webhook::{Happened, Outbox};
+pub use webhook::{WebhookTarget, WebhookUrl};
 
 use crate::clock::Clock;
 use crate::secret::Secret;
@@ -57,6 +60,7 @@ pub struct Sandbox {
     settings: SandboxSettings,
     library: Mutex<Library>,
     rate: Mutex<RateWindow>,
+    outbox: OnceLock<Outbox>,
     clock: Clock,
 }
 
@@ -92,7 +96,20 @@ impl Service for Sandbox {
 impl Sandbox {
     pub fn new(settings: SandboxSettings, clock: Clock) -> Self {
         let rate = Mutex::new(RateWindow::new(settings.rate));
-        Self { settings, library: Mutex::new(Library::seeded()), rate, clock }
+        let (library, outbox) = (Mutex::new(Library::seeded()), OnceLock::new());
+        Self { settings, library, rate, outbox, clock }
+    }
+
+    /// Sends an event for each change from now on. Must be called within a runtime, once: a
+    /// second target is not heeded.
+    pub fn deliver_to(&self, target: WebhookTarget) {
+        self.outbox.get_or_init(|| Outbox::open(target));
+    }
+
+    fn happened(&self, happened: Happened) {
+        if let Some(outbox) = self.outbox.get() {
+            outbox.put(self.clock.wall(), happened);
+        }
     }
 
     fn api(&self, head: &Parts) -> Reply {
@@ -164,8 +181,13 @@ impl Sandbox {
         match (method, segments.as_slice()) {
             (&Method::GET, ["files"]) => json(StatusCode::OK, &self.library.lock().summary()),
             (&Method::POST, ["files", file, "versions"]) => {
-                match self.library.lock().add_version(file, self.clock.wall()) {
-                    Ok(version) => json(StatusCode::CREATED, &version),
+                let added = self.library.lock().add_version(file, self.clock.wall());
+                match added {
+                    Ok((version, first)) => {
+                        let reply = json(StatusCode::CREATED, &version);
+                        self.happened(Happened::Created { object: Box::new(version), first });
+                        reply
+                    }
                     Err(AddError::Id) => {
                         let message = "Your request contains invalid fileId parameter.";
                         error(StatusCode::BAD_REQUEST, message)
@@ -174,8 +196,14 @@ impl Sandbox {
                 }
             }
             (&Method::DELETE, ["files", file, "versions"]) => {
-                match self.library.lock().remove_version(file) {
-                    Some(removed) => json(StatusCode::OK, &removed),
+                let removed = self.library.lock().remove_version(file);
+                match removed {
+                    Some(removed) => {
+                        let reply = json(StatusCode::OK, &removed);
+                        let file = (*file).to_owned();
+                        self.happened(Happened::Deleted { file, removed });
+                        reply
+                    }
                     None => error(StatusCode::NOT_FOUND, "The requested file does not exist."),
                 }
             }

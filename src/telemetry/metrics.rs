@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::exposition::Exposition;
 use crate::exchange::{CacheLabel, CallerLabel, RouteLabel};
+use crate::invalidation::WebhookOutcome;
 use crate::message::Coding;
 
 /// From a hit on a fast machine to the longest wait that makes sense, in seconds.
@@ -109,6 +110,8 @@ pub struct Metrics {
     upstream_requests: Family<OutcomeLabels, Counter>,
     upstream_duration: Histogram,
     invalidations: Family<InvalidationLabels, Counter>,
+    webhooks: Family<OutcomeLabels, Counter>,
+    webhook_last: Gauge,
     gauges: Gauges,
     // One scrape at a time: the gauges are set and then read.
     scrape: Mutex<()>,
@@ -151,6 +154,8 @@ impl Metrics {
             upstream_requests: Family::default(),
             upstream_duration: histogram(),
             invalidations: Family::default(),
+            webhooks: Family::default(),
+            webhook_last: Gauge::default(),
             gauges: Gauges::default(),
             scrape: Mutex::new(()),
             caller_names,
@@ -186,6 +191,13 @@ impl Metrics {
             self.upstream_duration.clone(),
         );
         registry.register("invalidations", "Invalidations asked for", self.invalidations.clone());
+        registry.register("webhooks", "Webhooks delivered", self.webhooks.clone());
+        registry.register_with_unit(
+            "webhook_last",
+            "When the last genuine webhook came, in Unix time",
+            Unit::Seconds,
+            self.webhook_last.clone(),
+        );
         let gauges = &self.gauges;
         registry.register("cache_entries", "Stored responses", gauges.cache_entries.clone());
         registry.register("cache_bytes", "What they count", gauges.cache_bytes.clone());
@@ -258,6 +270,14 @@ impl Metrics {
 
     pub(super) fn invalidated(&self, source: &'static str, kind: &'static str) {
         self.invalidations.get_or_create(&InvalidationLabels { source, kind }).inc();
+    }
+
+    pub(super) fn webhook_delivered(&self, outcome: Option<WebhookOutcome>, unix_seconds: u64) {
+        let name = outcome.map_or("unknown", WebhookOutcome::as_str);
+        self.webhooks.get_or_create(&OutcomeLabels { outcome: name }).inc();
+        if outcome.is_some_and(WebhookOutcome::is_genuine) {
+            self.webhook_last.set(i64::try_from(unix_seconds).unwrap_or(i64::MAX));
+        }
     }
 
     /// All series as text, with these readings.

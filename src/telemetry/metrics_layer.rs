@@ -14,7 +14,7 @@ use tracing_subscriber::layer::Context;
 use super::metrics::{Exchanged, Metrics};
 use crate::cache::Force;
 use crate::gateway::ThrottledBy;
-use crate::invalidation::InvalidationSource;
+use crate::invalidation::{InvalidationSource, WebhookOutcome};
 use crate::upstream::UpstreamOutcome;
 
 /// Fields of one event that are read.
@@ -32,7 +32,8 @@ const UPSTREAM: Kind = Kind { target: "ikgate.upstream", fields: &["outcome", "d
 const INVALIDATION: Kind = Kind { target: "ikgate.invalidation", fields: &["source", "force"] };
 const THROTTLED: Kind = Kind { target: "ikgate.throttled", fields: &["caller", "limit"] };
 const AUTH_FAILURE: Kind = Kind { target: "ikgate.auth_failure", fields: &["reason"] };
-const KINDS: [Kind; 5] = [EXCHANGE, UPSTREAM, INVALIDATION, THROTTLED, AUTH_FAILURE];
+const WEBHOOK: Kind = Kind { target: "ikgate.webhook", fields: &["outcome", "unix_seconds"] };
+const KINDS: [Kind; 6] = [EXCHANGE, UPSTREAM, INVALIDATION, THROTTLED, AUTH_FAILURE, WEBHOOK];
 
 /// The order of [`crate::caller::AuthFailure`]'s variants.
 const AUTH_FAILURES: [&str; 5] =
@@ -92,6 +93,10 @@ impl MetricsLayer {
                 let limit = ThrottledBy::ALL.get(number(second));
                 let limit = limit.map_or("unknown", |limit| limit.as_str());
                 self.metrics.throttled(number(first), limit);
+            }
+            "ikgate.webhook" => {
+                let outcome = WebhookOutcome::ALL.get(number(first)).copied();
+                self.metrics.webhook_delivered(outcome, second);
             }
             _ => {
                 let reason = AUTH_FAILURES.get(number(first)).copied();

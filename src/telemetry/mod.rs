@@ -86,6 +86,17 @@ pub fn subscriber(
     (subscriber, log_writer)
 }
 
+/// Lines for people on standard error, of a program that has nothing to count.
+pub fn log_to_terminal() {
+    let log = tracing_subscriber::fmt::layer()
+        .compact()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_filter(tracing_subscriber::filter::LevelFilter::INFO);
+    // Another subscriber is as good.
+    _ = tracing::subscriber::set_global_default(Registry::default().with(log));
+}
+
 /// The metrics alone.
 pub fn metrics_layer<S>(metrics: &Arc<Metrics>) -> impl Layer<S> + use<S>
 where

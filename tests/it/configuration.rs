@@ -90,7 +90,7 @@ fn every_mistake_is_reported_in_one_run() {
 
 #[test]
 fn keys_of_parts_that_are_not_there_are_unknown() {
-    for key in ["server.tls.certificate", "webhooks.secret_file", "jwt.issuer"] {
+    for key in ["server.tls.certificate", "cluster.namespace", "jwt.issuer"] {
         let section = key.split('.').next().unwrap();
         let found = paths(&format!("{key} = \"1s\""), &[KEY]);
         assert_eq!(found.len(), 1, "{key}: {found:?}");

@@ -29,3 +29,4 @@ mod route;
 mod stale;
 mod support;
 mod upstream_faults;
+mod webhook;

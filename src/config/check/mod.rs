@@ -23,6 +23,7 @@ use super::{AdminListenerSettings, PublicSettings, Settings};
 use crate::admin::{AdminSettings, Exposure};
 use crate::caller::AnonymousPolicy;
 use crate::error::chain;
+use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::limit::{LimitSettings, Quota};
 use crate::route::BasePath;
 use crate::secret::Secret;
@@ -48,6 +49,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let (upstream, key) =
         upstream::upstream(&mut root.section("upstream"), directory, raw.private_key);
     let (cache, browser_max_age) = cache::cache(&mut root.section("cache"));
+    let webhooks = root.has("webhooks").then(|| webhooks(&mut root.section("webhooks"), directory));
     let telemetry = telemetry(&mut root.section("telemetry"));
     drop(root);
     let problems = noted.take();
@@ -62,6 +64,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
             anonymous,
             callers,
             limits: LimitSettings { anonymous: anonymous_quota, callers: quotas },
+            webhooks: webhooks.flatten(),
             telemetry,
         }),
         _ => Err(Problems(problems)),
@@ -147,6 +150,18 @@ fn quota(section: &mut Section, key: &str, default: Quota) -> Quota {
         per_second: quota.get("per_second", number).flatten().unwrap_or(default.per_second),
         burst: quota.get("burst", number).flatten().unwrap_or(default.burst),
     }
+}
+
+fn webhooks(webhooks: &mut Section, directory: &Path) -> Option<WebhookSettings> {
+    let secret = webhooks.require("secret_file", |given| {
+        let path = file(given, directory).map_err(str::to_owned)?;
+        Secret::from_file(&path).map_err(|error| chain(&error))
+    });
+    let tolerance = webhooks.get("tolerance", Given::positive_duration);
+    secret.map(|secret| WebhookSettings {
+        secret: SigningSecret::new(secret),
+        tolerance: tolerance.unwrap_or(Duration::from_mins(5)),
+    })
 }
 
 fn telemetry(telemetry: &mut Section) -> TelemetrySettings {

@@ -1,0 +1,165 @@
+//! ImageKit's events, as far as they say that a version list has changed.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::file_id::FileId;
+
+/// What an event means for what is stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// These files' lists have changed. `id` tells deliveries of the same event.
+    Changed { id: Option<String>, files: Vec<FileId> },
+    /// Nothing that is stored is concerned.
+    Other,
+}
+
+/// Not an event of ImageKit's, or none that says which file it is about.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidEvent {
+    #[error("the event names no file")]
+    NoFile,
+    #[error("the body is not an event")]
+    NotAnEvent(#[from] serde_json::Error),
+}
+
+/// `{"id","type","created_at","data"}`. The type is read as text: new ones must not be mistaken
+/// for known ones.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    data: Option<&'a serde_json::value::RawValue>,
+}
+
+/// Of a version's deletion only the first two are there; of a file's only the first.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data<'a> {
+    #[serde(borrow, default)]
+    file_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    version_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    version_info: Option<VersionInfo<'a>>,
+}
+
+#[derive(Deserialize)]
+struct VersionInfo<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+}
+
+impl Event {
+    /// Reads the body of a delivery.
+    ///
+    /// Besides the file, a version's own id is named: ImageKit does not say whether the
+    /// `fileId` of an older version is its file's or its own, and a list may be stored under
+    /// either.
+    pub fn parse(body: &[u8]) -> Result<Self, InvalidEvent> {
+        let envelope: Envelope<'_> = serde_json::from_slice(body)?;
+        let changes = ["file.", "file-version."];
+        if !changes.iter().any(|prefix| envelope.kind.starts_with(prefix)) {
+            return Ok(Self::Other);
+        }
+        let data = envelope.data.ok_or(InvalidEvent::NoFile)?;
+        let data: Data<'_> = serde_json::from_str(data.get())?;
+        let version = data.version_info.and_then(|info| info.id);
+        let mut files: Vec<FileId> = Vec::new();
+        for id in [data.file_id, data.version_id, version].into_iter().flatten() {
+            if let Ok(id) = FileId::parse(&id)
+                && !files.contains(&id)
+            {
+                files.push(id);
+            }
+        }
+        if files.is_empty() {
+            return Err(InvalidEvent::NoFile);
+        }
+        Ok(Self::Changed { id: envelope.id.map(Cow::into_owned), files })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn changed(id: Option<&str>, files: &[&str]) -> Event {
+        let files = files.iter().map(|id| FileId::parse(id).unwrap()).collect();
+        Event::Changed { id: id.map(str::to_owned), files }
+    }
+
+    #[test]
+    fn every_event_about_a_file_names_its_lists() {
+        let table = [
+            (r#"{"id":"e","type":"file.deleted","data":{"fileId":"f"}}"#, Some("e"), &["f"][..]),
+            (r#"{"type":"file.renamed","data":{"fileId":"f"}}"#, None, &["f"]),
+            (
+                r#"{"id":"e","type":"file-version.deleted","data":{"fileId":"f","versionId":"v"}}"#,
+                Some("e"),
+                &["f", "v"],
+            ),
+            (
+                r#"{"data":{"versionInfo":{"id":"v","name":"Version 2"},"fileId":"f","tags":null,
+                    "type":"file-version"},"type":"file-version.created","id":"e"}"#,
+                Some("e"),
+                &["f", "v"],
+            ),
+            (
+                r#"{"id":"e","type":"file.updated","data":{"fileId":"f","versionInfo":{"id":"f"}}}"#,
+                Some("e"),
+                &["f"],
+            ),
+            (
+                r#"{"type":"file.updated","data":{"fileId":null,"versionInfo":{"id":"v"}}}"#,
+                None,
+                &["v"],
+            ),
+        ];
+        for (body, id, files) in table {
+            assert_eq!(Event::parse(body.as_bytes()).unwrap(), changed(id, files), "{body}");
+        }
+    }
+
+    #[test]
+    fn other_events_are_none_of_our_business() {
+        for body in [
+            r#"{"id":"e","type":"video.transformation.ready","data":{"asset":{"url":"u"}}}"#,
+            r#"{"type":"upload.post-transform.success","data":{"fileId":"f"}}"#,
+            r#"{"type":"files.moved"}"#,
+            r#"{"type":""}"#,
+        ] {
+            assert_eq!(Event::parse(body.as_bytes()).unwrap(), Event::Other, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_file_is_not_acted_on() {
+        for body in [
+            "",
+            "[]",
+            "{}",
+            r#"{"type":7}"#,
+            r#"{"type":"file.deleted"}"#,
+            r#"{"type":"file.deleted","data":null}"#,
+            r#"{"type":"file.deleted","data":{}}"#,
+            r#"{"type":"file.deleted","data":{"fileId":"no id"}}"#,
+            r#"{"type":"file.deleted","data":{"fileId":7}}"#,
+        ] {
+            assert!(Event::parse(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_without_panic(body in "[{}\\[\\]\":,a-f. ]{0,80}") {
+            let _ = Event::parse(body.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! How ImageKit signs its webhooks, in both of its schemes.
+//!
+//! In both the HMAC key is the whole `whsec_...` text as it stands in the dashboard. That is not
+//! what Standard Webhooks says, where the key is what follows the prefix, decoded; a stock
+//! library therefore fails on genuine deliveries. The standard's key is accepted too: it is made
+//! of the same secret, so whoever has it has the other.
+
+use std::time::{Duration, SystemTime};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use hmac::{Hmac, Mac as _};
+use http::HeaderMap;
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// `t=<unix milliseconds>,v1=<hex of HMAC over "t.body">`.
+pub const LEGACY: &str = "x-ik-signature";
+/// Standard Webhooks: an id, unix seconds, and `v1,<base64 of HMAC over "id.timestamp.body">`
+/// for each of several keys, separated by blanks.
+pub const STANDARD_ID: &str = "webhook-id";
+pub const STANDARD_TIMESTAMP: &str = "webhook-timestamp";
+pub const STANDARD: &str = "webhook-signature";
+
+const SECRET_PREFIX: &str = "whsec_";
+const MAC_BYTES: usize = 32;
+
+/// Why a delivery is not taken for ImageKit's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SignatureFault {
+    #[error("the signature is not of this body and secret")]
+    Incorrect,
+    #[error("the signature's fields cannot be read")]
+    Malformed,
+    #[error("there is no signature")]
+    Missing,
+    /// Too old or too new: a replay, or a clock that is wrong.
+    #[error("the signature's time is too far from ours")]
+    OutOfTolerance,
+}
+
+/// The secret of one webhook, as keys.
+#[derive(Clone, Debug)]
+pub struct SigningSecret {
+    whole: Secret,
+    /// The key as the standard has it, if the secret has that form.
+    decoded: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl SigningSecret {
+    pub fn new(secret: Secret) -> Self {
+        let decoded = secret.expose().strip_prefix(SECRET_PREFIX);
+        let decoded = decoded.and_then(|text| BASE64_STANDARD.decode(text).ok());
+        Self { decoded: decoded.filter(|key| !key.is_empty()).map(Zeroizing::new), whole: secret }
+    }
+
+    /// The value of [`LEGACY`] for a delivery.
+    pub fn sign_legacy(&self, now: SystemTime, body: &[u8]) -> String {
+        let millis = since_epoch(now).as_millis().to_string();
+        let mac = mac(self.whole.expose().as_bytes(), &[millis.as_bytes(), body]);
+        format!("t={millis},v1={}", hex(&mac))
+    }
+
+    /// The values of [`STANDARD_TIMESTAMP`] and [`STANDARD`] for a delivery of this id.
+    pub fn sign_standard(&self, id: &str, now: SystemTime, body: &[u8]) -> (String, String) {
+        let seconds = since_epoch(now).as_secs().to_string();
+        let key = self.whole.expose().as_bytes();
+        let mac = mac(key, &[id.as_bytes(), seconds.as_bytes(), body]);
+        (seconds, format!("v1,{}", BASE64_STANDARD.encode(mac)))
+    }
+
+    /// Whether one of the schemes that are there holds, at a time within `tolerance` of now.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the last scheme that was looked at.
+    pub fn verify(
+        &self,
+        fields: &HeaderMap,
+        body: &[u8],
+        now: SystemTime,
+        tolerance: Duration,
+    ) -> Result<(), SignatureFault> {
+        let now = since_epoch(now);
+        let in_time = |at: Duration| {
+            if at.abs_diff(now) <= tolerance { Ok(()) } else { Err(SignatureFault::OutOfTolerance) }
+        };
+        let legacy = self.verify_legacy(fields, body, in_time);
+        if legacy.is_ok() {
+            return legacy;
+        }
+        match self.verify_standard(fields, body, in_time) {
+            Err(SignatureFault::Missing) => legacy,
+            standard => standard,
+        }
+    }
+
+    fn verify_legacy(
+        &self,
+        fields: &HeaderMap,
+        body: &[u8],
+        in_time: impl Fn(Duration) -> Result<(), SignatureFault>,
+    ) -> Result<(), SignatureFault> {
+        let value = only(fields, LEGACY)?;
+        let part = |name: &'static str| {
+            let mut parts = value.split(',').map(str::trim);
+            parts.find_map(|part| part.strip_prefix(name)).ok_or(SignatureFault::Malformed)
+        };
+        let (time, signature) = (part("t=")?, part("v1=")?);
+        in_time(Duration::from_millis(digits(time)?))?;
+        // The time as it was sent: it is the text that was signed.
+        let mac = mac(self.whole.expose().as_bytes(), &[time.as_bytes(), body]);
+        let same = hex(&mac).as_bytes().ct_eq(signature.to_ascii_lowercase().as_bytes());
+        if same.into() { Ok(()) } else { Err(SignatureFault::Incorrect) }
+    }
+
+    fn verify_standard(
+        &self,
+        fields: &HeaderMap,
+        body: &[u8],
+        in_time: impl Fn(Duration) -> Result<(), SignatureFault>,
+    ) -> Result<(), SignatureFault> {
+        let signatures = only(fields, STANDARD)?;
+        let (id, time) = (only(fields, STANDARD_ID)?, only(fields, STANDARD_TIMESTAMP)?);
+        in_time(Duration::from_secs(digits(time)?))?;
+        let keys =
+            [Some(self.whole.expose().as_bytes()), self.decoded.as_deref().map(Vec::as_slice)];
+        let macs = keys.map(|key| key.map(|key| mac(key, &[id.as_bytes(), time.as_bytes(), body])));
+        let matches = |signature: &str| {
+            let Some(signature) = signature.strip_prefix("v1,") else { return false };
+            let Ok(signature) = BASE64_STANDARD.decode(signature) else { return false };
+            macs.iter().flatten().any(|mac| mac.ct_eq(&signature).into())
+        };
+        if signatures.split(' ').any(matches) { Ok(()) } else { Err(SignatureFault::Incorrect) }
+    }
+}
+
+/// The value of a field that must be there once.
+fn only<'a>(fields: &'a HeaderMap, name: &str) -> Result<&'a str, SignatureFault> {
+    let mut values = fields.get_all(name).iter();
+    let value = values.next().ok_or(SignatureFault::Missing)?;
+    match (value.to_str(), values.next()) {
+        (Ok(value), None) => Ok(value),
+        _ => Err(SignatureFault::Malformed),
+    }
+}
+
+fn digits(text: &str) -> Result<u64, SignatureFault> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(SignatureFault::Malformed);
+    }
+    text.parse().map_err(|_| SignatureFault::Malformed)
+}
+
+/// HMAC-SHA256 of these, with a dot between each.
+fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; MAC_BYTES] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for (place, part) in parts.iter().enumerate() {
+        if place > 0 {
+            mac.update(b".");
+        }
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

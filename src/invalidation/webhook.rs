@@ -1,0 +1,209 @@
+//! ImageKit's webhooks, from a delivery's bytes to invalidated lists.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::{Duration, SystemTime};
+
+use ahash::RandomState;
+use http::HeaderMap;
+use parking_lot::Mutex;
+
+use super::event::{Event, InvalidEvent};
+use super::signature::{SignatureFault, SigningSecret};
+use super::{InvalidationSource, Invalidator};
+use crate::cache::{Force, Target};
+use crate::clock::Clock;
+
+/// Events whose ids are remembered. ImageKit delivers each at least once; one that comes again
+/// later than so many others is acted on again, which costs one call to the upstream.
+const REMEMBERED_EVENTS: usize = 4096;
+
+/// How deliveries are verified.
+#[derive(Clone, Debug)]
+pub struct WebhookSettings {
+    pub secret: SigningSecret,
+    /// How far the time of a signature may be from ours, either way.
+    pub tolerance: Duration,
+}
+
+/// What became of a delivery, as metrics and logs name it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[repr(u8)]
+pub enum WebhookOutcome {
+    /// Lists were invalidated.
+    Applied,
+    /// Not read: too many at once, or from one address.
+    Busy,
+    /// An event that had been applied before.
+    Duplicate,
+    /// An event that concerns no list.
+    Ignored,
+    IncorrectSignature,
+    /// Signed, and yet not an event that can be understood.
+    InvalidEvent,
+    MalformedSignature,
+    MissingSignature,
+    OutOfTolerance,
+    /// The body was too long or did not come in time.
+    Unread,
+}
+
+impl WebhookOutcome {
+    pub const ALL: [Self; 10] = [
+        Self::Applied,
+        Self::Busy,
+        Self::Duplicate,
+        Self::Ignored,
+        Self::IncorrectSignature,
+        Self::InvalidEvent,
+        Self::MalformedSignature,
+        Self::MissingSignature,
+        Self::OutOfTolerance,
+        Self::Unread,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Busy => "busy",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+            Self::IncorrectSignature => "incorrect_signature",
+            Self::InvalidEvent => "invalid_event",
+            Self::MalformedSignature => "malformed_signature",
+            Self::MissingSignature => "missing_signature",
+            Self::OutOfTolerance => "out_of_tolerance",
+            Self::Unread => "unread",
+        }
+    }
+
+    /// Whether the signature held.
+    pub fn is_genuine(self) -> bool {
+        matches!(self, Self::Applied | Self::Duplicate | Self::Ignored | Self::InvalidEvent)
+    }
+
+    /// Counts one delivery.
+    pub fn emit(self, now: SystemTime) {
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        tracing::info!(
+            target: "ikgate.webhook",
+            outcome = self as u64,
+            unix_seconds = since_epoch.as_secs(),
+        );
+    }
+}
+
+impl From<SignatureFault> for WebhookOutcome {
+    fn from(fault: SignatureFault) -> Self {
+        match fault {
+            SignatureFault::Incorrect => Self::IncorrectSignature,
+            SignatureFault::Malformed => Self::MalformedSignature,
+            SignatureFault::Missing => Self::MissingSignature,
+            SignatureFault::OutOfTolerance => Self::OutOfTolerance,
+        }
+    }
+}
+
+/// Takes deliveries.
+pub struct Webhooks {
+    settings: WebhookSettings,
+    applied: Mutex<Applied>,
+    hasher: RandomState,
+    invalidator: Invalidator,
+    clock: Clock,
+}
+
+impl Webhooks {
+    pub fn new(settings: WebhookSettings, invalidator: Invalidator, clock: Clock) -> Self {
+        Self { settings, applied: Mutex::default(), hasher: RandomState::new(), invalidator, clock }
+    }
+
+    /// Verifies and applies one delivery. When it returns, the lists are invalidated.
+    ///
+    /// # Errors
+    ///
+    /// A delivery whose signature does not hold.
+    pub fn receive(&self, fields: &HeaderMap, body: &[u8]) -> Result<(), SignatureFault> {
+        let now = self.clock.wall();
+        let WebhookSettings { secret, tolerance } = &self.settings;
+        secret
+            .verify(fields, body, now, *tolerance)
+            .inspect_err(|fault| WebhookOutcome::from(*fault).emit(now))?;
+        match Event::parse(body) {
+            Ok(event) => self.apply(event),
+            Err(error) => {
+                invalid(&error);
+                WebhookOutcome::InvalidEvent
+            }
+        }
+        .emit(now);
+        Ok(())
+    }
+
+    fn apply(&self, event: Event) -> WebhookOutcome {
+        let Event::Changed { id, files } = event else { return WebhookOutcome::Ignored };
+        let event = id.map(|id| self.hasher.hash_one(id));
+        if event.is_some_and(|event| self.applied.lock().contains(event)) {
+            return WebhookOutcome::Duplicate;
+        }
+        for file in files {
+            self.invalidator.invalidate(
+                &Target::File(file),
+                Force::Hard,
+                InvalidationSource::Webhook,
+            );
+        }
+        // Not before it is done: a second delivery that is answered at once must be as final.
+        if let Some(event) = event {
+            self.applied.lock().insert(event);
+        }
+        WebhookOutcome::Applied
+    }
+}
+
+/// ImageKit is not asked to send it again: it would be the same.
+fn invalid(error: &InvalidEvent) {
+    let error = error as &(dyn std::error::Error + 'static);
+    tracing::warn!(error, "a signed webhook is not an event that can be understood");
+}
+
+/// The events applied last, by a keyed hash of their ids.
+#[derive(Default)]
+struct Applied {
+    events: HashSet<u64, RandomState>,
+    order: VecDeque<u64>,
+}
+
+impl Applied {
+    fn contains(&self, event: u64) -> bool {
+        self.events.contains(&event)
+    }
+
+    fn insert(&mut self, event: u64) {
+        if !self.events.insert(event) {
+            return;
+        }
+        self.order.push_back(event);
+        if self.order.len() > REMEMBERED_EVENTS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.events.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_events_are_remembered_and_no_more() {
+        let mut applied = Applied::default();
+        for event in 0..10_000 {
+            applied.insert(event);
+            applied.insert(event);
+        }
+        assert_eq!((applied.events.len(), applied.order.len()), (4096, 4096));
+        assert!(applied.contains(9_999) && applied.contains(10_000 - 4096));
+        assert!(!applied.contains(9_999 - 4096));
+    }
+}

@@ -1,0 +1,221 @@
+//! Webhooks as ImageKit sends them: one for each change, signed in both schemes.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::uri::Scheme;
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::library::Removed;
+use super::object::VersionObject;
+use super::uuid;
+use crate::invalidation::{SigningSecret, signature};
+
+/// Events that wait to be sent. One for which there is no room is lost, as happens in life.
+const QUEUED_MAX: usize = 1024;
+const ATTEMPTS: u32 = 3;
+/// Before the second attempt; twice as long before the third.
+const PAUSE: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+type HttpClient = Client<HttpConnector, Full<Bytes>>;
+
+/// Where events go, and what they are signed with.
+#[derive(Clone, Debug)]
+pub struct WebhookTarget {
+    pub url: WebhookUrl,
+    pub secret: SigningSecret,
+}
+
+/// An `http` URL.
+#[derive(Clone, Debug)]
+pub struct WebhookUrl(Uri);
+
+impl WebhookUrl {
+    /// # Errors
+    ///
+    /// What it should look like.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const EXPECTED: &str = "must be like http://127.0.0.1:8080/webhooks/imagekit";
+        let uri: Uri = text.parse().map_err(|_| EXPECTED)?;
+        let http = uri.scheme() == Some(&Scheme::HTTP) && uri.authority().is_some();
+        if http { Ok(Self(uri)) } else { Err(EXPECTED) }
+    }
+}
+
+/// Something that happened to a file.
+#[derive(Debug)]
+pub(super) enum Happened {
+    /// A file, or a version of one that was there, was made.
+    Created { object: Box<VersionObject>, first: bool },
+    /// A version was removed, and with the last the file.
+    Deleted { file: String, removed: Removed },
+}
+
+/// Events on their way.
+pub(super) struct Outbox(mpsc::Sender<(SystemTime, Happened)>);
+
+#[derive(Serialize)]
+struct Event<'a, T> {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    created_at: String,
+    data: T,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Deleted<'a> {
+    file_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_id: Option<&'a str>,
+}
+
+impl Outbox {
+    /// Sends what is put into it, in order. Must be called within a runtime.
+    pub(super) fn open(target: WebhookTarget) -> Self {
+        let (sender, mut events) = mpsc::channel::<(SystemTime, Happened)>(QUEUED_MAX);
+        tokio::spawn(async move {
+            let client = Client::builder(TokioExecutor::new()).build_http();
+            while let Some((now, happened)) = events.recv().await {
+                let (id, body) = event(now, &happened);
+                deliver(&client, &target, now, &id, &body).await;
+            }
+        });
+        Self(sender)
+    }
+
+    pub(super) fn put(&self, now: SystemTime, happened: Happened) {
+        if self.0.try_send((now, happened)).is_err() {
+            tracing::warn!("too many webhooks wait to be sent: one is lost");
+        }
+    }
+}
+
+/// The id and the body of one event.
+fn event(now: SystemTime, happened: &Happened) -> (String, Bytes) {
+    let id = format!("evt_{}", uuid());
+    let created_at = humantime::format_rfc3339_millis(now).to_string();
+    let body = match happened {
+        Happened::Created { object, first } => {
+            let kind = if *first { "file.created" } else { "file-version.created" };
+            serde_json::to_vec(&Event { id: id.clone(), kind, created_at, data: object })
+        }
+        Happened::Deleted { file, removed } => {
+            let (kind, version_id) = match removed.versions_left {
+                0 => ("file.deleted", None),
+                _ => ("file-version.deleted", Some(removed.version_id.as_str())),
+            };
+            let data = Deleted { file_id: file, version_id };
+            serde_json::to_vec(&Event { id: id.clone(), kind, created_at, data })
+        }
+    };
+    (id, Bytes::from(body.expect("our own structs always serialise")))
+}
+
+async fn deliver(
+    client: &HttpClient,
+    target: &WebhookTarget,
+    now: SystemTime,
+    id: &str,
+    body: &Bytes,
+) {
+    let url = &target.url.0;
+    for attempt in 1..=ATTEMPTS {
+        let call = client.request(request(target, now, id, body));
+        let error = match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
+            Ok(Ok(response)) if response.status().is_success() => {
+                tracing::info!(id, %url, status = response.status().as_u16(), "webhook delivered");
+                return;
+            }
+            Ok(Ok(response)) => refusal(response.status()).to_owned(),
+            Ok(Err(error)) => crate::error::chain(&error),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::warn!(id, %url, attempt, error, "webhook not delivered");
+        if attempt < ATTEMPTS {
+            tokio::time::sleep(PAUSE * attempt).await;
+        }
+    }
+}
+
+fn refusal(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "refused with 401: do both sides have the same secret?",
+        StatusCode::NOT_FOUND => "refused with 404: is [webhooks] configured there?",
+        _ => status.canonical_reason().unwrap_or("refused"),
+    }
+}
+
+fn request(
+    target: &WebhookTarget,
+    now: SystemTime,
+    id: &str,
+    body: &Bytes,
+) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body.clone()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = target.url.0.clone();
+    let (timestamp, standard) = target.secret.sign_standard(id, now, body);
+    let fields = request.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in [
+        (signature::LEGACY, target.secret.sign_legacy(now, body)),
+        (signature::STANDARD_ID, id.to_owned()),
+        (signature::STANDARD_TIMESTAMP, timestamp),
+        (signature::STANDARD, standard),
+    ] {
+        let value = HeaderValue::from_str(&value).expect("digits, hex and base64");
+        fields.insert(name, value);
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::library::Library;
+    use super::*;
+    use crate::invalidation::event::Event as Understood;
+
+    fn kind_and_files(happened: &Happened) -> (String, usize) {
+        let (_, body) = event(SystemTime::UNIX_EPOCH, happened);
+        let shown: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let Understood::Changed { files, .. } = Understood::parse(&body).unwrap() else {
+            panic!("{shown}")
+        };
+        (shown["type"].as_str().unwrap().to_owned(), files.len())
+    }
+
+    #[test]
+    fn each_change_has_its_event_and_names_its_file_and_version() {
+        let mut library = Library::seeded();
+        let add = |library: &mut Library| {
+            let (object, first) = library.add_version("new", SystemTime::UNIX_EPOCH).unwrap();
+            kind_and_files(&Happened::Created { object: Box::new(object), first })
+        };
+        assert_eq!(add(&mut library), ("file.created".to_owned(), 2));
+        assert_eq!(add(&mut library), ("file-version.created".to_owned(), 2));
+        let remove = |library: &mut Library| {
+            let removed = library.remove_version("new").unwrap();
+            kind_and_files(&Happened::Deleted { file: "new".to_owned(), removed })
+        };
+        assert_eq!(remove(&mut library), ("file-version.deleted".to_owned(), 2));
+        assert_eq!(remove(&mut library), ("file.deleted".to_owned(), 1));
+    }
+
+    #[test]
+    fn a_webhooks_url_is_plain_http() {
+        assert!(WebhookUrl::parse("http://127.0.0.1:8080/webhooks/imagekit").is_ok());
+        for text in ["https://a/b", "/webhooks", "a:80", "", "ftp://a/"] {
+            assert!(WebhookUrl::parse(text).is_err(), "{text}");
+        }
+    }
+}
