@@ -1,0 +1,26 @@
+//! `Accept-Encoding`: what is chosen is there, and what a request refuses is not chosen while
+//! something else is left.
+#![no_main]
+
+use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use ikgate::message::{AcceptedCodings, Coding};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|lines: Vec<Vec<u8>>| {
+    let mut fields = HeaderMap::new();
+    for line in lines.iter().take(100) {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            fields.append(ACCEPT_ENCODING, value);
+        }
+    }
+    let accepted = AcceptedCodings::of(&fields);
+    assert_eq!(accepted.best(|_| false), Coding::Identity);
+    let best = accepted.best(|_| true);
+    for there in Coding::ALL {
+        let chosen = accepted.best(|coding| coding == there || coding == Coding::Identity);
+        assert!(chosen == there || chosen == Coding::Identity);
+        if there == best {
+            assert_eq!(chosen, best);
+        }
+    }
+});

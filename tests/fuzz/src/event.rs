@@ -1,0 +1,14 @@
+//! Events: any body is read or refused, and whoever is named is named by a valid id.
+#![no_main]
+
+use ikgate::invalidation::event::Event;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|body: &[u8]| {
+    if let Ok(Event::Changed { files, .. }) = Event::parse(body) {
+        assert!((1..=3).contains(&files.len()));
+        for (place, file) in files.iter().enumerate() {
+            assert!(!files[..place].contains(file), "each once");
+        }
+    }
+});
