@@ -24,6 +24,7 @@ mod identity;
 mod layering;
 mod limit;
 mod metrics;
+mod model;
 mod purge;
 mod route;
 mod stale;

@@ -42,6 +42,8 @@ struct Script {
     replies: HashMap<String, Reply>,
     held: HashMap<String, watch::Receiver<bool>>,
     releases: HashMap<String, watch::Sender<bool>>,
+    /// What each request for such a path, in the order they arrived, is answered.
+    gates: HashMap<String, Vec<watch::Sender<Option<Reply>>>>,
     /// The heads received, as text.
     requests: Vec<String>,
 }
@@ -92,6 +94,16 @@ impl Origin {
         }
     }
 
+    /// From now on, requests for this path wait until each is told its answer.
+    pub(crate) fn gate(&self, path: &str) {
+        self.script.lock().unwrap().gates.insert(path.to_owned(), Vec::new());
+    }
+
+    /// Answers the request that arrived after `before` others since the path was gated.
+    pub(crate) fn answer(&self, path: &str, before: usize, reply: Reply) {
+        self.script.lock().unwrap().gates[path][before].send_replace(Some(reply));
+    }
+
     /// Waits until this path has been asked for `count` times.
     pub(crate) async fn has_seen(&self, path: &str, count: usize) {
         let mut arrivals = self.arrivals.clone();
@@ -130,18 +142,31 @@ async fn serve(
         }
         let head = String::from_utf8(head).unwrap();
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-        let (reply, held) = {
+        let (reply, held, gate) = {
             let mut script = script.lock().unwrap();
             script.requests.push(head);
+            let gate = script.gates.get_mut(&path).map(|gates| {
+                let (answer, gate) = watch::channel(None);
+                gates.push(answer);
+                gate
+            });
             let reply = script.replies.get(&path).cloned();
             let missing = r#"{"message":"The requested file does not exist.","help":"Ask."}"#;
-            (reply.unwrap_or_else(|| Reply::json(404, missing)), script.held.get(&path).cloned())
+            let reply = reply.unwrap_or_else(|| Reply::json(404, missing));
+            (reply, script.held.get(&path).cloned(), gate)
         };
         arrived.send_modify(|count| *count += 1);
         if let Some(mut held) = held {
             // An origin that is dropped while it holds something lets go of it.
             let _ = held.wait_for(|released| *released).await;
         }
+        let reply = match gate {
+            None => reply,
+            Some(mut gate) => match gate.wait_for(Option::is_some).await {
+                Ok(told) => told.clone().unwrap_or(reply),
+                Err(_) => return,
+            },
+        };
         match reply {
             Reply::Bytes(bytes) => {
                 if stream.write_all(&bytes).await.is_err() {

@@ -1,0 +1,234 @@
+//! What the gateway should do, in as few words as possible: CONTRACT's sentences about freshness
+//! and invalidation, for one node, without locks, tasks or sockets.
+
+use std::time::Duration;
+
+pub(super) const TTL: Duration = Duration::from_mins(1);
+pub(super) const WHILE_REVALIDATE: Duration = Duration::from_secs(30);
+pub(super) const IF_ERROR: Duration = Duration::from_mins(1);
+pub(super) const NOT_FOUND_TTL: Duration = Duration::from_secs(10);
+pub(super) const SETTLE: Duration = Duration::from_secs(2);
+
+/// How the upstream answers one request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    /// 200, and not a list.
+    Garbage,
+    List,
+    NoStore,
+    NotFound,
+    ServerError,
+}
+
+/// An answer, as far as the model speaks of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Expected {
+    pub(super) status: u16,
+    /// Which upstream request it comes from: the body says so.
+    pub(super) from: Option<usize>,
+    pub(super) cache_status: String,
+    pub(super) age: Option<u64>,
+}
+
+/// What a read leads to.
+pub(super) enum Read {
+    /// An answer at once, and perhaps a request to the upstream in the background.
+    Now { expected: Expected, asks: bool },
+    /// It waits for the current request, which it may have been the one to start.
+    Waits { asks: bool },
+}
+
+#[derive(Clone, Copy)]
+struct Stored {
+    from: usize,
+    found: bool,
+    received: Duration,
+    ttl: Duration,
+}
+
+/// A request to the upstream that has not come back.
+pub(super) struct Flight {
+    /// The how-manieth of its file.
+    pub(super) number: usize,
+    asked: Duration,
+    softened: Option<Duration>,
+    /// How each of those who wait came to.
+    pub(super) waiting: Vec<Waiting>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Waiting {
+    was_stored: bool,
+    collapsed: bool,
+}
+
+/// One file.
+#[derive(Default)]
+pub(super) struct File {
+    stored: Option<Stored>,
+    pub(super) current: Option<Flight>,
+    /// Sent before an invalidation: nobody joins them, nothing of them is kept.
+    pub(super) outdated: Vec<Flight>,
+    pub(super) asked: usize,
+    invalidated: Option<Duration>,
+    /// Requests sent before the last hard invalidation: none of them may answer a later read.
+    pub(super) floor: usize,
+}
+
+enum Reuse {
+    Fresh(Duration),
+    Revalidate(Duration),
+    IfError,
+    Expired,
+}
+
+impl Stored {
+    fn reuse(&self, now: Duration) -> Reuse {
+        let end = self.received + self.ttl;
+        let window = |length: Duration| self.found && now < end + length;
+        if now < end {
+            Reuse::Fresh(end.saturating_sub(now))
+        } else if window(WHILE_REVALIDATE) {
+            Reuse::Revalidate(now.saturating_sub(end))
+        } else if window(IF_ERROR) {
+            Reuse::IfError
+        } else {
+            Reuse::Expired
+        }
+    }
+
+    fn expected(&self, now: Duration, cache_status: &str) -> Expected {
+        Expected {
+            status: if self.found { 200 } else { 404 },
+            from: Some(self.from),
+            cache_status: format!("ikgate; {cache_status}"),
+            age: self.found.then(|| now.saturating_sub(self.received).as_secs()),
+        }
+    }
+}
+
+impl File {
+    pub(super) fn read(&mut self, now: Duration) -> Read {
+        let reuse = self.stored.map(|stored| (stored, stored.reuse(now)));
+        match reuse {
+            Some((stored, Reuse::Fresh(left))) => {
+                let expected = stored.expected(now, &format!("hit; ttl={}", left.as_secs()));
+                Read::Now { expected, asks: false }
+            }
+            Some((stored, Reuse::Revalidate(since))) => {
+                let seconds = since.as_millis().div_ceil(1000);
+                let sign = if seconds > 0 { "-" } else { "" };
+                let expected = stored.expected(now, &format!("hit; ttl={sign}{seconds}"));
+                Read::Now { expected, asks: self.ask(now) }
+            }
+            stale_or_none => {
+                let asks = self.ask(now);
+                let waiting = Waiting { was_stored: stale_or_none.is_some(), collapsed: !asks };
+                self.current.as_mut().unwrap().waiting.push(waiting);
+                Read::Waits { asks }
+            }
+        }
+    }
+
+    fn ask(&mut self, now: Duration) -> bool {
+        if self.current.is_some() {
+            return false;
+        }
+        let number = self.asked;
+        self.asked += 1;
+        self.current = Some(Flight { number, asked: now, softened: None, waiting: Vec::new() });
+        true
+    }
+
+    pub(super) fn invalidate_hard(&mut self, now: Duration, own: bool) {
+        self.stored = None;
+        self.outdated.extend(self.current.take());
+        self.floor = self.asked;
+        if own {
+            self.invalidated = Some(now);
+        }
+    }
+
+    pub(super) fn invalidate_soft(&mut self, now: Duration, own: bool) {
+        if let Some(stored) = &mut self.stored {
+            stored.ttl = stored.ttl.min(now.saturating_sub(stored.received));
+        }
+        if let Some(flight) = &mut self.current {
+            flight.softened.get_or_insert(now);
+        }
+        if own {
+            self.invalidated = Some(now);
+        }
+    }
+
+    /// The upstream answers a request; what everyone who waited for it is sent.
+    pub(super) fn land(
+        &mut self,
+        flight: &Flight,
+        current: bool,
+        outcome: Outcome,
+        now: Duration,
+    ) -> Vec<Expected> {
+        let stores = matches!(outcome, Outcome::List | Outcome::NotFound);
+        if current && stores {
+            let found = outcome == Outcome::List;
+            let soon = |at: Duration| flight.asked < at + SETTLE;
+            let ttl = match (found, self.invalidated.is_some_and(soon)) {
+                (false, _) => NOT_FOUND_TTL,
+                (true, true) => SETTLE,
+                (true, false) => TTL,
+            };
+            let softened = flight.softened.map_or(ttl, |at| ttl.min(at.saturating_sub(now)));
+            let (from, received) = (flight.number, now);
+            self.stored = Some(Stored { from, found, received, ttl: softened });
+        } else if current && outcome == Outcome::NoStore {
+            self.stored = None;
+        }
+        let waiting = flight.waiting.iter();
+        waiting.map(|waiting| self.answer(*waiting, flight, outcome, current, now)).collect()
+    }
+
+    fn answer(
+        &self,
+        waiting: Waiting,
+        flight: &Flight,
+        outcome: Outcome,
+        current: bool,
+        now: Duration,
+    ) -> Expected {
+        let reason = if waiting.was_stored { "stale" } else { "uri-miss" };
+        let collapsed = if waiting.collapsed { "; collapsed" } else { "" };
+        let stored = |stores: bool| if stores && current { "; stored" } else { "" };
+        let answer = |status: u16, from, came_back: &str, age| Expected {
+            status,
+            from,
+            cache_status: format!("ikgate; fwd={reason}{came_back}{collapsed}"),
+            age,
+        };
+        let number = Some(flight.number);
+        match outcome {
+            Outcome::List => {
+                answer(200, number, &format!("; fwd-status=200{}", stored(true)), Some(0))
+            }
+            Outcome::NoStore => answer(200, number, "; fwd-status=200", Some(0)),
+            Outcome::NotFound => {
+                answer(404, number, &format!("; fwd-status=404{}", stored(true)), None)
+            }
+            Outcome::ServerError | Outcome::Garbage => {
+                let upstream_had_no_say = outcome == Outcome::ServerError;
+                match self.stored.map(|stored| (stored, stored.reuse(now))) {
+                    Some((stored, Reuse::Fresh(left))) => {
+                        stored.expected(now, &format!("hit; ttl={}", left.as_secs()))
+                    }
+                    Some((stored, Reuse::Revalidate(_) | Reuse::IfError))
+                        if upstream_had_no_say =>
+                    {
+                        stored.expected(now, "fwd=stale; detail=stale-if-error")
+                    }
+                    _ if upstream_had_no_say => answer(502, None, "; fwd-status=500", None),
+                    _ => answer(502, None, "", None),
+                }
+            }
+        }
+    }
+}
