@@ -26,6 +26,7 @@ mod limit;
 mod metrics;
 mod model;
 mod purge;
+mod race;
 mod route;
 mod stale;
 mod support;
