@@ -1,7 +1,9 @@
 //! Very many callers of one cold file, an upstream that takes its time: how many calls leave, how
 //! far apart the answers come, and how much later than the upstream's own.
 //!
-//! `cargo bench --bench collapse`: real sockets on loopback, everything in one process.
+//! `cargo bench --bench collapse`: once from request to answer within this process, which is what
+//! the gateway takes to wake everybody, and once over sockets on loopback, where this process is
+//! both the gateway and all its callers.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -15,9 +17,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ikgate::app::App;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Empty};
+use ikgate::app::{self, App};
 use ikgate::clock::Clock;
-use ikgate::config;
+use ikgate::config::{self, Settings};
 use ikgate::sandbox::{DEFAULT_KEY, IMAGE_WITH_VERSIONS, Sandbox, SandboxSettings};
 use ikgate::secret::Secret;
 use ikgate::server::{self, Drain, Server, ServerSettings};
@@ -44,33 +49,74 @@ fn sandbox() -> SocketAddr {
     address
 }
 
-fn gateway(upstream: SocketAddr) -> App {
+fn settings(upstream: SocketAddr) -> Settings {
     let text = format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [upstream]\nurl = \"http://{upstream}\"\n\
          [limits]\nanonymous = {{ per_second = 10000, burst = 10000 }}"
     );
     let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), DEFAULT_KEY.to_owned());
-    let settings = config::from_text(&text, Path::new(""), [key]).unwrap();
-    App::start(settings, &Clock::system(), Arc::new(Metrics::new([])), None).unwrap()
+    config::from_text(&text, Path::new(""), [key]).unwrap()
+}
+
+fn target() -> String {
+    format!("/v1/files/{IMAGE_WITH_VERSIONS}/versions")
+}
+
+/// When each answer was complete, and how long it took.
+type Answered = (Instant, Duration);
+
+fn report(what: &str, answers: &[Answered]) {
+    let first = answers.iter().map(|(at, _)| *at).min().unwrap();
+    let last = answers.iter().map(|(at, _)| *at).max().unwrap();
+    let mut took: Vec<_> = answers.iter().map(|(_, took)| *took).collect();
+    took.sort_unstable();
+    println!(
+        "{what}: fastest {:.1?}, median {:.1?}, slowest {:.1?}; first and last answer {:.1?} apart",
+        took.first().unwrap(),
+        took.get(answers.len() / 2).unwrap(),
+        took.last().unwrap(),
+        last - first
+    );
+}
+
+async fn in_process() {
+    let gateway = app::gateway(settings(sandbox()), &Clock::system()).unwrap();
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let gateway = Arc::clone(&gateway);
+        callers.spawn(async move {
+            let request = Request::get(target()).header("host", "a");
+            let request = request.body(Empty::<Bytes>::new()).unwrap();
+            let (peer, started) = (SocketAddr::from(([127, 0, 0, 1], 1)), Instant::now());
+            let response = gateway.handle(request, peer).await.unwrap();
+            assert_eq!(response.status(), 200);
+            drop(response.into_body().collect().await.unwrap());
+            let ended = Instant::now();
+            (ended, ended - started)
+        });
+    }
+    report("in this process", &callers.join_all().await);
 }
 
 /// Sends one request and waits for the end of its answer.
-async fn ask(mut stream: TcpStream) -> (Instant, Duration) {
-    let head = format!(
-        "GET /v1/files/{IMAGE_WITH_VERSIONS}/versions HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    );
+async fn ask(mut stream: TcpStream) -> Answered {
+    let head = format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", target());
     let started = Instant::now();
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
+    let mut answer = Vec::with_capacity(16 * 1024);
+    // A list ends in the bracket that closes it.
+    while !answer.ends_with(b"]") {
+        assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "closed");
+    }
     let ended = Instant::now();
     assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
     (ended, ended - started)
 }
 
-async fn measure() {
-    let app = gateway(sandbox());
+async fn over_sockets() {
+    let metrics = Arc::new(Metrics::new([]));
+    let app = App::start(settings(sandbox()), &Clock::system(), metrics, None).unwrap();
     let mut connections = Vec::new();
     for _ in 0..CALLERS {
         connections.push(TcpStream::connect(app.public.first().unwrap()).await.unwrap());
@@ -79,20 +125,14 @@ async fn measure() {
     for connection in connections {
         callers.spawn(ask(connection));
     }
-    let answers = callers.join_all().await;
-    let first = answers.iter().map(|(at, _)| *at).min().unwrap();
-    let last = answers.iter().map(|(at, _)| *at).max().unwrap();
-    let mut took: Vec<_> = answers.iter().map(|(_, took)| *took).collect();
-    took.sort_unstable();
-    println!(
-        "{CALLERS} callers of one cold file, an upstream that takes {LATENCY:?}: all 200\n\
-         fastest {:.1?}, median {:.1?}, slowest {:.1?}; first and last answer {:.1?} apart",
-        took.first().unwrap(),
-        took.get(CALLERS / 2).unwrap(),
-        took.last().unwrap(),
-        last - first
-    );
+    report("over sockets", &callers.join_all().await);
     app.shut_down().await;
+}
+
+async fn measure() {
+    println!("{CALLERS} callers of one cold file, an upstream that takes {LATENCY:?}: all get 200");
+    in_process().await;
+    over_sockets().await;
 }
 
 fn main() {

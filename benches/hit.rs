@@ -15,7 +15,7 @@ use http::{Method, Request, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use ikgate::app;
 use ikgate::cache::{
-    Cache, CacheSettings, FreshnessSettings, Kind, Lookup, Reuse, Seat, StoredResponse,
+    Cache, CacheSettings, Codings, FreshnessSettings, Kind, Lookup, Reuse, Seat, StoredResponse,
 };
 use ikgate::clock::Clock;
 use ikgate::config;
@@ -83,37 +83,49 @@ fn gateway() -> Arc<Gateway> {
 }
 
 /// From a parsed request to the last byte of the answer, with everything on that users have on.
+///
+/// Once as it is for a caller that accepts no coding, and once for one that is sent brotli: of a
+/// stored body of the same size, so that what differs is the choice alone.
 fn whole(criterion: &mut Criterion) {
     let metrics = Arc::new(Metrics::new([]));
     let subscriber = tracing_subscriber::registry().with(metrics_layer(&metrics));
     let _counted = tracing::subscriber::set_default(subscriber);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let gateway = gateway();
-    for number in 0..IDS {
-        fill(&gateway.cache, &id(number), gateway.clock.monotonic());
-    }
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let requests: Vec<_> = (0..IDS)
-        .map(|number| {
-            let target = format!("/v1/files/{}/versions", id(number));
-            Request::get(target).header("host", "localhost:8080").body(Empty::<Bytes>::new())
-        })
-        .map(Result::unwrap)
-        .collect();
-    let mut next = requests.iter().cycle();
-    criterion.bench_function("whole hit", |bencher| {
-        bencher.iter_batched(
-            || next.next().unwrap().clone(),
-            |request| {
-                runtime.block_on(async {
-                    let response = Arc::clone(&gateway).handle(request, peer).await.unwrap();
-                    assert_eq!(response.status(), 200);
-                    response.into_body().collect().await.unwrap()
-                })
-            },
-            criterion::BatchSize::SmallInput,
-        );
-    });
+    for (name, accepted) in [("whole hit", None), ("whole hit, br", Some("gzip, deflate, br"))] {
+        let gateway = gateway();
+        for number in 0..IDS {
+            let (id, now) = (id(number), gateway.clock.monotonic());
+            let Seat::Leader(fill, _waiter) = gateway.cache.join(&id, now) else { continue };
+            let plain = StoredResponse::new(Kind::List, list(), now);
+            let coded = accepted.map(|_| plain.with(Codings { brotli: Some(list()), gzip: None }));
+            fill.store(Arc::new(coded.unwrap_or(plain)));
+        }
+        let requests: Vec<_> = (0..IDS)
+            .map(|number| {
+                let target = format!("/v1/files/{}/versions", id(number));
+                let request = Request::get(target).header("host", "localhost:8080");
+                accepted
+                    .into_iter()
+                    .fold(request, |request, codings| request.header("accept-encoding", codings))
+            })
+            .map(|request| request.body(Empty::<Bytes>::new()).unwrap())
+            .collect();
+        let mut next = requests.iter().cycle();
+        criterion.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || next.next().unwrap().clone(),
+                |request| {
+                    runtime.block_on(async {
+                        let response = Arc::clone(&gateway).handle(request, peer).await.unwrap();
+                        assert_eq!(response.status(), 200);
+                        response.into_body().collect().await.unwrap()
+                    })
+                },
+                criterion::BatchSize::SmallInput,
+            );
+        });
+    }
 }
 
 criterion_group!(hit, route, lookup, whole);

@@ -9,19 +9,21 @@ use super::entry::{Kind, StoredResponse};
 /// Shorter bodies fit in a packet as they are.
 const CODED_MIN: usize = 1024;
 
-/// A list of a hundred versions is 92 KB and repeats itself: higher qualities take several times
-/// as long for a few percent.
+/// Measured with a list of a hundred versions, 92 KB: 0.57 ms for 3.1 KB; one more takes 0.68 ms
+/// and saves seven bytes.
 const BROTLI_QUALITY: u32 = 5;
-/// log2 of the window; no list that is worth storing is larger.
-const BROTLI_WINDOW: u32 = 22;
+/// log2 of the window: twice the longest list of ImageKit's, and a sixteenth of the memory that
+/// the widest takes while it is encoded.
+const BROTLI_WINDOW: u32 = 18;
 const BROTLI_BUFFER: usize = 4096;
-const GZIP_LEVEL: u32 = 6;
+/// Likewise: 0.29 ms for 4715 bytes, against 0.51 ms for 4700 with the usual 6.
+const GZIP_LEVEL: u32 = 4;
 
 /// The coded bodies that are there.
 #[derive(Clone, Debug, Default)]
 pub struct Codings {
-    pub(super) brotli: Option<Bytes>,
-    pub(super) gzip: Option<Bytes>,
+    pub brotli: Option<Bytes>,
+    pub gzip: Option<Bytes>,
 }
 
 impl Codings {

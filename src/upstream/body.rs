@@ -79,20 +79,22 @@ impl InFlight {
         let permits = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
         let share = Arc::clone(&self.bytes).acquire_many_owned(permits(most)).await;
         let mut share = share.expect("the semaphore is never closed");
-        let bytes = collect(body, coding, self.max).await?;
+        let expected = if exact { announced } else { 0 };
+        let bytes = collect(body, coding, Bounded::new(self.max, expected)).await?;
         drop(share.split(most.saturating_sub(bytes.len())));
         Ok((bytes, Held { _share: share }))
     }
 }
 
-/// Reads to the end, and not one byte past `max`.
-async fn collect<B>(mut body: B, coding: BodyCoding, max: usize) -> Result<Bytes, BadAnswer>
+/// Reads to the end, and not one byte past the bound.
+async fn collect<B>(mut body: B, coding: BodyCoding, into: Bounded) -> Result<Bytes, BadAnswer>
 where
     B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
+    let max = into.max;
     let mut decoder = match coding {
-        BodyCoding::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(Bounded::new(max)))),
-        BodyCoding::Identity => Decoder::Identity(Bounded::new(max)),
+        BodyCoding::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(into))),
+        BodyCoding::Identity => Decoder::Identity(into),
     };
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|source| BadAnswer::Broken { source: source.into() })?;
@@ -132,8 +134,9 @@ struct Bounded {
 }
 
 impl Bounded {
-    fn new(max: usize) -> Self {
-        Self { bytes: Vec::new(), max }
+    /// With room for as many as are `expected`: growing costs up to three times as much memory.
+    fn new(max: usize, expected: usize) -> Self {
+        Self { bytes: Vec::with_capacity(expected), max }
     }
 }
 

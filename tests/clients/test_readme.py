@@ -4,6 +4,7 @@ Only what a machine decides is replaced: `cargo run --release --` by the program
 build, and ports by free ones. Long-running commands run until the end of the test.
 """
 
+import contextlib
 import os
 import re
 import socket
@@ -67,15 +68,19 @@ class Readme(unittest.TestCase):
             health = ports[1]
         else:
             health = None
+            sandbox = ("127.0.0.1", int(self.ports["8090"]))
         process = subprocess.Popen(
             ["bash", "-c", "exec env " + command], cwd=ROOT, env=self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )
         self.running.append(process)
-        if health is None:
-            return
         for _ in range(200):
             self.assertIsNone(process.poll(), f"ended: {command}")
+            if health is None:
+                with contextlib.suppress(OSError), socket.create_connection(sandbox):
+                    return
+                time.sleep(0.05)
+                continue
             arguments = [IKGATE, "healthcheck", "--admin", f"http://{health}"]
             if subprocess.run(arguments, capture_output=True).returncode == 0:
                 return
