@@ -5,6 +5,7 @@
 //! The text is made of constants: no address, path or system error reaches a caller.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -38,11 +39,15 @@ pub enum GatewayError {
     Throttled(#[from] Throttled),
     #[error(transparent)]
     Upstream(#[from] Arc<UpstreamError>),
-    /// The caller's own patience, which a fill that began earlier may outlast.
+    /// Neither an answer nor a failure, in the time that a fill may take and some more.
     #[error("no answer from the upstream in time")]
     UpstreamTimeout,
+    /// As many webhooks are being read as may be.
+    #[error("too many webhooks are being read")]
+    WebhooksBusy,
 }
 
+const HELP_BODY: &str = "Reading needs no body; a webhook has at most 256 KiB.";
 const HELP_DOCS: &str = "See the README of ikgate for the requests that it answers.";
 const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as the user name of \
                         Basic. The operator of this gateway issues them.";
@@ -59,7 +64,7 @@ impl GatewayError {
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
                 "The body of your request did not arrive in time.",
-                "These requests need no body.",
+                HELP_BODY,
             )),
             Self::Forbidden(FileForbidden) => never(
                 StatusCode::FORBIDDEN,
@@ -82,6 +87,18 @@ impl GatewayError {
             Self::Throttled(throttled) => throttled_problem(*throttled),
             Self::Upstream(error) => upstream_problem(error),
             Self::UpstreamTimeout => timeout_problem(),
+            Self::WebhooksBusy => Problem {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                code: "throttled",
+                message: "Too many webhooks are being read.".into(),
+                help: HELP_WAIT,
+                allowed: None,
+                retry: Retry::After {
+                    wait: Duration::from_secs(1),
+                    bucket: BucketFields::default(),
+                },
+                connection: Connection::Keep,
+            },
         }
     }
 }
@@ -161,7 +178,7 @@ fn head_problem(fault: HeadFault) -> Problem {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
                 "The body of your request is too long.",
-                "These requests need no body.",
+                HELP_BODY,
             );
         }
         HeadFault::HostInvalid => "Your request's Host field is not a host name.",
@@ -288,7 +305,7 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
             "Too many requests are waiting for ImageKit.",
             HELP_WAIT,
             Retry::After {
-                wait: std::time::Duration::from_secs(1),
+                wait: Duration::from_secs(1),
                 bucket: BucketFields::default(),
             },
         ),

@@ -131,8 +131,12 @@ pub fn find(operations: &Operations, method: &Method, uri: &Uri) -> Result<Route
 /// `/v1/files/{fileId}/versions`, and perhaps `/{versionId}`.
 fn read_of(path: &str) -> Result<Route, RouteFault> {
     let rest = path.strip_prefix("/v1/files/").ok_or(RouteFault::NoRoute)?;
-    // From the end: SDKs that encode nothing send an id like "../../x" as it is.
-    let (id, version) = if let Some(id) = rest.strip_suffix("/versions") {
+    // From the end, unless it is plain: SDKs that encode nothing send an id like "../../x" as it
+    // is.
+    let plain = rest.split_once("/versions/").filter(|(id, _)| FileId::parse(id).is_ok());
+    let (id, version) = if let Some((id, version)) = plain {
+        (id, Some(version))
+    } else if let Some(id) = rest.strip_suffix("/versions") {
         (id, None)
     } else {
         let (id, version) = rest.rsplit_once("/versions/").ok_or(RouteFault::NoRoute)?;
@@ -174,6 +178,8 @@ mod tests {
     fn only_a_valid_id_in_the_one_shape_is_a_route() {
         let id = FileId::parse("64a1b2c3d4e5f60718293a4b").unwrap();
         let (a, v) = (FileId::parse("a").unwrap(), VersionId::parse("v").unwrap());
+        let versions = Wanted::Version(VersionId::parse("versions").unwrap());
+        let file_named_versions = FileId::parse("versions").unwrap();
         let long = format!("/v1/files/{}/versions", "a".repeat(65));
         let table = [
             ("/v1/files/64a1b2c3d4e5f60718293a4b/versions", Ok(Route::Read(id, Wanted::List))),
@@ -190,6 +196,10 @@ mod tests {
             (&long, Err(RouteFault::BadId)),
             ("/v1/files/a/b/versions", Err(RouteFault::NoRoute)),
             ("/v1/files/a/versions/v", Ok(Route::Read(a, Wanted::Version(v)))),
+            ("/v1/files/a/versions/versions", Ok(Route::Read(a, versions))),
+            ("/v1/files/a/versions/versions/", Err(RouteFault::TrailingSlash)),
+            ("/v1/files/versions/versions", Ok(Route::Read(file_named_versions, Wanted::List))),
+            ("/v1/files/a/versions/v/versions", Err(RouteFault::NoRoute)),
             ("/v1/files/a/versions/v/", Err(RouteFault::TrailingSlash)),
             ("/v1/files/a/versions/v?x", Err(RouteFault::Query)),
             ("/v1/files/a/versions/v%20", Err(RouteFault::BadVersionId)),

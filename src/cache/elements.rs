@@ -1,22 +1,32 @@
 //! The elements of a stored list, so that one of them can be sent as it stands in the list.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::file_id::VersionId;
+use crate::message::EntityTag;
 
 /// Where each version of a list is, in the list's order. Made once, when it is stored.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Elements(Box<[Element]>);
 
 #[derive(Clone, Debug)]
-struct Element {
+pub struct Element {
     id: VersionId,
     /// A part of the list's own bytes.
-    bytes: Bytes,
+    pub bytes: Bytes,
+    /// Made when it is first asked for: most elements never are.
+    tag: OnceLock<EntityTag>,
+}
+
+impl Element {
+    pub fn tag(&self) -> EntityTag {
+        *self.tag.get_or_init(|| EntityTag::of(&self.bytes))
+    }
 }
 
 /// As much of a version as is looked at. The schema requires no field.
@@ -42,14 +52,15 @@ impl Elements {
         let element = |raw: &&RawValue| {
             let version: Version<'_> = serde_json::from_str(raw.get()).ok()?;
             let id = VersionId::parse(&version.version_info.id).ok()?;
-            Some(Element { id, bytes: list.slice_ref(raw.get().as_bytes()) })
+            let bytes = list.slice_ref(raw.get().as_bytes());
+            Some(Element { id, bytes, tag: OnceLock::new() })
         };
         Self(elements.iter().filter_map(element).collect())
     }
 
     /// The first element of this id.
-    pub(super) fn find(&self, id: &VersionId) -> Option<&Bytes> {
-        self.0.iter().find(|element| element.id == *id).map(|element| &element.bytes)
+    pub(super) fn find(&self, id: &VersionId) -> Option<&Element> {
+        self.0.iter().find(|element| element.id == *id)
     }
 
     /// Memory besides the list's own bytes.
@@ -66,8 +77,9 @@ mod tests {
 
     fn find(list: &str, id: &str) -> Option<String> {
         let elements = Elements::of(&Bytes::copy_from_slice(list.as_bytes()));
-        let bytes = elements.find(&VersionId::parse(id).unwrap())?;
-        Some(String::from_utf8(bytes.to_vec()).unwrap())
+        let element = elements.find(&VersionId::parse(id).unwrap())?;
+        assert_eq!(element.tag(), EntityTag::of(&element.bytes));
+        Some(String::from_utf8(element.bytes.to_vec()).unwrap())
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::codings::Codings;
-use super::elements::Elements;
+use super::elements::{Element, Elements};
 use crate::file_id::VersionId;
 use crate::message::{Coding, EntityTag};
 
@@ -70,7 +70,7 @@ impl StoredResponse {
     }
 
     /// The version of this id, as it stands in the list.
-    pub fn version(&self, id: &VersionId) -> Option<&Bytes> {
+    pub fn version(&self, id: &VersionId) -> Option<&Element> {
         self.elements.find(id)
     }
 

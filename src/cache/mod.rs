@@ -24,6 +24,7 @@ pub mod status;
 pub mod store;
 
 pub use codings::Codings;
+pub use elements::Element;
 pub use entry::{Kind, StoredResponse};
 pub use fill::{Fill, FillEnd, Waiter};
 pub use freshness::{Circumstances, Freshness, FreshnessSettings, Reuse};

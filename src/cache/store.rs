@@ -167,7 +167,8 @@ impl<E: Clone> Cache<E> {
             Target::All => {
                 self.purges.purge(invalidated);
                 if force == Force::Hard {
-                    // Gives the memory back; that nothing is used any more is the epoch's doing.
+                    // The memory comes back with the next housekeeping; that nothing is used any
+                    // more is the epoch's doing.
                     self.lists.invalidate_all();
                     self.negatives.invalidate_all();
                 }
@@ -207,7 +208,7 @@ impl<E: Clone> Cache<E> {
             Kind::List => (&self.lists, &self.negatives),
             Kind::BadRequest | Kind::NotFound => (&self.negatives, &self.lists),
         };
-        let freshness = {
+        let entry = {
             let mut shard = self.shard(id).lock();
             let own = take_place(&mut shard.flights, id, flight);
             // A purge of everything may come between this check and the insert: the entry says
@@ -224,14 +225,16 @@ impl<E: Clone> Cache<E> {
             };
             let freshness = Freshness::new(&self.freshness, response.kind, &circumstances);
             let freshness = flight.softened().map_or(freshness, |at| freshness.ended(at));
-            into.insert(*id, Entry { response: Arc::clone(response), freshness, generation });
+            let entry = Entry { response: Arc::clone(response), freshness, generation };
+            into.insert(*id, entry.clone());
             other.invalidate(id);
-            freshness
+            entry
         };
         // moka puts off its evictions, up to hundreds of inserts: of large lists that is a
         // multiple of what may be stored. Fills are rare enough to pay at once.
         into.run_pending_tasks();
-        Some(freshness)
+        // moka may have found it too large, or everything else worth more.
+        into.contains_key(id).then(|| self.freshness_of(&entry))
     }
 
     /// Puts `better` in the place of the same response, if that is still what is stored.

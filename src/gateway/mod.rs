@@ -23,7 +23,7 @@ use crate::cache::{Cache, CacheStatus};
 use crate::caller::{Caller, CallerId, Callers, Subscriber};
 use crate::clock::Clock;
 use crate::error::GatewayError;
-use crate::exchange::{Exchange, ExchangeBody};
+use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
 use crate::limit::{Limits, Standing, Throttled};
 use crate::message::{HeadFault, head};
 use crate::response::{self, Answer, Facts, RateLimitFields};
@@ -63,7 +63,7 @@ pub struct CallerFields {
     pub known: Vec<RateLimitFields>,
 }
 
-/// A request's body: to be thrown away.
+/// A request's body: a webhook's is read, any other is thrown away.
 pub trait GatewayBody: Body<Error: Into<BodyError>> + Unpin + Send {}
 
 type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -144,11 +144,7 @@ impl Gateway {
     fn admit(&self, caller: Caller, findings: &mut Findings) -> Result<Standing, Throttled> {
         self.limits.admit(caller).inspect_err(|throttled| {
             findings.standing = Some((caller, Standing { quota: throttled.quota, left: 0 }));
-            tracing::info!(
-                target: "ikgate.throttled",
-                caller = findings.exchange.caller.0,
-                limit = ThrottledBy::from(caller) as u64,
-            );
+            ThrottledBy::from(caller).emit(findings.exchange.caller);
         })
     }
 
@@ -196,6 +192,11 @@ impl ThrottledBy {
             Self::Caller => "caller",
             Self::Webhook => "webhook",
         }
+    }
+
+    /// Counts one refusal.
+    fn emit(self, caller: CallerLabel) {
+        tracing::info!(target: "ikgate.throttled", caller = caller.0, limit = self as u64);
     }
 }
 

@@ -18,6 +18,10 @@ use crate::file_id::FileId;
 use crate::response::{Answer, Times};
 use crate::route::Wanted;
 
+/// How much longer than the fill itself its waiters have: whoever leaves before the fill does
+/// could come again and join what is about to fail.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Answers from what is stored, or says why that cannot be.
 pub(super) fn look_up(
     gateway: &Arc<Gateway>,
@@ -64,7 +68,7 @@ pub(super) async fn fill(
     };
     let mut forwarded = Forwarded { reason, status: None, stored: false, collapsed };
     findings.cache = Some(CacheStatus::Forwarded(forwarded));
-    let end = tokio::time::timeout(gateway.request_timeout, waiter.wait()).await;
+    let end = tokio::time::timeout(gateway.request_timeout + PATIENCE, waiter.wait()).await;
     let now = gateway.clock.monotonic();
     let error = match end {
         Ok(Some(FillEnd::Answered { response, freshness })) => {
@@ -131,7 +135,9 @@ fn answer_from(
         Wanted::List | Wanted::Version(_) => return Answer::Stored { response, times },
     };
     match response.version(&id) {
-        Some(bytes) => Answer::Version { bytes: bytes.clone(), times },
+        Some(element) => {
+            Answer::Version { bytes: element.bytes.clone(), tag: element.tag(), times }
+        }
         None => Answer::Problem(error::version_not_found()),
     }
 }

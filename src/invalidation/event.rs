@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::file_id::FileId;
 
@@ -28,30 +29,36 @@ pub enum InvalidEvent {
 /// for known ones.
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    data: Option<&'a serde_json::value::RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
 }
 
-/// Of a version's deletion only the first two are there; of a file's only the first.
-#[derive(Default, Deserialize)]
+/// Of a version's deletion only the first two are there; of a file's only the first. Each is read
+/// by itself, so that an odd one does not hide the others.
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Data<'a> {
-    #[serde(borrow, default)]
-    file_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    version_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    version_info: Option<VersionInfo<'a>>,
+    #[serde(borrow)]
+    file_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    version_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    version_info: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct VersionInfo<'a> {
-    #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+}
+
+/// What a member says, if it is a text.
+fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    serde_json::from_str(raw?.get()).ok()
 }
 
 impl Event {
@@ -68,9 +75,11 @@ impl Event {
         }
         let data = envelope.data.ok_or(InvalidEvent::NoFile)?;
         let data: Data<'_> = serde_json::from_str(data.get())?;
-        let version = data.version_info.and_then(|info| info.id);
+        let info: Option<VersionInfo<'_>> =
+            data.version_info.and_then(|info| serde_json::from_str(info.get()).ok());
+        let version = info.and_then(|info| info.id);
         let mut files: Vec<FileId> = Vec::new();
-        for id in [data.file_id, data.version_id, version].into_iter().flatten() {
+        for id in [data.file_id, data.version_id, version].into_iter().filter_map(text) {
             if let Ok(id) = FileId::parse(&id)
                 && !files.contains(&id)
             {
@@ -80,7 +89,8 @@ impl Event {
         if files.is_empty() {
             return Err(InvalidEvent::NoFile);
         }
-        Ok(Self::Changed { id: envelope.id.map(Cow::into_owned), files })
+        let id = text(envelope.id).filter(|id| !id.is_empty());
+        Ok(Self::Changed { id: id.map(Cow::into_owned), files })
     }
 }
 
@@ -116,6 +126,13 @@ mod tests {
                 Some("e"),
                 &["f"],
             ),
+            (
+                r#"{"id":"","type":"file.updated","data":{"fileId":"f","versionId":7,
+                    "versionInfo":"v2"}}"#,
+                None,
+                &["f"],
+            ),
+            (r#"{"id":7,"type":"file.updated","data":{"fileId":"f"}}"#, None, &["f"]),
             (
                 r#"{"type":"file.updated","data":{"fileId":null,"versionInfo":{"id":"v"}}}"#,
                 None,

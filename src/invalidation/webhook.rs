@@ -141,7 +141,8 @@ impl Webhooks {
 
     fn apply(&self, event: Event) -> WebhookOutcome {
         let Event::Changed { id, files } = event else { return WebhookOutcome::Ignored };
-        let event = id.map(|id| self.hasher.hash_one(id));
+        // With the files: an id that is not as unique as promised must not cost an invalidation.
+        let event = id.map(|id| self.hasher.hash_one((id, &files)));
         if event.is_some_and(|event| self.applied.lock().contains(event)) {
             return WebhookOutcome::Duplicate;
         }

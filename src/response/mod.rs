@@ -50,6 +50,7 @@ pub enum Answer {
     /// One version of a list, as it stands there.
     Version {
         bytes: Bytes,
+        tag: EntityTag,
         times: Times,
     },
 }
@@ -100,7 +101,7 @@ pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Shaped {
             write_body(&mut response, stored.body_in(choice.coding), choice);
             write_times(response.headers_mut(), *times, choice, facts.browser_max_age);
         }
-        Answer::Version { bytes, times } => {
+        Answer::Version { bytes, times, .. } => {
             write_body(&mut response, Some(bytes), choice);
             write_times(response.headers_mut(), *times, choice, facts.browser_max_age);
         }
@@ -139,7 +140,7 @@ impl Choice {
                 let there = |coding| response.body_in(coding).is_some();
                 (response.tag, AcceptedCodings::of(fields).best(there))
             }
-            Answer::Version { bytes, .. } => (Some(EntityTag::of(bytes)), Coding::Identity),
+            Answer::Version { tag, .. } => (Some(*tag), Coding::Identity),
             Answer::Accepted | Answer::Preflight | Answer::Problem(_) | Answer::Stored { .. } => {
                 (None, Coding::Identity)
             }

@@ -103,7 +103,7 @@ impl Sandbox {
     /// Sends an event for each change from now on. Must be called within a runtime, once: a
     /// second target is not heeded.
     pub fn deliver_to(&self, target: WebhookTarget) {
-        self.outbox.get_or_init(|| Outbox::open(target));
+        self.outbox.get_or_init(|| Outbox::open(target, self.clock.clone()));
     }
 
     fn happened(&self, happened: Happened) {

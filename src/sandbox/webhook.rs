@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::library::Removed;
 use super::object::VersionObject;
 use super::uuid;
+use crate::clock::Clock;
 use crate::invalidation::{SigningSecret, signature};
 
 /// Events that wait to be sent. One for which there is no room is lost, as happens in life.
@@ -81,13 +82,13 @@ struct Deleted<'a> {
 
 impl Outbox {
     /// Sends what is put into it, in order. Must be called within a runtime.
-    pub(super) fn open(target: WebhookTarget) -> Self {
+    pub(super) fn open(target: WebhookTarget, clock: Clock) -> Self {
         let (sender, mut events) = mpsc::channel::<(SystemTime, Happened)>(QUEUED_MAX);
         tokio::spawn(async move {
             let client = Client::builder(TokioExecutor::new()).build_http();
             while let Some((now, happened)) = events.recv().await {
                 let (id, body) = event(now, &happened);
-                deliver(&client, &target, now, &id, &body).await;
+                deliver(&client, &target, &clock, &id, &body).await;
             }
         });
         Self(sender)
@@ -124,13 +125,14 @@ fn event(now: SystemTime, happened: &Happened) -> (String, Bytes) {
 async fn deliver(
     client: &HttpClient,
     target: &WebhookTarget,
-    now: SystemTime,
+    clock: &Clock,
     id: &str,
     body: &Bytes,
 ) {
     let url = &target.url.0;
     for attempt in 1..=ATTEMPTS {
-        let call = client.request(request(target, now, id, body));
+        // Signed anew for each attempt: the first may be too long ago.
+        let call = client.request(request(target, clock.wall(), id, body));
         let error = match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
             Ok(Ok(response)) if response.status().is_success() => {
                 tracing::info!(id, %url, status = response.status().as_u16(), "webhook delivered");

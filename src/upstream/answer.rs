@@ -78,7 +78,9 @@ fn storable(fields: &HeaderMap) -> Storable {
 }
 
 fn is_array(body: &[u8]) -> bool {
-    serde_json::from_slice::<Vec<IgnoredAny>>(body).is_ok()
+    // What is ignored is not looked into: that it is text has to be seen first.
+    let text = std::str::from_utf8(body);
+    text.is_ok_and(|text| serde_json::from_str::<Vec<IgnoredAny>>(text).is_ok())
 }
 
 /// SDKs fail on an error body without either of these.
@@ -118,6 +120,12 @@ mod tests {
         for body in ["", "{}", "null", "[", "[]]", "[1,]", "<html>", "\"[]\""] {
             assert_eq!(judge(200, body), None, "{body}");
         }
+    }
+
+    #[test]
+    fn an_array_that_is_not_utf_8_is_no_list() {
+        let body = Bytes::from_static(b"[\"\xff\"]");
+        assert!(AnswerKind::judge(StatusCode::OK, body).is_err());
     }
 
     #[test]

@@ -191,3 +191,21 @@ async fn browsers_may_use_a_list_for_as_long_as_it_is_fresh() {
     assert_eq!(miss.field("cache-control"), "private, max-age=30");
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn browsers_are_not_told_to_keep_what_was_softly_purged_on_its_way() {
+    for purge in [format!("/api/cache/{FILE}?soft=true"), "/api/cache?soft=true".to_owned()] {
+        let origin = Origin::start().await;
+        let path = versions_of(FILE);
+        origin.replies(&path, Reply::json(200, "[1]"));
+        origin.hold(&path);
+        let gateway = TestGateway::configured(&origin, "cache.browser_max_age = \"30s\"");
+        let mut waiting = gateway.ask(FILE).await;
+        origin.has_seen(&path, 1).await;
+        gateway.purge(&purge).await;
+        origin.release(&path);
+        let answer = waiting.read("GET").await.unwrap();
+        assert_eq!(answer.field("cache-control"), "private, no-cache", "{purge}");
+        gateway.finish().await;
+    }
+}

@@ -211,7 +211,7 @@ async fn a_body_may_be_so_long_and_no_longer() {
     connection.write(head + &longest + "x").await;
     let refused = connection.read("POST").await.unwrap();
     assert_eq!((refused.status, refused.code().as_str()), (413, "too_large"));
-    assert_eq!(outcome(&gateway, "unread").await, Some(1.0));
+    assert_eq!(outcome(&gateway, "unread").await, Some(2.0));
     gateway.finish().await;
 }
 

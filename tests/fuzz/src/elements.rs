@@ -14,6 +14,7 @@ fuzz_target!(|list: &[u8]| {
     for id in ["a", "0", "64a1b2c3d4e5f60718293a4b"] {
         let Ok(version) = VersionId::parse(id) else { continue };
         let Some(element) = response.version(&version) else { continue };
+        let element = &element.bytes;
         assert_eq!(body.slice_ref(element), element);
         let text = std::str::from_utf8(element).expect("a part of a JSON text");
         assert!(text.starts_with('{') || text.starts_with('['), "{text}");
