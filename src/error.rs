@@ -304,10 +304,7 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
             "upstream_busy",
             "Too many requests are waiting for ImageKit.",
             HELP_WAIT,
-            Retry::After {
-                wait: Duration::from_secs(1),
-                bucket: BucketFields::default(),
-            },
+            Retry::After { wait: Duration::from_secs(1), bucket: BucketFields::default() },
         ),
         UpstreamError::Timeout { .. } => timeout_problem(),
         UpstreamError::Unreachable { .. } => problem(

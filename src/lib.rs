@@ -6,12 +6,13 @@
 //! server      accept (a permit first) -> connection -> Exchange starts
 //! gateway     message   head rules                    400 413
 //!          -> route     path, query, method           404 400 405, OPTIONS 204
+//!                       (a webhook: its own quota, its signature, invalidation, 204)
 //!          -> caller    who asks, for which files     401 403
 //!          -> limit     the caller's quota            429
-//!          -> cache     fresh: a hit
+//!          -> cache     fresh: a hit; stale within its window: a hit, and a fill behind it
 //!                       else join the file's fill, or start it in a task of its own:
 //!                         upstream -> may it be stored? -> store, unless invalidated -> wake all
-//!          -> response  conditional, then the fields of every answer
+//!          -> response  conditional, coding, then the fields of every answer
 //! exchange    the body is taken or dropped -> one event -> log and metrics
 //! ```
 //!

@@ -46,6 +46,32 @@ fn the_legacy_scheme_holds_in_any_order_and_beside_other_parts() {
     }
 }
 
+/// A delivery that ImageKit published with its Node SDK 6.0.0: secret, body and signature.
+#[test]
+fn a_published_delivery_holds_and_no_other_like_it() {
+    let body = concat!(
+        r#"{"type":"video.transformation.accepted","id":"58e6d24d-6098-4319-be8d-40c3cb0a40"#,
+        r#"2d","created_at":"2022-06-20T11:59:58.461Z","request":{"x_request_id":"fa98fa2e-"#,
+        r#"d6cd-45b4-acf5-bc1d2bbb8ba9","url":"http://ik.imagekit.io/demo/sample-video.mp4?"#,
+        r#"tr=f-webm,q-10","user_agent":"Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:1"#,
+        r#"01.0) Gecko/20100101 Firefox/101.0"},"data":{"asset":{"url":"http://ik.imagekit."#,
+        r#"io/demo/sample-video.mp4"},"transformation":{"type":"video-transformation","opti"#,
+        r#"ons":{"video_codec":"vp9","audio_codec":"opus","auto_rotate":true,"quality":10,""#,
+        r#"format":"webm"}}}}"#,
+    );
+    let (time, signature) =
+        (1_655_788_406_333, "d30758f47fcb31e1fa0109d3b3e2a6c623e699aaf1461cba6bd462ef58ea4b31");
+    let verify = |secret: &SigningSecret, time: u64, body: &str| {
+        let fields = fields(&[(LEGACY, &format!("t={time},v1={signature}"))]);
+        secret.verify(&fields, body.as_bytes(), at_millis(time), TOLERANCE)
+    };
+    assert_eq!(verify(&secret(SECRET), time, body), Ok(()));
+    let incorrect = Err(SignatureFault::Incorrect);
+    assert_eq!(verify(&secret(SECRET), time + 1, body), incorrect);
+    assert_eq!(verify(&secret(SECRET), time, &body.replace("vp9", "vp8")), incorrect);
+    assert_eq!(verify(&secret("A different secret"), time, body), incorrect);
+}
+
 #[test]
 fn what_is_not_signed_so_is_refused_for_its_own_reason() {
     use SignatureFault::{Incorrect, Malformed, Missing};
