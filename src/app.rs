@@ -171,6 +171,7 @@ pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, Upstre
         fills: TaskTracker::new(),
         encoders: Semaphore::new(encoders),
         browser_max_age: settings.browser_max_age,
+        cors: settings.cors,
     }))
 }
 

@@ -3,12 +3,12 @@
 //! One entry per file, keyed by the id in the request. The room knows nothing of fetching: a
 //! fill is a ticket that somebody else redeems with a response or a failure.
 //!
-//! - [`entry`]: a stored response, immutable once made; [`elements`]: its versions one by one;
+//! - [`entry`]: a stored response, immutable once made; `elements`: its versions one by one;
 //!   [`codings`]: its body compressed.
 //! - [`freshness`]: what may be reused when; pure, takes `now`.
 //! - [`fill`]: request collapsing; a fill, who leads it, who waits.
 //! - [`store`]: all of it together, under one lock per shard, so that an invalidation is final.
-//!   [`shelf`]: memory and its bound; [`purges`]: purges of everything; [`recent`]: which files
+//!   `shelf`: memory and its bound; `purges`: purges of everything; `recent`: which files
 //!   were invalidated lately.
 //! - [`status`]: `Cache-Status` as RFC 9211 has it.
 

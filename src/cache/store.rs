@@ -7,7 +7,7 @@
 //! of their own. What is remembered of the past only bears on how long a response is fresh: the
 //! state is bounded by the fills in progress.
 //!
-//! A purge of everything raises an epoch instead of visiting every shard ([`super::purges`]):
+//! A purge of everything raises an epoch instead of visiting every shard (`purges`):
 //! responses and fills of an older one do not count when they are looked up.
 
 use std::collections::HashMap;

@@ -22,6 +22,7 @@ use crate::cache::CacheSettings;
 use crate::caller::{AnonymousPolicy, CallerSettings};
 use crate::invalidation::WebhookSettings;
 use crate::limit::LimitSettings;
+use crate::response::Cors;
 use crate::route::BasePath;
 use crate::secret::PrivateKey;
 use crate::server::ServerSettings;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub anonymous: AnonymousPolicy,
     pub callers: Vec<CallerSettings>,
     pub limits: LimitSettings,
+    /// `None`: no page of another origin may read anything.
+    pub cors: Option<Cors>,
     /// `None`: events are not taken.
     pub webhooks: Option<WebhookSettings>,
     pub telemetry: TelemetrySettings,

@@ -26,7 +26,7 @@ use crate::error::GatewayError;
 use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
 use crate::limit::{Limits, Standing, Throttled};
 use crate::message::{HeadFault, head};
-use crate::response::{self, Answer, Facts, RateLimitFields};
+use crate::response::{self, Answer, Cors, Facts, RateLimitFields};
 use crate::route::{self, Operations, Route, RouteFault};
 use crate::upstream::{Upstream, UpstreamError};
 pub use webhook::WebhookEntrance;
@@ -54,6 +54,8 @@ pub struct Gateway {
     pub encoders: Semaphore,
     /// How long browsers may use a list without asking again.
     pub browser_max_age: Duration,
+    /// `None`: no page of another origin may read anything.
+    pub cors: Option<Cors>,
 }
 
 /// `RateLimit` of everybody.
@@ -169,6 +171,7 @@ impl Gateway {
             cache,
             standing: standing.and_then(|(caller, standing)| Some((fields(caller)?, standing))),
             browser_max_age: self.browser_max_age,
+            cors: self.cors.as_ref(),
         };
         exchange.respond(response::shape(answer, head, facts))
     }

@@ -4,6 +4,7 @@
 //! alone decides the fields of an answer, and [`shape`] alone their order: conditional first
 //! (a 304 needs no body), then the coding and the body, then the fields that every answer has.
 
+mod cors;
 mod problem;
 mod rate;
 
@@ -18,6 +19,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
+pub use cors::{AllowedOrigin, Cors, InvalidOrigin};
 pub use problem::{BucketFields, Connection, Problem, Retry};
 pub use rate::RateLimitFields;
 
@@ -71,6 +73,8 @@ pub struct Facts<'a> {
     pub standing: Option<(&'a RateLimitFields, Standing)>,
     /// How long browsers may use an answer without asking again.
     pub browser_max_age: Duration,
+    /// `None`: no page of another origin may read anything.
+    pub cors: Option<&'a Cors>,
 }
 
 /// A response, and the coding of its body.
@@ -82,6 +86,7 @@ pub struct Shaped {
 /// Makes the response to `head`.
 pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Shaped {
     let choice = Choice::of(answer, &head.headers);
+    let page = facts.cors.and_then(|cors| Some((cors, cors.allowed(&head.headers)?)));
     // hyper uses one map for a connection's heads, handing each on to the next: the request's,
     // emptied, has room for the response's fields.
     let mut fields = std::mem::take(&mut head.headers);
@@ -114,6 +119,12 @@ pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Shaped {
     fields.insert(CacheStatus::FIELD, facts.cache.to_field_value());
     if let Some((names, standing)) = facts.standing {
         names.write(fields, standing);
+    }
+    if let Some((cors, origin)) = page {
+        Cors::write(origin, fields);
+        if matches!(answer, Answer::Preflight) {
+            cors.write_preflight(fields);
+        }
     }
     if head.method == Method::HEAD && body_bytes > 0 {
         // What GET would say (RFC 9110 section 9.3.2).

@@ -22,7 +22,7 @@ pub(super) struct InFlight {
     max: usize,
 }
 
-/// A share of [`InFlight`], given back when dropped.
+/// A share of what all bodies may hold, given back when dropped.
 #[derive(Debug)]
 pub struct Held {
     _share: OwnedSemaphorePermit,

@@ -65,6 +65,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "file_id",
             "invalidation",
             "limit",
+            "response",
             "route",
             "secret",
             "server",

@@ -15,6 +15,7 @@ mod collapse;
 mod conditional;
 mod config_files;
 mod configuration;
+mod cors;
 mod drain;
 mod element;
 mod forwarding;

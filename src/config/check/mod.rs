@@ -25,6 +25,7 @@ use crate::caller::AnonymousPolicy;
 use crate::error::chain;
 use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::limit::{LimitSettings, Quota};
+use crate::response::{AllowedOrigin, Cors};
 use crate::route::BasePath;
 use crate::secret::Secret;
 use crate::server::ServerSettings;
@@ -34,6 +35,8 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
+/// Each is looked at for every request from a page.
+const ORIGINS_MAX: usize = 100;
 const ANONYMOUS_QUOTA: Quota = Quota::new(10, 20).expect("neither is zero");
 /// Highest rate and burst. One cell of a higher rate would be less than a microsecond.
 const RATE_MAX: u32 = 1_000_000;
@@ -49,6 +52,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let (upstream, key) =
         upstream::upstream(&mut root.section("upstream"), directory, raw.private_key);
     let (cache, browser_max_age) = cache::cache(&mut root.section("cache"));
+    let cors = root.has("cors").then(|| cors(&mut root.section("cors")));
     let webhooks = root.has("webhooks").then(|| webhooks(&mut root.section("webhooks"), directory));
     let telemetry = telemetry(&mut root.section("telemetry"));
     drop(root);
@@ -64,6 +68,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
             anonymous,
             callers,
             limits: LimitSettings { anonymous: anonymous_quota, callers: quotas },
+            cors: cors.flatten(),
             webhooks: webhooks.flatten(),
             telemetry,
         }),
@@ -150,6 +155,20 @@ fn quota(section: &mut Section, key: &str, default: Quota) -> Quota {
         per_second: quota.get("per_second", number).flatten().unwrap_or(default.per_second),
         burst: quota.get("burst", number).flatten().unwrap_or(default.burst),
     }
+}
+
+fn cors(cors: &mut Section) -> Option<Cors> {
+    let origins = cors.require("allowed_origins", |given| {
+        let texts = given.texts().map_err(str::to_owned)?;
+        if !(1..=ORIGINS_MAX).contains(&texts.len()) {
+            return Err(format!("must be 1 to {ORIGINS_MAX} origins"));
+        }
+        let origins: Result<Vec<_>, _> =
+            texts.iter().map(|text| AllowedOrigin::parse(text)).collect();
+        origins.map_err(|error| format!("each {error}"))
+    });
+    let max_age = cors.get("max_age", Given::duration).unwrap_or(Duration::from_mins(10));
+    origins.map(|origins| Cors { origins, max_age })
 }
 
 fn webhooks(webhooks: &mut Section, directory: &Path) -> Option<WebhookSettings> {

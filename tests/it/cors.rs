@@ -1,0 +1,88 @@
+//! Pages of other origins: which may read an answer, and what they may read of it.
+
+use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
+
+const CORS: &str =
+    "cors.allowed_origins = [\"https://app.example.com\", \"https://*.example.org\"]";
+const APP: &str = "https://app.example.com";
+
+#[tokio::test]
+async fn a_listed_page_may_read_every_answer_and_no_other_page_any() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let gateway = TestGateway::configured(
+        &origin,
+        &format!("{CORS}\n[limits]\nanonymous = {{ per_second = 1, burst = 5 }}"),
+    );
+    let tag = gateway.get(&path).await.field("etag").to_owned();
+    let table = [
+        (path.clone(), vec![], 200),
+        (path.clone(), vec![("If-None-Match", tag.as_str())], 304),
+        (path.clone(), vec![("Authorization", "Bearer wrong")], 401),
+        ("/v1/files/none/versions".to_owned(), vec![], 404),
+        ("/nothing".to_owned(), vec![], 404),
+        (format!("{path}?a"), vec![], 400),
+        (path.clone(), vec![], 200),
+        (path.clone(), vec![], 429),
+    ];
+    for (target, fields, status) in table {
+        let fields = [vec![("Origin", APP)], fields].concat();
+        let answer = gateway.send("GET", &target, &fields).await;
+        assert_eq!(answer.status, status, "{target}");
+        assert_eq!(answer.field("access-control-allow-origin"), APP, "{target}");
+        assert_eq!(answer.field("timing-allow-origin"), APP);
+        assert_eq!(answer.field("cross-origin-resource-policy"), "cross-origin");
+        let exposed = "ETag, Age, Cache-Status, RateLimit, RateLimit-Policy, Retry-After, \
+                       X-Request-Id";
+        assert_eq!(answer.field("access-control-expose-headers"), exposed);
+        assert_eq!(answer.find("access-control-allow-credentials"), None);
+        assert_eq!(answer.field("vary"), "Origin, Accept-Encoding");
+    }
+    for other in ["null", "https://app.example.com.evil.example", "https://a.b.example.org"] {
+        let answer = gateway.send("GET", &path, &[("Origin", other)]).await;
+        assert_eq!(answer.find("access-control-allow-origin"), None, "{other}");
+        assert_eq!(answer.find("access-control-expose-headers"), None, "{other}");
+        assert_eq!(answer.field("vary"), "Origin, Accept-Encoding");
+    }
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_stored_answer_is_read_by_each_page_under_its_own_name() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let gateway = TestGateway::configured(&origin, CORS);
+    for page in [APP, "https://a.example.org", "https://b.example.org"] {
+        let answer = gateway.send("GET", &path, &[("Origin", page)]).await;
+        assert_eq!(answer.field("access-control-allow-origin"), page);
+    }
+    assert_eq!(gateway.get(&path).await.find("access-control-allow-origin"), None);
+    assert_eq!(origin.requests_for(&path), 1);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_preflight_is_204_and_grants_only_to_listed_pages() {
+    let origin = Origin::start().await;
+    let gateway = TestGateway::configured(&origin, &format!("{CORS}\ncors.max_age = \"5m\""));
+    for target in [versions_of(FILE), format!("{}/v1", versions_of(FILE))] {
+        let asks = [
+            ("Origin", APP),
+            ("Access-Control-Request-Method", "GET"),
+            ("Access-Control-Request-Headers", "authorization, x-stainless-lang"),
+        ];
+        let granted = gateway.send("OPTIONS", &target, &asks).await;
+        assert_eq!(granted.status, 204);
+        assert_eq!(granted.field("access-control-allow-origin"), APP);
+        assert_eq!(granted.field("access-control-allow-methods"), "GET, HEAD");
+        assert_eq!(granted.field("access-control-allow-headers"), "Authorization, *");
+        assert_eq!(granted.field("access-control-max-age"), "300");
+        let refused = gateway.send("OPTIONS", &target, &[("Origin", "https://evil.example")]).await;
+        assert_eq!(refused.status, 204);
+        assert_eq!(refused.find("access-control-allow-origin"), None);
+        assert_eq!(refused.find("access-control-allow-methods"), None);
+    }
+    gateway.finish().await;
+}
