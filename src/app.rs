@@ -162,6 +162,7 @@ pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, Upstre
             let invalidator = Invalidator::new(Arc::clone(&cache), clock.clone());
             WebhookEntrance::new(Webhooks::new(settings, invalidator, clock.clone()))
         }),
+        proxies: settings.public.proxies,
         callers: Callers::new(&settings.callers, settings.anonymous),
         limits: Limits::new(&settings.limits, clock),
         rate_limit_fields,

@@ -11,15 +11,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::cache::{CacheStatus, Forwarded};
 use crate::caller::{Caller, CallerId};
 use crate::clock::Clock;
 use crate::message::Coding;
-use crate::response::Shaped;
+use crate::response::{Shaped, X_REQUEST_ID};
 use crate::route::{Route, Wanted};
+
+/// Longest id that is taken from a proxy, in bytes.
+const REQUEST_ID_MAX: usize = 64;
 
 /// What was asked for, as a label.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -147,8 +150,25 @@ impl Exchange {
         }
     }
 
+    /// Takes the id that a proxy of ours gave the request, if it is one.
+    pub fn take_request_id(&mut self, fields: &HeaderMap) {
+        let mut values = fields.get_all(X_REQUEST_ID).iter();
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        if let (Some(given), None) = (values.next(), values.next())
+            && (1..=REQUEST_ID_MAX).contains(&given.len())
+            && given.as_bytes().iter().all(allowed)
+        {
+            self.request_id = RequestId::Given(given.clone());
+        }
+    }
+
     pub fn request_id(&self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.request_id.0).expect("hex digits are visible ASCII")
+        match &self.request_id {
+            RequestId::Given(id) => id.clone(),
+            RequestId::Made(digits) => {
+                HeaderValue::from_bytes(digits).expect("hex digits are visible ASCII")
+            }
+        }
     }
 
     /// Ties the exchange to its response: it ends with the body.
@@ -208,8 +228,12 @@ impl Body for ExchangeBody {
     }
 }
 
-/// 64 random bits in hex: enough to tell requests of one day's log apart.
-struct RequestId([u8; 16]);
+enum RequestId {
+    /// By a proxy of ours.
+    Given(HeaderValue),
+    /// 64 random bits in hex: enough to tell requests of one day's log apart.
+    Made([u8; 16]),
+}
 
 impl RequestId {
     fn random() -> Self {
@@ -219,6 +243,6 @@ impl RequestId {
             let nibble = usize::try_from((bits >> (place * 4)) & 0xf).unwrap_or_default();
             DIGITS.get(nibble).copied().unwrap_or(b'0')
         };
-        Self(std::array::from_fn(digit))
+        Self::Made(std::array::from_fn(digit))
     }
 }

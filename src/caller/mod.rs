@@ -7,6 +7,7 @@
 mod address;
 mod credential;
 mod key;
+mod proxies;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use subtle::ConstantTimeEq as _;
 
 pub use address::Subscriber;
 pub use key::{CallerKey, InvalidKeyDigest, KeyDigest};
+pub use proxies::Proxies;
 
 use crate::file_id::FileId;
 
@@ -97,17 +99,17 @@ impl Callers {
         Self { anonymous, by_prefix, files }
     }
 
-    /// Finds out who sent these fields from `peer`.
+    /// Finds out who sent these fields from `client`.
     ///
     /// # Errors
     ///
     /// A credential that is missing where one is needed, or not right.
-    pub fn identify(&self, fields: &HeaderMap, peer: IpAddr) -> Result<Caller, AuthFailure> {
+    pub fn identify(&self, fields: &HeaderMap, client: IpAddr) -> Result<Caller, AuthFailure> {
         let mut credentials = fields.get_all(AUTHORIZATION).iter();
         let Some(value) = credentials.next() else {
             return match self.anonymous {
                 AnonymousPolicy::Refuse => Err(AuthFailure::Missing),
-                AnonymousPolicy::Serve => Ok(Caller::Anonymous(Subscriber::of(peer))),
+                AnonymousPolicy::Serve => Ok(Caller::Anonymous(Subscriber::of(client))),
             };
         };
         if credentials.next().is_some() {

@@ -19,7 +19,7 @@ pub use problem::{Problem, Problems};
 
 use crate::admin::AdminSettings;
 use crate::cache::CacheSettings;
-use crate::caller::{AnonymousPolicy, CallerSettings};
+use crate::caller::{AnonymousPolicy, CallerSettings, Proxies};
 use crate::invalidation::WebhookSettings;
 use crate::limit::LimitSettings;
 use crate::response::Cors;
@@ -59,6 +59,7 @@ pub struct PublicSettings {
     pub listen: Vec<SocketAddr>,
     pub base_path: BasePath,
     pub server: ServerSettings,
+    pub proxies: Proxies,
     /// Between "not ready" and closing the listeners.
     pub shutdown_delay: Duration,
     pub shutdown_grace: Duration,

@@ -8,7 +8,7 @@ mod versions;
 mod webhook;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{Cache, CacheStatus};
-use crate::caller::{Caller, CallerId, Callers, Subscriber};
+use crate::caller::{Caller, CallerId, Callers, Proxies, Subscriber};
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
@@ -41,6 +41,7 @@ pub struct Gateway {
     pub operations: Operations,
     /// `None`: events are not taken.
     pub webhooks: Option<WebhookEntrance>,
+    pub proxies: Proxies,
     pub callers: Callers,
     pub limits: Limits,
     pub rate_limit_fields: CallerFields,
@@ -87,7 +88,10 @@ impl Gateway {
         peer: SocketAddr,
     ) -> Result<Response<ExchangeBody>, Infallible> {
         let (head, body) = request.into_parts();
-        let exchange = Exchange::start(&self.clock);
+        let mut exchange = Exchange::start(&self.clock);
+        if self.proxies.trust(peer.ip()) {
+            exchange.take_request_id(&head.headers);
+        }
         let mut findings = Findings { exchange, cache: None, standing: None };
         let answer = match self.answer(&head, body, peer, &mut findings).await {
             Ok(answer) => answer,
@@ -106,9 +110,10 @@ impl Gateway {
         head::check(head, self.operations.body_use(&head.uri))?;
         let route = route::find(&self.operations, &head.method, &head.uri)?;
         findings.exchange.route = route.into();
+        let client = self.proxies.client(peer.ip(), &head.headers);
         let (file, wanted) = match route {
             // Boxed, like the wait for the upstream: a hit's future stays small, and is moved.
-            Route::Webhook => return Box::pin(self.take_webhook(head, body, peer)).await,
+            Route::Webhook => return Box::pin(self.take_webhook(head, body, client)).await,
             Route::Preflight => {
                 Box::pin(discard(body)).await?;
                 return Ok(Answer::Preflight);
@@ -118,7 +123,7 @@ impl Gateway {
         if !body.is_end_stream() {
             Box::pin(discard(body)).await?;
         }
-        let caller = self.callers.identify(&head.headers, peer.ip()).inspect_err(|failure| {
+        let caller = self.callers.identify(&head.headers, client).inspect_err(|failure| {
             tracing::info!(target: "ikgate.auth_failure", reason = *failure as u64);
         })?;
         findings.exchange.caller = caller.into();
@@ -135,10 +140,10 @@ impl Gateway {
         &self,
         head: &Parts,
         body: B,
-        peer: SocketAddr,
+        client: IpAddr,
     ) -> Result<Answer, GatewayError> {
         let entrance = self.webhooks.as_ref().ok_or(GatewayError::Route(RouteFault::NoRoute))?;
-        let from = Subscriber::of(peer.ip());
+        let from = Subscriber::of(client);
         entrance.take(head, body, from, &self.limits, &self.clock).await?;
         Ok(Answer::Accepted)
     }

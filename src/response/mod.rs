@@ -28,7 +28,7 @@ use crate::limit::Standing;
 use crate::message::{AcceptedCodings, Coding, EntityTag, FieldText, Named};
 use crate::route::ALLOWED_METHODS;
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

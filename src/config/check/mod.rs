@@ -8,20 +8,22 @@ mod cache;
 mod callers;
 mod upstream;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use callers::caller_name;
+use http::header::{FORWARDED, HeaderName};
+use ipnet::IpNet;
 
 use super::problem::Problems;
 use super::raw::Raw;
 use super::value::{Given, Noted, Section};
 use super::{AdminListenerSettings, PublicSettings, Settings};
 use crate::admin::{AdminSettings, Exposure};
-use crate::caller::AnonymousPolicy;
+use crate::caller::{AnonymousPolicy, Proxies};
 use crate::error::chain;
 use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::limit::{LimitSettings, Quota};
@@ -91,7 +93,24 @@ fn public(server: &mut Section) -> PublicSettings {
     });
     let connections = server.get("max_connections", |given| given.integer(&(1..=1_000_000_usize)));
     let head = server.get("max_head_bytes", |given| given.size(&(8 * KIB..=MIB)));
+    let trusted = server.get("trusted_proxies", |given| {
+        let networks: Option<Vec<_>> = given.texts()?.iter().map(|text| network(text)).collect();
+        networks.ok_or("must be a list of networks like \"10.0.0.0/8\"")
+    });
+    let field =
+        server.get("client_address_header", |given| match given.text()?.parse::<HeaderName>() {
+            Ok(field) if field == FORWARDED => {
+                Err("must hold plain addresses, as x-forwarded-for does")
+            }
+            Ok(field) => Ok(field),
+            Err(_) => Err("must be the name of a header field"),
+        });
+    let proxies = Proxies::default();
     PublicSettings {
+        proxies: Proxies {
+            trusted: trusted.unwrap_or_default(),
+            field: field.unwrap_or(proxies.field),
+        },
         listen: listen.unwrap_or_else(default),
         base_path: base_path.unwrap_or_default(),
         server: ServerSettings {
@@ -103,6 +122,12 @@ fn public(server: &mut Section) -> PublicSettings {
             .get("shutdown_grace", Given::duration)
             .unwrap_or(Duration::from_secs(30)),
     }
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address)
 }
 
 fn admin(admin: &mut Section, directory: &Path) -> Option<AdminListenerSettings> {

@@ -1,0 +1,74 @@
+//! Behind proxies: whose word is taken for who asks.
+
+use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
+
+const BEHIND_PROXIES: &str = "[server]\ntrusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\n\
+                              [limits]\nanonymous = { per_second = 1, burst = 1 }";
+
+#[tokio::test]
+async fn each_client_behind_a_proxy_of_ours_has_a_quota_of_its_own() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let gateway = TestGateway::configured(&origin, BEHIND_PROXIES);
+    let from =
+        async |hops: &str| gateway.send("GET", &path, &[("X-Forwarded-For", hops)]).await.status;
+    assert_eq!(from("198.51.100.1").await, 200);
+    assert_eq!(from("198.51.100.1").await, 429);
+    assert_eq!(from("198.51.100.2, 10.1.1.1").await, 200);
+    // Whatever a client writes in front does not make it another.
+    assert_eq!(from("203.0.113.77, 198.51.100.2").await, 429);
+    assert_eq!(from(&format!("{}198.51.100.2", "203.0.113.77,".repeat(500))).await, 429);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn nobody_else_is_believed() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let small = "limits.anonymous = { per_second = 1, burst = 1 }";
+    let gateway = TestGateway::configured(&origin, small);
+    for (number, status) in [(1, 200), (2, 429), (3, 429)] {
+        let (hop, id) = (format!("198.51.100.{number}"), "given");
+        let fields = [("X-Forwarded-For", hop.as_str()), ("X-Request-Id", id)];
+        let answer = gateway.send("GET", &path, &fields).await;
+        assert_eq!(answer.status, status, "{hop}");
+        assert_ne!(answer.field("x-request-id"), id);
+    }
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn the_one_field_that_is_configured_is_read() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let named = "[server]\nclient_address_header = \"x-real-ip\"\n";
+    let more = BEHIND_PROXIES.replace("[server]\n", named);
+    let gateway = TestGateway::configured(&origin, &more);
+    for (number, status) in [(1, 200), (2, 429)] {
+        let hop = format!("198.51.100.{number}");
+        let fields = [("X-Forwarded-For", hop.as_str()), ("X-Real-IP", "203.0.113.1")];
+        assert_eq!(gateway.send("GET", &path, &fields).await.status, status);
+    }
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn an_id_that_a_proxy_of_ours_gave_is_kept_if_it_is_one() {
+    let origin = Origin::start().await;
+    let gateway = TestGateway::configured(&origin, "server.trusted_proxies = [\"127.0.0.0/8\"]");
+    let longest = "x".repeat(64);
+    for id in ["abc-1.2_Z", &longest] {
+        let answer = gateway.send("GET", "/", &[("X-Request-Id", id)]).await;
+        assert_eq!(answer.field("x-request-id"), id);
+    }
+    for id in ["", "a b", "a\"b", "ä", &"x".repeat(65)] {
+        let answer = gateway.send("GET", "/", &[("X-Request-Id", id)]).await;
+        assert_eq!(answer.field("x-request-id").len(), 16, "{id}");
+    }
+    let twice = [("X-Request-Id", "a"), ("X-Request-Id", "b")];
+    assert_eq!(gateway.send("GET", "/", &twice).await.field("x-request-id").len(), 16);
+    gateway.finish().await;
+}
