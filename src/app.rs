@@ -146,6 +146,7 @@ pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, Upstre
     let known = names.zip(&settings.limits.callers);
     let rate_limit_fields = CallerFields {
         anonymous: RateLimitFields::new("anonymous", settings.limits.anonymous),
+        wide: RateLimitFields::new("anonymous", settings.limits.wide()),
         known: known.map(|(name, quota)| RateLimitFields::new(name, *quota)).collect(),
     };
     let request_timeout = settings.upstream.request_timeout;

@@ -4,7 +4,6 @@
 //! since a typo would then silently spend another quota. What a caller sends as credential ends
 //! here; it is never logged and never forwarded.
 
-mod address;
 mod credential;
 mod key;
 mod proxies;
@@ -17,7 +16,6 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq as _;
 
-pub use address::Subscriber;
 pub use key::{CallerKey, InvalidKeyDigest, KeyDigest};
 pub use proxies::Proxies;
 
@@ -29,7 +27,8 @@ const IMAGEKIT_KEY_PREFIX: &str = "private_";
 /// Whom a quota is counted against.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Caller {
-    Anonymous(Subscriber),
+    /// By the address that the request comes from.
+    Anonymous(IpAddr),
     Known(CallerId),
 }
 
@@ -109,7 +108,7 @@ impl Callers {
         let Some(value) = credentials.next() else {
             return match self.anonymous {
                 AnonymousPolicy::Refuse => Err(AuthFailure::Missing),
-                AnonymousPolicy::Serve => Ok(Caller::Anonymous(Subscriber::of(client))),
+                AnonymousPolicy::Serve => Ok(Caller::Anonymous(client)),
             };
         };
         if credentials.next().is_some() {
@@ -202,7 +201,7 @@ mod tests {
     #[test]
     fn without_a_credential_the_policy_decides() {
         let fields = HeaderMap::new();
-        let anonymous = Ok(Caller::Anonymous(Subscriber::of(PEER)));
+        let anonymous = Ok(Caller::Anonymous(PEER));
         assert_eq!(callers(AnonymousPolicy::Serve).identify(&fields, PEER), anonymous);
         let refused = callers(AnonymousPolicy::Refuse).identify(&fields, PEER);
         assert_eq!(refused, Err(AuthFailure::Missing));
@@ -215,6 +214,6 @@ mod tests {
         assert!(may(Caller::Known(CallerId(1)), "a") && may(Caller::Known(CallerId(1)), "b"));
         assert!(!may(Caller::Known(CallerId(1)), "c"));
         assert!(may(Caller::Known(CallerId(0)), "c"));
-        assert!(may(Caller::Anonymous(Subscriber::of(PEER)), "c"));
+        assert!(may(Caller::Anonymous(PEER), "c"));
     }
 }

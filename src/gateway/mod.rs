@@ -20,11 +20,11 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{Cache, CacheStatus};
-use crate::caller::{Caller, CallerId, Callers, Proxies, Subscriber};
+use crate::caller::{Caller, CallerId, Callers, Proxies};
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
-use crate::limit::{Limits, Standing, Throttled};
+use crate::limit::{Limit, Limits, Standing, Throttled};
 use crate::message::{HeadFault, head};
 use crate::response::{self, Answer, Cors, Facts, RateLimitFields};
 use crate::route::{self, Operations, Route, RouteFault};
@@ -62,6 +62,8 @@ pub struct Gateway {
 /// `RateLimit` of everybody.
 pub struct CallerFields {
     pub anonymous: RateLimitFields,
+    /// Of anonymous callers, where their neighbours have left the least.
+    pub wide: RateLimitFields,
     /// In the order of the configuration.
     pub known: Vec<RateLimitFields>,
 }
@@ -143,15 +145,16 @@ impl Gateway {
         client: IpAddr,
     ) -> Result<Answer, GatewayError> {
         let entrance = self.webhooks.as_ref().ok_or(GatewayError::Route(RouteFault::NoRoute))?;
-        let from = Subscriber::of(client);
+        let from = self.limits.subscriber(client);
         entrance.take(head, body, from, &self.limits, &self.clock).await?;
         Ok(Answer::Accepted)
     }
 
     fn admit(&self, caller: Caller, findings: &mut Findings) -> Result<Standing, Throttled> {
         self.limits.admit(caller).inspect_err(|throttled| {
-            findings.standing = Some((caller, Standing { quota: throttled.quota, left: 0 }));
-            ThrottledBy::from(caller).emit(findings.exchange.caller);
+            let Throttled { limit, quota, .. } = *throttled;
+            findings.standing = Some((caller, Standing { limit, quota, left: 0 }));
+            count_refusal(limit, findings.exchange.caller);
         })
     }
 
@@ -167,14 +170,16 @@ impl Gateway {
             },
         });
         exchange.cache = cache.into();
-        let fields = |caller| match caller {
-            Caller::Anonymous(_) => Some(&self.rate_limit_fields.anonymous),
-            Caller::Known(CallerId(place)) => self.rate_limit_fields.known.get(place),
+        let fields = |caller, standing: Standing| match (caller, standing.limit) {
+            (Caller::Anonymous(_), Limit::Prefix) => Some(&self.rate_limit_fields.wide),
+            (Caller::Anonymous(_), _) => Some(&self.rate_limit_fields.anonymous),
+            (Caller::Known(CallerId(place)), _) => self.rate_limit_fields.known.get(place),
         };
         let facts = Facts {
             request_id: exchange.request_id(),
             cache,
-            standing: standing.and_then(|(caller, standing)| Some((fields(caller)?, standing))),
+            standing: standing
+                .and_then(|(caller, standing)| Some((fields(caller, standing)?, standing))),
             browser_max_age: self.browser_max_age,
             cors: self.cors.as_ref(),
         };
@@ -182,39 +187,9 @@ impl Gateway {
     }
 }
 
-/// Which limit refused a request.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[repr(u8)]
-pub enum ThrottledBy {
-    Address,
-    Caller,
-    Webhook,
-}
-
-impl ThrottledBy {
-    pub const ALL: [Self; 3] = [Self::Address, Self::Caller, Self::Webhook];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Address => "address",
-            Self::Caller => "caller",
-            Self::Webhook => "webhook",
-        }
-    }
-
-    /// Counts one refusal.
-    fn emit(self, caller: CallerLabel) {
-        tracing::info!(target: "ikgate.throttled", caller = caller.0, limit = self as u64);
-    }
-}
-
-impl From<Caller> for ThrottledBy {
-    fn from(caller: Caller) -> Self {
-        match caller {
-            Caller::Anonymous(_) => Self::Address,
-            Caller::Known(_) => Self::Caller,
-        }
-    }
+/// Counts one refusal for want of quota.
+fn count_refusal(limit: Limit, caller: CallerLabel) {
+    tracing::info!(target: "ikgate.throttled", caller = caller.0, limit = limit as u64);
 }
 
 /// Reads a body that nobody needs, so that the connection can be used again.

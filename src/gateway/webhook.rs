@@ -9,13 +9,12 @@ use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use parking_lot::Mutex;
 
-use super::{GatewayBody, ThrottledBy};
-use crate::caller::Subscriber;
+use super::{GatewayBody, count_refusal};
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::exchange::CallerLabel;
 use crate::invalidation::{WebhookOutcome, Webhooks};
-use crate::limit::Limits;
+use crate::limit::{Limit, Limits, Subscriber};
 use crate::message::HeadFault;
 
 /// Longest body, in bytes.
@@ -50,7 +49,7 @@ impl WebhookEntrance {
         clock: &Clock,
     ) -> Result<(), GatewayError> {
         let refused = |error| {
-            ThrottledBy::Webhook.emit(CallerLabel::NONE);
+            count_refusal(Limit::Webhook, CallerLabel::NONE);
             WebhookOutcome::Busy.emit(clock.wall());
             error
         };
@@ -117,7 +116,7 @@ mod tests {
     #[test]
     fn one_address_leaves_places_for_others_and_all_are_given_back() {
         let places = Places::default();
-        let of = |text: &str| Subscriber::of(text.parse().unwrap());
+        let of = |text: &str| Subscriber::of(text.parse().unwrap(), 64);
         let take = |text: &str, count: usize| -> Vec<_> {
             (0..count).filter_map(|_| places.take(of(text))).collect()
         };

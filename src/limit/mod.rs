@@ -10,23 +10,21 @@
 
 mod quota;
 mod store;
+mod subscriber;
+
+use std::net::IpAddr;
 
 use governor::middleware::{StateInformationMiddleware, StateSnapshot};
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, RateLimiter};
 
-pub use quota::{Quota, Standing, Throttled};
+pub use quota::{Limit, Quota, Standing, Throttled};
 use store::BoundedStore;
+pub use subscriber::{Ipv6Limits, Subscriber};
 
-use crate::caller::{Caller, CallerId, Subscriber};
+use crate::caller::{Caller, CallerId};
 use crate::clock::Clock;
-
-/// How many anonymous callers are told apart at a time.
-///
-/// More cost memory (about 64 bytes each); with fewer, newcomers share a quota sooner when very
-/// many addresses are active at once.
-const TRACKED_CALLERS_MAX: usize = 100_000;
 
 /// Addresses of webhooks that are told apart: ImageKit has few.
 const TRACKED_WEBHOOKS_MAX: usize = 1_000;
@@ -43,15 +41,28 @@ type OneCaller = RateLimiter<NotKeyed, InMemoryState, Clock, StateInformationMid
 pub struct LimitSettings {
     /// Of each address.
     pub anonymous: Quota,
+    pub ipv6: Ipv6Limits,
+    /// How many anonymous callers are told apart at a time. More cost memory (about 64 bytes
+    /// each); with fewer, newcomers share a quota sooner when very many are active at once.
+    pub max_tracked_callers: usize,
     /// Of each configured caller, in the order of the configuration.
     pub callers: Vec<Quota>,
+}
+
+impl LimitSettings {
+    /// Of all IPv6 addresses with the same wide prefix together.
+    pub fn wide(&self) -> Quota {
+        self.anonymous.times(self.ipv6.wide_factor)
+    }
 }
 
 /// Counts every caller's requests against its quota.
 pub struct Limits {
     anonymous: (Quota, Addresses),
+    wide: (Quota, Addresses),
+    ipv6: Ipv6Limits,
     callers: Vec<(Quota, OneCaller)>,
-    webhooks: Addresses,
+    webhooks: (Quota, Addresses),
     clock: Clock,
 }
 
@@ -59,15 +70,16 @@ impl Limits {
     pub fn new(settings: &LimitSettings, clock: &Clock) -> Self {
         let addresses = |quota: Quota, tracked| {
             let store = BoundedStore::new(tracked, clock.clone());
-            RateLimiter::new(quota.into(), store, clock.clone())
+            (quota, RateLimiter::new(quota.into(), store, clock.clone()))
         };
-        let anonymous = addresses(settings.anonymous, TRACKED_CALLERS_MAX);
         let one = |quota: &Quota| {
             let state = InMemoryState::default();
             (*quota, RateLimiter::new((*quota).into(), state, clock.clone()))
         };
         Self {
-            anonymous: (settings.anonymous, anonymous),
+            anonymous: addresses(settings.anonymous, settings.max_tracked_callers),
+            wide: addresses(settings.wide(), settings.max_tracked_callers),
+            ipv6: settings.ipv6,
             callers: settings.callers.iter().map(one).collect(),
             webhooks: addresses(WEBHOOK_QUOTA, TRACKED_WEBHOOKS_MAX),
             clock: clock.clone(),
@@ -80,21 +92,26 @@ impl Limits {
     ///
     /// [`Throttled`] if the cell does not conform to the caller's quota.
     pub fn admit(&self, caller: Caller) -> Result<Standing, Throttled> {
-        let (quota, verdict) = match caller {
-            Caller::Anonymous(subscriber) => {
-                let (quota, cells) = &self.anonymous;
-                (*quota, cells.check_key(&subscriber))
-            }
+        match caller {
+            Caller::Anonymous(address) => self.admit_address(address),
             Caller::Known(CallerId(place)) => {
                 let known = self.callers.get(place);
                 let (quota, cells) = known.expect("each configured caller has a quota");
-                (*quota, cells.check())
+                self.judge(Limit::Caller, *quota, cells.check())
             }
-        };
-        match verdict {
-            Ok(snapshot) => Ok(standing(quota, &snapshot)),
-            Err(not_until) => Err(self.throttled(quota, &not_until)),
         }
+    }
+
+    /// Its own quota first: whoever has used that up spends nothing of their neighbours'.
+    fn admit_address(&self, address: IpAddr) -> Result<Standing, Throttled> {
+        let subscriber = self.subscriber(address);
+        let own = self.check(Limit::Address, &self.anonymous, &subscriber)?;
+        if !subscriber.is_v6() {
+            return Ok(own);
+        }
+        let neighbours = Subscriber::of(address, self.ipv6.wide_prefix);
+        let wide = self.check(Limit::Prefix, &self.wide, &neighbours)?;
+        Ok(if wide.left < own.left { wide } else { own })
     }
 
     /// Admits one delivery of a webhook, genuine or not.
@@ -103,13 +120,38 @@ impl Limits {
     ///
     /// [`Throttled`] if the cell does not conform to the address's quota.
     pub fn admit_webhook(&self, from: Subscriber) -> Result<(), Throttled> {
-        let verdict = self.webhooks.check_key(&from);
-        verdict.map(drop).map_err(|not_until| self.throttled(WEBHOOK_QUOTA, &not_until))
+        self.check(Limit::Webhook, &self.webhooks, &from).map(drop)
     }
 
-    fn throttled(&self, quota: Quota, not_until: &NotUntil<Nanos>) -> Throttled {
-        let now = governor::clock::Clock::now(&self.clock);
-        Throttled { quota, wait: not_until.wait_time_from(now) }
+    /// Whom an address counts as.
+    pub fn subscriber(&self, address: IpAddr) -> Subscriber {
+        Subscriber::of(address, self.ipv6.prefix)
+    }
+
+    fn check(
+        &self,
+        limit: Limit,
+        (quota, cells): &(Quota, Addresses),
+        subscriber: &Subscriber,
+    ) -> Result<Standing, Throttled> {
+        self.judge(limit, *quota, cells.check_key(subscriber))
+    }
+
+    fn judge(
+        &self,
+        limit: Limit,
+        quota: Quota,
+        verdict: Result<StateSnapshot, NotUntil<Nanos>>,
+    ) -> Result<Standing, Throttled> {
+        match verdict {
+            Ok(snapshot) => {
+                Ok(Standing { limit, quota, left: snapshot.remaining_burst_capacity() })
+            }
+            Err(not_until) => {
+                let now = governor::clock::Clock::now(&self.clock);
+                Err(Throttled { limit, quota, wait: not_until.wait_time_from(now) })
+            }
+        }
     }
 
     /// How many anonymous callers are tracked now.
@@ -118,13 +160,9 @@ impl Limits {
     }
 }
 
-fn standing(quota: Quota, snapshot: &StateSnapshot) -> Standing {
-    Standing { quota, left: snapshot.remaining_burst_capacity() }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
+    use std::num::NonZeroU32;
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -132,13 +170,22 @@ mod tests {
     use super::*;
 
     fn address(text: &str) -> Caller {
-        Caller::Anonymous(Subscriber::of(text.parse::<IpAddr>().unwrap()))
+        Caller::Anonymous(text.parse().unwrap())
     }
 
     fn limits(per_second: u32, burst: u32) -> (Limits, Clock) {
         let clock = Clock::manual();
         let quota = Quota::new(per_second, burst).unwrap();
-        let settings = LimitSettings { anonymous: quota, callers: vec![quota] };
+        let settings = LimitSettings {
+            anonymous: quota,
+            ipv6: Ipv6Limits {
+                prefix: 64,
+                wide_prefix: 48,
+                wide_factor: NonZeroU32::new(4).unwrap(),
+            },
+            max_tracked_callers: 1000,
+            callers: vec![quota],
+        };
         (Limits::new(&settings, &clock), clock)
     }
 
@@ -160,6 +207,43 @@ mod tests {
             assert!(limits.admit(caller).is_ok(), "{caller:?}");
             assert!(limits.admit(caller).is_err(), "{caller:?}");
         }
+    }
+
+    #[test]
+    fn hopping_from_prefix_to_prefix_does_not_pay() {
+        let (limits, clock) = limits(1, 3);
+        let hop = |number: u32| limits.admit(address(&format!("2001:db8:0:{number:x}::1")));
+        let admitted = (0..100).filter(|number| hop(*number).is_ok()).count();
+        assert_eq!(admitted, 4 * 3);
+        let refused = hop(100).unwrap_err();
+        assert_eq!((refused.limit, refused.wait), (Limit::Prefix, Duration::from_millis(250)));
+        assert!(limits.admit(address("2001:db8:1::1")).is_ok(), "others are not concerned");
+        clock.advance(Duration::from_millis(250));
+        assert!(hop(101).is_ok());
+    }
+
+    #[test]
+    fn whoever_has_used_up_their_own_quota_spends_nothing_of_their_neighbours() {
+        let (limits, _clock) = limits(1, 3);
+        for _ in 0..100 {
+            let _ = limits.admit(address("2001:db8::1"));
+        }
+        assert_eq!(limits.admit(address("2001:db8::1")).unwrap_err().limit, Limit::Address);
+        for number in 1..=9 {
+            let neighbour = format!("2001:db8:0:{number}::1");
+            assert!(limits.admit(address(&neighbour)).is_ok(), "{neighbour}");
+        }
+    }
+
+    #[test]
+    fn the_tightest_quota_is_told() {
+        let (limits, _clock) = limits(1, 3);
+        let left = |text: &str| limits.admit(address(text)).map(|own| (own.limit, own.left));
+        assert_eq!(left("2001:db8::1").unwrap(), (Limit::Address, 2));
+        for number in 1..=9 {
+            left(&format!("2001:db8:0:{number}::1")).unwrap();
+        }
+        assert_eq!(left("2001:db8:0:a::1").unwrap(), (Limit::Prefix, 1));
     }
 
     proptest! {

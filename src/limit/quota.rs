@@ -10,9 +10,38 @@ pub struct Quota {
     pub burst: NonZeroU32,
 }
 
+/// Which quota it was.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[repr(u8)]
+pub enum Limit {
+    /// Of an anonymous caller's address.
+    Address,
+    /// Of a configured caller.
+    Caller,
+    /// Of all IPv6 addresses with the same wide prefix.
+    Prefix,
+    /// Of an address that delivers webhooks.
+    Webhook,
+}
+
+impl Limit {
+    pub const ALL: [Self; 4] = [Self::Address, Self::Caller, Self::Prefix, Self::Webhook];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Caller => "caller",
+            Self::Prefix => "prefix",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
 /// How a caller stands after a request was admitted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Standing {
+    /// The tightest, where there is more than one.
+    pub limit: Limit,
     pub quota: Quota,
     /// Requests that would be admitted now.
     pub left: u32,
@@ -22,6 +51,7 @@ pub struct Standing {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("over quota for {wait:?}")]
 pub struct Throttled {
+    pub limit: Limit,
     pub quota: Quota,
     /// Until one more request would conform.
     pub wait: Duration,
@@ -33,6 +63,15 @@ impl Quota {
         match (NonZeroU32::new(per_second), NonZeroU32::new(burst)) {
             (Some(per_second), Some(burst)) => Some(Self { per_second, burst }),
             _ => None,
+        }
+    }
+
+    /// So many times as much, at once and sustained.
+    #[must_use]
+    pub fn times(self, factor: NonZeroU32) -> Self {
+        Self {
+            per_second: self.per_second.saturating_mul(factor),
+            burst: self.burst.saturating_mul(factor),
         }
     }
 

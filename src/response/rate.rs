@@ -45,12 +45,14 @@ fn whole_seconds(nanos: u128) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::Limit;
 
     #[test]
     fn both_fields_say_how_the_caller_stands() {
         let quota = Quota::new(10, 25).unwrap();
         let mut fields = HeaderMap::new();
-        RateLimitFields::new("web-team", quota).write(&mut fields, Standing { quota, left: 14 });
+        RateLimitFields::new("web-team", quota)
+            .write(&mut fields, Standing { limit: Limit::Caller, quota, left: 14 });
         assert_eq!(fields.get(RATELIMIT_POLICY).unwrap(), "\"web-team\";q=25;w=3");
         assert_eq!(fields.get(RATELIMIT).unwrap(), "\"web-team\";r=14;t=2");
     }

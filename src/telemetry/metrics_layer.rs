@@ -13,8 +13,8 @@ use tracing_subscriber::layer::Context;
 
 use super::metrics::{Exchanged, Metrics};
 use crate::cache::Force;
-use crate::gateway::ThrottledBy;
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
+use crate::limit::Limit;
 use crate::upstream::UpstreamOutcome;
 
 /// Fields of one event that are read.
@@ -90,7 +90,7 @@ impl MetricsLayer {
                 self.metrics.invalidated(source, force);
             }
             "ikgate.throttled" => {
-                let limit = ThrottledBy::ALL.get(number(second));
+                let limit = Limit::ALL.get(number(second));
                 let limit = limit.map_or("unknown", |limit| limit.as_str());
                 self.metrics.throttled(number(first), limit);
             }

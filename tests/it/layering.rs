@@ -37,7 +37,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
         ],
     ),
     ("server", &[]),
-    ("telemetry", &["cache", "exchange", "gateway", "invalidation", "message", "upstream"]),
+    ("telemetry", &["cache", "exchange", "invalidation", "limit", "message", "upstream"]),
     (
         "admin",
         &[

@@ -72,3 +72,27 @@ async fn an_id_that_a_proxy_of_ours_gave_is_kept_if_it_is_one() {
     assert_eq!(gateway.send("GET", "/", &twice).await.field("x-request-id").len(), 16);
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn a_caller_with_very_many_ipv6_prefixes_has_a_few_times_the_quota_of_one() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let more = "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n\
+                [limits]\nanonymous = { per_second = 1, burst = 1 }\n\
+                ipv6 = { prefix = 64, wide_prefix = 48, wide_factor = 3 }";
+    let gateway = TestGateway::configured(&origin, more);
+    let from = async |hop: String| gateway.send("GET", &path, &[("X-Forwarded-For", &hop)]).await;
+    assert_eq!(from("2001:db8::1".to_owned()).await.status, 200);
+    assert_eq!(from("2001:db8::2".to_owned()).await.status, 429, "the same /64");
+    assert_eq!(from("2001:db8:0:1::1".to_owned()).await.status, 200);
+    let last = from("2001:db8:0:2::1".to_owned()).await;
+    assert_eq!((last.status, last.field("ratelimit")), (200, "\"anonymous\";r=0;t=1"));
+    let refused = from("2001:db8:0:3::1".to_owned()).await;
+    assert_eq!((refused.status, refused.field("x-ratelimit-limit")), (429, "3"));
+    assert_eq!(refused.field("ratelimit-policy"), "\"anonymous\";q=3;w=1");
+    let counted = "ikgate_throttled_total{caller=\"anonymous\",limit=\"prefix\"}";
+    assert_eq!(gateway.metric(counted).await, Some(1.0));
+    assert_eq!(from("2001:db8:1::1".to_owned()).await.status, 200, "another /48");
+    gateway.finish().await;
+}

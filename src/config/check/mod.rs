@@ -26,7 +26,7 @@ use crate::admin::{AdminSettings, Exposure};
 use crate::caller::{AnonymousPolicy, Proxies};
 use crate::error::chain;
 use crate::invalidation::{SigningSecret, WebhookSettings};
-use crate::limit::{LimitSettings, Quota};
+use crate::limit::{Ipv6Limits, LimitSettings, Quota};
 use crate::response::{AllowedOrigin, Cors};
 use crate::route::BasePath;
 use crate::secret::Secret;
@@ -37,6 +37,8 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
+/// Of 64 bytes each.
+const TRACKED_MAX: usize = 10_000_000;
 /// Each is looked at for every request from a page.
 const ORIGINS_MAX: usize = 100;
 const ANONYMOUS_QUOTA: Quota = Quota::new(10, 20).expect("neither is zero");
@@ -48,8 +50,8 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let mut root = Section::root(raw.table, raw.from_environment, &noted);
     let public = public(&mut root.section("server"));
     let on_loopback = public.listen.iter().all(|address| address.ip().is_loopback());
-    let (anonymous, anonymous_quota) = limits(&mut root.section("limits"), on_loopback);
     let (callers, quotas) = callers::callers(&mut root);
+    let (anonymous, limits) = limits(&mut root.section("limits"), on_loopback, quotas);
     let admin = admin(&mut root.section("admin"), directory);
     let (upstream, key) =
         upstream::upstream(&mut root.section("upstream"), directory, raw.private_key);
@@ -69,7 +71,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
             browser_max_age,
             anonymous,
             callers,
-            limits: LimitSettings { anonymous: anonymous_quota, callers: quotas },
+            limits,
             cors: cors.flatten(),
             webhooks: webhooks.flatten(),
             telemetry,
@@ -157,7 +159,23 @@ fn admin(admin: &mut Section, directory: &Path) -> Option<AdminListenerSettings>
     Some(AdminListenerSettings { listen, guard: AdminSettings { exposure, hosts } })
 }
 
-fn limits(limits: &mut Section, on_loopback: bool) -> (AnonymousPolicy, Quota) {
+fn limits(
+    limits: &mut Section,
+    on_loopback: bool,
+    callers: Vec<Quota>,
+) -> (AnonymousPolicy, LimitSettings) {
+    let (policy, anonymous) = anonymous(limits, on_loopback);
+    let tracked = limits.get("max_tracked_callers", |given| given.integer(&(1..=TRACKED_MAX)));
+    let settings = LimitSettings {
+        anonymous,
+        ipv6: ipv6(&mut limits.section("ipv6")),
+        max_tracked_callers: tracked.unwrap_or(100_000),
+        callers,
+    };
+    (policy, settings)
+}
+
+fn anonymous(limits: &mut Section, on_loopback: bool) -> (AnonymousPolicy, Quota) {
     if !on_loopback && !limits.has("anonymous") {
         let message = "must be set when server.listen is not only loopback: a quota like \
                        { per_second = 10, burst = 20 }, or false to refuse callers without a key";
@@ -171,6 +189,18 @@ fn limits(limits: &mut Section, on_loopback: bool) -> (AnonymousPolicy, Quota) {
         return (refused.unwrap_or(AnonymousPolicy::Refuse), ANONYMOUS_QUOTA);
     }
     (AnonymousPolicy::Serve, quota(limits, "anonymous", ANONYMOUS_QUOTA))
+}
+
+fn ipv6(ipv6: &mut Section) -> Ipv6Limits {
+    let prefix = ipv6.get("prefix", |given| given.integer(&(1..=128_u8))).unwrap_or(64);
+    let wide = ipv6.get("wide_prefix", |given| given.integer(&(1..=128_u8))).unwrap_or(48);
+    if wide > prefix {
+        ipv6.note("wide_prefix", "must not be more than prefix");
+    }
+    let factor = |given: &Given| given.integer(&(1..=1000_u32)).map(NonZeroU32::new);
+    let factor = ipv6.get("wide_factor", factor).flatten();
+    let wide_factor = factor.unwrap_or(const { NonZeroU32::new(4).expect("not zero") });
+    Ipv6Limits { prefix, wide_prefix: wide, wide_factor }
 }
 
 fn quota(section: &mut Section, key: &str, default: Quota) -> Quota {

@@ -1,0 +1,60 @@
+//! Which addresses count as one caller.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
+
+/// How IPv6 addresses are told apart: whoever has one usually has a whole prefix of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ipv6Limits {
+    /// Bits of an address that tell subscribers apart.
+    pub prefix: u8,
+    /// Bits that those who have very many prefixes have in common. Not more than `prefix`.
+    pub wide_prefix: u8,
+    /// How many times the quota of one all with the same wide prefix have together.
+    pub wide_factor: NonZeroU32,
+}
+
+/// An address as far as it tells subscribers apart: all of IPv4, and the first bits of IPv6.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Subscriber(Kind);
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Kind {
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+}
+
+impl Subscriber {
+    pub fn of(address: IpAddr, v6_prefix: u8) -> Self {
+        // A dual-stack listener sees IPv4 peers as ::ffff:a.b.c.d.
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(Kind::V4(address)),
+            IpAddr::V6(address) => {
+                let free = 128_u32.saturating_sub(u32::from(v6_prefix));
+                let mask = u128::MAX.checked_shl(free).unwrap_or(0);
+                Self(Kind::V6(Ipv6Addr::from(u128::from(address) & mask)))
+            }
+        }
+    }
+
+    pub(super) fn is_v6(self) -> bool {
+        matches!(self.0, Kind::V6(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_in_a_v6_prefix_and_mapped_v4_addresses_are_one_caller() {
+        let of = |text: &str, prefix| Subscriber::of(text.parse().unwrap(), prefix);
+        assert_eq!(of("2001:db8:0:1::1", 64), of("2001:db8:0:1:ffff::2", 64));
+        assert_ne!(of("2001:db8:0:1::1", 64), of("2001:db8:0:2::1", 64));
+        assert_eq!(of("2001:db8:0:1::1", 48), of("2001:db8:0:2::1", 48));
+        assert_ne!(of("2001:db8::1", 128), of("2001:db8::2", 128));
+        assert_eq!(of("2001:db8::1", 0), of("fe80::2", 0));
+        assert_eq!(of("::ffff:192.0.2.1", 64), of("192.0.2.1", 64));
+        assert_ne!(of("192.0.2.1", 64), of("192.0.2.2", 64));
+    }
+}
