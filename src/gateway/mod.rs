@@ -20,11 +20,11 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{Cache, CacheStatus};
-use crate::caller::{Caller, CallerId, Callers, Proxies};
+use crate::caller::{AuthFailure, Caller, CallerId, Callers, Proxies};
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
-use crate::limit::{Limit, Limits, Standing, Throttled};
+use crate::limit::{Enforcement, Limit, Limits, Standing, Throttled};
 use crate::message::{HeadFault, head};
 use crate::response::{self, Answer, Cors, Facts, RateLimitFields};
 use crate::route::{self, Operations, Route, RouteFault};
@@ -125,9 +125,8 @@ impl Gateway {
         if !body.is_end_stream() {
             Box::pin(discard(body)).await?;
         }
-        let caller = self.callers.identify(&head.headers, client).inspect_err(|failure| {
-            tracing::info!(target: "ikgate.auth_failure", reason = *failure as u64);
-        })?;
+        let identified = self.callers.identify(&head.headers, client);
+        let caller = identified.map_err(|failure| self.auth_failed(failure, client))?;
         findings.exchange.caller = caller.into();
         self.callers.may_read(caller, &file)?;
         let standing = self.admit(caller, findings)?;
@@ -150,11 +149,31 @@ impl Gateway {
         Ok(Answer::Accepted)
     }
 
+    /// What somebody is told whose credential is not right: no more, after very many.
+    fn auth_failed(&self, failure: AuthFailure, client: IpAddr) -> GatewayError {
+        tracing::info!(target: "ikgate.auth_failure", reason = failure as u64);
+        if failure == AuthFailure::Missing {
+            return failure.into();
+        }
+        match self.limits.admit_auth_failure(client) {
+            Ok(()) => failure.into(),
+            Err(throttled) => {
+                count_refusal(throttled.limit, CallerLabel::NONE);
+                throttled.into()
+            }
+        }
+    }
+
     fn admit(&self, caller: Caller, findings: &mut Findings) -> Result<Standing, Throttled> {
-        self.limits.admit(caller).inspect_err(|throttled| {
-            let Throttled { limit, quota, .. } = *throttled;
-            findings.standing = Some((caller, Standing { limit, quota, left: 0 }));
+        self.limits.admit(caller).or_else(|throttled| {
+            let Throttled { limit, quota, .. } = throttled;
+            let standing = Standing { limit, quota, left: 0 };
+            findings.standing = Some((caller, standing));
             count_refusal(limit, findings.exchange.caller);
+            match self.limits.enforcement {
+                Enforcement::DryRun => Ok(standing),
+                Enforcement::Refuse => Err(throttled),
+            }
         })
     }
 

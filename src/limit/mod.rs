@@ -45,8 +45,20 @@ pub struct LimitSettings {
     /// How many anonymous callers are told apart at a time. More cost memory (about 64 bytes
     /// each); with fewer, newcomers share a quota sooner when very many are active at once.
     pub max_tracked_callers: usize,
+    /// Of each address, for credentials that fail.
+    pub auth_failures: Quota,
     /// Of each configured caller, in the order of the configuration.
     pub callers: Vec<Quota>,
+    pub enforcement: Enforcement,
+}
+
+/// What becomes of a request that is over its caller's quota.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Enforcement {
+    /// It is counted, and served: to see what a quota would do.
+    DryRun,
+    /// It is counted, and refused.
+    Refuse,
 }
 
 impl LimitSettings {
@@ -62,7 +74,9 @@ pub struct Limits {
     wide: (Quota, Addresses),
     ipv6: Ipv6Limits,
     callers: Vec<(Quota, OneCaller)>,
+    auth_failures: (Quota, Addresses),
     webhooks: (Quota, Addresses),
+    pub enforcement: Enforcement,
     clock: Clock,
 }
 
@@ -81,7 +95,9 @@ impl Limits {
             wide: addresses(settings.wide(), settings.max_tracked_callers),
             ipv6: settings.ipv6,
             callers: settings.callers.iter().map(one).collect(),
+            auth_failures: addresses(settings.auth_failures, settings.max_tracked_callers),
             webhooks: addresses(WEBHOOK_QUOTA, TRACKED_WEBHOOKS_MAX),
+            enforcement: settings.enforcement,
             clock: clock.clone(),
         }
     }
@@ -121,6 +137,15 @@ impl Limits {
     /// [`Throttled`] if the cell does not conform to the address's quota.
     pub fn admit_webhook(&self, from: Subscriber) -> Result<(), Throttled> {
         self.check(Limit::Webhook, &self.webhooks, &from).map(drop)
+    }
+
+    /// Admits one more credential that failed, as far as telling its sender why goes.
+    ///
+    /// # Errors
+    ///
+    /// [`Throttled`] if the cell does not conform to the address's quota.
+    pub fn admit_auth_failure(&self, from: IpAddr) -> Result<(), Throttled> {
+        self.check(Limit::Auth, &self.auth_failures, &self.subscriber(from)).map(drop)
     }
 
     /// Whom an address counts as.
@@ -184,6 +209,8 @@ mod tests {
                 wide_factor: NonZeroU32::new(4).unwrap(),
             },
             max_tracked_callers: 1000,
+            auth_failures: quota,
+            enforcement: Enforcement::Refuse,
             callers: vec![quota],
         };
         (Limits::new(&settings, &clock), clock)

@@ -16,6 +16,8 @@ pub struct Quota {
 pub enum Limit {
     /// Of an anonymous caller's address.
     Address,
+    /// Of an address whose credentials fail.
+    Auth,
     /// Of a configured caller.
     Caller,
     /// Of all IPv6 addresses with the same wide prefix.
@@ -25,11 +27,13 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub const ALL: [Self; 4] = [Self::Address, Self::Caller, Self::Prefix, Self::Webhook];
+    pub const ALL: [Self; 5] =
+        [Self::Address, Self::Auth, Self::Caller, Self::Prefix, Self::Webhook];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Address => "address",
+            Self::Auth => "auth",
             Self::Caller => "caller",
             Self::Prefix => "prefix",
             Self::Webhook => "webhook",

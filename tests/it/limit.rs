@@ -84,3 +84,61 @@ async fn a_known_caller_has_a_quota_of_its_own() {
     assert_eq!(gateway.metric(throttled).await, Some(1.0));
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn wrong_keys_are_soon_not_looked_at_and_known_ones_still_pass() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let digest = ikgate::caller::KeyDigest::of("ikg_key");
+    let more = format!(
+        "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n\
+         [limits]\nauth_failures = {{ per_second = 1, burst = 5 }}\n\
+         [[callers]]\nname = \"web-team\"\nkey_sha256 = \"{digest}\""
+    );
+    let gateway = TestGateway::configured(&origin, &more);
+    let ask = async |from: &str, key: &str| {
+        let fields = [("X-Forwarded-For", from), ("Authorization", key)];
+        gateway.send("GET", &path, &fields).await
+    };
+    let sprayer = "198.51.100.1";
+    let mut refused = Vec::new();
+    for number in 0..200 {
+        refused.push(ask(sprayer, &format!("Bearer wrong{number}")).await.status);
+    }
+    assert_eq!((&refused[..5], &refused[5..7]), (&[401; 5][..], &[429; 2][..]));
+    assert!(refused[5..].iter().all(|status| *status == 429));
+    let throttled = ask(sprayer, "Bearer wrong").await;
+    assert_eq!(
+        (throttled.code().as_str(), throttled.field("retry-after-ms")),
+        ("throttled", "1000")
+    );
+    assert_eq!(throttled.field("x-ratelimit-limit"), "5");
+    assert_eq!(throttled.find("ratelimit"), None, "no caller is known");
+    assert_eq!(ask(sprayer, "Bearer ikg_key").await.status, 200, "a known key");
+    assert_eq!(ask("198.51.100.2", "Bearer wrong").await.status, 401, "another address");
+    let anonymous = gateway.send("GET", &path, &[("X-Forwarded-For", sprayer)]).await;
+    assert_eq!(anonymous.status, 200, "no credential has failed");
+    let counted = "ikgate_throttled_total{caller=\"none\",limit=\"auth\"}";
+    assert_eq!(gateway.metric(counted).await, Some(196.0));
+    gateway.clock.advance(Duration::from_secs(1));
+    assert_eq!(ask(sprayer, "Basic !").await.status, 401);
+    assert_eq!(ask(sprayer, "Basic !").await.status, 429, "whatever is wrong with it");
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_and_serves() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let more = "[limits]\nanonymous = { per_second = 1, burst = 1 }\ndry_run = true";
+    let gateway = TestGateway::configured(&origin, more);
+    for _ in 0..3 {
+        let answer = gateway.get(&path).await;
+        assert_eq!((answer.status, answer.field("ratelimit")), (200, "\"anonymous\";r=0;t=1"));
+    }
+    let counted = "ikgate_throttled_total{caller=\"anonymous\",limit=\"address\"}";
+    assert_eq!(gateway.metric(counted).await, Some(2.0));
+    gateway.finish().await;
+}

@@ -26,7 +26,7 @@ use crate::admin::{AdminSettings, Exposure};
 use crate::caller::{AnonymousPolicy, Proxies};
 use crate::error::chain;
 use crate::invalidation::{SigningSecret, WebhookSettings};
-use crate::limit::{Ipv6Limits, LimitSettings, Quota};
+use crate::limit::{Enforcement, Ipv6Limits, LimitSettings, Quota};
 use crate::response::{AllowedOrigin, Cors};
 use crate::route::BasePath;
 use crate::secret::Secret;
@@ -41,6 +41,7 @@ const GIB: u64 = 1024 * MIB;
 const TRACKED_MAX: usize = 10_000_000;
 /// Each is looked at for every request from a page.
 const ORIGINS_MAX: usize = 100;
+const AUTH_FAILURES: Quota = Quota::new(10, 100).expect("neither is zero");
 const ANONYMOUS_QUOTA: Quota = Quota::new(10, 20).expect("neither is zero");
 /// Highest rate and burst. One cell of a higher rate would be less than a microsecond.
 const RATE_MAX: u32 = 1_000_000;
@@ -166,8 +167,14 @@ fn limits(
 ) -> (AnonymousPolicy, LimitSettings) {
     let (policy, anonymous) = anonymous(limits, on_loopback);
     let tracked = limits.get("max_tracked_callers", |given| given.integer(&(1..=TRACKED_MAX)));
+    let dry_run = limits.get("dry_run", |given| given.boolean().ok_or("must be true or false"));
     let settings = LimitSettings {
         anonymous,
+        auth_failures: quota(limits, "auth_failures", AUTH_FAILURES),
+        enforcement: match dry_run {
+            Some(true) => Enforcement::DryRun,
+            Some(false) | None => Enforcement::Refuse,
+        },
         ipv6: ipv6(&mut limits.section("ipv6")),
         max_tracked_callers: tracked.unwrap_or(100_000),
         callers,
