@@ -173,6 +173,7 @@ pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, Upstre
         fills: TaskTracker::new(),
         encoders: Semaphore::new(encoders),
         browser_max_age: settings.browser_max_age,
+        expose_private: settings.expose_private,
         cors: settings.cors,
     }))
 }

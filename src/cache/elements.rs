@@ -12,7 +12,11 @@ use crate::message::EntityTag;
 
 /// Where each version of a list is, in the list's order. Made once, when it is stored.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Elements(Box<[Element]>);
+pub(super) struct Elements {
+    elements: Box<[Element]>,
+    /// One of them says that the file is private, or cannot be read so far as to know.
+    pub(super) private: bool,
+}
 
 #[derive(Clone, Debug)]
 pub struct Element {
@@ -34,7 +38,9 @@ impl Element {
 #[serde(rename_all = "camelCase")]
 struct Version<'a> {
     #[serde(borrow)]
-    version_info: VersionInfo<'a>,
+    version_info: Option<&'a RawValue>,
+    #[serde(borrow)]
+    is_private_file: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -43,29 +49,43 @@ struct VersionInfo<'a> {
     id: Cow<'a, str>,
 }
 
+impl Version<'_> {
+    fn id(&self) -> Option<VersionId> {
+        let info: VersionInfo<'_> = serde_json::from_str(self.version_info?.get()).ok()?;
+        VersionId::parse(&info.id).ok()
+    }
+}
+
 impl Elements {
     /// The elements of a JSON array. Those without an id that could be asked for are left out.
     pub(super) fn of(list: &Bytes) -> Self {
         let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(list) else {
             return Self::default();
         };
-        let element = |raw: &&RawValue| {
-            let version: Version<'_> = serde_json::from_str(raw.get()).ok()?;
-            let id = VersionId::parse(&version.version_info.id).ok()?;
-            let bytes = list.slice_ref(raw.get().as_bytes());
-            Some(Element { id, bytes, tag: OnceLock::new() })
-        };
-        Self(elements.iter().filter_map(element).collect())
+        let mut private = false;
+        let mut known = Vec::new();
+        for raw in elements {
+            let Ok(version) = serde_json::from_str::<Version<'_>>(raw.get()) else {
+                private |= raw.get().starts_with('{');
+                continue;
+            };
+            private |= version.is_private_file.is_some_and(|said| said.get() == "true");
+            if let Some(id) = version.id() {
+                let bytes = list.slice_ref(raw.get().as_bytes());
+                known.push(Element { id, bytes, tag: OnceLock::new() });
+            }
+        }
+        Self { elements: known.into_boxed_slice(), private }
     }
 
     /// The first element of this id.
     pub(super) fn find(&self, id: &VersionId) -> Option<&Element> {
-        self.0.iter().find(|element| element.id == *id)
+        self.elements.iter().find(|element| element.id == *id)
     }
 
     /// Memory besides the list's own bytes.
     pub(super) fn weight(&self) -> usize {
-        self.0.len() * size_of::<Element>()
+        self.elements.len() * size_of::<Element>()
     }
 }
 
@@ -99,6 +119,31 @@ mod tests {
         assert_eq!(find(list, "a").as_deref(), Some(r#"{"versionInfo":{"id":"\u0061"}}"#));
         assert_eq!(find("{\"versionInfo\":{\"id\":\"a\"}}", "a"), None);
         assert_eq!(find("[", "a"), None);
+    }
+
+    #[test]
+    fn one_private_element_makes_the_list_private() {
+        let private =
+            |list: &'static str| Elements::of(&Bytes::from_static(list.as_bytes())).private;
+        for list in [
+            r#"[{"isPrivateFile":true}]"#,
+            r#"[{"isPrivateFile":false},{"isPrivateFile" : true }]"#,
+            r#"[{"isPrivateFile":true,"versionInfo":7}]"#,
+            // Whichever of the two was meant.
+            r#"[{"isPrivateFile":false,"isPrivateFile":true}]"#,
+        ] {
+            assert!(private(list), "{list}");
+        }
+        for list in [
+            "[]",
+            "[1]",
+            "[{}]",
+            r#"[{"isPrivateFile":false}]"#,
+            r#"[{"isPrivateFile":null}]"#,
+            r#"[{"customMetadata":{"isPrivateFile":true}}]"#,
+        ] {
+            assert!(!private(list), "{list}");
+        }
     }
 
     proptest! {

@@ -74,6 +74,11 @@ impl StoredResponse {
         self.elements.find(id)
     }
 
+    /// Whether the list is of a private file.
+    pub fn is_private(&self) -> bool {
+        self.elements.private
+    }
+
     /// `Age`: time since it was received (RFC 9111 section 4.2.3).
     pub fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.received)

@@ -45,6 +45,8 @@ pub struct Settings {
     pub anonymous: AnonymousPolicy,
     pub callers: Vec<CallerSettings>,
     pub limits: LimitSettings,
+    /// Whether anonymous callers may see the lists of private files.
+    pub expose_private: bool,
     /// `None`: no page of another origin may read anything.
     pub cors: Option<Cors>,
     /// `None`: events are not taken.

@@ -29,6 +29,7 @@ use crate::message::{HeadFault, head};
 use crate::response::{self, Answer, Cors, Facts, RateLimitFields};
 use crate::route::{self, Operations, Route, RouteFault};
 use crate::upstream::{Upstream, UpstreamError};
+use versions::{Ask, Sight};
 pub use webhook::WebhookEntrance;
 
 /// How long the body of a request that needs none may take. Longer serves slow clients that send
@@ -55,6 +56,8 @@ pub struct Gateway {
     pub encoders: Semaphore,
     /// How long browsers may use a list without asking again.
     pub browser_max_age: Duration,
+    /// Whether anonymous callers may see the lists of private files.
+    pub expose_private: bool,
     /// `None`: no page of another origin may read anything.
     pub cors: Option<Cors>,
 }
@@ -131,9 +134,10 @@ impl Gateway {
         self.callers.may_read(caller, &file)?;
         let standing = self.admit(caller, findings)?;
         findings.standing = Some((caller, standing));
-        match versions::look_up(self, &file, wanted, findings) {
+        let ask = Ask { file, wanted, sight: self.sight(caller) };
+        match versions::look_up(self, ask, findings) {
             Ok(hit) => Ok(hit),
-            Err(missed) => Box::pin(versions::fill(self, &file, wanted, missed, findings)).await,
+            Err(missed) => Box::pin(versions::fill(self, ask, missed, findings)).await,
         }
     }
 
@@ -147,6 +151,13 @@ impl Gateway {
         let from = self.limits.subscriber(client);
         entrance.take(head, body, from, &self.limits, &self.clock).await?;
         Ok(Answer::Accepted)
+    }
+
+    fn sight(&self, caller: Caller) -> Sight {
+        match caller {
+            Caller::Anonymous(_) if !self.expose_private => Sight::Public,
+            Caller::Anonymous(_) | Caller::Known(_) => Sight::All,
+        }
     }
 
     /// What somebody is told whose credential is not right: no more, after very many.

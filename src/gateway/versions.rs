@@ -18,6 +18,22 @@ use crate::file_id::FileId;
 use crate::response::{Answer, Times};
 use crate::route::Wanted;
 
+/// What is asked for, and how far its asker sees.
+#[derive(Clone, Copy)]
+pub(super) struct Ask {
+    pub(super) file: FileId,
+    pub(super) wanted: Wanted,
+    pub(super) sight: Sight,
+}
+
+/// Which lists somebody may see.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Sight {
+    All,
+    /// A private file's is as if it did not exist.
+    Public,
+}
+
 /// How much longer than the fill itself its waiters have: whoever leaves before the fill does
 /// could come again and join what is about to fail.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -25,40 +41,38 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Answers from what is stored, or says why that cannot be.
 pub(super) fn look_up(
     gateway: &Arc<Gateway>,
-    file: &FileId,
-    wanted: Wanted,
+    ask: Ask,
     findings: &mut Findings,
 ) -> Result<Answer, FwdReason> {
     let now = gateway.clock.monotonic();
-    let Lookup::Found { response, reuse } = gateway.cache.lookup(file, now) else {
+    let Lookup::Found { response, reuse } = gateway.cache.lookup(&ask.file, now) else {
         return Err(FwdReason::UriMiss);
     };
     let (status, ttl_left) = match reuse {
         Reuse::Fresh { ttl_left } => (CacheStatus::Hit { ttl_left }, ttl_left),
         // What is stale says nothing of a version that it does not know yet.
-        Reuse::Revalidate { stale_for } if is_in(&response, wanted) => {
-            fills::refresh(gateway, file, now);
+        Reuse::Revalidate { stale_for } if is_in(&response, ask.wanted) => {
+            fills::refresh(gateway, &ask.file, now);
             (CacheStatus::StaleHit { stale_for }, Duration::ZERO)
         }
         Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => return Err(FwdReason::Stale),
     };
     findings.cache = Some(status);
-    Ok(answer_from(response, wanted, now, ttl_left))
+    Ok(answer_from(response, ask, now, ttl_left))
 }
 
 /// Waits for the upstream, with whoever else wants the same file.
 pub(super) async fn fill(
     gateway: &Arc<Gateway>,
-    file: &FileId,
-    wanted: Wanted,
+    ask: Ask,
     reason: FwdReason,
     findings: &mut Findings,
 ) -> Result<Answer, GatewayError> {
     let now = gateway.clock.monotonic();
-    let (waiter, collapsed) = match gateway.cache.join(file, now) {
+    let (waiter, collapsed) = match gateway.cache.join(&ask.file, now) {
         Seat::Answered { response, ttl_left } => {
             findings.cache = Some(CacheStatus::Hit { ttl_left });
-            return Ok(answer_from(response, wanted, now, ttl_left));
+            return Ok(answer_from(response, ask, now, ttl_left));
         }
         Seat::Leader(ticket, waiter) => {
             fills::start(gateway, ticket);
@@ -72,19 +86,21 @@ pub(super) async fn fill(
     let now = gateway.clock.monotonic();
     let error = match end {
         Ok(Some(FillEnd::Answered { response, freshness })) => {
-            forwarded.status = Some(response.kind.status());
+            let hidden = response.is_private() && ask.sight == Sight::Public;
+            let status = if hidden { StatusCode::NOT_FOUND } else { response.kind.status() };
+            forwarded.status = Some(status);
             forwarded.stored = freshness.is_some();
             findings.cache = Some(CacheStatus::Forwarded(forwarded));
-            return Ok(answer_from(response, wanted, now, ttl_left(freshness, now)));
+            return Ok(answer_from(response, ask, now, ttl_left(freshness, now)));
         }
         Ok(Some(FillEnd::Failed(error))) => GatewayError::from(error),
         Ok(None) => GatewayError::Internal,
         Err(_elapsed) => GatewayError::UpstreamTimeout,
     };
     // Looked up anew: an invalidation since has taken what was there.
-    if let Some((response, status, ttl_left)) = instead_of(&error, gateway, file, wanted, now) {
+    if let Some((response, status, ttl_left)) = instead_of(&error, gateway, ask, now) {
         findings.cache = Some(status);
-        return Ok(answer_from(response, wanted, now, ttl_left));
+        return Ok(answer_from(response, ask, now, ttl_left));
     }
     forwarded.status = came_back(&error);
     findings.cache = Some(CacheStatus::Forwarded(forwarded));
@@ -95,20 +111,19 @@ pub(super) async fn fill(
 fn instead_of(
     error: &GatewayError,
     gateway: &Gateway,
-    file: &FileId,
-    wanted: Wanted,
+    ask: Ask,
     now: Duration,
 ) -> Option<(Arc<StoredResponse>, CacheStatus, Duration)> {
     let allowed = match error {
         GatewayError::Upstream(error) => error.allows_stale(),
         other => matches!(other, GatewayError::UpstreamTimeout),
     };
-    let found = gateway.cache.lookup(file, now);
+    let found = gateway.cache.lookup(&ask.file, now);
     let Lookup::Found { response, reuse } = found else { return None };
     match reuse {
         // Another fill has succeeded in the meantime.
         Reuse::Fresh { ttl_left } => Some((response, CacheStatus::Hit { ttl_left }, ttl_left)),
-        Reuse::Revalidate { .. } | Reuse::IfError if allowed && is_in(&response, wanted) => {
+        Reuse::Revalidate { .. } | Reuse::IfError if allowed && is_in(&response, ask.wanted) => {
             Some((response, CacheStatus::StaleIfError, Duration::ZERO))
         }
         Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => None,
@@ -125,12 +140,15 @@ fn is_in(response: &StoredResponse, wanted: Wanted) -> bool {
 
 fn answer_from(
     response: Arc<StoredResponse>,
-    wanted: Wanted,
+    ask: Ask,
     now: Duration,
     ttl_left: Duration,
 ) -> Answer {
+    if response.is_private() && ask.sight == Sight::Public {
+        return Answer::Problem(error::not_found());
+    }
     let times = Times { age: response.age(now), ttl_left };
-    let id = match wanted {
+    let id = match ask.wanted {
         Wanted::Version(id) if response.kind == Kind::List => id,
         Wanted::List | Wanted::Version(_) => return Answer::Stored { response, times },
     };

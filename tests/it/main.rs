@@ -26,6 +26,7 @@ mod layering;
 mod limit;
 mod metrics;
 mod model;
+mod private;
 mod proxies;
 mod purge;
 mod race;

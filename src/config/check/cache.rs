@@ -6,8 +6,14 @@ use super::super::value::{Given, Section};
 use super::{GIB, MIB};
 use crate::cache::{CacheSettings, FreshnessSettings};
 
-/// What is kept, and how long browsers may use it.
-pub(super) fn cache(cache: &mut Section) -> (CacheSettings, Duration) {
+/// What is said of stored lists.
+pub(super) struct ListSettings {
+    pub(super) cache: CacheSettings,
+    pub(super) browser_max_age: Duration,
+    pub(super) expose_private: bool,
+}
+
+pub(super) fn cache(cache: &mut Section) -> ListSettings {
     let max_bytes = cache.get("max_bytes", |given| given.size(&(MIB..=1024 * GIB)));
     let ttl = cache.get("ttl", Given::duration);
     let jitter = cache.get("ttl_jitter_percent", |given| given.integer(&(0..=100_u8)));
@@ -16,6 +22,8 @@ pub(super) fn cache(cache: &mut Section) -> (CacheSettings, Duration) {
     let not_found_ttl = cache.get("not_found_ttl", Given::duration);
     let settle = cache.get("settle", Given::duration);
     let browser_max_age = cache.get("browser_max_age", Given::duration);
+    let expose_private =
+        cache.get("expose_private", |given| given.boolean().ok_or("must be true or false"));
     let settings = CacheSettings {
         max_bytes: max_bytes.unwrap_or(256 * MIB),
         freshness: FreshnessSettings {
@@ -27,5 +35,9 @@ pub(super) fn cache(cache: &mut Section) -> (CacheSettings, Duration) {
             settle: settle.unwrap_or(Duration::from_secs(2)),
         },
     };
-    (settings, browser_max_age.unwrap_or_default())
+    ListSettings {
+        cache: settings,
+        browser_max_age: browser_max_age.unwrap_or_default(),
+        expose_private: expose_private.unwrap_or(false),
+    }
 }

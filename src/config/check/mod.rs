@@ -56,7 +56,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let admin = admin(&mut root.section("admin"), directory);
     let (upstream, key) =
         upstream::upstream(&mut root.section("upstream"), directory, raw.private_key);
-    let (cache, browser_max_age) = cache::cache(&mut root.section("cache"));
+    let lists = cache::cache(&mut root.section("cache"));
     let cors = root.has("cors").then(|| cors(&mut root.section("cors")));
     let webhooks = root.has("webhooks").then(|| webhooks(&mut root.section("webhooks"), directory));
     let telemetry = telemetry(&mut root.section("telemetry"));
@@ -68,8 +68,9 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
             admin,
             upstream,
             key: Arc::new(key),
-            cache,
-            browser_max_age,
+            cache: lists.cache,
+            browser_max_age: lists.browser_max_age,
+            expose_private: lists.expose_private,
             anonymous,
             callers,
             limits,
