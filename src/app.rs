@@ -93,7 +93,7 @@ impl App {
         let public = public.collect::<Result<Vec<_>, _>>()?;
         let (admin_address, admin_listener) = bind(settings.admin.listen)?;
         let (public_settings, guard) = (settings.public.clone(), settings.admin.guard.clone());
-        let key = Arc::clone(&settings.key);
+        let (key, config) = (Arc::clone(&settings.key), settings.effective.clone());
         let gateway = gateway(settings, clock)?;
         let (public_drain, admin_drain) = (Drain::default(), Drain::default());
         let admin = Arc::new(Admin {
@@ -104,6 +104,7 @@ impl App {
             log_writer,
             key: Arc::clone(&key),
             drain: public_drain.clone(),
+            config,
         });
         let fills = gateway.fills.clone();
         let server = Server::new(gateway, public_settings.server, public_drain.clone());

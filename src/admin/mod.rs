@@ -44,12 +44,15 @@ pub struct Admin {
     pub key: Arc<PrivateKey>,
     /// Of the public listener.
     pub drain: Drain,
+    /// As it would stand in a file, without secrets.
+    pub config: toml::Table,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Operation<'a> {
     Cache,
     CacheOf(&'a str),
+    Config,
     Live,
     Metrics,
     Ready,
@@ -94,17 +97,18 @@ impl Admin {
                 StatusCode::NOT_FOUND,
                 "no_route",
                 "The admin listener does not serve that path.",
-                "It serves /livez, /readyz, /metrics, /api/cache and /api/cache/{fileId}.",
+                "It serves /livez, /readyz, /metrics, /api/cache, /api/cache/{fileId} and /api/config.",
             ),
             Some(Operation::Live) if get => text(StatusCode::OK, "ok\n"),
             Some(Operation::Ready) if get => self.ready(),
             Some(Operation::Metrics) if get => self.expose(head),
+            Some(Operation::Config) if get => json(StatusCode::OK, &self.config),
             Some(Operation::CacheOf(id)) if get => cache_api::show(self, id),
             Some(Operation::CacheOf(id)) if delete => cache_api::purge(self, Some(id), &head.uri),
             Some(Operation::Cache) if delete => cache_api::purge(self, None, &head.uri),
             Some(Operation::Cache) => not_allowed("DELETE"),
             Some(Operation::CacheOf(_)) => not_allowed("GET, HEAD, DELETE"),
-            Some(Operation::Live | Operation::Metrics | Operation::Ready) => {
+            Some(Operation::Config | Operation::Live | Operation::Metrics | Operation::Ready) => {
                 not_allowed("GET, HEAD")
             }
         }
@@ -163,6 +167,7 @@ fn operation_of(path: &str) -> Option<Operation<'_>> {
         "/readyz" => Some(Operation::Ready),
         "/metrics" => Some(Operation::Metrics),
         "/api/cache" => Some(Operation::Cache),
+        "/api/config" => Some(Operation::Config),
         _ => path.strip_prefix("/api/cache/").map(Operation::CacheOf),
     }
 }

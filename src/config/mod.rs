@@ -5,6 +5,7 @@
 //! instead of stopping at the first. Nothing but the program's entry imports this room.
 
 mod check;
+mod effective;
 mod problem;
 mod raw;
 mod value;
@@ -52,6 +53,8 @@ pub struct Settings {
     /// `None`: events are not taken.
     pub webhooks: Option<WebhookSettings>,
     pub telemetry: TelemetrySettings,
+    /// All of it as it would stand in a file, without secrets.
+    pub effective: toml::Table,
 }
 
 /// The listeners that callers use, and how they end.

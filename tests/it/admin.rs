@@ -118,3 +118,19 @@ async fn it_is_ready_while_the_private_key_can_be_read() {
     assert_eq!(get(program.admin, "/readyz").await.status, 503);
     assert_eq!(get(program.admin, "/livez").await.status, 200);
 }
+
+#[tokio::test]
+async fn the_configuration_in_force_is_shown_without_secrets() {
+    let origin = Origin::start().await;
+    let gateway = TestGateway::configured(&origin, "cache.ttl = \"7s\"");
+    let shown = get(gateway.admin, "/api/config").await;
+    assert_eq!(shown.status, 200);
+    let config = shown.json();
+    assert_eq!(config["cache"]["ttl"], "7s");
+    assert_eq!(config["cache"]["not_found_ttl"], "10s");
+    assert_eq!(config["upstream"]["url"], format!("http://{}", origin.address));
+    assert_eq!(config["upstream"]["private_key"], "Secret(..)");
+    assert!(!shown.body.contains("canary"), "{shown:#?}");
+    assert_eq!(send(gateway.admin, "DELETE", "/api/config", &[]).await.status, 405);
+    gateway.finish().await;
+}

@@ -18,6 +18,7 @@ pub use callers::caller_name;
 use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
+use super::effective::effective;
 use super::problem::Problems;
 use super::raw::Raw;
 use super::value::{Given, Noted, Section};
@@ -48,6 +49,7 @@ const RATE_MAX: u32 = 1_000_000;
 
 pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let noted = Noted::default();
+    let effective = effective(&raw);
     let mut root = Section::root(raw.table, raw.from_environment, &noted);
     let public = public(&mut root.section("server"));
     let on_loopback = public.listen.iter().all(|address| address.ip().is_loopback());
@@ -77,6 +79,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
             cors: cors.flatten(),
             webhooks: webhooks.flatten(),
             telemetry,
+            effective,
         }),
         _ => Err(Problems(problems)),
     }

@@ -1,0 +1,112 @@
+//! The configuration in force, in the shape of the file: what was written, laid over the defaults.
+//!
+//! Secrets are not in it to begin with: they come from files of their own, or from a variable
+//! that is not laid over anything, and a [`crate::secret::Secret`] says no more than that it is
+//! one.
+
+use std::collections::HashSet;
+
+use toml::{Table, Value};
+
+use super::raw::Raw;
+
+/// Every key with its default. A test holds it to what is really done without the key.
+const DEFAULTS: &str = include_str!("../../config/ikgate.toml");
+/// The same of sections that are off when absent.
+const OPTIONAL: &str = "[cors]\nmax_age = \"10m\"\n[webhooks]\ntolerance = \"5m\"";
+const CALLER: &str = "quota = { per_second = 50, burst = 100 }";
+
+pub(super) fn effective(raw: &Raw) -> Table {
+    let mut effective = parsed(DEFAULTS);
+    for (section, defaults) in parsed(OPTIONAL) {
+        if raw.table.contains_key(&section) {
+            effective.insert(section, defaults);
+        }
+    }
+    lay_over(&mut effective, &raw.table, "", &raw.from_environment);
+    if let Some(Value::Array(callers)) = effective.get_mut("callers") {
+        for caller in callers.iter_mut().filter_map(Value::as_table_mut) {
+            let written = std::mem::replace(caller, parsed(CALLER));
+            lay_over(caller, &written, "", &HashSet::new());
+        }
+    }
+    if let (Some(key), Some(upstream)) = (&raw.private_key, effective.get_mut("upstream"))
+        && let Some(upstream) = upstream.as_table_mut()
+    {
+        upstream.insert("private_key".to_owned(), Value::String(format!("{key:?}")));
+    }
+    effective
+}
+
+fn parsed(text: &str) -> Table {
+    text.parse().expect("our own text is TOML")
+}
+
+fn lay_over(under: &mut Table, over: &Table, path: &str, from_environment: &HashSet<String>) {
+    for (key, value) in over {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match (under.get_mut(key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => {
+                lay_over(under, over, &path, from_environment);
+            }
+            (default, Value::String(text)) if from_environment.contains(&path) => {
+                let value = typed(text, default.as_deref());
+                under.insert(key.clone(), value);
+            }
+            (_, value) => _ = under.insert(key.clone(), value.clone()),
+        }
+    }
+}
+
+/// A variable's text, as it would have been written in the file.
+fn typed(text: &str, default: Option<&Value>) -> Value {
+    let value = match default {
+        Some(Value::Array(_)) => {
+            let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+            Some(Value::Array(texts.map(|text| Value::String(text.to_owned())).collect()))
+        }
+        Some(Value::Boolean(_) | Value::Table(_)) => text.parse().ok().map(Value::Boolean),
+        Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),
+        _ => None,
+    };
+    value.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, environment: &[(&str, &str)]) -> serde_json::Value {
+        let owned = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        serde_json::to_value(effective(&Raw::new(text, owned).unwrap())).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_stands_before_what_is_not() {
+        let text = "[cache]\nttl = \"7s\"\n[webhooks]\nsecret_file = \"s\"\n\
+                    [[callers]]\nname = \"a\"\n[[callers]]\nname = \"b\"\nquota.burst = 7";
+        let shown = shown(
+            text,
+            &[
+                ("IKGATE_SERVER__LISTEN", "127.0.0.1:1, 127.0.0.1:2"),
+                ("IKGATE_SERVER__MAX_CONNECTIONS", "7"),
+                ("IKGATE_LIMITS__ANONYMOUS", "false"),
+                ("IKGATE_CACHE__SETTLE", "9s"),
+                ("IMAGEKIT_PRIVATE_KEY", "private_canary="),
+            ],
+        );
+        assert_eq!(shown["cache"]["ttl"], "7s");
+        assert_eq!(shown["cache"]["settle"], "9s");
+        assert_eq!(shown["cache"]["max_bytes"], "256MiB");
+        assert_eq!(shown["server"]["listen"][1], "127.0.0.1:2");
+        assert_eq!(shown["server"]["max_connections"], 7);
+        assert_eq!(shown["limits"]["anonymous"], false);
+        assert_eq!(shown["webhooks"]["tolerance"], "5m");
+        assert_eq!(shown["callers"][0]["quota"]["burst"], 100);
+        assert_eq!(shown["callers"][1]["quota"]["burst"], 7);
+        assert_eq!(shown["callers"][1]["quota"]["per_second"], 50);
+        assert_eq!(shown["cors"], serde_json::Value::Null);
+        assert_eq!(shown["upstream"]["private_key"], "Secret(..)");
+        assert!(!shown.to_string().contains("canary"));
+    }
+}
