@@ -1,14 +1,10 @@
-//! Why a request got an answer that the upstream did not give.
-//!
-//! Each variant is one thing a caller can do something about, or one thing an operator must look
-//! at. Stages return their own errors; here alone they turn into a status, a code and a text.
-//! The text is made of constants: no address, path or system error reaches a caller.
+//! What each failure looks like to its caller.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 
+use super::GatewayError;
 use crate::caller::{AuthFailure, FileForbidden};
 use crate::invalidation::SignatureFault;
 use crate::limit::Throttled;
@@ -16,36 +12,6 @@ use crate::message::HeadFault;
 use crate::response::{BucketFields, Connection, Problem, Retry};
 use crate::route::{ALLOWED_METHODS, RouteFault, WEBHOOK_METHODS};
 use crate::upstream::UpstreamError;
-
-/// Everything that can go wrong with one request.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum GatewayError {
-    #[error(transparent)]
-    Auth(#[from] AuthFailure),
-    #[error("the request's body did not come in time")]
-    BodyTimeout,
-    #[error(transparent)]
-    Forbidden(#[from] FileForbidden),
-    #[error(transparent)]
-    Head(#[from] HeadFault),
-    /// A fill was lost: its task panicked.
-    #[error("a fill ended without a result")]
-    Internal,
-    #[error(transparent)]
-    Route(#[from] RouteFault),
-    #[error(transparent)]
-    Signature(#[from] SignatureFault),
-    #[error(transparent)]
-    Throttled(#[from] Throttled),
-    #[error(transparent)]
-    Upstream(#[from] Arc<UpstreamError>),
-    /// Neither an answer nor a failure, in the time that a fill may take and some more.
-    #[error("no answer from the upstream in time")]
-    UpstreamTimeout,
-    /// As many webhooks are being read as may be.
-    #[error("too many webhooks are being read")]
-    WebhooksBusy,
-}
 
 const HELP_BODY: &str = "Reading needs no body; a webhook has at most 256 KiB.";
 const HELP_DOCS: &str = "See the README of ikgate for the requests that it answers.";
@@ -327,15 +293,4 @@ fn timeout_problem() -> Problem {
         allowed: None,
         connection: Connection::Keep,
     }
-}
-
-/// An error and what caused it, in one line, for logs and terminals.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
 }

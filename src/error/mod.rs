@@ -1,0 +1,59 @@
+//! Why a request got an answer that the upstream did not give.
+//!
+//! Each variant is one thing a caller can do something about, or one thing an operator must look
+//! at. Stages return their own errors; here alone they turn into a status, a code and a text.
+//! The text is made of constants: no address, path or system error reaches a caller.
+
+mod problems;
+
+use std::sync::Arc;
+
+pub use problems::{bad_request, not_found, version_not_found};
+
+use crate::caller::{AuthFailure, FileForbidden};
+use crate::invalidation::SignatureFault;
+use crate::limit::Throttled;
+use crate::message::HeadFault;
+use crate::route::RouteFault;
+use crate::upstream::UpstreamError;
+
+/// Everything that can go wrong with one request.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error(transparent)]
+    Auth(#[from] AuthFailure),
+    #[error("the request's body did not come in time")]
+    BodyTimeout,
+    #[error(transparent)]
+    Forbidden(#[from] FileForbidden),
+    #[error(transparent)]
+    Head(#[from] HeadFault),
+    /// A fill was lost: its task panicked.
+    #[error("a fill ended without a result")]
+    Internal,
+    #[error(transparent)]
+    Route(#[from] RouteFault),
+    #[error(transparent)]
+    Signature(#[from] SignatureFault),
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
+    #[error(transparent)]
+    Upstream(#[from] Arc<UpstreamError>),
+    /// Neither an answer nor a failure, in the time that a fill may take and some more.
+    #[error("no answer from the upstream in time")]
+    UpstreamTimeout,
+    /// As many webhooks are being read as may be.
+    #[error("too many webhooks are being read")]
+    WebhooksBusy,
+}
+
+/// An error and what caused it, in one line, for logs and terminals.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
+}
