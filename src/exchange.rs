@@ -47,8 +47,8 @@ impl RouteLabel {
     }
 }
 
-impl From<Route> for RouteLabel {
-    fn from(route: Route) -> Self {
+impl From<&Route<'_>> for RouteLabel {
+    fn from(route: &Route<'_>) -> Self {
         match route {
             Route::Preflight | Route::Read(_, Wanted::List) => Self::List,
             Route::Read(_, Wanted::Version(_)) => Self::Element,
@@ -124,7 +124,8 @@ impl From<Caller> for CallerLabel {
 /// One request on its way to its answer.
 pub struct Exchange {
     clock: Clock,
-    started: Duration,
+    /// When the request's head was here.
+    pub started: Duration,
     request_id: RequestId,
     pub route: RouteLabel,
     pub caller: CallerLabel,
@@ -158,13 +159,13 @@ impl Exchange {
             && (1..=REQUEST_ID_MAX).contains(&given.len())
             && given.as_bytes().iter().all(allowed)
         {
-            self.request_id = RequestId::Given(given.clone());
+            self.request_id = RequestId::Given(Box::new(given.clone()));
         }
     }
 
     pub fn request_id(&self) -> HeaderValue {
         match &self.request_id {
-            RequestId::Given(id) => id.clone(),
+            RequestId::Given(id) => HeaderValue::clone(id),
             RequestId::Made(digits) => {
                 HeaderValue::from_bytes(digits).expect("hex digits are visible ASCII")
             }
@@ -229,8 +230,8 @@ impl Body for ExchangeBody {
 }
 
 enum RequestId {
-    /// By a proxy of ours.
-    Given(HeaderValue),
+    /// By a proxy of ours. Boxed: few have one, and an exchange is moved several times.
+    Given(Box<HeaderValue>),
     /// 64 random bits in hex: enough to tell requests of one day's log apart.
     Made([u8; 16]),
 }

@@ -39,8 +39,7 @@ pub struct InvalidId;
 impl FileId {
     /// Takes the id as it stands in a raw path segment: nothing is decoded.
     pub fn parse(raw: &str) -> Result<Self, InvalidId> {
-        let allowed = |byte: u8| ALLOWED.get(usize::from(byte)).is_some_and(|allowed| *allowed);
-        if raw.is_empty() || !raw.bytes().all(allowed) {
+        if !is_id(raw) {
             return Err(InvalidId);
         }
         let mut bytes = [0; FILE_ID_MAX];
@@ -89,15 +88,24 @@ impl fmt::Debug for FileId {
     }
 }
 
-/// The id of one version of a file, under the same rules.
+/// The id of one version of a file, under the same rules, where it was read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct VersionId(FileId);
+pub struct VersionId<'a>(&'a str);
 
-impl VersionId {
+impl<'a> VersionId<'a> {
     /// Takes the id as it stands in a raw path segment: nothing is decoded.
-    pub fn parse(raw: &str) -> Result<Self, InvalidId> {
-        FileId::parse(raw).map(Self)
+    pub fn parse(raw: &'a str) -> Result<Self, InvalidId> {
+        if is_id(raw) { Ok(Self(raw)) } else { Err(InvalidId) }
     }
+
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+fn is_id(raw: &str) -> bool {
+    let allowed = |byte: u8| ALLOWED.get(usize::from(byte)).is_some_and(|allowed| *allowed);
+    (1..=FILE_ID_MAX).contains(&raw.len()) && raw.bytes().all(allowed)
 }
 
 #[cfg(test)]

@@ -12,15 +12,19 @@ use crate::message::EntityTag;
 
 /// Where each version of a list is, in the list's order. Made once, when it is stored.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Elements {
-    elements: Box<[Element]>,
-    /// One of them says that the file is private, or cannot be read so far as to know.
-    pub(super) private: bool,
+pub(super) struct Elements(Box<[Element]>);
+
+/// Whether a list is of a private file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Privacy {
+    /// An element says so, or cannot be read so far as to know.
+    Private,
+    Public,
 }
 
 #[derive(Clone, Debug)]
 pub struct Element {
-    id: VersionId,
+    id: Box<str>,
     /// A part of the list's own bytes.
     pub bytes: Bytes,
     /// Made when it is first asked for: most elements never are.
@@ -50,18 +54,18 @@ struct VersionInfo<'a> {
 }
 
 impl Version<'_> {
-    fn id(&self) -> Option<VersionId> {
+    /// Its id, if it is one that could be asked for.
+    fn id(&self) -> Option<Box<str>> {
         let info: VersionInfo<'_> = serde_json::from_str(self.version_info?.get()).ok()?;
-        VersionId::parse(&info.id).ok()
+        VersionId::parse(&info.id).ok().map(|id| id.as_str().into())
     }
 }
 
 impl Elements {
     /// The elements of a JSON array. Those without an id that could be asked for are left out.
-    pub(super) fn of(list: &Bytes) -> Self {
-        let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(list) else {
-            return Self::default();
-        };
+    /// And whether one of them makes the list private.
+    pub(super) fn of(list: &Bytes) -> (Self, Privacy) {
+        let elements = serde_json::from_slice::<Vec<&RawValue>>(list).unwrap_or_default();
         let mut private = false;
         let mut known = Vec::new();
         for raw in elements {
@@ -75,17 +79,19 @@ impl Elements {
                 known.push(Element { id, bytes, tag: OnceLock::new() });
             }
         }
-        Self { elements: known.into_boxed_slice(), private }
+        let privacy = if private { Privacy::Private } else { Privacy::Public };
+        (Self(known.into_boxed_slice()), privacy)
     }
 
     /// The first element of this id.
-    pub(super) fn find(&self, id: &VersionId) -> Option<&Element> {
-        self.elements.iter().find(|element| element.id == *id)
+    pub(super) fn find(&self, id: VersionId<'_>) -> Option<&Element> {
+        self.0.iter().find(|element| *element.id == *id.as_str())
     }
 
     /// Memory besides the list's own bytes.
     pub(super) fn weight(&self) -> usize {
-        self.elements.len() * size_of::<Element>()
+        let of = |element: &Element| size_of::<Element>() + element.id.len();
+        self.0.iter().map(of).sum()
     }
 }
 
@@ -96,8 +102,8 @@ mod tests {
     use super::*;
 
     fn find(list: &str, id: &str) -> Option<String> {
-        let elements = Elements::of(&Bytes::copy_from_slice(list.as_bytes()));
-        let element = elements.find(&VersionId::parse(id).unwrap())?;
+        let (elements, _) = Elements::of(&Bytes::copy_from_slice(list.as_bytes()));
+        let element = elements.find(VersionId::parse(id).unwrap())?;
         assert_eq!(element.tag(), EntityTag::of(&element.bytes));
         Some(String::from_utf8(element.bytes.to_vec()).unwrap())
     }
@@ -123,8 +129,9 @@ mod tests {
 
     #[test]
     fn one_private_element_makes_the_list_private() {
-        let private =
-            |list: &'static str| Elements::of(&Bytes::from_static(list.as_bytes())).private;
+        let private = |list: &'static str| {
+            Elements::of(&Bytes::from_static(list.as_bytes())).1 == Privacy::Private
+        };
         for list in [
             r#"[{"isPrivateFile":true}]"#,
             r#"[{"isPrivateFile":false},{"isPrivateFile" : true }]"#,

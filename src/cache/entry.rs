@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::codings::Codings;
-use super::elements::{Element, Elements};
+use super::elements::{Element, Elements, Privacy};
 use crate::file_id::VersionId;
 use crate::message::{Coding, EntityTag};
 
@@ -41,42 +41,47 @@ pub struct StoredResponse {
     pub tag: Option<EntityTag>,
     /// When it was received, by our monotonic clock.
     pub received: Duration,
+    pub privacy: Privacy,
+    /// Apart, so that what most hits need stands together.
+    forms: Box<Forms>,
+}
+
+/// What the body is sent as, besides what it is.
+#[derive(Clone, Debug)]
+struct Forms {
     elements: Elements,
     codings: Codings,
 }
 
 impl StoredResponse {
     pub fn new(kind: Kind, body: Bytes, received: Duration) -> Self {
-        let (tag, elements) = match kind {
+        let (tag, (elements, privacy)) = match kind {
             Kind::List => (Some(EntityTag::of(&body)), Elements::of(&body)),
-            Kind::BadRequest | Kind::NotFound => (None, Elements::default()),
+            Kind::BadRequest | Kind::NotFound => (None, (Elements::default(), Privacy::Public)),
         };
-        Self { kind, body, tag, received, elements, codings: Codings::default() }
+        let forms = Box::new(Forms { elements, codings: Codings::default() });
+        Self { kind, body, tag, received, privacy, forms }
     }
 
     /// The same, in these codings too.
     #[must_use]
     pub fn with(&self, codings: Codings) -> Self {
-        Self { codings, ..self.clone() }
+        let forms = Box::new(Forms { elements: self.forms.elements.clone(), codings });
+        Self { body: self.body.clone(), forms, ..*self }
     }
 
     /// The body in a coding, if it was made.
     pub fn body_in(&self, coding: Coding) -> Option<&Bytes> {
         match coding {
-            Coding::Brotli => self.codings.brotli.as_ref(),
-            Coding::Gzip => self.codings.gzip.as_ref(),
+            Coding::Brotli => self.forms.codings.brotli.as_ref(),
+            Coding::Gzip => self.forms.codings.gzip.as_ref(),
             Coding::Identity => Some(&self.body),
         }
     }
 
     /// The version of this id, as it stands in the list.
-    pub fn version(&self, id: &VersionId) -> Option<&Element> {
-        self.elements.find(id)
-    }
-
-    /// Whether the list is of a private file.
-    pub fn is_private(&self) -> bool {
-        self.elements.private
+    pub fn version(&self, id: VersionId<'_>) -> Option<&Element> {
+        self.forms.elements.find(id)
     }
 
     /// `Age`: time since it was received (RFC 9111 section 4.2.3).
@@ -87,6 +92,9 @@ impl StoredResponse {
     /// What it takes in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
         let bodies = Coding::ALL.into_iter().filter_map(|coding| self.body_in(coding));
-        bodies.map(Bytes::len).sum::<usize>() + self.elements.weight() + size_of::<Self>()
+        bodies.map(Bytes::len).sum::<usize>()
+            + self.forms.elements.weight()
+            + size_of::<Self>()
+            + size_of::<Forms>()
     }
 }

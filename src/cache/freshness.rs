@@ -38,6 +38,19 @@ impl FreshnessSettings {
     pub fn list_life(&self) -> Duration {
         self.ttl + self.stale_while_revalidate.max(self.stale_if_error)
     }
+
+    /// What may be done with a response of this kind after its ttl.
+    pub fn windows(&self, kind: Kind) -> Windows {
+        match kind {
+            Kind::List => Windows {
+                while_revalidate: self.stale_while_revalidate,
+                if_error: self.stale_if_error,
+            },
+            Kind::BadRequest | Kind::NotFound => {
+                Windows { while_revalidate: Duration::ZERO, if_error: Duration::ZERO }
+            }
+        }
+    }
 }
 
 /// What bears on the ttl of one response.
@@ -53,11 +66,16 @@ pub struct Circumstances {
     pub draw: u16,
 }
 
-/// The times that one stored response may be used in.
+/// The time that one stored response is fresh for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Freshness {
     received: Duration,
     ttl: Duration,
+}
+
+/// The times after it in which the response may still be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Windows {
     while_revalidate: Duration,
     if_error: Duration,
 }
@@ -79,9 +97,7 @@ impl Freshness {
     pub fn new(settings: &FreshnessSettings, kind: Kind, circumstances: &Circumstances) -> Self {
         let Circumstances { asked, received, invalidated, draw } = *circumstances;
         if kind != Kind::List {
-            let ttl = settings.not_found_ttl;
-            let none = Duration::ZERO;
-            return Self { received, ttl, while_revalidate: none, if_error: none };
+            return Self { received, ttl: settings.not_found_ttl };
         }
         let unsettled = invalidated.is_some_and(|at| asked < at + settings.settle);
         let ttl = if unsettled {
@@ -90,12 +106,7 @@ impl Freshness {
             let most = settings.ttl * u32::from(settings.ttl_jitter_percent) / 100;
             settings.ttl.saturating_sub(most * u32::from(draw) / u32::from(u16::MAX))
         };
-        Self {
-            received,
-            ttl,
-            while_revalidate: settings.stale_while_revalidate,
-            if_error: settings.stale_if_error,
-        }
+        Self { received, ttl }
     }
 
     /// The same, with its ttl over at `now` if it was not before.
@@ -104,18 +115,23 @@ impl Freshness {
         Self { ttl: self.ttl.min(now.saturating_sub(self.received)), ..self }
     }
 
+    /// What is left of the ttl; nothing once it is over.
+    pub fn ttl_left(self, now: Duration) -> Duration {
+        self.ttl.saturating_sub(now.saturating_sub(self.received))
+    }
+
     /// What may be done with the response at `now`.
     ///
     /// A response whose age equals its lifetime is stale: section 4.2 asks for strictly greater.
     /// The windows end in the same way.
-    pub fn reuse(self, now: Duration) -> Reuse {
+    pub fn reuse(self, windows: Windows, now: Duration) -> Reuse {
         let age = now.saturating_sub(self.received);
         let Some(stale_for) = age.checked_sub(self.ttl) else {
             return Reuse::Fresh { ttl_left: self.ttl.saturating_sub(age) };
         };
-        if stale_for < self.while_revalidate {
+        if stale_for < windows.while_revalidate {
             Reuse::Revalidate { stale_for }
-        } else if stale_for < self.if_error {
+        } else if stale_for < windows.if_error {
             Reuse::IfError
         } else {
             Reuse::Expired
@@ -136,6 +152,11 @@ mod tests {
         stale_if_error: Duration::from_hours(1),
         not_found_ttl: Duration::from_secs(10),
         settle: Duration::from_secs(2),
+    };
+
+    const LIST: Windows = Windows {
+        while_revalidate: SETTINGS.stale_while_revalidate,
+        if_error: SETTINGS.stale_if_error,
     };
 
     fn secs(seconds: u64) -> Duration {
@@ -166,7 +187,8 @@ mod tests {
         ];
         for (kind, now, expected) in table {
             let freshness = Freshness::new(&SETTINGS, kind, &received(100));
-            assert_eq!(freshness.reuse(secs(now)), expected, "{kind:?} at t={now}s");
+            let reuse = freshness.reuse(SETTINGS.windows(kind), secs(now));
+            assert_eq!(reuse, expected, "{kind:?} at t={now}s");
         }
     }
 
@@ -186,7 +208,8 @@ mod tests {
         ];
         for (settings, after_ttl, expected, life) in table {
             let freshness = Freshness::new(&settings, Kind::List, &received(0));
-            assert_eq!(freshness.reuse(secs(60 + after_ttl)), expected, "{settings:?}");
+            let reuse = freshness.reuse(settings.windows(Kind::List), secs(60 + after_ttl));
+            assert_eq!(reuse, expected, "{settings:?}");
             assert_eq!(settings.list_life(), secs(life));
         }
     }
@@ -195,12 +218,15 @@ mod tests {
     fn an_ended_response_is_stale_from_that_instant_and_never_longer_fresh() {
         let freshness = Freshness::new(&SETTINGS, Kind::List, &received(100));
         let ended = freshness.ended(secs(130));
-        assert_eq!(ended.reuse(secs(129)), Reuse::Fresh { ttl_left: secs(1) });
-        assert_eq!(ended.reuse(secs(130)), Reuse::Revalidate { stale_for: secs(0) });
-        assert_eq!(ended.reuse(secs(430)), Reuse::IfError, "the windows count from there");
+        assert_eq!(ended.reuse(LIST, secs(129)), Reuse::Fresh { ttl_left: secs(1) });
+        assert_eq!(ended.reuse(LIST, secs(130)), Reuse::Revalidate { stale_for: secs(0) });
+        assert_eq!(ended.reuse(LIST, secs(430)), Reuse::IfError, "the windows count from there");
         assert_eq!(freshness.ended(secs(900)), freshness);
         let before_it_began = freshness.ended(secs(50));
-        assert_eq!(before_it_began.reuse(secs(100)), Reuse::Revalidate { stale_for: secs(0) });
+        assert_eq!(
+            before_it_began.reuse(LIST, secs(100)),
+            Reuse::Revalidate { stale_for: secs(0) }
+        );
     }
 
     #[test]
@@ -222,14 +248,14 @@ mod tests {
             };
             let freshness = Freshness::new(&SETTINGS, Kind::List, &circumstances);
             let expected = Reuse::Fresh { ttl_left: secs(ttl) };
-            assert_eq!(freshness.reuse(secs(received)), expected, "asked at t={asked}s");
-            let over = freshness.reuse(secs(received + ttl));
+            assert_eq!(freshness.reuse(LIST, secs(received)), expected, "asked at t={asked}s");
+            let over = freshness.reuse(LIST, secs(received + ttl));
             assert_eq!(over, Reuse::Revalidate { stale_for: secs(0) }, "asked at t={asked}s");
         }
         let short = FreshnessSettings { ttl: secs(1), ..SETTINGS };
         let circumstances = Circumstances { invalidated: Some(secs(9)), ..received(9) };
         let freshness = Freshness::new(&short, Kind::List, &circumstances);
-        assert_eq!(freshness.reuse(secs(9)), Reuse::Fresh { ttl_left: secs(1) });
+        assert_eq!(freshness.reuse(LIST, secs(9)), Reuse::Fresh { ttl_left: secs(1) });
     }
 
     proptest! {
@@ -261,7 +287,7 @@ mod tests {
                 ..SETTINGS
             };
             let freshness = Freshness::new(&settings, Kind::List, &received(0));
-            let rank = |now| match freshness.reuse(secs(now)) {
+            let rank = |now| match freshness.reuse(settings.windows(Kind::List), secs(now)) {
                 Reuse::Fresh { .. } => 0,
                 Reuse::Revalidate { .. } => 1,
                 Reuse::IfError => 2,

@@ -24,10 +24,10 @@ pub mod status;
 pub mod store;
 
 pub use codings::Codings;
-pub use elements::Element;
+pub use elements::{Element, Privacy};
 pub use entry::{Kind, StoredResponse};
 pub use fill::{Fill, FillEnd, Waiter};
-pub use freshness::{Circumstances, Freshness, FreshnessSettings, Reuse};
+pub use freshness::{Circumstances, Freshness, FreshnessSettings, Reuse, Windows};
 pub use recent::Invalidated;
 pub use status::{CacheStatus, Forwarded, FwdReason};
 pub use store::{Cache, CacheSettings, Force, Lookup, Seat, Target};

@@ -136,7 +136,8 @@ impl<E: Clone> Cache<E> {
         let Some(entry) = entry.filter(|entry| entry.generation.hard == self.purges.hard()) else {
             return Lookup::Absent;
         };
-        let reuse = self.freshness_of(&entry).reuse(now);
+        let windows = self.freshness.windows(entry.response.kind);
+        let reuse = self.freshness_of(&entry).reuse(windows, now);
         Lookup::Found { response: entry.response, reuse }
     }
 

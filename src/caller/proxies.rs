@@ -24,6 +24,9 @@ impl Default for Proxies {
 impl Proxies {
     /// Whether this address is a proxy of ours.
     pub fn trust(&self, address: IpAddr) -> bool {
+        if self.trusted.is_empty() {
+            return false;
+        }
         let address = address.to_canonical();
         self.trusted.iter().any(|network| network.contains(&address))
     }
@@ -34,6 +37,9 @@ impl Proxies {
     /// the first address that is not ours can be anything, and so can what is no address.
     pub fn client(&self, peer: IpAddr, fields: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
+        if !self.trust(client) {
+            return client;
+        }
         let values = fields.get_all(&self.field).iter().rev();
         let mut hops = values.flat_map(|value| value.as_bytes().rsplit(|&byte| byte == b','));
         while self.trust(client) {

@@ -24,10 +24,11 @@ use crate::caller::{AuthFailure, Caller, CallerId, Callers, Proxies};
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
+use crate::file_id::FileId;
 use crate::limit::{Enforcement, Limit, Limits, Standing, Throttled};
 use crate::message::{HeadFault, head};
 use crate::response::{self, Answer, Cors, Facts, RateLimitFields};
-use crate::route::{self, Operations, Route, RouteFault};
+use crate::route::{self, Operations, Route, RouteFault, Wanted};
 use crate::upstream::{Upstream, UpstreamError};
 use versions::{Ask, Sight};
 pub use webhook::WebhookEntrance;
@@ -114,10 +115,10 @@ impl Gateway {
     ) -> Result<Answer, GatewayError> {
         head::check(head, self.operations.body_use(&head.uri))?;
         let route = route::find(&self.operations, &head.method, &head.uri)?;
-        findings.exchange.route = route.into();
+        findings.exchange.route = (&route).into();
         let client = self.proxies.client(peer.ip(), &head.headers);
         let (file, wanted) = match route {
-            // Boxed, like the wait for the upstream: a hit's future stays small, and is moved.
+            // What waits is boxed: the future of a hit stays small, and it is moved.
             Route::Webhook => return Box::pin(self.take_webhook(head, body, client)).await,
             Route::Preflight => {
                 Box::pin(discard(body)).await?;
@@ -125,20 +126,36 @@ impl Gateway {
             }
             Route::Read(file, wanted) => (file, wanted),
         };
+        // Nothing has waited since the head was here: one reading of the clock will do.
+        let mut now = findings.exchange.started;
         if !body.is_end_stream() {
             Box::pin(discard(body)).await?;
+            now = self.clock.monotonic();
         }
+        let ask = self.admitted(head, client, file, wanted, findings)?;
+        let waiting = match versions::look_up(self, ask, now, findings) {
+            Ok(hit) => return Ok(hit),
+            Err(missed) => Box::pin(versions::fill(self, ask, missed, findings)),
+        };
+        waiting.await
+    }
+
+    /// What is asked for, by somebody who may.
+    fn admitted<'a>(
+        &self,
+        head: &Parts,
+        client: IpAddr,
+        file: FileId,
+        wanted: Wanted<'a>,
+        findings: &mut Findings,
+    ) -> Result<Ask<'a>, GatewayError> {
         let identified = self.callers.identify(&head.headers, client);
         let caller = identified.map_err(|failure| self.auth_failed(failure, client))?;
         findings.exchange.caller = caller.into();
         self.callers.may_read(caller, &file)?;
         let standing = self.admit(caller, findings)?;
         findings.standing = Some((caller, standing));
-        let ask = Ask { file, wanted, sight: self.sight(caller) };
-        match versions::look_up(self, ask, findings) {
-            Ok(hit) => Ok(hit),
-            Err(missed) => Box::pin(versions::fill(self, ask, missed, findings)).await,
-        }
+        Ok(Ask { file, wanted, sight: self.sight(caller) })
     }
 
     async fn take_webhook<B: GatewayBody>(

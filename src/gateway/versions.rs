@@ -10,8 +10,7 @@ use http::StatusCode;
 
 use super::{Findings, Gateway, fills};
 use crate::cache::{
-    CacheStatus, FillEnd, Forwarded, Freshness, FwdReason, Kind, Lookup, Reuse, Seat,
-    StoredResponse,
+    CacheStatus, FillEnd, Forwarded, FwdReason, Kind, Lookup, Privacy, Reuse, Seat, StoredResponse,
 };
 use crate::error::{self, GatewayError};
 use crate::file_id::FileId;
@@ -20,9 +19,9 @@ use crate::route::Wanted;
 
 /// What is asked for, and how far its asker sees.
 #[derive(Clone, Copy)]
-pub(super) struct Ask {
+pub(super) struct Ask<'a> {
     pub(super) file: FileId,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: Wanted<'a>,
     pub(super) sight: Sight,
 }
 
@@ -41,10 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Answers from what is stored, or says why that cannot be.
 pub(super) fn look_up(
     gateway: &Arc<Gateway>,
-    ask: Ask,
+    ask: Ask<'_>,
+    now: Duration,
     findings: &mut Findings,
 ) -> Result<Answer, FwdReason> {
-    let now = gateway.clock.monotonic();
     let Lookup::Found { response, reuse } = gateway.cache.lookup(&ask.file, now) else {
         return Err(FwdReason::UriMiss);
     };
@@ -64,7 +63,7 @@ pub(super) fn look_up(
 /// Waits for the upstream, with whoever else wants the same file.
 pub(super) async fn fill(
     gateway: &Arc<Gateway>,
-    ask: Ask,
+    ask: Ask<'_>,
     reason: FwdReason,
     findings: &mut Findings,
 ) -> Result<Answer, GatewayError> {
@@ -86,12 +85,13 @@ pub(super) async fn fill(
     let now = gateway.clock.monotonic();
     let error = match end {
         Ok(Some(FillEnd::Answered { response, freshness })) => {
-            let hidden = response.is_private() && ask.sight == Sight::Public;
+            let hidden = is_hidden(&response, ask);
             let status = if hidden { StatusCode::NOT_FOUND } else { response.kind.status() };
             forwarded.status = Some(status);
             forwarded.stored = freshness.is_some();
             findings.cache = Some(CacheStatus::Forwarded(forwarded));
-            return Ok(answer_from(response, ask, now, ttl_left(freshness, now)));
+            let ttl_left = freshness.map(|freshness| freshness.ttl_left(now)).unwrap_or_default();
+            return Ok(answer_from(response, ask, now, ttl_left));
         }
         Ok(Some(FillEnd::Failed(error))) => GatewayError::from(error),
         Ok(None) => GatewayError::Internal,
@@ -111,7 +111,7 @@ pub(super) async fn fill(
 fn instead_of(
     error: &GatewayError,
     gateway: &Gateway,
-    ask: Ask,
+    ask: Ask<'_>,
     now: Duration,
 ) -> Option<(Arc<StoredResponse>, CacheStatus, Duration)> {
     let allowed = match error {
@@ -130,21 +130,25 @@ fn instead_of(
     }
 }
 
+fn is_hidden(response: &StoredResponse, ask: Ask<'_>) -> bool {
+    response.privacy == Privacy::Private && ask.sight == Sight::Public
+}
+
 /// Whether a response has what is wanted. A negative one answers for every version.
-fn is_in(response: &StoredResponse, wanted: Wanted) -> bool {
+fn is_in(response: &StoredResponse, wanted: Wanted<'_>) -> bool {
     match wanted {
         Wanted::List => true,
-        Wanted::Version(id) => response.kind != Kind::List || response.version(&id).is_some(),
+        Wanted::Version(id) => response.kind != Kind::List || response.version(id).is_some(),
     }
 }
 
 fn answer_from(
     response: Arc<StoredResponse>,
-    ask: Ask,
+    ask: Ask<'_>,
     now: Duration,
     ttl_left: Duration,
 ) -> Answer {
-    if response.is_private() && ask.sight == Sight::Public {
+    if is_hidden(&response, ask) {
         return Answer::Problem(error::not_found());
     }
     let times = Times { age: response.age(now), ttl_left };
@@ -152,18 +156,11 @@ fn answer_from(
         Wanted::Version(id) if response.kind == Kind::List => id,
         Wanted::List | Wanted::Version(_) => return Answer::Stored { response, times },
     };
-    match response.version(&id) {
+    match response.version(id) {
         Some(element) => {
             Answer::Version { bytes: element.bytes.clone(), tag: element.tag(), times }
         }
         None => Answer::Problem(error::version_not_found()),
-    }
-}
-
-fn ttl_left(freshness: Option<Freshness>, now: Duration) -> Duration {
-    match freshness.map(|freshness| freshness.reuse(now)) {
-        Some(Reuse::Fresh { ttl_left }) => ttl_left,
-        Some(Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired) | None => Duration::ZERO,
     }
 }
 
