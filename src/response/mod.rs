@@ -184,7 +184,7 @@ fn write_times(fields: &mut HeaderMap, times: Times, choice: Choice, browser_max
         fields.insert(CACHE_CONTROL, NO_STORE);
         return;
     };
-    fields.insert(AGE, HeaderValue::from(times.age.as_secs()));
+    fields.insert(AGE, FieldText::new("").number(times.age.as_secs()).to_value());
     fields.insert(ETAG, tag.to_field_value(choice.coding));
     let usable = browser_max_age.min(times.ttl_left).as_secs();
     let control = if usable == 0 {

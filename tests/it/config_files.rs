@@ -27,3 +27,29 @@ fn the_full_example_is_the_defaults() {
     let defaults = config::from_text("", &directory, key()).unwrap();
     assert_eq!(format!("{full:#?}"), format!("{defaults:#?}"));
 }
+
+/// What `/api/config` shows of sections that are off when absent is what is done.
+#[test]
+fn the_defaults_that_are_shown_of_optional_sections_are_the_defaults() {
+    let directory = crate::support::scratch();
+    std::fs::write(directory.path().join("webhook.secret"), "whsec_a").unwrap();
+    let digest = "a".repeat(64);
+    let written = format!(
+        "[cors]\nallowed_origins = [\"https://a.example\"]\n\
+         [webhooks]\nsecret_file = \"webhook.secret\"\n\
+         [[callers]]\nname = \"a\"\nkey_sha256 = \"{digest}\""
+    );
+    let load = |text: &str| {
+        let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), "private_a=".to_owned());
+        config::from_text(text, directory.path(), [key]).unwrap()
+    };
+    let settings = load(&written);
+    let mut shown = settings.effective.clone();
+    for section in ["cors", "webhooks"] {
+        assert!(shown[section].as_table().unwrap().len() > 1, "{section}: no defaults are shown");
+    }
+    assert!(shown["callers"][0].get("quota").is_some());
+    // It stands for the variable, and is no key of a file.
+    shown["upstream"].as_table_mut().unwrap().remove("private_key");
+    assert_eq!(format!("{:#?}", load(&shown.to_string())), format!("{settings:#?}"));
+}

@@ -1,7 +1,7 @@
 //! `[[callers]]`.
 
 use super::super::value::{Given, Section};
-use super::quota;
+use super::limits::quota;
 use crate::caller::{CallerSettings, KeyDigest};
 use crate::exchange::CallerLabel;
 use crate::file_id::FileId;
