@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
@@ -17,14 +18,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
 use crate::cache::Cache;
-use crate::caller::Callers;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::exchange::ExchangeBody;
-use crate::gateway::{CallerFields, Gateway, WebhookEntrance};
+use crate::gateway::{Gateway, Policy, WebhookEntrance};
 use crate::invalidation::{Invalidator, Webhooks};
-use crate::limit::Limits;
-use crate::response::RateLimitFields;
 use crate::route::Operations;
 use crate::secret::{KeyChange, PrivateKey};
 use crate::server::{self, Drain, DrainEnd, Server, ServerSettings, Service};
@@ -143,13 +141,6 @@ impl App {
 
 /// The pipeline and everything behind it, without listeners.
 pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, UpstreamStartError> {
-    let names = settings.callers.iter().map(|caller| &caller.name);
-    let known = names.zip(&settings.limits.callers);
-    let rate_limit_fields = CallerFields {
-        anonymous: RateLimitFields::new("anonymous", settings.limits.anonymous),
-        wide: RateLimitFields::new("anonymous", settings.limits.wide()),
-        known: known.map(|(name, quota)| RateLimitFields::new(name, *quota)).collect(),
-    };
     let request_timeout = settings.upstream.request_timeout;
     let cache = Cache::new(&settings.cache);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -165,17 +156,12 @@ pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, Upstre
             WebhookEntrance::new(Webhooks::new(settings, invalidator, clock.clone()))
         }),
         proxies: settings.public.proxies,
-        callers: Callers::new(&settings.callers, settings.anonymous),
-        limits: Limits::new(&settings.limits, clock),
-        rate_limit_fields,
+        policy: ArcSwap::from_pointee(Policy::new(settings.policy, clock)),
         cache,
         upstream: Upstream::new(settings.upstream, settings.key, clock.clone())?,
         request_timeout,
         fills: TaskTracker::new(),
         encoders: Semaphore::new(encoders),
-        browser_max_age: settings.browser_max_age,
-        expose_private: settings.expose_private,
-        cors: settings.cors,
     }))
 }
 

@@ -54,6 +54,11 @@ impl Clock {
         }
     }
 
+    /// The same as time since 1970, as tokens and signatures count it.
+    pub fn unix_time(&self) -> Duration {
+        self.wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    }
+
     /// Moves a manual clock forward.
     ///
     /// # Panics

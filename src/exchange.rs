@@ -106,17 +106,18 @@ pub struct CallerLabel(pub u64);
 impl CallerLabel {
     pub const NONE: Self = Self(0);
     pub const ANONYMOUS: Self = Self(1);
-    /// Names of the labels that are not configured, by number.
-    pub const FIXED: [&'static str; 2] = ["none", "anonymous"];
-    /// Names that no configured caller may have.
-    pub const RESERVED: [&'static str; 3] = ["none", "anonymous", "jwt"];
+    /// Whoever sends a token.
+    pub const JWT: Self = Self(2);
+    /// Names of the labels that are not configured, by number. No configured caller may have one.
+    pub const FIXED: [&'static str; 3] = ["none", "anonymous", "jwt"];
 }
 
-impl From<Caller> for CallerLabel {
-    fn from(caller: Caller) -> Self {
+impl From<&Caller> for CallerLabel {
+    fn from(caller: &Caller) -> Self {
         match caller {
             Caller::Anonymous(_) => Self::ANONYMOUS,
             Caller::Known(CallerId(place)) => Self((Self::FIXED.len() + place) as u64),
+            Caller::Token(_) => Self::JWT,
         }
     }
 }

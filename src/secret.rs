@@ -43,21 +43,31 @@ impl Secret {
     /// Reads one line from a file. Surrounding white space is not part of the secret; anything
     /// else is, a trailing `=` above all (without it ImageKit answers 403).
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
+        let text = Self::lines_from_file(path)?;
+        let line = text.expose().trim_ascii();
+        if is_one_word(line) {
+            Ok(Self::new(line.to_owned()))
+        } else {
+            Err(SecretError::NotText { path: path.to_owned() })
+        }
+    }
+
+    /// Reads a text of several lines, like PEM, as it is.
+    pub fn lines_from_file(path: &Path) -> Result<Self, SecretError> {
         use std::io::Read as _;
         let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
-        let mut text = Zeroizing::new(Vec::new());
+        let mut bytes = Zeroizing::new(Vec::new());
         let file = std::fs::File::open(path).map_err(unreadable)?;
-        file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut text).map_err(unreadable)?;
-        if text.len() as u64 > SECRET_BYTES_MAX {
+        file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > SECRET_BYTES_MAX {
             return Err(SecretError::TooLong { path: path.to_owned() });
         }
-        let line = text.trim_ascii();
-        if line.is_empty() {
+        if bytes.trim_ascii().is_empty() {
             return Err(SecretError::Empty { path: path.to_owned() });
         }
-        match std::str::from_utf8(line) {
-            Ok(line) if is_one_word(line) => Ok(Self::new(line.to_owned())),
-            _ => Err(SecretError::NotText { path: path.to_owned() }),
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Ok(Self::new(text.to_owned())),
+            Err(_) => Err(SecretError::NotText { path: path.to_owned() }),
         }
     }
 

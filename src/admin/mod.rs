@@ -28,7 +28,6 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::invalidation::Invalidator;
-use crate::limit::Limits;
 use crate::secret::PrivateKey;
 use crate::server::{Drain, Service};
 use crate::telemetry::{Exposition, LogWriter, Metrics, Readings};
@@ -138,7 +137,7 @@ impl Admin {
             cache_evictions: self.cache().evictions(),
             fills_in_progress: self.cache().fills_in_progress(),
             connections: self.drain.connections(),
-            tracked_callers: self.limits().tracked_callers(),
+            tracked_callers: self.gateway.policy.load().limits.tracked_callers(),
             dropped_log_lines: self
                 .log_writer
                 .as_ref()
@@ -150,10 +149,6 @@ impl Admin {
 
     fn cache(&self) -> &Cache<Arc<UpstreamError>> {
         &self.gateway.cache
-    }
-
-    fn limits(&self) -> &Limits {
-        &self.gateway.limits
     }
 
     fn clock(&self) -> &Clock {

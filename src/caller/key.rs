@@ -35,8 +35,8 @@ impl CallerKey {
     }
 }
 
-/// SHA-256 of a caller's key.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// SHA-256 of a credential.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct KeyDigest([u8; 32]);
 
 /// Not 64 hex digits.

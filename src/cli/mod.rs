@@ -7,6 +7,7 @@ mod keygen;
 mod purge;
 mod sandbox;
 mod serve;
+mod token;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -62,6 +63,15 @@ enum Command {
     #[command(after_help = "Example:\n  \
                             IMAGEKIT_PRIVATE_KEY=private_... ikgate serve --config ikgate.toml")]
     Serve(ConfigFile),
+    /// Sign a token for a page, as a team's own back end would.
+    ///
+    /// Reads only the `jwt` section of the configuration. The token goes to standard output.
+    #[command(
+        after_help = "Examples:\n  ikgate token --config ikgate.toml --sub user-1 --key jwt.pem\n  \
+                            ikgate token --config ikgate.toml --sub user-1 \
+                            --files 64a1b2c3d4e5f60718293a4b --ttl 15m"
+    )]
+    Token(token::Token),
 }
 
 #[derive(Debug, clap::Args)]
@@ -102,6 +112,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Purge(purge) => purge.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Serve(file) => load(&file).and_then(serve::run),
+        Command::Token(token) => token.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,7 +22,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
 
 /// Sets up the log and starts the gateway.
 pub(super) fn start(settings: Settings) -> Result<App, Failure> {
-    let names = settings.callers.iter().map(|caller| caller.name.clone());
+    let names = settings.policy.callers.iter().map(|caller| caller.name.clone());
     let metrics = Arc::new(Metrics::new(names));
     let (subscriber, log_writer) = telemetry::subscriber(&settings.telemetry, &metrics);
     tracing::subscriber::set_global_default(subscriber)

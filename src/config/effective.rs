@@ -13,7 +13,9 @@ use super::raw::Raw;
 /// Every key with its default. A test holds it to what is really done without the key.
 const DEFAULTS: &str = include_str!("../../config/ikgate.toml");
 /// The same of sections that are off when absent.
-const OPTIONAL: &str = "[cors]\nmax_age = \"10m\"\n[webhooks]\ntolerance = \"5m\"";
+const OPTIONAL: &str = "[cors]\nmax_age = \"10m\"\n[webhooks]\ntolerance = \"5m\"\n\
+                        [jwt]\nalgorithm = \"EdDSA\"\naudience = \"ikgate\"\n\
+                        quota = { per_second = 5, burst = 20 }";
 const CALLER: &str = "quota = { per_second = 50, burst = 100 }";
 
 pub(super) fn effective(raw: &Raw) -> Table {

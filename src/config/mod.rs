@@ -20,10 +20,9 @@ pub use problem::{Problem, Problems};
 
 use crate::admin::AdminSettings;
 use crate::cache::CacheSettings;
-use crate::caller::{AnonymousPolicy, CallerSettings, Proxies};
+use crate::caller::{Proxies, TokenSettings};
+use crate::gateway::PolicySettings;
 use crate::invalidation::WebhookSettings;
-use crate::limit::LimitSettings;
-use crate::response::Cors;
 use crate::route::BasePath;
 use crate::secret::PrivateKey;
 use crate::server::ServerSettings;
@@ -41,15 +40,7 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     pub key: Arc<PrivateKey>,
     pub cache: CacheSettings,
-    /// How long browsers may use a list without asking again.
-    pub browser_max_age: Duration,
-    pub anonymous: AnonymousPolicy,
-    pub callers: Vec<CallerSettings>,
-    pub limits: LimitSettings,
-    /// Whether anonymous callers may see the lists of private files.
-    pub expose_private: bool,
-    /// `None`: no page of another origin may read anything.
-    pub cors: Option<Cors>,
+    pub policy: PolicySettings,
     /// `None`: events are not taken.
     pub webhooks: Option<WebhookSettings>,
     pub telemetry: TelemetrySettings,
@@ -86,10 +77,28 @@ pub fn load(
     path: &Path,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Settings, Problems> {
+    let (text, directory) = read(path)?;
+    from_text(&text, directory, environment)
+}
+
+/// Reads and checks the section on tokens alone: who signs them needs to know nothing else.
+///
+/// # Errors
+///
+/// Every problem that was found in it.
+pub fn tokens(
+    path: &Path,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<TokenSettings, Problems> {
+    let (text, directory) = read(path)?;
+    let raw = raw::Raw::new(&text, environment)?;
+    check::tokens(raw, directory)
+}
+
+fn read(path: &Path) -> Result<(String, &Path), Problems> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Problems::one("", format!("cannot read {}: {error}", path.display())))?;
-    let directory = path.parent().unwrap_or(Path::new(""));
-    from_text(&text, directory, environment)
+    Ok((text, path.parent().unwrap_or(Path::new(""))))
 }
 
 /// Checks a configuration that is already here.

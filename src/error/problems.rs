@@ -17,6 +17,8 @@ const HELP_BODY: &str = "Reading needs no body; a webhook has at most 256 KiB.";
 const HELP_DOCS: &str = "See the README of ikgate for the requests that it answers.";
 const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as the user name of \
                         Basic. The operator of this gateway issues them.";
+const HELP_TOKEN: &str = "A token is signed by your own back end with the agreed algorithm and \
+                          key; it needs exp, iat, sub, iss and aud, and lives for an hour at most.";
 const HELP_LATER: &str = "Try again later. If it lasts, ask the operator of this gateway.";
 const HELP_OPERATOR: &str = "Only the operator of this gateway can mend it.";
 const HELP_WAIT: &str = "Wait as long as Retry-After says.";
@@ -35,8 +37,8 @@ impl GatewayError {
             Self::Forbidden(FileForbidden) => never(
                 StatusCode::FORBIDDEN,
                 "forbidden",
-                "Your key does not cover this file.",
-                "The operator of this gateway decides which files a key covers.",
+                "Your key or token does not cover this file.",
+                "A key's operator, or whoever signs your tokens, decides which files it covers.",
             ),
             Self::Head(fault) => closing(head_problem(*fault)),
             Self::Internal => Problem {
@@ -132,6 +134,26 @@ fn auth_problem(failure: AuthFailure) -> Problem {
             unauthorized("Your request's Authorization field cannot be read.", HELP_KEY)
         }
         AuthFailure::Missing => unauthorized("Your request contains no caller key.", HELP_KEY),
+        AuthFailure::TokenExpired => unauthorized("Your token has expired.", HELP_TOKEN),
+        AuthFailure::TokenNotYetValid => unauthorized("Your token is not valid yet.", HELP_TOKEN),
+        AuthFailure::TokenLifetime => {
+            unauthorized("Your token is valid for more than an hour.", HELP_TOKEN)
+        }
+        AuthFailure::TokenTooLong => {
+            unauthorized("Your token has more than 4096 bytes.", HELP_TOKEN)
+        }
+        AuthFailure::TokenFiles => {
+            unauthorized("Your token's 'files' are not at most 256 file ids.", HELP_TOKEN)
+        }
+        AuthFailure::TokenAudience | AuthFailure::TokenClaims | AuthFailure::TokenIssuer => {
+            unauthorized("Your token was not made for this gateway.", HELP_TOKEN)
+        }
+        AuthFailure::TokenAlgorithm
+        | AuthFailure::TokenCritical
+        | AuthFailure::TokenMalformed
+        | AuthFailure::TokenSignature => {
+            unauthorized("Your token's signature is not accepted.", HELP_TOKEN)
+        }
         AuthFailure::UnknownKey => unauthorized("Your caller key is not known here.", HELP_KEY),
     }
 }

@@ -4,6 +4,7 @@
 //! answer, whatever it is, gets its fields.
 
 mod fills;
+mod policy;
 mod versions;
 mod webhook;
 
@@ -12,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -20,17 +22,18 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{Cache, CacheStatus};
-use crate::caller::{AuthFailure, Caller, CallerId, Callers, Proxies};
+use crate::caller::{Caller, Proxies};
 use crate::clock::Clock;
 use crate::error::GatewayError;
-use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
+use crate::exchange::{Exchange, ExchangeBody};
 use crate::file_id::FileId;
-use crate::limit::{Enforcement, Limit, Limits, Standing, Throttled};
+use crate::limit::{Limits, Standing};
 use crate::message::{HeadFault, head};
-use crate::response::{self, Answer, Cors, Facts, RateLimitFields};
+use crate::response::{self, Answer, Facts};
 use crate::route::{self, Operations, Route, RouteFault, Wanted};
 use crate::upstream::{Upstream, UpstreamError};
-use versions::{Ask, Sight};
+pub use policy::{Policy, PolicySettings};
+use versions::Ask;
 pub use webhook::WebhookEntrance;
 
 /// How long the body of a request that needs none may take. Longer serves slow clients that send
@@ -44,9 +47,8 @@ pub struct Gateway {
     /// `None`: events are not taken.
     pub webhooks: Option<WebhookEntrance>,
     pub proxies: Proxies,
-    pub callers: Callers,
-    pub limits: Limits,
-    pub rate_limit_fields: CallerFields,
+    /// Replaced as a whole; a request is held to the one that it began with.
+    pub policy: ArcSwap<Policy>,
     pub cache: Arc<Cache<Arc<UpstreamError>>>,
     pub upstream: Upstream,
     /// How long a caller waits for the upstream.
@@ -55,21 +57,6 @@ pub struct Gateway {
     pub fills: TaskTracker,
     /// Turns at making codings, so that they leave processors for everything else.
     pub encoders: Semaphore,
-    /// How long browsers may use a list without asking again.
-    pub browser_max_age: Duration,
-    /// Whether anonymous callers may see the lists of private files.
-    pub expose_private: bool,
-    /// `None`: no page of another origin may read anything.
-    pub cors: Option<Cors>,
-}
-
-/// `RateLimit` of everybody.
-pub struct CallerFields {
-    pub anonymous: RateLimitFields,
-    /// Of anonymous callers, where their neighbours have left the least.
-    pub wide: RateLimitFields,
-    /// In the order of the configuration.
-    pub known: Vec<RateLimitFields>,
 }
 
 /// A request's body: a webhook's is read, any other is thrown away.
@@ -82,6 +69,7 @@ impl<B: Body<Error: Into<BodyError>> + Unpin + Send> GatewayBody for B {}
 /// What the stages found out on the way, for the answer's fields.
 struct Findings {
     exchange: Exchange,
+    policy: Guard<Arc<Policy>>,
     cache: Option<CacheStatus>,
     standing: Option<(Caller, Standing)>,
 }
@@ -98,12 +86,13 @@ impl Gateway {
         if self.proxies.trust(peer.ip()) {
             exchange.take_request_id(&head.headers);
         }
-        let mut findings = Findings { exchange, cache: None, standing: None };
+        let mut findings =
+            Findings { exchange, policy: self.policy.load(), cache: None, standing: None };
         let answer = match self.answer(&head, body, peer, &mut findings).await {
             Ok(answer) => answer,
             Err(error) => Answer::Problem(error.problem()),
         };
-        Ok(self.respond(&answer, head, findings))
+        Ok(Self::respond(&answer, head, findings))
     }
 
     async fn answer<B: GatewayBody>(
@@ -119,7 +108,10 @@ impl Gateway {
         let client = self.proxies.client(peer.ip(), &head.headers);
         let (file, wanted) = match route {
             // What waits is boxed: the future of a hit stays small, and it is moved.
-            Route::Webhook => return Box::pin(self.take_webhook(head, body, client)).await,
+            Route::Webhook => {
+                return Box::pin(self.take_webhook(head, body, client, &findings.policy.limits))
+                    .await;
+            }
             Route::Preflight => {
                 Box::pin(discard(body)).await?;
                 return Ok(Answer::Preflight);
@@ -131,8 +123,9 @@ impl Gateway {
         if !body.is_end_stream() {
             Box::pin(discard(body)).await?;
             now = self.clock.monotonic();
+            findings.policy = self.policy.load();
         }
-        let ask = self.admitted(head, client, file, wanted, findings)?;
+        let ask = self.admitted(head, (client, now), file, wanted, findings)?;
         let waiting = match versions::look_up(self, ask, now, findings) {
             Ok(hit) => return Ok(hit),
             Err(missed) => Box::pin(versions::fill(self, ask, missed, findings)),
@@ -144,18 +137,20 @@ impl Gateway {
     fn admitted<'a>(
         &self,
         head: &Parts,
-        client: IpAddr,
+        (client, now): (IpAddr, Duration),
         file: FileId,
         wanted: Wanted<'a>,
         findings: &mut Findings,
     ) -> Result<Ask<'a>, GatewayError> {
-        let identified = self.callers.identify(&head.headers, client);
-        let caller = identified.map_err(|failure| self.auth_failed(failure, client))?;
-        findings.exchange.caller = caller.into();
-        self.callers.may_read(caller, &file)?;
-        let standing = self.admit(caller, findings)?;
+        let policy = &findings.policy;
+        let caller = policy.identify(&head.headers, client, now, &self.clock)?;
+        findings.exchange.caller = (&caller).into();
+        policy.callers.may_read(&caller, &file)?;
+        let sight = policy.sight(&caller, &file);
+        let (standing, verdict) = policy.admit(&caller);
         findings.standing = Some((caller, standing));
-        Ok(Ask { file, wanted, sight: self.sight(caller) })
+        verdict?;
+        Ok(Ask { file, wanted, sight })
     }
 
     async fn take_webhook<B: GatewayBody>(
@@ -163,50 +158,15 @@ impl Gateway {
         head: &Parts,
         body: B,
         client: IpAddr,
+        limits: &Limits,
     ) -> Result<Answer, GatewayError> {
         let entrance = self.webhooks.as_ref().ok_or(GatewayError::Route(RouteFault::NoRoute))?;
-        let from = self.limits.subscriber(client);
-        entrance.take(head, body, from, &self.limits, &self.clock).await?;
+        entrance.take(head, body, limits.subscriber(client), limits, &self.clock).await?;
         Ok(Answer::Accepted)
     }
 
-    fn sight(&self, caller: Caller) -> Sight {
-        match caller {
-            Caller::Anonymous(_) if !self.expose_private => Sight::Public,
-            Caller::Anonymous(_) | Caller::Known(_) => Sight::All,
-        }
-    }
-
-    /// What somebody is told whose credential is not right: no more, after very many.
-    fn auth_failed(&self, failure: AuthFailure, client: IpAddr) -> GatewayError {
-        tracing::info!(target: "ikgate.auth_failure", reason = failure as u64);
-        if failure == AuthFailure::Missing {
-            return failure.into();
-        }
-        match self.limits.admit_auth_failure(client) {
-            Ok(()) => failure.into(),
-            Err(throttled) => {
-                count_refusal(throttled.limit, CallerLabel::NONE);
-                throttled.into()
-            }
-        }
-    }
-
-    fn admit(&self, caller: Caller, findings: &mut Findings) -> Result<Standing, Throttled> {
-        self.limits.admit(caller).or_else(|throttled| {
-            let Throttled { limit, quota, .. } = throttled;
-            let standing = Standing { limit, quota, left: 0 };
-            findings.standing = Some((caller, standing));
-            count_refusal(limit, findings.exchange.caller);
-            match self.limits.enforcement {
-                Enforcement::DryRun => Ok(standing),
-                Enforcement::Refuse => Err(throttled),
-            }
-        })
-    }
-
-    fn respond(&self, answer: &Answer, head: Parts, findings: Findings) -> Response<ExchangeBody> {
-        let Findings { mut exchange, cache, standing } = findings;
+    fn respond(answer: &Answer, head: Parts, findings: Findings) -> Response<ExchangeBody> {
+        let Findings { mut exchange, policy, cache, standing } = findings;
         let cache = cache.unwrap_or(CacheStatus::NotConsulted {
             code: match answer {
                 Answer::Problem(problem) => Some(problem.code),
@@ -217,26 +177,17 @@ impl Gateway {
             },
         });
         exchange.cache = cache.into();
-        let fields = |caller, standing: Standing| match (caller, standing.limit) {
-            (Caller::Anonymous(_), Limit::Prefix) => Some(&self.rate_limit_fields.wide),
-            (Caller::Anonymous(_), _) => Some(&self.rate_limit_fields.anonymous),
-            (Caller::Known(CallerId(place)), _) => self.rate_limit_fields.known.get(place),
-        };
         let facts = Facts {
             request_id: exchange.request_id(),
             cache,
-            standing: standing
-                .and_then(|(caller, standing)| Some((fields(caller, standing)?, standing))),
-            browser_max_age: self.browser_max_age,
-            cors: self.cors.as_ref(),
+            standing: standing.and_then(|(caller, standing)| {
+                Some((policy.rate_limit_fields(&caller, standing.limit)?, standing))
+            }),
+            browser_max_age: policy.browser_max_age,
+            cors: policy.cors.as_ref(),
         };
         exchange.respond(response::shape(answer, head, facts))
     }
-}
-
-/// Counts one refusal for want of quota.
-fn count_refusal(limit: Limit, caller: CallerLabel) {
-    tracing::info!(target: "ikgate.throttled", caller = caller.0, limit = limit as u64);
 }
 
 /// Reads a body that nobody needs, so that the connection can be used again.

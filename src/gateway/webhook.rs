@@ -9,7 +9,8 @@ use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use parking_lot::Mutex;
 
-use super::{GatewayBody, count_refusal};
+use super::GatewayBody;
+use super::policy::count_refusal;
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::exchange::CallerLabel;

@@ -8,22 +8,20 @@
 //! not conform. This room owns the policy (which caller, which quota, what is kept for how many)
 //! and leaves the arithmetic to governor.
 
+mod bucket;
 mod quota;
 mod store;
 mod subscriber;
 
 use std::net::IpAddr;
 
-use governor::middleware::{StateInformationMiddleware, StateSnapshot};
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{NotUntil, RateLimiter};
-
+use bucket::{Bucket, Cell, Only};
+use governor::state::keyed::ShrinkableKeyedStateStore as _;
 pub use quota::{Limit, Quota, Standing, Throttled};
 use store::BoundedStore;
 pub use subscriber::{Ipv6Limits, Subscriber};
 
-use crate::caller::{Caller, CallerId};
+use crate::caller::{Caller, CallerId, Subject};
 use crate::clock::Clock;
 
 /// Addresses of webhooks that are told apart: ImageKit has few.
@@ -32,9 +30,7 @@ const TRACKED_WEBHOOKS_MAX: usize = 1_000;
 /// What one address may deliver: ImageKit sends an event for each file of a bulk operation.
 pub const WEBHOOK_QUOTA: Quota = Quota::new(100, 500).expect("neither is zero");
 
-type Addresses =
-    RateLimiter<Subscriber, BoundedStore<Subscriber>, Clock, StateInformationMiddleware>;
-type OneCaller = RateLimiter<NotKeyed, InMemoryState, Clock, StateInformationMiddleware>;
+type Addresses = Bucket<Subscriber, BoundedStore<Subscriber>>;
 
 /// The quotas in force.
 #[derive(Clone, Debug)]
@@ -42,13 +38,16 @@ pub struct LimitSettings {
     /// Of each address.
     pub anonymous: Quota,
     pub ipv6: Ipv6Limits,
-    /// How many anonymous callers are told apart at a time. More cost memory (about 64 bytes
-    /// each); with fewer, newcomers share a quota sooner when very many are active at once.
+    /// How many anonymous callers are told apart at a time, and how many subjects of tokens.
+    /// More cost memory (about 64 bytes each); with fewer, newcomers share a quota sooner when
+    /// very many are active at once.
     pub max_tracked_callers: usize,
     /// Of each address, for credentials that fail.
     pub auth_failures: Quota,
     /// Of each configured caller, in the order of the configuration.
     pub callers: Vec<Quota>,
+    /// Of each subject of a token.
+    pub tokens: Quota,
     pub enforcement: Enforcement,
 }
 
@@ -70,35 +69,33 @@ impl LimitSettings {
 
 /// Counts every caller's requests against its quota.
 pub struct Limits {
-    anonymous: (Quota, Addresses),
-    wide: (Quota, Addresses),
+    anonymous: Addresses,
+    wide: Addresses,
     ipv6: Ipv6Limits,
-    callers: Vec<(Quota, OneCaller)>,
-    auth_failures: (Quota, Addresses),
-    webhooks: (Quota, Addresses),
+    callers: Vec<Bucket<Only, Cell>>,
+    tokens: Bucket<Subject, BoundedStore<Subject>>,
+    auth_failures: Addresses,
+    webhooks: Addresses,
     pub enforcement: Enforcement,
-    clock: Clock,
 }
 
 impl Limits {
     pub fn new(settings: &LimitSettings, clock: &Clock) -> Self {
-        let addresses = |quota: Quota, tracked| {
-            let store = BoundedStore::new(tracked, clock.clone());
-            (quota, RateLimiter::new(quota.into(), store, clock.clone()))
+        let tracked = settings.max_tracked_callers;
+        let addresses = |limit, quota, tracked| {
+            Bucket::new(limit, quota, BoundedStore::new(tracked, clock.clone()), clock)
         };
-        let one = |quota: &Quota| {
-            let state = InMemoryState::default();
-            (*quota, RateLimiter::new((*quota).into(), state, clock.clone()))
-        };
+        let one = |quota: &Quota| Bucket::new(Limit::Caller, *quota, Cell::default(), clock);
+        let subjects = BoundedStore::new(tracked, clock.clone());
         Self {
-            anonymous: addresses(settings.anonymous, settings.max_tracked_callers),
-            wide: addresses(settings.wide(), settings.max_tracked_callers),
+            anonymous: addresses(Limit::Address, settings.anonymous, tracked),
+            wide: addresses(Limit::Prefix, settings.wide(), tracked),
             ipv6: settings.ipv6,
             callers: settings.callers.iter().map(one).collect(),
-            auth_failures: addresses(settings.auth_failures, settings.max_tracked_callers),
-            webhooks: addresses(WEBHOOK_QUOTA, TRACKED_WEBHOOKS_MAX),
+            tokens: Bucket::new(Limit::Caller, settings.tokens, subjects, clock),
+            auth_failures: addresses(Limit::Auth, settings.auth_failures, tracked),
+            webhooks: addresses(Limit::Webhook, WEBHOOK_QUOTA, TRACKED_WEBHOOKS_MAX),
             enforcement: settings.enforcement,
-            clock: clock.clone(),
         }
     }
 
@@ -107,26 +104,26 @@ impl Limits {
     /// # Errors
     ///
     /// [`Throttled`] if the cell does not conform to the caller's quota.
-    pub fn admit(&self, caller: Caller) -> Result<Standing, Throttled> {
+    pub fn admit(&self, caller: &Caller) -> Result<Standing, Throttled> {
         match caller {
-            Caller::Anonymous(address) => self.admit_address(address),
+            Caller::Anonymous(address) => self.admit_address(*address),
             Caller::Known(CallerId(place)) => {
-                let known = self.callers.get(place);
-                let (quota, cells) = known.expect("each configured caller has a quota");
-                self.judge(Limit::Caller, *quota, cells.check())
+                let known = self.callers.get(*place);
+                known.expect("each configured caller has a quota").check(&Only)
             }
+            Caller::Token(token) => self.tokens.check(&token.subject),
         }
     }
 
     /// Its own quota first: whoever has used that up spends nothing of their neighbours'.
     fn admit_address(&self, address: IpAddr) -> Result<Standing, Throttled> {
         let subscriber = self.subscriber(address);
-        let own = self.check(Limit::Address, &self.anonymous, &subscriber)?;
+        let own = self.anonymous.check(&subscriber)?;
         if !subscriber.is_v6() {
             return Ok(own);
         }
         let neighbours = Subscriber::of(address, self.ipv6.wide_prefix);
-        let wide = self.check(Limit::Prefix, &self.wide, &neighbours)?;
+        let wide = self.wide.check(&neighbours)?;
         Ok(if wide.left < own.left { wide } else { own })
     }
 
@@ -136,7 +133,7 @@ impl Limits {
     ///
     /// [`Throttled`] if the cell does not conform to the address's quota.
     pub fn admit_webhook(&self, from: Subscriber) -> Result<(), Throttled> {
-        self.check(Limit::Webhook, &self.webhooks, &from).map(drop)
+        self.webhooks.check(&from).map(drop)
     }
 
     /// Admits one more credential that failed, as far as telling its sender why goes.
@@ -145,7 +142,7 @@ impl Limits {
     ///
     /// [`Throttled`] if the cell does not conform to the address's quota.
     pub fn admit_auth_failure(&self, from: IpAddr) -> Result<(), Throttled> {
-        self.check(Limit::Auth, &self.auth_failures, &self.subscriber(from)).map(drop)
+        self.auth_failures.check(&self.subscriber(from)).map(drop)
     }
 
     /// Whom an address counts as.
@@ -153,35 +150,19 @@ impl Limits {
         Subscriber::of(address, self.ipv6.prefix)
     }
 
-    fn check(
-        &self,
-        limit: Limit,
-        (quota, cells): &(Quota, Addresses),
-        subscriber: &Subscriber,
-    ) -> Result<Standing, Throttled> {
-        self.judge(limit, *quota, cells.check_key(subscriber))
-    }
-
-    fn judge(
-        &self,
-        limit: Limit,
-        quota: Quota,
-        verdict: Result<StateSnapshot, NotUntil<Nanos>>,
-    ) -> Result<Standing, Throttled> {
-        match verdict {
-            Ok(snapshot) => {
-                Ok(Standing { limit, quota, left: snapshot.remaining_burst_capacity() })
-            }
-            Err(not_until) => {
-                let now = governor::clock::Clock::now(&self.clock);
-                Err(Throttled { limit, quota, wait: not_until.wait_time_from(now) })
-            }
-        }
+    /// Whether one more credential that fails would be admitted: only then is it worth looking
+    /// at one that is costly to verify. Counts nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Throttled`] if it would not.
+    pub fn may_fail_auth(&self, from: IpAddr) -> Result<(), Throttled> {
+        self.auth_failures.peek(&self.subscriber(from))
     }
 
     /// How many anonymous callers are tracked now.
     pub fn tracked_callers(&self) -> usize {
-        self.anonymous.1.len()
+        self.anonymous.store.len()
     }
 }
 
@@ -212,6 +193,7 @@ mod tests {
             auth_failures: quota,
             enforcement: Enforcement::Refuse,
             callers: vec![quota],
+            tokens: quota,
         };
         (Limits::new(&settings, &clock), clock)
     }
@@ -221,9 +203,9 @@ mod tests {
         for caller in [address("192.0.2.1"), Caller::Known(CallerId(0))] {
             let (limits, _clock) = limits(1, 3);
             for left in [2, 1, 0] {
-                assert_eq!(limits.admit(caller).unwrap().left, left);
+                assert_eq!(limits.admit(&caller).unwrap().left, left);
             }
-            assert_eq!(limits.admit(caller).unwrap_err().wait, Duration::from_secs(1));
+            assert_eq!(limits.admit(&caller).unwrap_err().wait, Duration::from_secs(1));
         }
     }
 
@@ -231,20 +213,20 @@ mod tests {
     fn callers_do_not_share_a_quota() {
         let (limits, _clock) = limits(1, 1);
         for caller in [address("192.0.2.1"), address("192.0.2.2"), Caller::Known(CallerId(0))] {
-            assert!(limits.admit(caller).is_ok(), "{caller:?}");
-            assert!(limits.admit(caller).is_err(), "{caller:?}");
+            assert!(limits.admit(&caller).is_ok(), "{caller:?}");
+            assert!(limits.admit(&caller).is_err(), "{caller:?}");
         }
     }
 
     #[test]
     fn hopping_from_prefix_to_prefix_does_not_pay() {
         let (limits, clock) = limits(1, 3);
-        let hop = |number: u32| limits.admit(address(&format!("2001:db8:0:{number:x}::1")));
+        let hop = |number: u32| limits.admit(&address(&format!("2001:db8:0:{number:x}::1")));
         let admitted = (0..100).filter(|number| hop(*number).is_ok()).count();
         assert_eq!(admitted, 4 * 3);
         let refused = hop(100).unwrap_err();
         assert_eq!((refused.limit, refused.wait), (Limit::Prefix, Duration::from_millis(250)));
-        assert!(limits.admit(address("2001:db8:1::1")).is_ok(), "others are not concerned");
+        assert!(limits.admit(&address("2001:db8:1::1")).is_ok(), "others are not concerned");
         clock.advance(Duration::from_millis(250));
         assert!(hop(101).is_ok());
     }
@@ -253,19 +235,19 @@ mod tests {
     fn whoever_has_used_up_their_own_quota_spends_nothing_of_their_neighbours() {
         let (limits, _clock) = limits(1, 3);
         for _ in 0..100 {
-            let _ = limits.admit(address("2001:db8::1"));
+            let _ = limits.admit(&address("2001:db8::1"));
         }
-        assert_eq!(limits.admit(address("2001:db8::1")).unwrap_err().limit, Limit::Address);
+        assert_eq!(limits.admit(&address("2001:db8::1")).unwrap_err().limit, Limit::Address);
         for number in 1..=9 {
             let neighbour = format!("2001:db8:0:{number}::1");
-            assert!(limits.admit(address(&neighbour)).is_ok(), "{neighbour}");
+            assert!(limits.admit(&address(&neighbour)).is_ok(), "{neighbour}");
         }
     }
 
     #[test]
     fn the_tightest_quota_is_told() {
         let (limits, _clock) = limits(1, 3);
-        let left = |text: &str| limits.admit(address(text)).map(|own| (own.limit, own.left));
+        let left = |text: &str| limits.admit(&address(text)).map(|own| (own.limit, own.left));
         assert_eq!(left("2001:db8::1").unwrap(), (Limit::Address, 2));
         for number in 1..=9 {
             left(&format!("2001:db8:0:{number}::1")).unwrap();
@@ -282,13 +264,13 @@ mod tests {
             let (limits, clock) = limits(per_second, burst);
             let caller = address("192.0.2.1");
             for _ in 0..burst {
-                prop_assert!(limits.admit(caller).is_ok());
+                prop_assert!(limits.admit(&caller).is_ok());
             }
-            let Throttled { wait, .. } = limits.admit(caller).unwrap_err();
+            let Throttled { wait, .. } = limits.admit(&caller).unwrap_err();
             clock.advance(wait.saturating_sub(Duration::from_nanos(1)));
-            prop_assert!(limits.admit(caller).is_err(), "one nanosecond early");
+            prop_assert!(limits.admit(&caller).is_err(), "one nanosecond early");
             clock.advance(Duration::from_nanos(1));
-            prop_assert!(limits.admit(caller).is_ok(), "on time");
+            prop_assert!(limits.admit(&caller).is_ok(), "on time");
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use ahash::RandomState;
 use governor::nanos::Nanos;
@@ -24,14 +25,20 @@ const SHARDS: usize = 64;
 /// nearly full shard more often; fewer bound the time a newcomer costs.
 const EVICTION_TRIES: usize = 8;
 
-/// A bounded map from caller to its TAT.
-pub(super) struct BoundedStore<K> {
-    shards: Vec<Mutex<Shard<K>>>,
+/// A bounded map from caller to its TAT, on the clock's own time. Clones share it.
+pub(super) struct BoundedStore<K>(Arc<Shards<K>>);
+
+struct Shards<K> {
+    all: Vec<Mutex<Shard<K>>>,
     hasher: RandomState,
     clock: Clock,
-    /// governor's times count from when the limiter was made, a moment after this.
-    started: Nanos,
     per_shard: usize,
+}
+
+impl<K> Clone for BoundedStore<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }
 
 struct Shard<K> {
@@ -44,23 +51,23 @@ struct Shard<K> {
 impl<K: Clone + Eq + Hash> BoundedStore<K> {
     pub(super) fn new(capacity: usize, clock: Clock) -> Self {
         let shard = || Shard { cells: HashMap::default(), order: VecDeque::new(), overflow: None };
-        Self {
-            shards: std::iter::repeat_with(|| Mutex::new(shard())).take(SHARDS).collect(),
+        Self(Arc::new(Shards {
+            all: std::iter::repeat_with(|| Mutex::new(shard())).take(SHARDS).collect(),
             hasher: RandomState::new(),
-            started: governor::clock::Clock::now(&clock),
             clock,
             per_shard: capacity.div_ceil(SHARDS),
-        }
+        }))
     }
 
     fn shard(&self, key: &K) -> &Mutex<Shard<K>> {
         // The shards' maps hash with other keys, so the choice of shard does not thin them out.
-        let place = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64);
-        place.ok().and_then(|place| self.shards.get(place)).expect("a remainder is in range")
+        let place = usize::try_from(self.0.hasher.hash_one(key) % SHARDS as u64);
+        place.ok().and_then(|place| self.0.all.get(place)).expect("a remainder is in range")
     }
 
-    fn now(&self) -> Nanos {
-        governor::clock::Clock::now(&self.clock).saturating_sub(self.started)
+    /// Whether there is room for one more key in this shard.
+    fn has_room(&self, shard: &mut Shard<K>) -> bool {
+        shard.make_room(Nanos::from(self.0.clock.monotonic()), self.0.per_shard)
     }
 }
 
@@ -82,6 +89,26 @@ impl<K: Clone + Eq + Hash> Shard<K> {
     }
 }
 
+/// A store as it stands: asked what it would decide, it changes nothing.
+pub(super) struct Unchanged<'a, K>(pub(super) &'a BoundedStore<K>);
+
+impl<K: Clone + Eq + Hash> StateStore for Unchanged<'_, K> {
+    type Key = K;
+
+    fn measure_and_replace<T, F, E>(&self, key: &K, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let mut shard = self.0.shard(key).lock();
+        let tat = match shard.cells.get(key).copied() {
+            Some(tat) => Some(tat),
+            None if self.0.has_room(&mut shard) => None,
+            None => shard.overflow,
+        };
+        decide(tat).map(|(verdict, _next)| verdict)
+    }
+}
+
 impl<K: Clone + Eq + Hash> StateStore for BoundedStore<K> {
     type Key = K;
 
@@ -95,7 +122,7 @@ impl<K: Clone + Eq + Hash> StateStore for BoundedStore<K> {
             *tat = next;
             return Ok(verdict);
         }
-        if shard.make_room(self.now(), self.per_shard) {
+        if self.has_room(&mut shard) {
             let (verdict, next) = decide(None)?;
             shard.cells.insert(key.clone(), next);
             shard.order.push_back(key.clone());
@@ -112,7 +139,7 @@ impl<K: Clone + Eq + Hash> ShrinkableKeyedStateStore<K> for BoundedStore<K> {
     fn retain_recent(&self, _drop_below: Nanos) {}
 
     fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().cells.len()).sum()
+        self.0.all.iter().map(|shard| shard.lock().cells.len()).sum()
     }
 
     fn is_empty(&self) -> bool {
@@ -122,44 +149,64 @@ impl<K: Clone + Eq + Hash> ShrinkableKeyedStateStore<K> for BoundedStore<K> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
     use std::time::Duration;
 
-    use governor::middleware::NoOpMiddleware;
-    use governor::{Quota, RateLimiter};
-
     use super::*;
+    use crate::limit::bucket::Bucket;
+    use crate::limit::{Limit, Quota};
 
-    type Limiter = RateLimiter<u32, BoundedStore<u32>, Clock, NoOpMiddleware<Nanos>>;
-
-    fn limiter(capacity: usize) -> (Limiter, Clock) {
+    fn bucket(capacity: usize) -> (Bucket<u32, BoundedStore<u32>>, Clock) {
         let clock = Clock::manual();
         clock.advance(Duration::from_secs(5));
-        let quota = Quota::per_second(NonZeroU32::new(1).unwrap());
         let store = BoundedStore::new(capacity, clock.clone());
-        (RateLimiter::new(quota, store, clock.clone()), clock)
+        let quota = Quota::new(1, 1).unwrap();
+        (Bucket::new(Limit::Address, quota, store, &clock), clock)
     }
 
     #[test]
     fn a_spray_of_new_keys_neither_grows_the_state_nor_refills_a_known_one() {
-        let (limiter, _clock) = limiter(640);
-        assert!(limiter.check_key(&0).is_ok());
-        let admitted = (1..100_000).filter(|key| limiter.check_key(key).is_ok()).count();
-        assert_eq!(limiter.len(), 640);
+        let (bucket, _clock) = bucket(640);
+        assert!(bucket.check(&0).is_ok());
+        let admitted = (1..100_000).filter(|key| bucket.check(key).is_ok()).count();
+        assert_eq!(bucket.store.len(), 640);
         // A place of its own for each that fits, one shared cell in every shard for the rest.
         assert_eq!(admitted, 639 + SHARDS);
-        assert!(limiter.check_key(&0).is_err(), "still throttled after the spray");
+        assert!(bucket.check(&0).is_err(), "still throttled after the spray");
     }
 
     #[test]
     fn keys_with_a_full_quota_make_room() {
-        let (limiter, clock) = limiter(64);
+        let (bucket, clock) = bucket(64);
         for key in 0..10_000 {
-            let _ = limiter.check_key(&key);
+            let _ = bucket.check(&key);
         }
         clock.advance(Duration::from_secs(1));
-        let admitted = (10_000..20_000).filter(|key| limiter.check_key(key).is_ok()).count();
-        assert_eq!(limiter.len(), 64);
+        let admitted = (10_000..20_000).filter(|key| bucket.check(key).is_ok()).count();
+        assert_eq!(bucket.store.len(), 64);
         assert_eq!(admitted, 64 + SHARDS, "each old key gave way, each shared cell was full");
+    }
+    #[test]
+    fn asking_whether_a_request_would_be_admitted_counts_nothing() {
+        let (bucket, clock) = bucket(64);
+        for _ in 0..10 {
+            assert!(bucket.peek(&1).is_ok());
+        }
+        assert!(bucket.check(&1).is_ok());
+        let refused = bucket.peek(&1).unwrap_err();
+        assert_eq!(refused.wait, Duration::from_secs(1));
+        clock.advance(Duration::from_millis(999));
+        assert!(bucket.peek(&1).is_err());
+        clock.advance(Duration::from_millis(1));
+        assert!(bucket.peek(&1).is_ok());
+    }
+
+    #[test]
+    fn newcomers_that_share_a_cell_are_told_how_that_one_stands() {
+        let (bucket, _clock) = bucket(64);
+        for key in 0..10_000 {
+            let _ = bucket.check(&key);
+        }
+        let admitted = (10_000..20_000).filter(|key| bucket.peek(key).is_ok()).count();
+        assert_eq!(admitted, 0);
     }
 }

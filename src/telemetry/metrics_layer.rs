@@ -13,6 +13,7 @@ use tracing_subscriber::layer::Context;
 
 use super::metrics::{Exchanged, Metrics};
 use crate::cache::Force;
+use crate::caller::AuthFailure;
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
 use crate::limit::Limit;
 use crate::upstream::UpstreamOutcome;
@@ -34,10 +35,6 @@ const THROTTLED: Kind = Kind { target: "ikgate.throttled", fields: &["caller", "
 const AUTH_FAILURE: Kind = Kind { target: "ikgate.auth_failure", fields: &["reason"] };
 const WEBHOOK: Kind = Kind { target: "ikgate.webhook", fields: &["outcome", "unix_seconds"] };
 const KINDS: [Kind; 6] = [EXCHANGE, UPSTREAM, INVALIDATION, THROTTLED, AUTH_FAILURE, WEBHOOK];
-
-/// The order of [`crate::caller::AuthFailure`]'s variants.
-const AUTH_FAILURES: [&str; 5] =
-    ["duplicate", "imagekit_key", "malformed", "missing", "unknown_key"];
 
 /// One kind of event, and the fields that are read of it, by slot.
 struct Kind {
@@ -99,8 +96,8 @@ impl MetricsLayer {
                 self.metrics.webhook_delivered(outcome, second);
             }
             _ => {
-                let reason = AUTH_FAILURES.get(number(first)).copied();
-                self.metrics.auth_failed(reason.unwrap_or("unknown"));
+                let reason = AuthFailure::ALL.get(number(first));
+                self.metrics.auth_failed(reason.map_or("unknown", |reason| reason.as_str()));
             }
         }
     }

@@ -165,7 +165,7 @@ fn tls(url: &UpstreamUrl) -> Result<rustls::ClientConfig, UpstreamStartError> {
             return Err(UpstreamStartError::NoRoots { source: native.errors.pop() });
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     Ok(rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)

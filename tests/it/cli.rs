@@ -16,7 +16,8 @@ fn write(directory: &Path, name: &str, content: &str) -> String {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["check", "demo", "healthcheck", "keygen", "purge", "sandbox", "serve"] {
+    for command in ["check", "demo", "healthcheck", "keygen", "purge", "sandbox", "serve", "token"]
+    {
         let help = run(&[command, "--help"], &[]);
         assert_eq!(help.status.code(), Some(0), "{command}");
         let help = text(&help.stdout);
@@ -101,6 +102,43 @@ fn a_generated_key_opens_what_its_block_configures() {
     assert_eq!(caller["name"].as_str(), Some("web-team"));
     assert_eq!(caller["key_sha256"].as_str(), Some(digest.as_str()));
     assert_eq!(run(&["keygen", "--caller", "a b"], &[]).status.code(), Some(64));
+}
+
+#[tokio::test]
+async fn a_signed_token_is_taken_by_the_gateway_with_the_same_configuration() {
+    let directory = scratch();
+    write(directory.path(), "jwt.secret", "a-secret-of-thirty-two-bytes-or-so");
+    let config = write(
+        directory.path(),
+        "ikgate.toml",
+        "[server]\nlisten = [\"127.0.0.1:0\"]\n[upstream]\nurl = \"http://127.0.0.1:1\"\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\n\
+         [jwt]\nalgorithm = \"HS256\"\nkey_file = \"jwt.secret\"\nissuer = \"https://a.example\"",
+    );
+    let sign = |more: &[&str]| run(&[&["token", "--config", &config], more].concat(), &[]);
+    let signed = sign(&["--sub", "user-1", "--files", &format!("{FILE},other"), "--ttl", "1h"]);
+    assert_eq!(signed.status.code(), Some(0), "{signed:?}");
+    let value = format!("Bearer {}", text(&signed.stdout).trim_end());
+
+    let key = [("IMAGEKIT_PRIVATE_KEY", "private_a=")];
+    let program = Program::serve(Path::new(&config), &key);
+    let fields = [("Authorization", value.as_str())];
+    let ask = async |file: &str| {
+        crate::support::send(program.public, "GET", &versions_of(file), &fields).await
+    };
+    let admitted = ask(FILE).await;
+    assert_eq!((admitted.status, admitted.code().as_str()), (502, "upstream_unreachable"));
+    assert!(admitted.field("ratelimit").starts_with("\"jwt\";r=19;"), "{admitted:#?}");
+    assert_eq!(ask("third").await.status, 403);
+
+    for wrong in [&["--sub", "a", "--ttl", "61m"][..], &["--sub", "a", "--files", "a/b"], &[]] {
+        assert_eq!(sign(wrong).status.code(), Some(64), "{wrong:?}");
+    }
+    let needless = sign(&["--sub", "a", "--key", "jwt.pem"]);
+    assert_eq!(needless.status.code(), Some(1), "{needless:?}");
+    let none = write(directory.path(), "none.toml", "");
+    let none = run(&["token", "--config", &none, "--sub", "a"], &[]);
+    assert_eq!(none.status.code(), Some(78), "{none:?}");
 }
 
 #[tokio::test]

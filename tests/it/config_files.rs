@@ -33,10 +33,13 @@ fn the_full_example_is_the_defaults() {
 fn the_defaults_that_are_shown_of_optional_sections_are_the_defaults() {
     let directory = crate::support::scratch();
     std::fs::write(directory.path().join("webhook.secret"), "whsec_a").unwrap();
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().public_key_pem();
+    std::fs::write(directory.path().join("jwt.pub"), key).unwrap();
     let digest = "a".repeat(64);
     let written = format!(
         "[cors]\nallowed_origins = [\"https://a.example\"]\n\
          [webhooks]\nsecret_file = \"webhook.secret\"\n\
+         [jwt]\nkey_file = \"jwt.pub\"\nissuer = \"https://a.example\"\n\
          [[callers]]\nname = \"a\"\nkey_sha256 = \"{digest}\""
     );
     let load = |text: &str| {
@@ -45,7 +48,7 @@ fn the_defaults_that_are_shown_of_optional_sections_are_the_defaults() {
     };
     let settings = load(&written);
     let mut shown = settings.effective.clone();
-    for section in ["cors", "webhooks"] {
+    for section in ["cors", "jwt", "webhooks"] {
         assert!(shown[section].as_table().unwrap().len() > 1, "{section}: no defaults are shown");
     }
     assert!(shown["callers"][0].get("quota").is_some());

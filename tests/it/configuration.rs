@@ -6,6 +6,14 @@ use ikgate::config::{self, Settings};
 
 use crate::support::scratch;
 
+/// Of 1024 bits.
+const SHORT_RSA_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDbBbRK4Ilibt5KDVb3HpGewqTz\n\
+    qXwe6A3c6jPPcMQijQPfl71IKAGxwFw9Ab2LDXMjbSOu99zH1DoykhyYPZJYlD6d\n\
+    SaBZMbFRBqUODb4feWKJ4uvdqPdISqb7aP5go9seT5Yox+jYa38X8PAI3leoC5FG\n\
+    NVP+lM5ZbudXD3uRuQIDAQAB\n\
+    -----END PUBLIC KEY-----\n";
+
 const KEY: (&str, &str) = ("IMAGEKIT_PRIVATE_KEY", "private_a=");
 
 fn check(text: &str, environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
@@ -90,7 +98,7 @@ fn every_mistake_is_reported_in_one_run() {
 
 #[test]
 fn keys_of_parts_that_are_not_there_are_unknown() {
-    for key in ["server.tls.certificate", "cluster.namespace", "jwt.issuer"] {
+    for key in ["server.tls.certificate", "cluster.namespace"] {
         let section = key.split('.').next().unwrap();
         let found = paths(&format!("{key} = \"1s\""), &[KEY]);
         assert_eq!(found.len(), 1, "{key}: {found:?}");
@@ -114,9 +122,9 @@ fn the_environment_overrides_scalars_and_lists() {
     assert_eq!(settings.cache.freshness.ttl.as_secs(), 30);
     assert_eq!(settings.public.listen.len(), 2);
     assert_eq!(settings.public.server.max_connections, 7);
-    assert_eq!(settings.limits.anonymous.burst.get(), 9);
+    assert_eq!(settings.policy.limits.anonymous.burst.get(), 9);
     let refused = check("", &[KEY, ("IKGATE_LIMITS__ANONYMOUS", "false")]).unwrap();
-    assert_eq!(refused.anonymous, ikgate::caller::AnonymousPolicy::Refuse);
+    assert_eq!(refused.policy.anonymous, ikgate::caller::AnonymousPolicy::Refuse);
     assert_eq!(paths("", &[KEY, ("IKGATE_CACHE__TLL", "1s")]), ["cache.tll"]);
     assert_eq!(paths("[server]\nmax_connections = \"7\"", &[KEY]), ["server.max_connections"]);
 }
@@ -168,6 +176,59 @@ fn callers_are_told_apart() {
         assert_eq!(paths(&caller(name, &a), &[KEY]), ["callers[0].name"], "{name}");
     }
     assert_eq!(paths(&caller("web", "[]"), &[KEY]), ["callers[0].key_sha256"]);
+}
+
+#[test]
+fn a_key_of_tokens_must_be_of_the_algorithm() {
+    let directory = scratch();
+    let write = |name: &str, content: &str| {
+        std::fs::write(directory.path().join(name), content).unwrap();
+    };
+    for (name, kind) in [
+        ("ed", &rcgen::PKCS_ED25519),
+        ("p256", &rcgen::PKCS_ECDSA_P256_SHA256),
+        ("p384", &rcgen::PKCS_ECDSA_P384_SHA384),
+        ("rsa", &rcgen::PKCS_RSA_SHA256),
+    ] {
+        let pair = rcgen::KeyPair::generate_for(kind).unwrap();
+        write(&format!("{name}.pem"), &pair.serialize_pem());
+        write(&format!("{name}.pub"), &pair.public_key_pem());
+    }
+    // openssl genrsa 1024 | openssl pkey -pubout
+    write("short.pub", SHORT_RSA_KEY);
+    write("secret", "a-secret-of-thirty-two-bytes-or-so");
+    write("short", "thirty-one-bytes-are-too-short-");
+    write("lines", "a-secret-of-thirty-two-bytes\nbut-of-two-lines");
+    let loaded = |algorithm: &str, key_file: &str| {
+        let text = format!(
+            "[jwt]\nalgorithm = \"{algorithm}\"\nkey_file = \"{key_file}\"\nissuer = \"a\""
+        );
+        let key = [(KEY.0.to_owned(), KEY.1.to_owned())];
+        config::from_text(&text, directory.path(), key)
+    };
+    for (algorithm, right) in
+        [("EdDSA", "ed.pub"), ("ES256", "p256.pub"), ("RS256", "rsa.pub"), ("HS256", "secret")]
+    {
+        for file in [
+            "ed.pub",
+            "p256.pub",
+            "rsa.pub",
+            "p384.pub",
+            "short.pub",
+            "secret",
+            "short",
+            "lines",
+            "ed.pem",
+            "p256.pem",
+            "rsa.pem",
+            "missing",
+        ] {
+            let fits = file == right;
+            assert_eq!(loaded(algorithm, file).is_ok(), fits, "{algorithm} {file}");
+        }
+    }
+    let found = paths("[jwt]\nalgorithm = \"none\"", &[KEY]);
+    assert_eq!(found, ["jwt.algorithm", "jwt.key_file", "jwt.issuer"].map(String::from));
 }
 
 #[test]

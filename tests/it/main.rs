@@ -33,5 +33,6 @@ mod race;
 mod route;
 mod stale;
 mod support;
+mod token;
 mod upstream_faults;
 mod webhook;

@@ -46,7 +46,7 @@ pub fn caller_name(name: &str) -> Result<String, &'static str> {
     if name.is_empty() || name.len() > CALLER_NAME_MAX || !name.bytes().all(allowed) {
         return Err("must be 1 to 64 of A-Z a-z 0-9 . _ -");
     }
-    if CallerLabel::RESERVED.contains(&name) {
+    if CallerLabel::FIXED.contains(&name) {
         return Err("is what ikgate calls its own kinds of callers");
     }
     Ok(name.to_owned())

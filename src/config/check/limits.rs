@@ -13,10 +13,16 @@ const ANONYMOUS_QUOTA: Quota = Quota::new(10, 20).expect("neither is zero");
 /// Highest rate and burst. One cell of a higher rate would be less than a microsecond.
 const RATE_MAX: u32 = 1_000_000;
 
+/// Quotas that stand with whom they are for.
+pub(super) struct CallerQuotas {
+    pub(super) callers: Vec<Quota>,
+    pub(super) tokens: Quota,
+}
+
 pub(super) fn limits(
     limits: &mut Section,
     on_loopback: bool,
-    callers: Vec<Quota>,
+    CallerQuotas { callers, tokens }: CallerQuotas,
 ) -> (AnonymousPolicy, LimitSettings) {
     let (policy, anonymous) = anonymous(limits, on_loopback);
     let tracked = limits.get("max_tracked_callers", |given| given.integer(&(1..=TRACKED_MAX)));
@@ -31,6 +37,7 @@ pub(super) fn limits(
         ipv6: ipv6(&mut limits.section("ipv6")),
         max_tracked_callers: tracked.unwrap_or(100_000),
         callers,
+        tokens,
     };
     (policy, settings)
 }

@@ -6,6 +6,7 @@
 
 mod cache;
 mod callers;
+mod jwt;
 mod limits;
 mod upstream;
 
@@ -24,8 +25,9 @@ use super::raw::Raw;
 use super::value::{Given, Noted, Section};
 use super::{AdminListenerSettings, PublicSettings, Settings};
 use crate::admin::{AdminSettings, Exposure};
-use crate::caller::Proxies;
+use crate::caller::{Proxies, TokenSettings};
 use crate::error::chain;
+use crate::gateway::PolicySettings;
 use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::response::{AllowedOrigin, Cors};
 use crate::route::BasePath;
@@ -47,6 +49,8 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let public = public(&mut root.section("server"));
     let on_loopback = public.listen.iter().all(|address| address.ip().is_loopback());
     let (callers, quotas) = callers::callers(&mut root);
+    let (tokens, of_tokens) = jwt::jwt(&mut root, directory);
+    let quotas = limits::CallerQuotas { callers: quotas, tokens: of_tokens };
     let (anonymous, limits) = limits::limits(&mut root.section("limits"), on_loopback, quotas);
     let admin = admin(&mut root.section("admin"), directory);
     let (upstream, key) =
@@ -64,18 +68,34 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
             upstream,
             key: Arc::new(key),
             cache: lists.cache,
-            browser_max_age: lists.browser_max_age,
-            expose_private: lists.expose_private,
-            anonymous,
-            callers,
-            limits,
-            cors: cors.flatten(),
+            policy: PolicySettings {
+                anonymous,
+                callers,
+                tokens,
+                limits,
+                browser_max_age: lists.browser_max_age,
+                expose_private: lists.expose_private,
+                cors: cors.flatten(),
+            },
             webhooks: webhooks.flatten(),
             telemetry,
             effective,
         }),
         _ => Err(Problems(problems)),
     }
+}
+
+/// What `[jwt]` alone says.
+pub(super) fn tokens(raw: Raw, directory: &Path) -> Result<TokenSettings, Problems> {
+    let noted = Noted::default();
+    let mut root = Section::root(raw.table, raw.from_environment, &noted);
+    if !root.has("jwt") {
+        root.note("jwt", "is required: it says how tokens are signed");
+    }
+    let (tokens, _) = jwt::jwt(&mut root, directory);
+    let problems = noted.take();
+    // What the rest of the file holds is not looked at: neither here nor when this is dropped.
+    tokens.filter(|_| problems.is_empty()).ok_or(Problems(problems))
 }
 
 fn public(server: &mut Section) -> PublicSettings {

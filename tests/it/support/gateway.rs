@@ -55,7 +55,7 @@ impl TestGateway {
         }
         let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), PRIVATE_KEY.to_owned());
         let settings = config::from_text(&table.to_string(), Path::new(""), [key]).unwrap();
-        let names = settings.callers.iter().map(|caller| caller.name.clone());
+        let names = settings.policy.callers.iter().map(|caller| caller.name.clone());
         let metrics = Arc::new(Metrics::new(names));
         let subscriber = tracing_subscriber::registry().with(metrics_layer(&metrics));
         let counted = tracing::subscriber::set_default(subscriber);

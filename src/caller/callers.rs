@@ -1,0 +1,257 @@
+//! Everyone who may ask, and how they are told apart.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use subtle::ConstantTimeEq as _;
+
+use super::credential;
+use super::failure::AuthFailure;
+use super::key::KeyDigest;
+use super::token::{TokenSettings, Tokens};
+use super::{Caller, CallerId};
+use crate::file_id::FileId;
+use crate::secret::Secret;
+
+/// What every key that ImageKit issues for servers starts with.
+const IMAGEKIT_KEY_PREFIX: &str = "private_";
+
+/// One configured caller.
+#[derive(Clone, Debug)]
+pub struct CallerSettings {
+    pub name: String,
+    /// One, or two while a key is being replaced.
+    pub keys: Vec<KeyDigest>,
+    /// `None`: every file.
+    pub files: Option<Vec<FileId>>,
+}
+
+/// Whether a request without credentials is served.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AnonymousPolicy {
+    Refuse,
+    Serve,
+}
+
+/// The caller's credential does not cover this file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the caller may not read this file")]
+pub struct FileForbidden;
+
+/// What a first look at a request's credential says.
+pub enum Recognised {
+    Caller(Caller),
+    /// A token that was not seen before: verifying it costs far more than this look.
+    Stranger(Stranger),
+}
+
+/// A token that nobody has verified.
+pub struct Stranger {
+    token: Secret,
+    digest: KeyDigest,
+}
+
+/// Everyone who may ask.
+pub struct Callers {
+    anonymous: AnonymousPolicy,
+    // By a part of the digest, so that the comparison of the whole can take constant time.
+    by_prefix: HashMap<u64, (KeyDigest, CallerId), RandomState>,
+    files: Vec<Option<Vec<FileId>>>,
+    /// `None`: tokens are not accepted.
+    tokens: Option<Arc<Tokens>>,
+}
+
+impl Callers {
+    pub fn new(
+        known: &[CallerSettings],
+        anonymous: AnonymousPolicy,
+        tokens: Option<TokenSettings>,
+    ) -> Self {
+        let mut by_prefix = HashMap::default();
+        for (place, caller) in known.iter().enumerate() {
+            for key in &caller.keys {
+                by_prefix.insert(key.prefix(), (*key, CallerId(place)));
+            }
+        }
+        let sorted = |files: &Vec<FileId>| {
+            let mut files = files.clone();
+            files.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+            files
+        };
+        let files = known.iter().map(|caller| caller.files.as_ref().map(sorted)).collect();
+        let tokens = tokens.map(|settings| Arc::new(Tokens::new(settings)));
+        Self { anonymous, by_prefix, files, tokens }
+    }
+
+    /// Finds out who sent these fields from `client` at `now`, as far as that costs no more than
+    /// a digest.
+    ///
+    /// # Errors
+    ///
+    /// A credential that is missing where one is needed, or not right.
+    pub fn recognise(
+        &self,
+        fields: &HeaderMap,
+        client: IpAddr,
+        now: Duration,
+    ) -> Result<Recognised, AuthFailure> {
+        let mut credentials = fields.get_all(AUTHORIZATION).iter();
+        let Some(value) = credentials.next() else {
+            return match self.anonymous {
+                AnonymousPolicy::Refuse => Err(AuthFailure::Missing),
+                AnonymousPolicy::Serve => Ok(Recognised::Caller(Caller::Anonymous(client))),
+            };
+        };
+        if credentials.next().is_some() {
+            return Err(AuthFailure::Duplicate);
+        }
+        let credential = credential::parse(value).ok_or(AuthFailure::Malformed)?;
+        if credential.expose().starts_with(IMAGEKIT_KEY_PREFIX) {
+            return Err(AuthFailure::ImageKitKey);
+        }
+        let digest = KeyDigest::of(credential.expose());
+        if let Some(known) = self.known_by(&digest) {
+            return Ok(Recognised::Caller(known));
+        }
+        let Some(tokens) = self.tokens.as_ref().filter(|_| Tokens::is_token(credential.expose()))
+        else {
+            return Err(AuthFailure::UnknownKey);
+        };
+        match tokens.verified(&digest, now) {
+            Some(token) => Ok(Recognised::Caller(Caller::Token(token?))),
+            None => Ok(Recognised::Stranger(Stranger { token: credential, digest })),
+        }
+    }
+
+    /// Looks at the token itself. `now` and `wall` (time since 1970) are the same instant.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn verify(
+        &self,
+        stranger: &Stranger,
+        now: Duration,
+        wall: Duration,
+    ) -> Result<Caller, AuthFailure> {
+        let tokens = self.tokens.as_ref().ok_or(AuthFailure::UnknownKey)?;
+        let token = tokens.verify(stranger.token.expose(), stranger.digest, now, wall);
+        token.map(Caller::Token)
+    }
+
+    fn known_by(&self, digest: &KeyDigest) -> Option<Caller> {
+        let (known, id) = self.by_prefix.get(&digest.prefix())?;
+        bool::from(known.as_bytes().ct_eq(digest.as_bytes())).then_some(Caller::Known(*id))
+    }
+
+    /// Whether the caller's credential covers this file.
+    ///
+    /// # Errors
+    ///
+    /// [`FileForbidden`] if the caller is limited to other files.
+    pub fn may_read(&self, caller: &Caller, file: &FileId) -> Result<(), FileForbidden> {
+        let covered = match caller {
+            Caller::Anonymous(_) => true,
+            Caller::Known(CallerId(place)) => match self.files.get(*place) {
+                Some(Some(files)) => {
+                    files.binary_search_by(|own| own.as_str().cmp(file.as_str())).is_ok()
+                }
+                Some(None) | None => true,
+            },
+            Caller::Token(token) => token.covers(file),
+        };
+        if covered { Ok(()) } else { Err(FileForbidden) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+    use http::HeaderValue;
+
+    use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn callers(anonymous: AnonymousPolicy) -> Callers {
+        let caller = |name: &str, keys: &[&str], files: Option<Vec<FileId>>| CallerSettings {
+            name: name.to_owned(),
+            keys: keys.iter().map(|key| KeyDigest::of(key)).collect(),
+            files,
+        };
+        let some = vec![FileId::parse("b").unwrap(), FileId::parse("a").unwrap()];
+        let known =
+            [caller("web", &["ikg_new", "ikg_old"], None), caller("ci", &["k"], Some(some))];
+        Callers::new(&known, anonymous, None)
+    }
+
+    /// The place of a known caller; `None` for an anonymous one.
+    fn recognise(callers: &Callers, fields: &HeaderMap) -> Result<Option<usize>, AuthFailure> {
+        match callers.recognise(fields, PEER, Duration::ZERO)? {
+            Recognised::Caller(Caller::Anonymous(PEER)) => Ok(None),
+            Recognised::Caller(Caller::Known(CallerId(place))) => Ok(Some(place)),
+            _ => unreachable!("tokens are not configured"),
+        }
+    }
+
+    fn identify(values: &[&str]) -> Result<Option<usize>, AuthFailure> {
+        let mut fields = HeaderMap::new();
+        for value in values {
+            fields.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        }
+        recognise(&callers(AnonymousPolicy::Serve), &fields)
+    }
+
+    fn basic(pair: &str) -> String {
+        format!("Basic {}", BASE64_STANDARD.encode(pair))
+    }
+
+    #[test]
+    fn a_key_is_known_as_bearer_or_as_basic_user_name_with_any_password() {
+        let web = Ok(Some(0));
+        assert_eq!(identify(&["Bearer ikg_new"]), web);
+        assert_eq!(identify(&["bearer  ikg_old"]), web);
+        assert_eq!(identify(&[&basic("ikg_new:")]), web);
+        assert_eq!(identify(&[&basic("ikg_new:do_not_set")]), web);
+        assert_eq!(identify(&[&basic("k:a:b")]), Ok(Some(1)));
+    }
+
+    #[test]
+    fn a_credential_that_is_not_right_is_never_anonymous() {
+        assert_eq!(identify(&["Bearer other"]), Err(AuthFailure::UnknownKey));
+        assert_eq!(identify(&["Bearer "]), Err(AuthFailure::Malformed));
+        assert_eq!(identify(&[""]), Err(AuthFailure::Malformed));
+        assert_eq!(identify(&["Digest a=b"]), Err(AuthFailure::Malformed));
+        assert_eq!(identify(&["Basic ###"]), Err(AuthFailure::Malformed));
+        assert_eq!(identify(&[&basic("nocolon")]), Err(AuthFailure::Malformed));
+        assert_eq!(identify(&[&basic(":")]), Err(AuthFailure::Malformed));
+        assert_eq!(identify(&["Bearer k", "Bearer k"]), Err(AuthFailure::Duplicate));
+        assert_eq!(identify(&[&basic("private_x=:")]), Err(AuthFailure::ImageKitKey));
+        assert_eq!(identify(&["Bearer private_x="]), Err(AuthFailure::ImageKitKey));
+    }
+
+    #[test]
+    fn without_a_credential_the_policy_decides() {
+        let fields = HeaderMap::new();
+        assert_eq!(recognise(&callers(AnonymousPolicy::Serve), &fields), Ok(None));
+        let refused = recognise(&callers(AnonymousPolicy::Refuse), &fields);
+        assert_eq!(refused, Err(AuthFailure::Missing));
+    }
+
+    #[test]
+    fn a_caller_with_a_list_of_files_reads_only_those() {
+        let callers = callers(AnonymousPolicy::Serve);
+        let may = |caller, id: &str| callers.may_read(&caller, &FileId::parse(id).unwrap()).is_ok();
+        assert!(may(Caller::Known(CallerId(1)), "a") && may(Caller::Known(CallerId(1)), "b"));
+        assert!(!may(Caller::Known(CallerId(1)), "c"));
+        assert!(may(Caller::Known(CallerId(0)), "c"));
+        assert!(may(Caller::Anonymous(PEER), "c"));
+    }
+}

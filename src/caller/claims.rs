@@ -1,0 +1,217 @@
+//! What a token says (RFC 7519), and whether that is acceptable at one instant. Pure: whoever
+//! calls has checked the signature and read the clock.
+
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::failure::AuthFailure;
+use crate::file_id::FileId;
+
+/// How far the clocks of whoever signs and of this machine may be apart.
+pub(super) const LEEWAY: Duration = Duration::from_secs(30);
+
+/// Longest time between `iat` and `exp`: a token cannot be taken back.
+pub const LIFETIME_MAX: Duration = Duration::from_hours(1);
+
+/// Most files that a token may name.
+pub const FILES_MAX: usize = 256;
+
+/// A token's claims.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Claims {
+    pub sub: String,
+    pub iss: String,
+    pub aud: Audience,
+    pub exp: NumericDate,
+    pub iat: NumericDate,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<NumericDate>,
+    /// The ids that the token is for; every file when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<String>>,
+}
+
+/// Time since 1970. Written in whole seconds, read with or without fractions (section 2).
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct NumericDate(pub Duration);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        Duration::try_from_secs_f64(seconds).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for NumericDate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0.as_secs())
+    }
+}
+
+/// Whom a token is for (section 4.1.3).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// Claims that are acceptable.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Accepted {
+    pub(super) subject: String,
+    /// Sorted.
+    pub(super) files: Option<Vec<FileId>>,
+    /// For how long from now on.
+    pub(super) remaining: Duration,
+}
+
+impl Claims {
+    /// `wall`: the time since 1970.
+    pub(super) fn accept(
+        self,
+        issuer: &str,
+        audience: &str,
+        wall: Duration,
+    ) -> Result<Accepted, AuthFailure> {
+        if self.iss != issuer {
+            return Err(AuthFailure::TokenIssuer);
+        }
+        if !self.aud.contains(audience) {
+            return Err(AuthFailure::TokenAudience);
+        }
+        let (NumericDate(from), NumericDate(until)) = (self.iat, self.exp);
+        let NumericDate(begins) = self.nbf.unwrap_or(self.iat).max(self.iat);
+        if begins > wall + LEEWAY {
+            return Err(AuthFailure::TokenNotYetValid);
+        }
+        let lifetime = until.checked_sub(from).ok_or(AuthFailure::TokenLifetime)?;
+        if lifetime > LIFETIME_MAX {
+            return Err(AuthFailure::TokenLifetime);
+        }
+        let ends = until.saturating_add(LEEWAY);
+        let remaining = ends.checked_sub(wall).filter(|left| !left.is_zero());
+        let remaining = remaining.ok_or(AuthFailure::TokenExpired)?;
+        if self.sub.is_empty() {
+            return Err(AuthFailure::TokenClaims);
+        }
+        let files = self.files.map(|files| sorted(&files)).transpose()?;
+        Ok(Accepted { subject: self.sub, files, remaining })
+    }
+}
+
+impl Audience {
+    fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Several(several) => several.iter().any(|one| one == audience),
+        }
+    }
+}
+
+fn sorted(files: &[String]) -> Result<Vec<FileId>, AuthFailure> {
+    if files.len() > FILES_MAX {
+        return Err(AuthFailure::TokenFiles);
+    }
+    let ids: Result<Vec<_>, _> = files.iter().map(|file| FileId::parse(file)).collect();
+    let mut ids = ids.map_err(|_| AuthFailure::TokenFiles)?;
+    ids.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1_700_000_000);
+
+    /// Times in seconds from now on.
+    fn claims(iat: f64, exp: f64) -> Claims {
+        Claims {
+            sub: "user".into(),
+            iss: "https://app.example.com".into(),
+            aud: Audience::One("ikgate".into()),
+            exp: from_now(exp),
+            iat: from_now(iat),
+            nbf: None,
+            files: None,
+        }
+    }
+
+    fn from_now(seconds: f64) -> NumericDate {
+        NumericDate(Duration::from_secs_f64(NOW.as_secs_f64() + seconds))
+    }
+
+    fn accept(claims: Claims) -> Result<Accepted, AuthFailure> {
+        claims.accept("https://app.example.com", "ikgate", NOW)
+    }
+
+    #[test]
+    fn a_token_is_valid_from_leeway_before_it_is_issued_to_leeway_after_it_expires() {
+        let remaining = |iat, exp| accept(claims(iat, exp)).map(|accepted| accepted.remaining);
+        assert_eq!(remaining(0.0, 300.0), Ok(Duration::from_secs(330)));
+        assert_eq!(remaining(30.0, 300.0), Ok(Duration::from_secs(330)));
+        assert_eq!(remaining(30.5, 300.0), Err(AuthFailure::TokenNotYetValid));
+        assert_eq!(remaining(-60.0, -29.5), Ok(Duration::from_millis(500)));
+        assert_eq!(remaining(-60.0, -30.0), Err(AuthFailure::TokenExpired));
+    }
+
+    #[test]
+    fn a_token_lives_for_an_hour_at_most() {
+        let lifetime = |iat, exp| accept(claims(iat, exp)).map(drop);
+        assert_eq!(lifetime(-1.0, 3599.0), Ok(()));
+        assert_eq!(lifetime(-1.0, 3600.0), Err(AuthFailure::TokenLifetime));
+        assert_eq!(lifetime(20.0, 10.0), Err(AuthFailure::TokenLifetime));
+    }
+
+    #[test]
+    fn nbf_is_honoured() {
+        let nbf =
+            |at: f64| accept(Claims { nbf: Some(from_now(at)), ..claims(-10.0, 60.0) }).map(drop);
+        assert_eq!(nbf(30.0), Ok(()));
+        assert_eq!(nbf(31.0), Err(AuthFailure::TokenNotYetValid));
+        assert_eq!(nbf(-3600.0), Ok(()));
+    }
+
+    #[test]
+    fn a_date_is_any_number_of_seconds_that_makes_sense() {
+        let read = |text: &str| serde_json::from_str::<NumericDate>(text).ok();
+        assert_eq!(read("1.5"), Some(NumericDate(Duration::from_millis(1500))));
+        assert_eq!(read("7"), Some(NumericDate(Duration::from_secs(7))));
+        for bad in ["-1", "1e300", "\"7\"", "null", "true", "[7]", "{}"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn issuer_audience_subject_and_files_must_be_right() {
+        let refused = |claims| accept(claims).map(drop).unwrap_err();
+        let good = || claims(0.0, 60.0);
+        let issuer = Claims { iss: "https://app.example.com.evil".into(), ..good() };
+        assert_eq!(refused(issuer), AuthFailure::TokenIssuer);
+        let other = Claims { aud: Audience::Several(vec!["a".into(), "b".into()]), ..good() };
+        assert_eq!(refused(other), AuthFailure::TokenAudience);
+        let ours = Audience::Several(vec!["a".into(), "ikgate".into()]);
+        assert!(accept(Claims { aud: ours, ..good() }).is_ok());
+        assert_eq!(refused(Claims { sub: String::new(), ..good() }), AuthFailure::TokenClaims);
+        let files = |files: Vec<String>| accept(Claims { files: Some(files), ..good() });
+        assert_eq!(files(vec!["../x".into()]).unwrap_err(), AuthFailure::TokenFiles);
+        assert_eq!(files(vec!["a".into(); 257]).unwrap_err(), AuthFailure::TokenFiles);
+        assert_eq!(files(vec!["a".into(); 256]).unwrap().files.unwrap().len(), 256);
+    }
+
+    proptest! {
+        #[test]
+        fn no_times_panic_or_outlive_the_limit(iat: u64, exp: u64, nbf: Option<u64>) {
+            let date = |seconds| NumericDate(Duration::from_secs(seconds));
+            let (iat, exp, nbf) = (date(iat), date(exp), nbf.map(date));
+            if let Ok(accepted) = accept(Claims { exp, iat, nbf, ..claims(0.0, 60.0) }) {
+                prop_assert!(accepted.remaining <= LIFETIME_MAX + 2 * LEEWAY);
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Tokens: credentials that a team's own back end signs for its pages.
+//!
+//! Checking a signature costs as much as tens of hits. So what has been checked is kept, by the
+//! token's digest, in a bounded amount of memory and until it expires.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use jsonwebtoken::Validation;
+use jsonwebtoken::errors::ErrorKind;
+use moka::sync::Cache;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use sha2::{Digest as _, Sha256};
+
+use super::claims::{Accepted, Claims};
+use super::failure::AuthFailure;
+use super::key::KeyDigest;
+use super::token_key::{TokenAlgorithm, TokenKey};
+use crate::file_id::FileId;
+
+/// Longest token accepted, in bytes.
+const TOKEN_BYTES_MAX: usize = 4096;
+
+/// Memory for tokens that have been verified. With more, more pages at a time are served without
+/// a signature being checked again.
+const VERIFIED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// What one of them takes besides its files: digest, claims, and what the map needs for it.
+const VERIFIED_BYTES: usize = 256;
+
+/// Which tokens are accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenSettings {
+    /// From here only: what the token says of it is at best the same.
+    pub algorithm: TokenAlgorithm,
+    pub key: TokenKey,
+    pub issuer: String,
+    pub audience: String,
+}
+
+/// What a verified token says.
+#[derive(Debug)]
+pub struct Token {
+    pub subject: Subject,
+    files: Option<Box<[FileId]>>,
+    /// On the monotonic clock.
+    expires: Duration,
+}
+
+/// Whom a token was made for, as far as it tells quotas apart: 128 bits of a digest, so that each
+/// takes the same memory.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Subject([u8; 16]);
+
+impl Subject {
+    fn of(sub: &str) -> Self {
+        let digest: [u8; 32] = Sha256::digest(sub.as_bytes()).into();
+        let (first, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
+        Self(*first)
+    }
+}
+
+impl Token {
+    /// Whether the token may be used for this file.
+    pub(super) fn covers(&self, file: &FileId) -> bool {
+        self.files.is_none() || self.names(file)
+    }
+
+    /// Whether the token was made for this file in particular.
+    pub fn names(&self, file: &FileId) -> bool {
+        let Some(files) = &self.files else { return false };
+        files.binary_search_by(|own| own.as_str().cmp(file.as_str())).is_ok()
+    }
+}
+
+/// The parts of a token's header that matter (RFC 7515 section 4.1).
+#[derive(Deserialize)]
+struct TokenHeader {
+    alg: String,
+    /// Whether there is one, whatever it says: this gateway knows no extensions.
+    #[serde(default, deserialize_with = "is_present")]
+    crit: bool,
+}
+
+fn is_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+/// Verifies tokens, and knows those that it has verified.
+pub(super) struct Tokens {
+    pub(super) settings: TokenSettings,
+    validation: Validation,
+    verified: Cache<KeyDigest, Arc<Token>, RandomState>,
+}
+
+impl Tokens {
+    pub(super) fn new(settings: TokenSettings) -> Self {
+        // Signature and algorithm only: the claims are checked against our own clock.
+        let mut validation = Validation::new(settings.algorithm.registered());
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        let verified = Cache::builder()
+            .max_capacity(VERIFIED_BYTES_MAX)
+            .weigher(|_: &KeyDigest, token: &Arc<Token>| weight(token))
+            .build_with_hasher(RandomState::new());
+        Self { settings, validation, verified }
+    }
+
+    /// Whether a credential is worth verifying: keys have no dots.
+    pub(super) fn is_token(credential: &str) -> bool {
+        credential.bytes().filter(|&byte| byte == b'.').count() == 2
+    }
+
+    /// A token that was verified before. An expired one needs no second look at its signature.
+    pub(super) fn verified(
+        &self,
+        digest: &KeyDigest,
+        now: Duration,
+    ) -> Option<Result<Arc<Token>, AuthFailure>> {
+        let token = self.verified.get(digest)?;
+        if now < token.expires {
+            return Some(Ok(token));
+        }
+        self.verified.invalidate(digest);
+        Some(Err(AuthFailure::TokenExpired))
+    }
+
+    /// `now` and `wall` (time since 1970) are the same instant.
+    pub(super) fn verify(
+        &self,
+        token: &str,
+        digest: KeyDigest,
+        now: Duration,
+        wall: Duration,
+    ) -> Result<Arc<Token>, AuthFailure> {
+        let claims = self.signed(token)?;
+        let TokenSettings { issuer, audience, .. } = &self.settings;
+        let Accepted { subject, files, remaining } = claims.accept(issuer, audience, wall)?;
+        let token = Arc::new(Token {
+            subject: Subject::of(&subject),
+            files: files.map(Vec::into_boxed_slice),
+            expires: now + remaining,
+        });
+        self.verified.insert(digest, Arc::clone(&token));
+        Ok(token)
+    }
+
+    /// The claims of a token whose header and signature are as they should be.
+    fn signed(&self, token: &str) -> Result<Claims, AuthFailure> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(AuthFailure::TokenTooLong);
+        }
+        let header = header(token).ok_or(AuthFailure::TokenMalformed)?;
+        if header.alg != self.settings.algorithm.as_str() {
+            return Err(AuthFailure::TokenAlgorithm);
+        }
+        if header.crit {
+            return Err(AuthFailure::TokenCritical);
+        }
+        let decoded = jsonwebtoken::decode(token, self.settings.key.decoding(), &self.validation);
+        match decoded {
+            Ok(decoded) => Ok(decoded.claims),
+            Err(error) => Err(match error.kind() {
+                ErrorKind::InvalidSignature => AuthFailure::TokenSignature,
+                ErrorKind::InvalidAlgorithm => AuthFailure::TokenAlgorithm,
+                // Not before the signature was right.
+                ErrorKind::Json(_) => AuthFailure::TokenClaims,
+                _ => AuthFailure::TokenMalformed,
+            }),
+        }
+    }
+}
+
+fn header(token: &str) -> Option<TokenHeader> {
+    let (header, _) = token.split_once('.')?;
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(header).ok()?).ok()
+}
+
+fn weight(token: &Token) -> u32 {
+    let files = token.files.as_ref().map_or(0, |files| size_of_val(&**files));
+    u32::try_from(VERIFIED_BYTES + files).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,77 @@
+//! `ikgate token`: signs a token, as a team's own back end would for its pages.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{ConfigFile, Failure, environment, say};
+use crate::caller::{
+    Audience, Claims, FILES_MAX, LIFETIME_MAX, NumericDate, TokenSettings, TokenSigner,
+};
+use crate::clock::Clock;
+use crate::config;
+use crate::error::chain;
+use crate::file_id::FileId;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Token {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Whom the token is for: a user or a session. Each has a quota of its own.
+    #[arg(long, value_name = "SUBJECT")]
+    sub: String,
+    /// The only files that the token is for, private ones included; every public one if absent.
+    #[arg(long, value_name = "FILE_ID,...", value_delimiter = ',', value_parser = FileId::parse)]
+    files: Option<Vec<FileId>>,
+    /// How long it is valid, like 5m; at most 1h.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_ttl)]
+    ttl: Duration,
+    /// The private key, in PEM, that belongs to `jwt.key_file`. Not for HS256, whose secret that
+    /// file is.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+impl Token {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let settings = config::tokens(&self.config.config, environment());
+        let settings = settings.map_err(Failure::Config)?;
+        let failed = |error: &dyn std::error::Error| Failure::Run(chain(error));
+        let signer = TokenSigner::new(&settings, self.key.as_deref());
+        let signer = signer.map_err(|error| failed(&error))?;
+        let clock = Clock::system();
+        let claims = self.claims(&settings, clock.unix_time())?;
+        let token = signer.sign(&claims, clock.unix_time()).map_err(|error| failed(&error))?;
+        say(token.expose());
+        Ok(())
+    }
+
+    fn claims(self, settings: &TokenSettings, wall: Duration) -> Result<Claims, Failure> {
+        if self.sub.is_empty() {
+            return Err(Failure::Run("--sub must not be empty".to_owned()));
+        }
+        let files = self.files.map(|files| files.iter().map(ToString::to_string).collect());
+        let files: Option<Vec<String>> = files;
+        if files.as_ref().is_some_and(|files| files.len() > FILES_MAX) {
+            return Err(Failure::Run(format!("a token names at most {FILES_MAX} files")));
+        }
+        // Whole seconds: what every other library writes.
+        let issued = Duration::from_secs(wall.as_secs());
+        let (iat, exp) = (NumericDate(issued), NumericDate(issued + self.ttl));
+        Ok(Claims {
+            sub: self.sub,
+            iss: settings.issuer.clone(),
+            aud: Audience::One(settings.audience.clone()),
+            iat,
+            exp,
+            nbf: None,
+            files,
+        })
+    }
+}
+
+fn parse_ttl(text: &str) -> Result<Duration, &'static str> {
+    match humantime::parse_duration(text) {
+        Ok(ttl) if ttl >= Duration::from_secs(1) && ttl <= LIFETIME_MAX => Ok(ttl),
+        _ => Err("must be a duration like 5m, from 1s to 1h"),
+    }
+}

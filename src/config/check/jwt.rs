@@ -1,0 +1,45 @@
+//! `[jwt]`.
+
+use std::path::Path;
+
+use super::super::value::{Given, Section};
+use super::file;
+use super::limits::quota;
+use crate::caller::{TokenAlgorithm, TokenKey, TokenSettings};
+use crate::error::chain;
+use crate::limit::Quota;
+
+const TOKEN_QUOTA: Quota = Quota::new(5, 20).expect("neither is zero");
+
+/// Nothing, and the usual quota, if the section is absent.
+pub(super) fn jwt(root: &mut Section, directory: &Path) -> (Option<TokenSettings>, Quota) {
+    if !root.has("jwt") {
+        return (None, TOKEN_QUOTA);
+    }
+    let mut jwt = root.section("jwt");
+    let named = jwt.get("algorithm", |given| {
+        let name = given.text()?;
+        let algorithm = TokenAlgorithm::ALL.into_iter().find(|known| known.as_str() == name);
+        algorithm.ok_or("must be \"EdDSA\", \"ES256\", \"HS256\" or \"RS256\"")
+    });
+    let algorithm = named.unwrap_or(TokenAlgorithm::EdDsa);
+    let key = jwt.require("key_file", |given| {
+        let path = file(given, directory).map_err(str::to_owned)?;
+        TokenKey::from_file(algorithm, &path).map_err(|error| chain(&error))
+    });
+    let issuer = jwt.require("issuer", word);
+    let audience = jwt.get("audience", word).unwrap_or_else(|| "ikgate".to_owned());
+    let quota = quota(&mut jwt, "quota", TOKEN_QUOTA);
+    let settings = match (key, issuer) {
+        (Some(key), Some(issuer)) => Some(TokenSettings { algorithm, key, issuer, audience }),
+        _ => None,
+    };
+    (settings, quota)
+}
+
+fn word(given: &Given) -> Result<String, &'static str> {
+    match given.text()? {
+        "" => Err("must not be empty"),
+        text => Ok(text.to_owned()),
+    }
+}

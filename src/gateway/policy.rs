@@ -1,0 +1,157 @@
+//! Who may ask for what, and how often: the part of the pipeline that a reload replaces whole.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use super::versions::Sight;
+use crate::caller::{
+    AnonymousPolicy, AuthFailure, Caller, CallerId, CallerSettings, Callers, Recognised,
+    TokenSettings,
+};
+use crate::clock::Clock;
+use crate::error::GatewayError;
+use crate::exchange::CallerLabel;
+use crate::file_id::FileId;
+use crate::limit::{Enforcement, Limit, LimitSettings, Limits, Standing, Throttled};
+use crate::response::{Cors, RateLimitFields};
+
+/// What [`Policy::new`] makes its rules of.
+#[derive(Clone, Debug)]
+pub struct PolicySettings {
+    pub anonymous: AnonymousPolicy,
+    pub callers: Vec<CallerSettings>,
+    /// `None`: tokens are not accepted.
+    pub tokens: Option<TokenSettings>,
+    pub limits: LimitSettings,
+    /// How long browsers may use a list without asking again.
+    pub browser_max_age: Duration,
+    /// Whether callers without a key may see the lists of private files.
+    pub expose_private: bool,
+    /// `None`: no page of another origin may read anything.
+    pub cors: Option<Cors>,
+}
+
+/// Rules that every request is held to from its head on.
+pub struct Policy {
+    pub(super) callers: Callers,
+    pub limits: Limits,
+    rate_limit_fields: CallerFields,
+    pub browser_max_age: Duration,
+    expose_private: bool,
+    pub cors: Option<Cors>,
+}
+
+/// `RateLimit` of everybody.
+struct CallerFields {
+    anonymous: RateLimitFields,
+    /// Of anonymous callers, where their neighbours have left the least.
+    wide: RateLimitFields,
+    /// In the order of the configuration.
+    known: Vec<RateLimitFields>,
+    tokens: RateLimitFields,
+}
+
+impl Policy {
+    pub fn new(settings: PolicySettings, clock: &Clock) -> Self {
+        let limits = &settings.limits;
+        let names = settings.callers.iter().map(|caller| &caller.name);
+        let known = names.zip(&limits.callers);
+        let rate_limit_fields = CallerFields {
+            anonymous: RateLimitFields::new("anonymous", limits.anonymous),
+            wide: RateLimitFields::new("anonymous", limits.wide()),
+            known: known.map(|(name, quota)| RateLimitFields::new(name, *quota)).collect(),
+            tokens: RateLimitFields::new("jwt", limits.tokens),
+        };
+        Self {
+            callers: Callers::new(&settings.callers, settings.anonymous, settings.tokens),
+            limits: Limits::new(limits, clock),
+            rate_limit_fields,
+            browser_max_age: settings.browser_max_age,
+            expose_private: settings.expose_private,
+            cors: settings.cors,
+        }
+    }
+
+    /// Finds out who asks. A token that was not seen before is looked at only while credentials
+    /// from its address may still fail.
+    pub(super) fn identify(
+        &self,
+        fields: &HeaderMap,
+        client: IpAddr,
+        now: Duration,
+        clock: &Clock,
+    ) -> Result<Caller, GatewayError> {
+        let caller = match self.callers.recognise(fields, client, now) {
+            Ok(Recognised::Caller(caller)) => Ok(caller),
+            Ok(Recognised::Stranger(stranger)) => {
+                self.limits.may_fail_auth(client).map_err(auth_throttled)?;
+                self.callers.verify(&stranger, clock.monotonic(), clock.unix_time())
+            }
+            Err(failure) => Err(failure),
+        };
+        caller.map_err(|failure| self.auth_failed(failure, client))
+    }
+
+    /// What somebody is told whose credential is not right: no more, after very many.
+    fn auth_failed(&self, failure: AuthFailure, client: IpAddr) -> GatewayError {
+        tracing::info!(target: "ikgate.auth_failure", reason = failure as u64);
+        if failure == AuthFailure::Missing {
+            return failure.into();
+        }
+        match self.limits.admit_auth_failure(client) {
+            Ok(()) => failure.into(),
+            Err(throttled) => auth_throttled(throttled),
+        }
+    }
+
+    /// How the caller stands with one request more, and whether that is too many.
+    pub(super) fn admit(&self, caller: &Caller) -> (Standing, Result<(), Throttled>) {
+        let throttled = match self.limits.admit(caller) {
+            Ok(standing) => return (standing, Ok(())),
+            Err(throttled) => throttled,
+        };
+        count_refusal(throttled.limit, caller.into());
+        let standing = Standing { limit: throttled.limit, quota: throttled.quota, left: 0 };
+        match self.limits.enforcement {
+            Enforcement::DryRun => (standing, Ok(())),
+            Enforcement::Refuse => (standing, Err(throttled)),
+        }
+    }
+
+    /// How far the caller sees where a file is private.
+    pub(super) fn sight(&self, caller: &Caller, file: &FileId) -> Sight {
+        let all = match caller {
+            Caller::Anonymous(_) => self.expose_private,
+            Caller::Known(_) => true,
+            Caller::Token(token) => self.expose_private || token.names(file),
+        };
+        if all { Sight::All } else { Sight::Public }
+    }
+
+    pub(super) fn rate_limit_fields(
+        &self,
+        caller: &Caller,
+        limit: Limit,
+    ) -> Option<&RateLimitFields> {
+        let fields = &self.rate_limit_fields;
+        match (caller, limit) {
+            (Caller::Anonymous(_), Limit::Prefix) => Some(&fields.wide),
+            (Caller::Anonymous(_), _) => Some(&fields.anonymous),
+            (Caller::Known(CallerId(place)), _) => fields.known.get(*place),
+            (Caller::Token(_), _) => Some(&fields.tokens),
+        }
+    }
+}
+
+/// Failed credentials of an address, one too many.
+fn auth_throttled(throttled: Throttled) -> GatewayError {
+    count_refusal(throttled.limit, CallerLabel::NONE);
+    throttled.into()
+}
+
+/// Counts one refusal for want of quota.
+pub(super) fn count_refusal(limit: Limit, caller: CallerLabel) {
+    tracing::info!(target: "ikgate.throttled", caller = caller.0, limit = limit as u64);
+}

@@ -1,0 +1,55 @@
+//! Tokens and their claims: never a panic, never in without the key, never in for too long.
+#![no_main]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use ikgate::caller::{
+    AnonymousPolicy, Callers, Claims, LIFETIME_MAX, Recognised, TokenAlgorithm, TokenKey,
+    TokenSettings, TokenSigner,
+};
+use ikgate::secret::Secret;
+use libfuzzer_sys::fuzz_target;
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const WALL: Duration = Duration::from_secs(1_700_000_000);
+
+static SETTINGS: LazyLock<TokenSettings> = LazyLock::new(|| TokenSettings {
+    algorithm: TokenAlgorithm::Hs256,
+    key: TokenKey::shared(&Secret::new("a-secret-of-thirty-two-bytes-or-so".to_owned())).unwrap(),
+    issuer: "i".to_owned(),
+    audience: "a".to_owned(),
+});
+static SIGNER: LazyLock<TokenSigner> = LazyLock::new(|| TokenSigner::new(&SETTINGS, None).unwrap());
+
+/// Whether the callers let this in at once, on the clock's zero, and still after `later`.
+fn enters(credential: &[u8], later: Duration) -> (bool, bool) {
+    let callers = Callers::new(&[], AnonymousPolicy::Refuse, Some(SETTINGS.clone()));
+    let mut fields = HeaderMap::new();
+    let Ok(value) = HeaderValue::from_bytes(&[b"Bearer ", credential].concat()) else {
+        return (false, false);
+    };
+    fields.insert(AUTHORIZATION, value);
+    let entered = match callers.recognise(&fields, CLIENT, Duration::ZERO) {
+        Ok(Recognised::Caller(_)) => panic!("recognised what nobody has verified"),
+        Ok(Recognised::Stranger(stranger)) => {
+            callers.verify(&stranger, Duration::ZERO, WALL).is_ok()
+        }
+        Err(_) => false,
+    };
+    let still = callers.recognise(&fields, CLIENT, later);
+    (entered, matches!(still, Ok(Recognised::Caller(_))))
+}
+
+fuzz_target!(|data: &[u8]| {
+    assert_eq!(enters(data, Duration::ZERO), (false, false));
+    if let Ok(claims) = serde_json::from_slice::<Claims>(data)
+        && let Ok(token) = SIGNER.sign(&claims, WALL)
+    {
+        let too_long = LIFETIME_MAX + Duration::from_mins(1);
+        assert_eq!(enters(token.expose().as_bytes(), too_long), (true, false));
+    }
+});
