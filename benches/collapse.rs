@@ -81,7 +81,7 @@ fn report(what: &str, answers: &[Answered]) {
 }
 
 async fn in_process() {
-    let gateway = app::gateway(settings(sandbox()), &Clock::system()).unwrap();
+    let gateway = app::gateway(settings(sandbox()), Vec::new(), &Clock::system()).unwrap();
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
         let gateway = Arc::clone(&gateway);
@@ -115,7 +115,7 @@ async fn ask(mut stream: TcpStream) -> Answered {
 }
 
 async fn over_sockets() {
-    let metrics = Arc::new(Metrics::new([]));
+    let metrics = Arc::new(Metrics::new());
     let app = App::start(settings(sandbox()), &Clock::system(), metrics, None).unwrap();
     let mut connections = Vec::new();
     for _ in 0..CALLERS {

@@ -79,7 +79,7 @@ fn gateway() -> Arc<Gateway> {
                 [limits]\nanonymous = { per_second = 1000000, burst = 1000000 }";
     let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), "private_a=".to_owned());
     let settings = config::from_text(text, Path::new(""), [key]).unwrap();
-    app::gateway(settings, &Clock::system()).unwrap()
+    app::gateway(settings, Vec::new(), &Clock::system()).unwrap()
 }
 
 /// From a parsed request to the last byte of the answer, with everything on that users have on.
@@ -87,7 +87,7 @@ fn gateway() -> Arc<Gateway> {
 /// Once as it is for a caller that accepts no coding, and once for one that is sent brotli: of a
 /// stored body of the same size, so that what differs is the choice alone.
 fn whole(criterion: &mut Criterion) {
-    let metrics = Arc::new(Metrics::new([]));
+    let metrics = Arc::new(Metrics::new());
     let subscriber = tracing_subscriber::registry().with(metrics_layer(&metrics));
     let _counted = tracing::subscriber::set_default(subscriber);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

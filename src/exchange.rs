@@ -15,7 +15,6 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::cache::{CacheStatus, Forwarded};
-use crate::caller::{Caller, CallerId};
 use crate::clock::Clock;
 use crate::message::Coding;
 use crate::response::{Shaped, X_REQUEST_ID};
@@ -98,8 +97,8 @@ impl From<CacheStatus> for CacheLabel {
     }
 }
 
-/// Who asked, as a number that labels are looked up by: the fixed names first, then the
-/// configured callers in their order.
+/// Who asked, as a number that a name is looked up by: the fixed names first, then those that
+/// configurations brought, in the order in which they did.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct CallerLabel(pub u64);
 
@@ -110,16 +109,6 @@ impl CallerLabel {
     pub const JWT: Self = Self(2);
     /// Names of the labels that are not configured, by number. No configured caller may have one.
     pub const FIXED: [&'static str; 3] = ["none", "anonymous", "jwt"];
-}
-
-impl From<&Caller> for CallerLabel {
-    fn from(caller: &Caller) -> Self {
-        match caller {
-            Caller::Anonymous(_) => Self::ANONYMOUS,
-            Caller::Known(CallerId(place)) => Self((Self::FIXED.len() + place) as u64),
-            Caller::Token(_) => Self::JWT,
-        }
-    }
 }
 
 /// One request on its way to its answer.

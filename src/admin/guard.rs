@@ -17,7 +17,7 @@ use crate::secret::Secret;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Who gets in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AdminSettings {
     pub exposure: Exposure,
     /// Names accepted as Host besides IP literals and localhost, in lower case.
@@ -25,7 +25,7 @@ pub struct AdminSettings {
 }
 
 /// How far the listener can be reached, and what it asks for in return.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Exposure {
     /// Only from this machine. With a token, mutations need it.
     Loopback { token: Option<Secret> },

@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, WWW_AUTHENTICATE,
@@ -30,7 +31,7 @@ use crate::gateway::Gateway;
 use crate::invalidation::Invalidator;
 use crate::secret::PrivateKey;
 use crate::server::{Drain, Service};
-use crate::telemetry::{Exposition, LogWriter, Metrics, Readings};
+use crate::telemetry::{Exposition, Log, Metrics, Readings};
 use crate::upstream::UpstreamError;
 
 /// What operators can see and do.
@@ -39,12 +40,12 @@ pub struct Admin {
     pub gateway: Arc<Gateway>,
     pub invalidator: Invalidator,
     pub metrics: Arc<Metrics>,
-    pub log_writer: Option<LogWriter>,
+    pub log: Option<Log>,
     pub key: Arc<PrivateKey>,
     /// Of the public listener.
     pub drain: Drain,
-    /// As it would stand in a file, without secrets.
-    pub config: toml::Table,
+    /// What is in force, as it would stand in a file, without secrets.
+    pub config: ArcSwap<toml::Table>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -101,7 +102,7 @@ impl Admin {
             Some(Operation::Live) if get => text(StatusCode::OK, "ok\n"),
             Some(Operation::Ready) if get => self.ready(),
             Some(Operation::Metrics) if get => self.expose(head),
-            Some(Operation::Config) if get => json(StatusCode::OK, &self.config),
+            Some(Operation::Config) if get => json(StatusCode::OK, &**self.config.load()),
             Some(Operation::CacheOf(id)) if get => cache_api::show(self, id),
             Some(Operation::CacheOf(id)) if delete => cache_api::purge(self, Some(id), &head.uri),
             Some(Operation::Cache) if delete => cache_api::purge(self, None, &head.uri),
@@ -139,9 +140,9 @@ impl Admin {
             connections: self.drain.connections(),
             tracked_callers: self.gateway.policy.load().limits.tracked_callers(),
             dropped_log_lines: self
-                .log_writer
+                .log
                 .as_ref()
-                .map_or(0, |writer| writer.dropped_lines().dropped_lines()),
+                .map_or(0, |log| log.dropped_lines().dropped_lines()),
         };
         let series = self.metrics.expose(&readings, exposition);
         reply(StatusCode::OK, exposition.content_type(), series)

@@ -34,9 +34,12 @@ pub struct FreshnessSettings {
 }
 
 impl FreshnessSettings {
-    /// For how long a list may be of use at all.
-    pub fn list_life(&self) -> Duration {
-        self.ttl + self.stale_while_revalidate.max(self.stale_if_error)
+    /// For how long a response may be of use at all.
+    pub fn life(&self, kind: Kind) -> Duration {
+        match kind {
+            Kind::List => self.ttl + self.stale_while_revalidate.max(self.stale_if_error),
+            Kind::BadRequest | Kind::NotFound => self.not_found_ttl,
+        }
     }
 
     /// What may be done with a response of this kind after its ttl.
@@ -210,7 +213,7 @@ mod tests {
             let freshness = Freshness::new(&settings, Kind::List, &received(0));
             let reuse = freshness.reuse(settings.windows(Kind::List), secs(60 + after_ttl));
             assert_eq!(reuse, expected, "{settings:?}");
-            assert_eq!(settings.list_life(), secs(life));
+            assert_eq!(settings.life(Kind::List), secs(life));
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ahash::RandomState;
+use moka::Expiry;
 
 use super::entry::StoredResponse;
 use super::freshness::Freshness;
@@ -21,21 +22,42 @@ pub(super) struct Entry {
     pub(super) response: Arc<StoredResponse>,
     pub(super) freshness: Freshness,
     pub(super) generation: Generation,
+    /// How long it may be of use, from its insert on.
+    pub(super) life: Duration,
 }
 
 /// A bounded map from file to entry.
 pub(super) type Shelf = moka::sync::Cache<FileId, Entry, RandomState>;
 
-/// A shelf of so many bytes. `life` is how long an entry may be of use: it counts from the insert
-/// and by moka's own clock, so it only ever removes what no lookup would use any more.
-pub(super) fn shelf(max_bytes: u64, life: Duration, evictions: &Arc<AtomicU64>) -> Shelf {
+/// Lets entries go at the end of their life. By moka's own clock, so it only ever removes what no
+/// lookup would use any more.
+struct EndOfLife;
+
+impl Expiry<FileId, Entry> for EndOfLife {
+    fn expire_after_create(&self, _: &FileId, entry: &Entry, _: Instant) -> Option<Duration> {
+        Some(entry.life)
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &FileId,
+        entry: &Entry,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(entry.life)
+    }
+}
+
+/// A shelf of so many bytes.
+pub(super) fn shelf(max_bytes: u64, evictions: &Arc<AtomicU64>) -> Shelf {
     let evictions = Arc::clone(evictions);
     moka::sync::Cache::builder()
         .max_capacity(max_bytes)
         .weigher(|_, entry: &Entry| {
             u32::try_from(entry.response.weight() + ENTRY_BYTES).unwrap_or(u32::MAX)
         })
-        .time_to_live(life)
+        .expire_after(EndOfLife)
         .eviction_listener(move |_, _, cause| {
             if cause == moka::notification::RemovalCause::Size {
                 evictions.fetch_add(1, Ordering::Relaxed);

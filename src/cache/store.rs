@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ahash::RandomState;
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::entry::{Kind, StoredResponse};
@@ -108,20 +109,20 @@ pub struct Cache<E> {
     hasher: RandomState,
     purges: Purges,
     evictions: Arc<AtomicU64>,
-    freshness: FreshnessSettings,
+    freshness: ArcSwap<FreshnessSettings>,
 }
 
 impl<E: Clone> Cache<E> {
     pub fn new(settings: &CacheSettings) -> Arc<Self> {
         let evictions = Arc::<AtomicU64>::default();
         let negative_bytes = settings.max_bytes / NEGATIVE_SHARE;
-        let freshness = settings.freshness;
+        let freshness = ArcSwap::from_pointee(settings.freshness);
         let shard = || {
             Mutex::new(Shard { flights: HashMap::default(), recent: Recent::new(RECENT_PER_SHARD) })
         };
         Arc::new(Self {
-            lists: shelf(settings.max_bytes - negative_bytes, freshness.list_life(), &evictions),
-            negatives: shelf(negative_bytes, freshness.not_found_ttl, &evictions),
+            lists: shelf(settings.max_bytes - negative_bytes, &evictions),
+            negatives: shelf(negative_bytes, &evictions),
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             hasher: RandomState::new(),
             purges: Purges::default(),
@@ -130,13 +131,19 @@ impl<E: Clone> Cache<E> {
         })
     }
 
+    /// Changes how long responses may be used. What is stored keeps the ttl that it got; the
+    /// windows after it are the new ones.
+    pub fn set_freshness(&self, settings: FreshnessSettings) {
+        self.freshness.store(Arc::new(settings));
+    }
+
     /// What is stored for `id`, and how it may be used at `now`.
     pub fn lookup(&self, id: &FileId, now: Duration) -> Lookup {
         let entry = self.lists.get(id).or_else(|| self.negatives.get(id));
         let Some(entry) = entry.filter(|entry| entry.generation.hard == self.purges.hard()) else {
             return Lookup::Absent;
         };
-        let windows = self.freshness.windows(entry.response.kind);
+        let windows = self.freshness.load().windows(entry.response.kind);
         let reuse = self.freshness_of(&entry).reuse(windows, now);
         Lookup::Found { response: entry.response, reuse }
     }
@@ -224,9 +231,11 @@ impl<E: Clone> Cache<E> {
                 invalidated: shard.recent.latest(id),
                 draw: fastrand::u16(..),
             };
-            let freshness = Freshness::new(&self.freshness, response.kind, &circumstances);
+            let settings = self.freshness.load();
+            let freshness = Freshness::new(&settings, response.kind, &circumstances);
             let freshness = flight.softened().map_or(freshness, |at| freshness.ended(at));
-            let entry = Entry { response: Arc::clone(response), freshness, generation };
+            let (response, life) = (Arc::clone(response), settings.life(response.kind));
+            let entry = Entry { response, freshness, generation, life };
             into.insert(*id, entry.clone());
             other.invalidate(id);
             entry

@@ -72,6 +72,29 @@ impl Callers {
         anonymous: AnonymousPolicy,
         tokens: Option<TokenSettings>,
     ) -> Self {
+        Self::of(known, anonymous, tokens.map(|settings| Arc::new(Tokens::new(settings))))
+    }
+
+    /// Others, who may have signed tokens in the same way: then what is verified stays verified.
+    #[must_use]
+    pub fn renewed(
+        &self,
+        known: &[CallerSettings],
+        anonymous: AnonymousPolicy,
+        tokens: Option<TokenSettings>,
+    ) -> Self {
+        let tokens = tokens.map(|settings| match &self.tokens {
+            Some(own) if own.settings == settings => Arc::clone(own),
+            Some(_) | None => Arc::new(Tokens::new(settings)),
+        });
+        Self::of(known, anonymous, tokens)
+    }
+
+    fn of(
+        known: &[CallerSettings],
+        anonymous: AnonymousPolicy,
+        tokens: Option<Arc<Tokens>>,
+    ) -> Self {
         let mut by_prefix = HashMap::default();
         for (place, caller) in known.iter().enumerate() {
             for key in &caller.keys {
@@ -84,7 +107,6 @@ impl Callers {
             files
         };
         let files = known.iter().map(|caller| caller.files.as_ref().map(sorted)).collect();
-        let tokens = tokens.map(|settings| Arc::new(Tokens::new(settings)));
         Self { anonymous, by_prefix, files, tokens }
     }
 

@@ -60,7 +60,8 @@ impl Demo {
             let url = WebhookUrl::parse(&url).map_err(|error| Failure::Run(error.to_owned()))?;
             sandbox.sandbox.deliver_to(WebhookTarget { url, secret });
             say(&greeting(public, app.admin, sandbox.address));
-            let ended = stop.wait_and_drain(app).await;
+            stop.next().await;
+            let ended = stop.drain(app).await;
             sandbox.stop().await;
             ended
         })

@@ -111,7 +111,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Keygen(keygen) => keygen.run(),
         Command::Purge(purge) => purge.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
-        Command::Serve(file) => load(&file).and_then(serve::run),
+        Command::Serve(file) => serve::run(&file),
         Command::Token(token) => token.run(),
     };
     match done {

@@ -1,37 +1,73 @@
-//! `ikgate serve`: runs until told to stop, then drains.
+//! `ikgate serve`: runs until told to stop, then drains. SIGHUP reads its configuration again.
 
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, runtime};
+use super::{ConfigFile, Failure, environment, load, runtime};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::error::chain;
 use crate::server::DrainEnd;
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, Metrics, ReloadOutcome};
 
-pub(super) fn run(settings: Settings) -> Result<(), Failure> {
+pub(super) fn run(file: &ConfigFile) -> Result<(), Failure> {
+    let settings = load(file)?;
     runtime()?.block_on(async {
         let mut stop = StopSignals::listen()?;
-        let app = start(settings)?;
-        stop.wait_and_drain(app).await
+        let mut hang_up = listen(SignalKind::hangup())?;
+        let mut app = start(settings)?;
+        loop {
+            tokio::select! {
+                () = stop.next() => return stop.drain(app).await,
+                _ = hang_up.recv() => reload(&mut app, file).await,
+            }
+        }
     })
+}
+
+async fn reload(app: &mut App, file: &ConfigFile) {
+    let path = file.config.clone();
+    // Files, which may be on a disk that takes its time.
+    let loaded = tokio::task::spawn_blocking(move || config::load(&path, environment())).await;
+    match loaded {
+        Ok(Ok(settings)) => {
+            let waiting = app.reload(settings);
+            tracing::info!("the configuration has been reloaded");
+            if !waiting.is_empty() {
+                tracing::warn!(keys = waiting.join(", "), "these keys change with a restart only");
+            }
+            ReloadOutcome::Applied.emit();
+        }
+        Ok(Err(problems)) => {
+            for problem in &problems.0 {
+                tracing::error!(path = problem.path, problem = problem.message, "not reloaded");
+            }
+            ReloadOutcome::Refused.emit();
+        }
+        Err(error) => {
+            tracing::error!(%error, "not reloaded");
+            ReloadOutcome::Refused.emit();
+        }
+    }
 }
 
 /// Sets up the log and starts the gateway.
 pub(super) fn start(settings: Settings) -> Result<App, Failure> {
-    let names = settings.policy.callers.iter().map(|caller| caller.name.clone());
-    let metrics = Arc::new(Metrics::new(names));
-    let (subscriber, log_writer) = telemetry::subscriber(&settings.telemetry, &metrics);
+    let metrics = Arc::new(Metrics::new());
+    let (subscriber, log) = telemetry::subscriber(&settings.telemetry, &metrics);
     tracing::subscriber::set_global_default(subscriber)
         .map_err(|error| Failure::Run(chain(&error)))?;
     let upstream = settings.upstream.url.to_string();
-    let app = App::start(settings, &Clock::system(), metrics, Some(log_writer))
+    let app = App::start(settings, &Clock::system(), metrics, Some(log))
         .map_err(|error| Failure::Run(chain(&error)))?;
     tracing::info!(public = ?app.public, admin = %app.admin, upstream, "ready");
     Ok(app)
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::Run(format!("cannot handle signals: {error}")))
 }
 
 /// SIGTERM and SIGINT.
@@ -42,9 +78,6 @@ pub(super) struct StopSignals {
 
 impl StopSignals {
     pub(super) fn listen() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Failure::Run(format!("cannot handle signals: {error}")))
-        };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
@@ -58,9 +91,8 @@ impl StopSignals {
         }
     }
 
-    /// Waits for the first signal, then drains. A second one ends the drain at once.
-    pub(super) async fn wait_and_drain(&mut self, app: App) -> Result<(), Failure> {
-        self.next().await;
+    /// Drains. Another signal ends that at once.
+    pub(super) async fn drain(&mut self, app: App) -> Result<(), Failure> {
         tracing::info!("draining");
         tokio::select! {
             end = app.shut_down() => {

@@ -6,6 +6,7 @@
 
 mod check;
 mod effective;
+mod live;
 mod problem;
 mod raw;
 mod value;
@@ -33,7 +34,7 @@ use crate::upstream::UpstreamSettings;
 pub const PRIVATE_KEY_VARIABLE: &str = "IMAGEKIT_PRIVATE_KEY";
 
 /// Everything the gateway runs on, checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     pub public: PublicSettings,
     pub admin: AdminListenerSettings,
@@ -46,6 +47,13 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// All of it as it would stand in a file, without secrets.
     pub effective: toml::Table,
+}
+
+impl Settings {
+    /// Of the configured callers, in their order.
+    pub fn caller_names(&self) -> impl Iterator<Item = &str> {
+        self.policy.callers.iter().map(|caller| caller.name.as_str())
+    }
 }
 
 /// The listeners that callers use, and how they end.
@@ -62,7 +70,7 @@ pub struct PublicSettings {
 }
 
 /// The listener that operators use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AdminListenerSettings {
     pub listen: SocketAddr,
     pub guard: AdminSettings,

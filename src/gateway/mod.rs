@@ -144,7 +144,7 @@ impl Gateway {
     ) -> Result<Ask<'a>, GatewayError> {
         let policy = &findings.policy;
         let caller = policy.identify(&head.headers, client, now, &self.clock)?;
-        findings.exchange.caller = (&caller).into();
+        findings.exchange.caller = policy.label(&caller);
         policy.callers.may_read(&caller, &file)?;
         let sight = policy.sight(&caller, &file);
         let (standing, verdict) = policy.admit(&caller);

@@ -36,6 +36,7 @@ pub struct PolicySettings {
 /// Rules that every request is held to from its head on.
 pub struct Policy {
     pub(super) callers: Callers,
+    labels: Vec<CallerLabel>,
     pub limits: Limits,
     rate_limit_fields: CallerFields,
     pub browser_max_age: Duration,
@@ -54,23 +55,54 @@ struct CallerFields {
 }
 
 impl Policy {
-    pub fn new(settings: PolicySettings, clock: &Clock) -> Self {
-        let limits = &settings.limits;
-        let names = settings.callers.iter().map(|caller| &caller.name);
-        let known = names.zip(&limits.callers);
+    /// `labels`: of the configured callers, in their order.
+    pub fn new(settings: PolicySettings, labels: Vec<CallerLabel>, clock: &Clock) -> Self {
+        let limits = Limits::new(&settings.limits, clock);
+        let callers = Callers::new(&settings.callers, settings.anonymous, settings.tokens.clone());
+        Self::of(settings, labels, callers, limits)
+    }
+
+    /// Other rules for the same callers: what they have spent stays spent, and tokens that were
+    /// verified stay so while they are judged in the same way.
+    #[must_use]
+    pub fn renewed(
+        &self,
+        settings: PolicySettings,
+        labels: Vec<CallerLabel>,
+        clock: &Clock,
+    ) -> Self {
+        let limits = self.limits.renewed(&settings.limits, clock);
+        let tokens = settings.tokens.clone();
+        let callers = self.callers.renewed(&settings.callers, settings.anonymous, tokens);
+        Self::of(settings, labels, callers, limits)
+    }
+
+    fn of(
+        settings: PolicySettings,
+        labels: Vec<CallerLabel>,
+        callers: Callers,
+        limits: Limits,
+    ) -> Self {
+        let PolicySettings { limits: quotas, browser_max_age, expose_private, cors, .. } = settings;
+        let known = quotas.callers.iter();
+        let known = known.map(|caller| RateLimitFields::new(&caller.name, caller.quota));
         let rate_limit_fields = CallerFields {
-            anonymous: RateLimitFields::new("anonymous", limits.anonymous),
-            wide: RateLimitFields::new("anonymous", limits.wide()),
-            known: known.map(|(name, quota)| RateLimitFields::new(name, *quota)).collect(),
-            tokens: RateLimitFields::new("jwt", limits.tokens),
+            anonymous: RateLimitFields::new("anonymous", quotas.anonymous),
+            wide: RateLimitFields::new("anonymous", quotas.wide()),
+            known: known.collect(),
+            tokens: RateLimitFields::new("jwt", quotas.tokens),
         };
-        Self {
-            callers: Callers::new(&settings.callers, settings.anonymous, settings.tokens),
-            limits: Limits::new(limits, clock),
-            rate_limit_fields,
-            browser_max_age: settings.browser_max_age,
-            expose_private: settings.expose_private,
-            cors: settings.cors,
+        Self { callers, labels, limits, rate_limit_fields, browser_max_age, expose_private, cors }
+    }
+
+    /// What metrics call a caller.
+    pub(super) fn label(&self, caller: &Caller) -> CallerLabel {
+        match caller {
+            Caller::Anonymous(_) => CallerLabel::ANONYMOUS,
+            Caller::Known(CallerId(place)) => {
+                self.labels.get(*place).copied().unwrap_or(CallerLabel::NONE)
+            }
+            Caller::Token(_) => CallerLabel::JWT,
         }
     }
 
@@ -112,7 +144,7 @@ impl Policy {
             Ok(standing) => return (standing, Ok(())),
             Err(throttled) => throttled,
         };
-        count_refusal(throttled.limit, caller.into());
+        count_refusal(throttled.limit, self.label(caller));
         let standing = Standing { limit: throttled.limit, quota: throttled.quota, left: 0 };
         match self.limits.enforcement {
             Enforcement::DryRun => (standing, Ok(())),

@@ -42,7 +42,7 @@ pub enum SignatureFault {
 }
 
 /// The secret of one webhook, as keys.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SigningSecret {
     whole: Secret,
     /// The key as the standard has it, if the secret has that form.

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 const REMEMBERED_EVENTS: usize = 4096;
 
 /// How deliveries are verified.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WebhookSettings {
     pub secret: SigningSecret,
     /// How far the time of a signature may be from ours, either way.

@@ -33,6 +33,16 @@ impl<K: Clone + Eq + Hash, S: StateStore<Key = K> + Clone> Bucket<K, S> {
         Self { limit, quota, store, limiter, clock: clock.clone() }
     }
 
+    /// The same cells, counted against another quota from now on.
+    pub(super) fn renewed(&self, quota: Quota) -> Self {
+        Self::new(self.limit, quota, self.store.clone(), &self.clock)
+    }
+
+    /// The latest time that a cell may stand at: a whole burst from now.
+    fn latest(&self) -> Nanos {
+        Nanos::from(self.clock.monotonic() + self.quota.refill())
+    }
+
     /// Admits one request, or says when to come back.
     pub(super) fn check(&self, key: &K) -> Result<Standing, Throttled> {
         match self.limiter.check_key(key) {
@@ -51,12 +61,31 @@ impl<K: Clone + Eq + Hash, S: StateStore<Key = K> + Clone> Bucket<K, S> {
 }
 
 impl<K: Clone + Eq + Hash> Bucket<K, BoundedStore<K>> {
+    /// Lets nobody wait for longer than a whole burst takes to come back: whoever was counted
+    /// against a slower quota might have to.
+    pub(super) fn clamp(&self) {
+        self.store.clamp(self.latest());
+    }
+
     /// Whether a request would be admitted. Counts nothing.
     pub(super) fn peek(&self, key: &K) -> Result<(), Throttled> {
         let store = Unchanged(&self.store);
         let limiter: Limiter<K, _> =
             RateLimiter::new(self.quota.into(), store, FromZero::new(&self.clock));
         limiter.check_key(key).map(drop).map_err(|not_until| self.throttled(&not_until))
+    }
+}
+
+impl Bucket<Only, Cell> {
+    /// The same for one caller.
+    pub(super) fn clamp(&self) {
+        let latest = self.latest();
+        let clamped: Result<(), ()> = self.store.measure_and_replace(&Only, |tat| match tat {
+            Some(tat) => Ok(((), tat.min(latest))),
+            None => Err(()),
+        });
+        // Nothing to clamp in a cell that nobody has used.
+        clamped.unwrap_or_default();
     }
 }
 

@@ -44,11 +44,19 @@ pub struct LimitSettings {
     pub max_tracked_callers: usize,
     /// Of each address, for credentials that fail.
     pub auth_failures: Quota,
-    /// Of each configured caller, in the order of the configuration.
-    pub callers: Vec<Quota>,
+    /// In the order of the configuration.
+    pub callers: Vec<CallerQuota>,
     /// Of each subject of a token.
     pub tokens: Quota,
     pub enforcement: Enforcement,
+}
+
+/// The quota of one configured caller.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CallerQuota {
+    /// By which the caller keeps its state when the configuration changes.
+    pub name: String,
+    pub quota: Quota,
 }
 
 /// What becomes of a request that is over its caller's quota.
@@ -72,7 +80,7 @@ pub struct Limits {
     anonymous: Addresses,
     wide: Addresses,
     ipv6: Ipv6Limits,
-    callers: Vec<Bucket<Only, Cell>>,
+    callers: Vec<(String, Bucket<Only, Cell>)>,
     tokens: Bucket<Subject, BoundedStore<Subject>>,
     auth_failures: Addresses,
     webhooks: Addresses,
@@ -85,7 +93,10 @@ impl Limits {
         let addresses = |limit, quota, tracked| {
             Bucket::new(limit, quota, BoundedStore::new(tracked, clock.clone()), clock)
         };
-        let one = |quota: &Quota| Bucket::new(Limit::Caller, *quota, Cell::default(), clock);
+        let one = |caller: &CallerQuota| {
+            let bucket = Bucket::new(Limit::Caller, caller.quota, Cell::default(), clock);
+            (caller.name.clone(), bucket)
+        };
         let subjects = BoundedStore::new(tracked, clock.clone());
         Self {
             anonymous: addresses(Limit::Address, settings.anonymous, tracked),
@@ -99,6 +110,42 @@ impl Limits {
         }
     }
 
+    /// Other quotas for the same callers: what each has spent stays spent. How many are told
+    /// apart stays as it was.
+    #[must_use]
+    pub fn renewed(&self, settings: &LimitSettings, clock: &Clock) -> Self {
+        let one = |caller: &CallerQuota| {
+            let known = self.callers.iter().find(|(name, _)| *name == caller.name);
+            let bucket = match known {
+                Some((_, bucket)) => bucket.renewed(caller.quota),
+                None => Bucket::new(Limit::Caller, caller.quota, Cell::default(), clock),
+            };
+            (caller.name.clone(), bucket)
+        };
+        Self {
+            anonymous: self.anonymous.renewed(settings.anonymous),
+            wide: self.wide.renewed(settings.wide()),
+            ipv6: settings.ipv6,
+            callers: settings.callers.iter().map(one).collect(),
+            tokens: self.tokens.renewed(settings.tokens),
+            auth_failures: self.auth_failures.renewed(settings.auth_failures),
+            webhooks: self.webhooks.renewed(WEBHOOK_QUOTA),
+            enforcement: settings.enforcement,
+        }
+    }
+
+    /// Once the quotas of [`Limits::renewed`] are in force and the old ones are not: lets nobody
+    /// wait for longer than these say.
+    pub fn clamp(&self) {
+        for addresses in [&self.anonymous, &self.wide, &self.auth_failures] {
+            addresses.clamp();
+        }
+        self.tokens.clamp();
+        for (_, caller) in &self.callers {
+            caller.clamp();
+        }
+    }
+
     /// Admits one request, or says when to come back.
     ///
     /// # Errors
@@ -109,7 +156,8 @@ impl Limits {
             Caller::Anonymous(address) => self.admit_address(*address),
             Caller::Known(CallerId(place)) => {
                 let known = self.callers.get(*place);
-                known.expect("each configured caller has a quota").check(&Only)
+                let (_, bucket) = known.expect("each configured caller has a quota");
+                bucket.check(&Only)
             }
             Caller::Token(token) => self.tokens.check(&token.subject),
         }
@@ -181,8 +229,12 @@ mod tests {
 
     fn limits(per_second: u32, burst: u32) -> (Limits, Clock) {
         let clock = Clock::manual();
+        (Limits::new(&settings(per_second, burst), &clock), clock)
+    }
+
+    fn settings(per_second: u32, burst: u32) -> LimitSettings {
         let quota = Quota::new(per_second, burst).unwrap();
-        let settings = LimitSettings {
+        LimitSettings {
             anonymous: quota,
             ipv6: Ipv6Limits {
                 prefix: 64,
@@ -192,10 +244,47 @@ mod tests {
             max_tracked_callers: 1000,
             auth_failures: quota,
             enforcement: Enforcement::Refuse,
-            callers: vec![quota],
+            callers: vec![CallerQuota { name: "team".to_owned(), quota }],
             tokens: quota,
-        };
-        (Limits::new(&settings, &clock), clock)
+        }
+    }
+
+    #[test]
+    fn what_was_spent_stays_spent_when_quotas_change_and_nobody_waits_longer_than_they_say() {
+        for caller in [address("192.0.2.1"), Caller::Known(CallerId(0))] {
+            let (limits, clock) = limits(1, 10);
+            for _ in 0..10 {
+                assert!(limits.admit(&caller).is_ok());
+            }
+            // Faster: the wait is the new quota's, at most.
+            let faster = limits.renewed(&settings(100, 5), &clock);
+            faster.clamp();
+            assert_eq!(faster.admit(&caller).unwrap_err().wait, Duration::from_millis(10));
+            clock.advance(Duration::from_millis(10));
+            assert_eq!(faster.admit(&caller).unwrap().left, 0);
+            // Slower: what had come back by then is not taken away.
+            clock.advance(Duration::from_millis(20));
+            let slower = faster.renewed(&settings(1, 3), &clock);
+            slower.clamp();
+            assert_eq!(slower.admit(&caller).unwrap().left, 1);
+            // The same again: nothing is refilled.
+            let same = slower.renewed(&settings(1, 3), &clock);
+            same.clamp();
+            assert_eq!(same.admit(&caller).unwrap().left, 0);
+            assert_eq!(same.admit(&caller).unwrap_err().wait, Duration::from_millis(30));
+        }
+    }
+
+    #[test]
+    fn callers_keep_their_state_by_name_wherever_they_stand() {
+        let (limits, clock) = limits(1, 1);
+        assert!(limits.admit(&Caller::Known(CallerId(0))).is_ok());
+        let mut settings = settings(1, 1);
+        let (team, quota) = (settings.callers[0].clone(), settings.callers[0].quota);
+        settings.callers = vec![CallerQuota { name: "new".to_owned(), quota }, team];
+        let limits = limits.renewed(&settings, &clock);
+        assert!(limits.admit(&Caller::Known(CallerId(0))).is_ok());
+        assert!(limits.admit(&Caller::Known(CallerId(1))).is_err());
     }
 
     #[test]

@@ -71,6 +71,19 @@ impl<K: Clone + Eq + Hash> BoundedStore<K> {
     }
 }
 
+impl<K> BoundedStore<K> {
+    /// Lets no TAT be later than `latest`.
+    pub(super) fn clamp(&self, latest: Nanos) {
+        for shard in &self.0.all {
+            let mut shard = shard.lock();
+            let Shard { cells, overflow, order: _ } = &mut *shard;
+            for tat in cells.values_mut().chain(overflow) {
+                *tat = latest.min(*tat);
+            }
+        }
+    }
+}
+
 impl<K: Clone + Eq + Hash> Shard<K> {
     /// Whether there is room for one more, after looking at the oldest keys.
     fn make_room(&mut self, now: Nanos, capacity: usize) -> bool {

@@ -1,10 +1,11 @@
 //! Every series, made once. Labels come from closed sets or configured names, never from what a
 //! caller sent.
 
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -29,6 +30,9 @@ const DURATION_BUCKETS: [f64; 17] = [
 const STATUSES: [u16; 17] =
     [200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503, 504, 421, 499];
 const CLIENT_GONE: u16 = 499;
+
+/// In which a request can go.
+const WAYS: usize = RouteLabel::ALL.len() * CacheLabel::ALL.len();
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct RequestLabels {
@@ -97,10 +101,10 @@ struct Gauges {
 /// The counters, and how they are read.
 pub struct Metrics {
     registry: Registry,
-    caller_names: Vec<String>,
+    /// By number. Only ever grows, by the names that configurations bring: a number that is in
+    /// an event means the same name whenever the event comes.
+    callers: ArcSwap<Vec<Arc<CallerCells>>>,
     requests: Family<RequestLabels, Counter>,
-    // The same counters by number: a hit must neither hash labels nor take the family's lock.
-    request_cells: Vec<OnceLock<Counter>>,
     durations: Family<DurationLabels, Histogram>,
     duration_cells: Vec<OnceLock<Histogram>>,
     /// By coding.
@@ -112,9 +116,18 @@ pub struct Metrics {
     invalidations: Family<InvalidationLabels, Counter>,
     webhooks: Family<OutcomeLabels, Counter>,
     webhook_last: Gauge,
+    config_reloads: Family<OutcomeLabels, Counter>,
     gauges: Gauges,
+    labelling: Mutex<()>,
     // One scrape at a time: the gauges are set and then read.
     scrape: Mutex<()>,
+}
+
+/// The request counters of one caller by number: a hit must neither hash labels nor take the
+/// family's lock.
+struct CallerCells {
+    name: String,
+    requests: Vec<OnceLock<Counter>>,
 }
 
 /// One answered request, by number.
@@ -134,17 +147,14 @@ fn histogram() -> Histogram {
 }
 
 impl Metrics {
-    /// `callers`: the configured names, in the order of the configuration.
-    pub fn new(callers: impl IntoIterator<Item = String>) -> Self {
+    #[expect(clippy::new_without_default, reason = "a default would suggest that two are the same")]
+    pub fn new() -> Self {
         let mut registry = Registry::with_prefix("ikgate");
-        let fixed = CallerLabel::FIXED.into_iter();
-        let caller_names: Vec<_> = fixed.map(str::to_owned).chain(callers).collect();
-        let ways = RouteLabel::ALL.len() * CacheLabel::ALL.len();
         let bytes = Family::<CodingLabels, Counter>::default();
         let mut metrics = Self {
             requests: Family::default(),
-            request_cells: cells(caller_names.len() * ways * STATUSES.len()),
-            duration_cells: cells(ways),
+            callers: ArcSwap::default(),
+            duration_cells: cells(WAYS),
             durations: Family::new_with_constructor(histogram),
             response_bytes: Coding::ALL.map(|coding| {
                 bytes.get_or_create(&CodingLabels { coding: coding.as_str() }).clone()
@@ -156,15 +166,38 @@ impl Metrics {
             invalidations: Family::default(),
             webhooks: Family::default(),
             webhook_last: Gauge::default(),
+            config_reloads: Family::default(),
             gauges: Gauges::default(),
+            labelling: Mutex::new(()),
             scrape: Mutex::new(()),
-            caller_names,
             registry: Registry::default(),
         };
         registry.register("response_bytes", "Bytes of bodies sent", bytes);
         metrics.register(&mut registry);
         metrics.registry = registry;
+        metrics.label_callers(CallerLabel::FIXED);
         metrics
+    }
+
+    /// The labels of these callers, in their order. A name that was labelled before keeps its own.
+    pub fn label_callers(
+        &self,
+        names: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Vec<CallerLabel> {
+        let _one_at_a_time = self.labelling.lock();
+        let mut callers = Vec::clone(&self.callers.load());
+        let mut label = |name: &str| {
+            let known = callers.iter().position(|caller| caller.name == name);
+            let place = known.unwrap_or_else(|| {
+                let requests = cells(WAYS * STATUSES.len());
+                callers.push(Arc::new(CallerCells { name: name.to_owned(), requests }));
+                callers.len() - 1
+            });
+            CallerLabel(place as u64)
+        };
+        let labels = names.into_iter().map(|name| label(name.as_ref())).collect();
+        self.callers.store(Arc::new(callers));
+        labels
     }
 
     fn register(&self, registry: &mut Registry) {
@@ -198,6 +231,8 @@ impl Metrics {
             Unit::Seconds,
             self.webhook_last.clone(),
         );
+        let reloads = self.config_reloads.clone();
+        registry.register("config_reloads", "Reloads of the configuration asked for", reloads);
         let gauges = &self.gauges;
         registry.register("cache_entries", "Stored responses", gauges.cache_entries.clone());
         registry.register("cache_bytes", "What they count", gauges.cache_bytes.clone());
@@ -215,7 +250,9 @@ impl Metrics {
     pub(super) fn exchanged(&self, exchanged: Exchanged) {
         let Exchanged { route, caller, cache, status, coding, bytes, took } = exchanged;
         let place = |number: u64, of: usize| usize::try_from(number).ok().filter(|&n| n < of);
-        let Some(caller) = place(caller, self.caller_names.len()) else { return };
+        let callers = self.callers.load();
+        let caller = usize::try_from(caller).ok().and_then(|number| callers.get(number));
+        let Some(caller) = caller else { return };
         let Some(route) = place(route, RouteLabel::ALL.len()) else { return };
         let Some(cache) = place(cache, CacheLabel::ALL.len()) else { return };
         let status = u16::try_from(status).ok().filter(|&status| status != 0);
@@ -225,10 +262,9 @@ impl Metrics {
             return;
         };
         let duration_place = route * CacheLabel::ALL.len() + cache;
-        let cell_place =
-            (caller * self.duration_cells.len() + duration_place) * STATUSES.len() + status_place;
-        if let Some(cell) = self.request_cells.get(cell_place) {
-            cell.get_or_init(|| self.request_counter(route, caller, status, cache)).inc();
+        let cell_place = duration_place * STATUSES.len() + status_place;
+        if let Some(cell) = caller.requests.get(cell_place) {
+            cell.get_or_init(|| self.request_counter(route, &caller.name, status, cache)).inc();
         }
         if let Some(cell) = self.duration_cells.get(duration_place) {
             cell.get_or_init(|| self.duration(route, cache)).observe(took.as_secs_f64());
@@ -239,9 +275,9 @@ impl Metrics {
         }
     }
 
-    fn request_counter(&self, route: usize, caller: usize, status: u16, cache: usize) -> Counter {
+    fn request_counter(&self, route: usize, caller: &str, status: u16, cache: usize) -> Counter {
         let (route, cache) = names(route, cache);
-        let labels = RequestLabels { route, caller: self.caller_name(caller), status, cache };
+        let labels = RequestLabels { route, caller: caller.to_owned(), status, cache };
         self.requests.get_or_create(&labels).clone()
     }
 
@@ -250,12 +286,9 @@ impl Metrics {
         self.durations.get_or_create(&DurationLabels { route, cache }).clone()
     }
 
-    fn caller_name(&self, caller: usize) -> String {
-        self.caller_names.get(caller).cloned().unwrap_or_default()
-    }
-
     pub(super) fn throttled(&self, caller: usize, limit: &'static str) {
-        let labels = ThrottledLabels { caller: self.caller_name(caller), limit };
+        let caller = self.callers.load().get(caller).map(|caller| caller.name.clone());
+        let labels = ThrottledLabels { caller: caller.unwrap_or_default(), limit };
         self.throttled.get_or_create(&labels).inc();
     }
 
@@ -278,6 +311,10 @@ impl Metrics {
         if outcome.is_some_and(WebhookOutcome::is_genuine) {
             self.webhook_last.set(i64::try_from(unix_seconds).unwrap_or(i64::MAX));
         }
+    }
+
+    pub(super) fn config_reloaded(&self, outcome: &'static str) {
+        self.config_reloads.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// All series as text, with these readings.

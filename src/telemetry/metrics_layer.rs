@@ -11,6 +11,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
+use super::ReloadOutcome;
 use super::metrics::{Exchanged, Metrics};
 use crate::cache::Force;
 use crate::caller::AuthFailure;
@@ -34,7 +35,9 @@ const INVALIDATION: Kind = Kind { target: "ikgate.invalidation", fields: &["sour
 const THROTTLED: Kind = Kind { target: "ikgate.throttled", fields: &["caller", "limit"] };
 const AUTH_FAILURE: Kind = Kind { target: "ikgate.auth_failure", fields: &["reason"] };
 const WEBHOOK: Kind = Kind { target: "ikgate.webhook", fields: &["outcome", "unix_seconds"] };
-const KINDS: [Kind; 6] = [EXCHANGE, UPSTREAM, INVALIDATION, THROTTLED, AUTH_FAILURE, WEBHOOK];
+const RELOAD: Kind = Kind { target: "ikgate.config_reload", fields: &["outcome"] };
+const KINDS: [Kind; 7] =
+    [EXCHANGE, UPSTREAM, INVALIDATION, THROTTLED, AUTH_FAILURE, WEBHOOK, RELOAD];
 
 /// One kind of event, and the fields that are read of it, by slot.
 struct Kind {
@@ -94,6 +97,10 @@ impl MetricsLayer {
             "ikgate.webhook" => {
                 let outcome = WebhookOutcome::ALL.get(number(first)).copied();
                 self.metrics.webhook_delivered(outcome, second);
+            }
+            "ikgate.config_reload" => {
+                let outcome = ReloadOutcome::ALL.get(number(first));
+                self.metrics.config_reloaded(outcome.map_or("unknown", |outcome| outcome.as_str()));
             }
             _ => {
                 let reason = AuthFailure::ALL.get(number(first));

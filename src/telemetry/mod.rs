@@ -15,7 +15,7 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{Layer, Registry};
+use tracing_subscriber::{Layer, Registry, reload};
 
 pub use exposition::Exposition;
 pub use metrics::{Metrics, Readings};
@@ -30,6 +30,30 @@ const QUEUED_LINES_MAX: usize = 16_384;
 pub struct TelemetrySettings {
     pub log: LogFilter,
     pub format: LogFormat,
+}
+
+/// How a reload of the configuration ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum ReloadOutcome {
+    Applied,
+    /// Something in it was wrong: what was in force stays so.
+    Refused,
+}
+
+impl ReloadOutcome {
+    pub const ALL: [Self; 2] = [Self::Applied, Self::Refused];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+        }
+    }
+
+    pub fn emit(self) {
+        tracing::info!(target: "ikgate.config_reload", outcome = self as u64);
+    }
 }
 
 /// A directive list in tracing's `EnvFilter` syntax, known to be one.
@@ -53,18 +77,27 @@ impl LogFilter {
         Ok(Self(text.to_owned()))
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
+    fn to_env_filter(&self) -> EnvFilter {
+        EnvFilter::builder().parse_lossy(&self.0)
     }
 }
 
-/// The log's end: keeps writing until dropped.
-pub struct LogWriter {
+/// The log: keeps writing until dropped.
+pub struct Log {
     _flushes_on_drop: WorkerGuard,
     dropped: ErrorCounter,
+    set_filter: SetFilter,
 }
 
-impl LogWriter {
+// The filter's handle knows the type of the whole subscriber.
+type SetFilter = Box<dyn Fn(&LogFilter) + Send + Sync>;
+
+impl Log {
+    /// Chooses what is logged from now on.
+    pub fn set_filter(&self, filter: &LogFilter) {
+        (self.set_filter)(filter);
+    }
+
     /// Lines that were dropped because writing did not keep up.
     pub fn dropped_lines(&self) -> ErrorCounter {
         self.dropped.clone()
@@ -75,15 +108,15 @@ impl LogWriter {
 pub fn subscriber(
     settings: &TelemetrySettings,
     metrics: &Arc<Metrics>,
-) -> (impl Subscriber + Send + Sync + use<>, LogWriter) {
+) -> (impl Subscriber + Send + Sync + use<>, Log) {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(QUEUED_LINES_MAX)
         .lossy(true)
         .finish(std::io::stderr());
-    let log_writer = LogWriter { dropped: writer.error_counter(), _flushes_on_drop: guard };
-    let log = log_layer(settings, writer);
-    let subscriber = Registry::default().with(metrics_layer(metrics)).with(log);
-    (subscriber, log_writer)
+    let dropped = writer.error_counter();
+    let (layer, set_filter) = log_layer(settings, writer);
+    let subscriber = Registry::default().with(metrics_layer(metrics)).with(layer);
+    (subscriber, Log { _flushes_on_drop: guard, dropped, set_filter })
 }
 
 /// Lines for people on standard error, of a program that has nothing to count.
@@ -109,20 +142,25 @@ where
 fn log_layer<S>(
     settings: &TelemetrySettings,
     writer: NonBlocking,
-) -> Box<dyn Layer<S> + Send + Sync>
+) -> (Box<dyn Layer<S> + Send + Sync>, SetFilter)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let chosen = EnvFilter::builder().parse_lossy(settings.log.as_str());
+    let (chosen, handle) = reload::Layer::new(settings.log.to_env_filter());
+    let set_filter = move |filter: &LogFilter| {
+        // It fails only when the subscriber is gone, and nobody logs any more.
+        _ = handle.reload(filter.to_env_filter());
+    };
     // The others are made of numbers, for the metrics. Asked first, since it is the cheaper one.
     let readable = filter_fn(|metadata| !metrics_layer::is_counted(metadata));
     let filter = readable.and(chosen);
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
-    match settings.format {
+    let layer = match settings.format {
         LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
         LogFormat::Pretty => {
             let colours = std::io::stderr().is_terminal();
             layer.compact().with_ansi(colours).with_filter(filter).boxed()
         }
-    }
+    };
+    (layer, Box::new(set_filter))
 }

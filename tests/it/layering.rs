@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("invalidation", &["cache", "clock", "file_id", "secret", "upstream"]),
     ("response", &["cache", "limit", "message", "route"]),
     ("error", &["caller", "invalidation", "limit", "message", "response", "route", "upstream"]),
-    ("exchange", &["cache", "caller", "clock", "message", "response", "route"]),
+    ("exchange", &["cache", "clock", "message", "response", "route"]),
     (
         "gateway",
         &[

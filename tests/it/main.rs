@@ -30,6 +30,7 @@ mod private;
 mod proxies;
 mod purge;
 mod race;
+mod reload;
 mod route;
 mod stale;
 mod support;

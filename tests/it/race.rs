@@ -50,7 +50,7 @@ fn gateway(upstream: std::net::SocketAddr) -> App {
     );
     let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), "private_a=".to_owned());
     let settings = config::from_text(&text, std::path::Path::new(""), [key]).unwrap();
-    App::start(settings, &Clock::system(), Arc::new(Metrics::new([])), None).unwrap()
+    App::start(settings, &Clock::system(), Arc::new(Metrics::new()), None).unwrap()
 }
 
 /// Reads until told to stop. What was acknowledged before a request was sent is the least that

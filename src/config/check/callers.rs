@@ -5,13 +5,13 @@ use super::limits::quota;
 use crate::caller::{CallerSettings, KeyDigest};
 use crate::exchange::CallerLabel;
 use crate::file_id::FileId;
-use crate::limit::Quota;
+use crate::limit::{CallerQuota, Quota};
 
 const CALLERS_MAX: usize = 1000;
 const CALLER_NAME_MAX: usize = 64;
 const CALLER_QUOTA: Quota = Quota::new(50, 100).expect("neither is zero");
 
-pub(super) fn callers(root: &mut Section) -> (Vec<CallerSettings>, Vec<Quota>) {
+pub(super) fn callers(root: &mut Section) -> (Vec<CallerSettings>, Vec<CallerQuota>) {
     let sections = root.sections("callers");
     if sections.len() > CALLERS_MAX {
         root.note("callers", format_args!("must be at most {CALLERS_MAX}"));
@@ -26,7 +26,7 @@ pub(super) fn callers(root: &mut Section) -> (Vec<CallerSettings>, Vec<Quota>) {
             let ids: Result<Vec<_>, _> = ids.iter().map(|id| FileId::parse(id)).collect();
             ids.map_err(|_| "must be a list of file ids")
         });
-        quotas.push(quota(&mut section, "quota", CALLER_QUOTA));
+        let quota = quota(&mut section, "quota", CALLER_QUOTA);
         let (name, keys) = (name.unwrap_or_default(), keys.unwrap_or_default());
         if callers.iter().any(|other| other.name == name && !name.is_empty()) {
             section.note("name", format_args!("\"{name}\" is another caller's too"));
@@ -35,6 +35,7 @@ pub(super) fn callers(root: &mut Section) -> (Vec<CallerSettings>, Vec<Quota>) {
         if keys.iter().any(taken) {
             section.note("key_sha256", "is another caller's too");
         }
+        quotas.push(CallerQuota { name: name.clone(), quota });
         callers.push(CallerSettings { name, keys, files });
     }
     (callers, quotas)

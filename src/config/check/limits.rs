@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::super::value::{Given, Section};
 use crate::caller::AnonymousPolicy;
-use crate::limit::{Enforcement, Ipv6Limits, LimitSettings, Quota};
+use crate::limit::{CallerQuota, Enforcement, Ipv6Limits, LimitSettings, Quota};
 
 /// Of 64 bytes each.
 const TRACKED_MAX: usize = 10_000_000;
@@ -14,15 +14,15 @@ const ANONYMOUS_QUOTA: Quota = Quota::new(10, 20).expect("neither is zero");
 const RATE_MAX: u32 = 1_000_000;
 
 /// Quotas that stand with whom they are for.
-pub(super) struct CallerQuotas {
-    pub(super) callers: Vec<Quota>,
+pub(super) struct Quotas {
+    pub(super) callers: Vec<CallerQuota>,
     pub(super) tokens: Quota,
 }
 
 pub(super) fn limits(
     limits: &mut Section,
     on_loopback: bool,
-    CallerQuotas { callers, tokens }: CallerQuotas,
+    Quotas { callers, tokens }: Quotas,
 ) -> (AnonymousPolicy, LimitSettings) {
     let (policy, anonymous) = anonymous(limits, on_loopback);
     let tracked = limits.get("max_tracked_callers", |given| given.integer(&(1..=TRACKED_MAX)));

@@ -50,7 +50,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let on_loopback = public.listen.iter().all(|address| address.ip().is_loopback());
     let (callers, quotas) = callers::callers(&mut root);
     let (tokens, of_tokens) = jwt::jwt(&mut root, directory);
-    let quotas = limits::CallerQuotas { callers: quotas, tokens: of_tokens };
+    let quotas = limits::Quotas { callers: quotas, tokens: of_tokens };
     let (anonymous, limits) = limits::limits(&mut root.section("limits"), on_loopback, quotas);
     let admin = admin(&mut root.section("admin"), directory);
     let (upstream, key) =

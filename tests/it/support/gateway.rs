@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ikgate::app::App;
 use ikgate::clock::Clock;
-use ikgate::config;
+use ikgate::config::{self, Settings};
 use ikgate::server::DrainEnd;
 use ikgate::telemetry::{Metrics, metrics_layer};
 use tracing::subscriber::DefaultGuard;
@@ -28,6 +28,8 @@ pub(crate) struct TestGateway {
     pub(crate) admin: SocketAddr,
     pub(crate) clock: Clock,
     app: App,
+    /// What every configuration of it has.
+    base: String,
     // Events of this thread, on which everything in a test runs, are counted by this gateway's
     // metrics alone.
     _counted: DefaultGuard,
@@ -40,28 +42,23 @@ impl TestGateway {
 
     /// With further configuration, as it would stand in a file.
     pub(crate) fn configured(origin: &Origin, more: &str) -> Self {
-        let mut table: toml::Table = format!(
+        let base = format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [upstream]\nurl = \"http://{}\"\n[cache]\nttl_jitter_percent = 0\n",
             origin.address
-        )
-        .parse()
-        .unwrap();
-        for (key, value) in more.parse::<toml::Table>().unwrap() {
-            match (table.get_mut(&key), value) {
-                (Some(toml::Value::Table(own)), toml::Value::Table(more)) => own.extend(more),
-                (_, value) => _ = table.insert(key, value),
-            }
-        }
-        let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), PRIVATE_KEY.to_owned());
-        let settings = config::from_text(&table.to_string(), Path::new(""), [key]).unwrap();
-        let names = settings.policy.callers.iter().map(|caller| caller.name.clone());
-        let metrics = Arc::new(Metrics::new(names));
+        );
+        let settings = settings(&base, more);
+        let metrics = Arc::new(Metrics::new());
         let subscriber = tracing_subscriber::registry().with(metrics_layer(&metrics));
         let counted = tracing::subscriber::set_default(subscriber);
         let clock = Clock::manual();
         let app = App::start(settings, &clock, metrics, None).unwrap();
-        Self { public: app.public[0], admin: app.admin, clock, app, _counted: counted }
+        Self { public: app.public[0], admin: app.admin, clock, app, base, _counted: counted }
+    }
+
+    /// Puts another configuration in force; the keys that would need a restart.
+    pub(crate) fn reload(&mut self, more: &str) -> Vec<String> {
+        self.app.reload(settings(&self.base, more))
     }
 
     pub(crate) async fn get(&self, target: &str) -> Answer {
@@ -125,4 +122,16 @@ impl TestGateway {
     pub(crate) fn into_app(self) -> App {
         self.app
     }
+}
+
+fn settings(base: &str, more: &str) -> Settings {
+    let mut table: toml::Table = base.parse().unwrap();
+    for (key, value) in more.parse::<toml::Table>().unwrap() {
+        match (table.get_mut(&key), value) {
+            (Some(toml::Value::Table(own)), toml::Value::Table(more)) => own.extend(more),
+            (_, value) => _ = table.insert(key, value),
+        }
+    }
+    let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), PRIVATE_KEY.to_owned());
+    config::from_text(&table.to_string(), Path::new(""), [key]).unwrap()
 }

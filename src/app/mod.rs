@@ -3,6 +3,8 @@
 //! Sockets are bound before anything runs, so a port that is taken fails the start and nothing
 //! half-started is left behind.
 
+mod reload;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -20,13 +22,13 @@ use crate::admin::Admin;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::exchange::ExchangeBody;
+use crate::exchange::{CallerLabel, ExchangeBody};
 use crate::gateway::{Gateway, Policy, WebhookEntrance};
 use crate::invalidation::{Invalidator, Webhooks};
 use crate::route::Operations;
 use crate::secret::{KeyChange, PrivateKey};
 use crate::server::{self, Drain, DrainEnd, Server, ServerSettings, Service};
-use crate::telemetry::{LogWriter, Metrics};
+use crate::telemetry::{Log, Metrics};
 use crate::upstream::{Upstream, UpstreamStartError};
 
 /// How often the private key's file is looked at. More often notices a rolled key sooner; each
@@ -45,13 +47,17 @@ pub struct App {
     pub admin: SocketAddr,
     public_drain: Drain,
     admin_drain: Drain,
-    fills: TaskTracker,
-    settings: ShutdownSettings,
+    parts: Parts,
+    /// In force.
+    settings: Settings,
 }
 
-struct ShutdownSettings {
-    delay: Duration,
-    grace: Duration,
+/// What runs behind the listeners.
+struct Parts {
+    gateway: Arc<Gateway>,
+    admin: Arc<Admin>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
 }
 
 /// Why the gateway could not start.
@@ -85,62 +91,70 @@ impl App {
         settings: Settings,
         clock: &Clock,
         metrics: Arc<Metrics>,
-        log_writer: Option<LogWriter>,
+        log: Option<Log>,
     ) -> Result<Self, StartError> {
         let public = settings.public.listen.iter().map(|address| bind(*address));
         let public = public.collect::<Result<Vec<_>, _>>()?;
         let (admin_address, admin_listener) = bind(settings.admin.listen)?;
-        let (public_settings, guard) = (settings.public.clone(), settings.admin.guard.clone());
-        let (key, config) = (Arc::clone(&settings.key), settings.effective.clone());
-        let gateway = gateway(settings, clock)?;
+        let labels = metrics.label_callers(settings.caller_names());
+        let gateway = gateway(settings.clone(), labels, clock)?;
         let (public_drain, admin_drain) = (Drain::default(), Drain::default());
+        let key = Arc::clone(&settings.key);
         let admin = Arc::new(Admin {
-            settings: guard,
+            settings: settings.admin.guard.clone(),
             invalidator: Invalidator::new(Arc::clone(&gateway.cache), clock.clone()),
             gateway: Arc::clone(&gateway),
-            metrics,
-            log_writer,
+            metrics: Arc::clone(&metrics),
+            log,
             key: Arc::clone(&key),
             drain: public_drain.clone(),
-            config,
+            config: ArcSwap::from_pointee(settings.effective.clone()),
         });
-        let fills = gateway.fills.clone();
-        let server = Server::new(gateway, public_settings.server, public_drain.clone());
+        let limits = settings.public.server;
+        let server = Server::new(Arc::clone(&gateway), limits, public_drain.clone());
         let mut addresses = Vec::new();
         for (address, listener) in public {
             addresses.push(address);
             server.listen(listener);
         }
-        Server::new(admin, ADMIN, admin_drain.clone()).listen(admin_listener);
+        Server::new(Arc::clone(&admin), ADMIN, admin_drain.clone()).listen(admin_listener);
         tokio::spawn(watch_key(key, admin_drain.clone()));
         Ok(Self {
             public: addresses,
             admin: admin_address,
             public_drain,
             admin_drain,
-            fills,
-            settings: ShutdownSettings {
-                delay: public_settings.shutdown_delay,
-                grace: public_settings.shutdown_grace,
-            },
+            parts: Parts { gateway, admin, metrics, clock: clock.clone() },
+            settings,
         })
     }
 
     /// Ends in order: not ready, then no new connections, then what is open finishes or is cut.
     pub async fn shut_down(self) -> DrainEnd {
         self.public_drain.announce();
-        if !self.settings.delay.is_zero() {
-            tokio::time::sleep(self.settings.delay).await;
+        let public = &self.settings.public;
+        if !public.shutdown_delay.is_zero() {
+            tokio::time::sleep(public.shutdown_delay).await;
         }
-        let end = self.public_drain.run(self.settings.grace).await;
-        self.fills.close();
+        let end = self.public_drain.run(public.shutdown_grace).await;
+        self.parts.gateway.fills.close();
         self.admin_drain.run(ADMIN_GRACE).await;
         end
     }
 }
 
 /// The pipeline and everything behind it, without listeners.
-pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, UpstreamStartError> {
+///
+/// `labels`: of the configured callers, in their order.
+///
+/// # Errors
+///
+/// TLS towards the upstream that cannot be set up.
+pub fn gateway(
+    settings: Settings,
+    labels: Vec<CallerLabel>,
+    clock: &Clock,
+) -> Result<Arc<Gateway>, UpstreamStartError> {
     let request_timeout = settings.upstream.request_timeout;
     let cache = Cache::new(&settings.cache);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -156,7 +170,7 @@ pub fn gateway(settings: Settings, clock: &Clock) -> Result<Arc<Gateway>, Upstre
             WebhookEntrance::new(Webhooks::new(settings, invalidator, clock.clone()))
         }),
         proxies: settings.public.proxies,
-        policy: ArcSwap::from_pointee(Policy::new(settings.policy, clock)),
+        policy: ArcSwap::from_pointee(Policy::new(settings.policy, labels, clock)),
         cache,
         upstream: Upstream::new(settings.upstream, settings.key, clock.clone())?,
         request_timeout,

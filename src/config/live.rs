@@ -1,0 +1,76 @@
+//! What of a configuration changes while the gateway runs, and what waits for a restart.
+
+use std::collections::BTreeSet;
+
+use toml::{Table, Value};
+
+use super::Settings;
+use crate::cache::CacheSettings;
+use crate::gateway::PolicySettings;
+use crate::limit::LimitSettings;
+use crate::telemetry::TelemetrySettings;
+
+/// Keys that a reload applies, with all that is below them, unless [`FIXED`] names it.
+const LIVE: [&str; 6] = ["cache", "callers", "cors", "jwt", "limits", "telemetry.log"];
+const FIXED: [&str; 2] = ["cache.max_bytes", "limits.max_tracked_callers"];
+
+impl Settings {
+    /// What is in force once `new` was applied to a gateway that runs with these settings, and
+    /// the keys in which `new` waits for a restart.
+    #[must_use]
+    pub fn reloaded(&self, new: Self) -> (Self, Vec<String>) {
+        let mut waiting = BTreeSet::new();
+        // Files of the same name may hold other secrets.
+        let same = |section: &str| self.effective.get(section) == new.effective.get(section);
+        if same("webhooks") && self.webhooks != new.webhooks {
+            waiting.insert("webhooks.secret_file".to_owned());
+        }
+        if same("admin") && self.admin != new.admin {
+            waiting.insert("admin.token_file".to_owned());
+        }
+        let mut effective = new.effective;
+        keep_fixed(&mut effective, &self.effective, "", &mut waiting);
+        let max_tracked_callers = self.policy.limits.max_tracked_callers;
+        let in_force = Self {
+            cache: CacheSettings { freshness: new.cache.freshness, ..self.cache },
+            policy: PolicySettings {
+                limits: LimitSettings { max_tracked_callers, ..new.policy.limits },
+                ..new.policy
+            },
+            telemetry: TelemetrySettings { log: new.telemetry.log, ..self.telemetry.clone() },
+            effective,
+            ..self.clone()
+        };
+        (in_force, waiting.into_iter().collect())
+    }
+}
+
+/// Gives what is not live its old value, and notes where that is another one.
+fn keep_fixed(new: &mut Table, old: &Table, section: &str, waiting: &mut BTreeSet<String>) {
+    let keys: BTreeSet<String> = new.keys().chain(old.keys()).cloned().collect();
+    for key in keys {
+        let path = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
+        match (new.get_mut(&key), old.get(&key)) {
+            (Some(Value::Table(new)), Some(Value::Table(old))) => {
+                keep_fixed(new, old, &path, waiting);
+            }
+            _ if is_live(&path) => {}
+            (new_value, old_value) => {
+                if new_value.as_deref() != old_value {
+                    waiting.insert(path);
+                }
+                match old_value {
+                    Some(value) => _ = new.insert(key, value.clone()),
+                    None => _ = new.remove(&key),
+                }
+            }
+        }
+    }
+}
+
+fn is_live(path: &str) -> bool {
+    let covers = |key: &str| {
+        path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    LIVE.iter().any(|key| covers(key)) && !FIXED.iter().any(|key| covers(key))
+}
