@@ -1,0 +1,120 @@
+// The programs under test, started as users start them, on ports that the kernel picks.
+
+import { execFileSync, spawn } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const IKGATE = process.env.IKGATE ?? join(ROOT, "target/release/ikgate");
+
+/** What was started, in order; the last one is stopped first. */
+export class Programs {
+  #stops = [];
+
+  onStop(stop) {
+    this.#stops.push(stop);
+  }
+
+  async stop() {
+    for (const stop of this.#stops.reverse()) await stop();
+  }
+
+  /** Runs `ikgate` and resolves with what `find` makes of the first line that it recognises. */
+  async start(args, environment, stream, find) {
+    const child = spawn(IKGATE, args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    this.onStop(async () => {
+      child.kill("SIGTERM");
+      await ended;
+    });
+    const lines = createInterface({ input: child[stream] });
+    child[stream === "stdout" ? "stderr" : "stdout"].resume();
+    return new Promise((resolve, reject) => {
+      ended.then((code) => reject(new Error(`ikgate ${args[0]} ended with ${code}`)));
+      lines.on("line", (line) => {
+        const found = find(line);
+        if (found) resolve(found);
+      });
+    });
+  }
+
+  /** Serves an empty page at an origin of its own. */
+  async page() {
+    const server = createServer((_, answer) => {
+      answer.setHeader("Content-Type", "text/html");
+      answer.end("<!doctype html><title>a page</title>");
+    });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    this.onStop(() => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    });
+    return `http://127.0.0.1:${server.address().port}`;
+  }
+
+  /** A sandbox of ImageKit and a gateway in front of it, for tokens and pages of `origin`. */
+  async gateway(origin) {
+    const sandbox = await this.start(["sandbox", "--listen", "127.0.0.1:0"], {}, "stdout", (line) =>
+      line.match(/http:\/\/\S+/)?.[0],
+    );
+    const directory = mkdtempSync(join(tmpdir(), "ikgate-"));
+    this.onStop(() => rmSync(directory, { recursive: true }));
+    const { publicKey, privateKey } = generateKeyPairSync("ed25519", {
+      publicKeyEncoding: { type: "spki", format: "pem" },
+      privateKeyEncoding: { type: "pkcs8", format: "pem" },
+    });
+    const file = (name, content) => {
+      const path = join(directory, name);
+      writeFileSync(path, content);
+      return path;
+    };
+    file("jwt.pub", publicKey);
+    const key = file("jwt.pem", privateKey);
+    const config = file(
+      "ikgate.toml",
+      `[server]
+listen = ["127.0.0.1:0"]
+[admin]
+listen = "127.0.0.1:0"
+[upstream]
+url = "${sandbox}"
+[cors]
+allowed_origins = ["${origin}"]
+[jwt]
+key_file = "jwt.pub"
+issuer = "https://app.example.com"
+quota = { per_second = 1, burst = 4 }
+`,
+    );
+    const environment = { IMAGEKIT_PRIVATE_KEY: "private_sandbox=" };
+    const { url, admin } = await this.start(
+      ["serve", "--config", config],
+      environment,
+      "stderr",
+      (line) => {
+        const event = JSON.parse(line);
+        if (event.message !== "ready") return undefined;
+        return { url: `http://${event.public.replace(/[[\]]/g, "")}`, admin: `http://${event.admin}` };
+      },
+    );
+    return {
+      url,
+      /** A token for one subject, as `ikgate token` signs it. */
+      token: (sub, ...more) => {
+        const args = ["token", "--config", config, "--key", key, "--sub", sub, ...more];
+        return execFileSync(IKGATE, args, { encoding: "utf8" }).trim();
+      },
+      /** The sum of all series of a metric whose labels hold this text. */
+      metric: async (name, label) => {
+        const text = await (await fetch(`${admin}/metrics`)).text();
+        const lines = text.split("\n").filter((line) => line.startsWith(name) && line.includes(label));
+        return lines.reduce((sum, line) => sum + Number(line.split(" ").pop()), 0);
+      },
+    };
+  }
+}
