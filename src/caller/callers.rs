@@ -10,13 +10,12 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq as _;
 
-use super::credential;
+use super::credential::Credential;
 use super::failure::AuthFailure;
 use super::key::KeyDigest;
 use super::token::{TokenSettings, Tokens};
 use super::{Caller, CallerId};
 use crate::file_id::FileId;
-use crate::secret::Secret;
 
 /// What every key that ImageKit issues for servers starts with.
 const IMAGEKIT_KEY_PREFIX: &str = "private_";
@@ -44,15 +43,15 @@ pub enum AnonymousPolicy {
 pub struct FileForbidden;
 
 /// What a first look at a request's credential says.
-pub enum Recognised {
+pub enum Recognised<'a> {
     Caller(Caller),
     /// A token that was not seen before: verifying it costs far more than this look.
-    Stranger(Stranger),
+    Stranger(Stranger<'a>),
 }
 
 /// A token that nobody has verified.
-pub struct Stranger {
-    token: Secret,
+pub struct Stranger<'a> {
+    token: Credential<'a>,
     digest: KeyDigest,
 }
 
@@ -116,12 +115,12 @@ impl Callers {
     /// # Errors
     ///
     /// A credential that is missing where one is needed, or not right.
-    pub fn recognise(
+    pub fn recognise<'a>(
         &self,
-        fields: &HeaderMap,
+        fields: &'a HeaderMap,
         client: IpAddr,
         now: Duration,
-    ) -> Result<Recognised, AuthFailure> {
+    ) -> Result<Recognised<'a>, AuthFailure> {
         let mut credentials = fields.get_all(AUTHORIZATION).iter();
         let Some(value) = credentials.next() else {
             return match self.anonymous {
@@ -132,16 +131,15 @@ impl Callers {
         if credentials.next().is_some() {
             return Err(AuthFailure::Duplicate);
         }
-        let credential = credential::parse(value).ok_or(AuthFailure::Malformed)?;
-        if credential.expose().starts_with(IMAGEKIT_KEY_PREFIX) {
+        let credential = Credential::parse(value).ok_or(AuthFailure::Malformed)?;
+        if credential.starts_with(IMAGEKIT_KEY_PREFIX) {
             return Err(AuthFailure::ImageKitKey);
         }
-        let digest = KeyDigest::of(credential.expose());
+        let digest = KeyDigest::of(&credential);
         if let Some(known) = self.known_by(&digest) {
             return Ok(Recognised::Caller(known));
         }
-        let Some(tokens) = self.tokens.as_ref().filter(|_| Tokens::is_token(credential.expose()))
-        else {
+        let Some(tokens) = self.tokens.as_ref().filter(|_| Tokens::is_token(&credential)) else {
             return Err(AuthFailure::UnknownKey);
         };
         match tokens.verified(&digest, now) {
@@ -157,12 +155,12 @@ impl Callers {
     /// What is wrong with it.
     pub fn verify(
         &self,
-        stranger: &Stranger,
+        stranger: &Stranger<'_>,
         now: Duration,
         wall: Duration,
     ) -> Result<Caller, AuthFailure> {
         let tokens = self.tokens.as_ref().ok_or(AuthFailure::UnknownKey)?;
-        let token = tokens.verify(stranger.token.expose(), stranger.digest, now, wall);
+        let token = tokens.verify(&stranger.token, stranger.digest, now, wall);
         token.map(Caller::Token)
     }
 

@@ -1,22 +1,45 @@
-//! The one thing that is read from an `Authorization` field: a caller's key.
+//! The one thing that is read from an `Authorization` field: a caller's key, or a token.
+
+use std::ops::Deref;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::HeaderValue;
 
 use crate::secret::{Secret, is_one_word};
 
-/// Reads `Bearer KEY`, or `Basic` with the key as user name. The password is ignored: ImageKit's
-/// SDKs send none, or a fixed word.
-pub(super) fn parse(value: &HeaderValue) -> Option<Secret> {
-    let (scheme, rest) = value.to_str().ok()?.split_once(' ')?;
-    let rest = rest.trim_matches(' ');
-    let key = if scheme.eq_ignore_ascii_case("bearer") {
-        rest.to_owned()
-    } else if scheme.eq_ignore_ascii_case("basic") {
-        let pair = String::from_utf8(BASE64_STANDARD.decode(rest).ok()?).ok()?;
-        pair.split_once(':')?.0.to_owned()
-    } else {
-        return None;
-    };
-    is_one_word(&key).then(|| Secret::new(key))
+/// A credential as it was sent. Not copied where that can be avoided: a copy would have to be
+/// wiped, which costs more than everything else that is done with it.
+pub(super) enum Credential<'a> {
+    Sent(&'a str),
+    Decoded(Secret),
+}
+
+impl<'a> Credential<'a> {
+    /// Reads `Bearer CREDENTIAL`, or `Basic` with it as user name. The password is ignored:
+    /// ImageKit's SDKs send none, or a fixed word.
+    pub(super) fn parse(value: &'a HeaderValue) -> Option<Self> {
+        let (scheme, rest) = std::str::from_utf8(value.as_bytes()).ok()?.split_once(' ')?;
+        let rest = rest.trim_matches(' ');
+        let credential = if scheme.eq_ignore_ascii_case("bearer") {
+            Self::Sent(rest)
+        } else if scheme.eq_ignore_ascii_case("basic") {
+            let pair = Secret::new(String::from_utf8(BASE64_STANDARD.decode(rest).ok()?).ok()?);
+            let (name, _password) = pair.expose().split_once(':')?;
+            Self::Decoded(Secret::new(name.to_owned()))
+        } else {
+            return None;
+        };
+        is_one_word(&credential).then_some(credential)
+    }
+}
+
+impl Deref for Credential<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Sent(text) => text,
+            Self::Decoded(secret) => secret.expose(),
+        }
+    }
 }

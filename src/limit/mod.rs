@@ -38,9 +38,9 @@ pub struct LimitSettings {
     /// Of each address.
     pub anonymous: Quota,
     pub ipv6: Ipv6Limits,
-    /// How many anonymous callers are told apart at a time, and how many subjects of tokens.
-    /// More cost memory (about 64 bytes each); with fewer, newcomers share a quota sooner when
-    /// very many are active at once.
+    /// How many are told apart at a time: addresses, wide prefixes, addresses whose credentials
+    /// fail, subjects of tokens. More cost memory (about 64 bytes each); with fewer, newcomers
+    /// share a quota sooner when very many are active at once.
     pub max_tracked_callers: usize,
     /// Of each address, for credentials that fail.
     pub auth_failures: Quota,

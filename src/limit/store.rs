@@ -50,12 +50,18 @@ struct Shard<K> {
 
 impl<K: Clone + Eq + Hash> BoundedStore<K> {
     pub(super) fn new(capacity: usize, clock: Clock) -> Self {
-        let shard = || Shard { cells: HashMap::default(), order: VecDeque::new(), overflow: None };
+        let per_shard = capacity.div_ceil(SHARDS);
+        // At once, or what they outgrow is left behind as holes. It is only touched when used.
+        let shard = || Shard {
+            cells: HashMap::with_capacity_and_hasher(per_shard, RandomState::new()),
+            order: VecDeque::with_capacity(per_shard),
+            overflow: None,
+        };
         Self(Arc::new(Shards {
             all: std::iter::repeat_with(|| Mutex::new(shard())).take(SHARDS).collect(),
             hasher: RandomState::new(),
             clock,
-            per_shard: capacity.div_ceil(SHARDS),
+            per_shard,
         }))
     }
 
