@@ -9,6 +9,7 @@
 //!                       (a webhook: its own quota, its signature, invalidation, 204)
 //!          -> caller    who asks, for which files     401 403
 //!          -> limit     the caller's quota            429
+//!                       (both and CORS are one policy, which a reload replaces whole)
 //!          -> cache     fresh: a hit; stale within its window: a hit, and a fill behind it
 //!                       else join the file's fill, or start it in a task of its own:
 //!                         upstream -> may it be stored? -> store, unless invalidated -> wake all
