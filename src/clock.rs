@@ -8,10 +8,10 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the time")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use governor::nanos::Nanos;
+use tokio::sync::watch;
 
 /// A cheap, cloneable handle to the gateway's time source.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System { started: Instant },
-    Manual { elapsed_nanos: Arc<AtomicU64> },
+    Manual { elapsed: Arc<watch::Sender<Duration>> },
 }
 
 impl Clock {
@@ -31,16 +31,14 @@ impl Clock {
 
     /// A clock that stands still until [`Clock::advance`] moves it.
     pub fn manual() -> Self {
-        Self(Source::Manual { elapsed_nanos: Arc::default() })
+        Self(Source::Manual { elapsed: Arc::default() })
     }
 
     /// Time since this clock was created. Never runs backwards.
     pub fn monotonic(&self) -> Duration {
         match &self.0 {
             Source::System { started } => started.elapsed(),
-            Source::Manual { elapsed_nanos } => {
-                Duration::from_nanos(elapsed_nanos.load(Ordering::Acquire))
-            }
+            Source::Manual { elapsed } => *elapsed.borrow(),
         }
     }
 
@@ -59,17 +57,29 @@ impl Clock {
         self.wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 
+    /// Waits until so much time has passed on this clock.
+    pub async fn sleep(&self, wait: Duration) {
+        match &self.0 {
+            Source::System { .. } => tokio::time::sleep(wait).await,
+            Source::Manual { elapsed } => {
+                let mut elapsed = elapsed.subscribe();
+                let until = *elapsed.borrow() + wait;
+                // This clock holds the other end.
+                _ = elapsed.wait_for(|now| *now >= until).await;
+            }
+        }
+    }
+
     /// Moves a manual clock forward.
     ///
     /// # Panics
     ///
     /// On a system clock: nobody but a test moves time.
     pub fn advance(&self, by: Duration) {
-        let Source::Manual { elapsed_nanos } = &self.0 else {
+        let Source::Manual { elapsed } = &self.0 else {
             unreachable!("only a manual clock can be advanced")
         };
-        let nanos = u64::try_from(by.as_nanos()).expect("a test advances by less than 584 years");
-        elapsed_nanos.fetch_add(nanos, Ordering::AcqRel);
+        elapsed.send_modify(|elapsed| *elapsed += by);
     }
 }
 

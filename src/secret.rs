@@ -71,6 +71,16 @@ impl Secret {
         }
     }
 
+    /// `Authorization` for the upstream: Basic, the key as user name, no password. Marked
+    /// sensitive, so that no log prints it and HTTP/2 does not index it.
+    pub fn basic_authorization(&self) -> HeaderValue {
+        let pair = Zeroizing::new(format!("{}:", self.expose()));
+        let field = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())));
+        let mut value = HeaderValue::from_str(&field).expect("base64 is visible ASCII");
+        value.set_sensitive(true);
+        value
+    }
+
     /// The text itself. Whoever calls this answers for where it goes.
     pub fn expose(&self) -> &str {
         &self.0
@@ -135,15 +145,9 @@ impl PrivateKey {
         Ok(KeyChange::Changed)
     }
 
-    /// `Authorization` for the upstream: Basic, the key as user name, no password. Marked
-    /// sensitive, so that no log prints it and HTTP/2 does not index it.
-    pub fn authorization(&self) -> HeaderValue {
-        let key = self.current.load();
-        let pair = Zeroizing::new(format!("{}:", key.expose()));
-        let field = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())));
-        let mut value = HeaderValue::from_str(&field).expect("base64 is visible ASCII");
-        value.set_sensitive(true);
-        value
+    /// The key in use. Another one is another `Arc`.
+    pub fn current(&self) -> Arc<Secret> {
+        self.current.load_full()
     }
 }
 
@@ -177,7 +181,7 @@ mod tests {
     #[test]
     fn nothing_that_holds_the_key_prints_it() {
         let key = PrivateKey::fixed(Secret::new("private_canary".into()));
-        let header = key.authorization();
+        let header = key.current().basic_authorization();
         let printed = format!("{key:?} {header:?}");
         assert!(!printed.contains("canary"), "{printed}");
         assert!(!printed.contains(&BASE64_STANDARD.encode("private_canary:")), "{printed}");
@@ -193,6 +197,6 @@ mod tests {
         std::fs::write(file.path(), "").unwrap();
         assert!(key.refresh().is_err());
         let expected = format!("Basic {}", BASE64_STANDARD.encode("two:"));
-        assert_eq!(key.authorization().to_str().unwrap(), expected);
+        assert_eq!(key.current().basic_authorization().to_str().unwrap(), expected);
     }
 }

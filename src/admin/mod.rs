@@ -32,7 +32,7 @@ use crate::invalidation::Invalidator;
 use crate::secret::PrivateKey;
 use crate::server::{Drain, Service};
 use crate::telemetry::{Exposition, Log, Metrics, Readings};
-use crate::upstream::UpstreamError;
+use crate::upstream::{BreakerState, UpstreamError};
 
 /// What operators can see and do.
 pub struct Admin {
@@ -139,6 +139,12 @@ impl Admin {
             fills_in_progress: self.cache().fills_in_progress(),
             connections: self.drain.connections(),
             tracked_callers: self.gateway.policy.load().limits.tracked_callers(),
+            budget_available: self.gateway.upstream.budget_available(),
+            breaker_state: match self.gateway.upstream.breaker_state() {
+                BreakerState::Closed => 0,
+                BreakerState::HalfOpen => 1,
+                BreakerState::Open => 2,
+            },
             dropped_log_lines: self
                 .log
                 .as_ref()

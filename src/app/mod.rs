@@ -172,7 +172,7 @@ pub fn gateway(
         proxies: settings.public.proxies,
         policy: ArcSwap::from_pointee(Policy::new(settings.policy, labels, clock)),
         cache,
-        upstream: Upstream::new(settings.upstream, settings.key, clock.clone())?,
+        upstream: Upstream::new(&settings.upstream, settings.key, clock.clone())?,
         request_timeout,
         fills: TaskTracker::new(),
         encoders: Semaphore::new(encoders),

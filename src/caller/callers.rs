@@ -109,6 +109,11 @@ impl Callers {
         Self { anonymous, by_prefix, files, tokens }
     }
 
+    /// Whether anybody could have a credential.
+    pub fn has_credentials(&self) -> bool {
+        !self.by_prefix.is_empty() || self.tokens.is_some()
+    }
+
     /// Finds out who sent these fields from `client` at `now`, as far as that costs no more than
     /// a digest.
     ///

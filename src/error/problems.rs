@@ -11,7 +11,7 @@ use crate::limit::Throttled;
 use crate::message::HeadFault;
 use crate::response::{BucketFields, Connection, Problem, Retry};
 use crate::route::{ALLOWED_METHODS, RouteFault, WEBHOOK_METHODS};
-use crate::upstream::UpstreamError;
+use crate::upstream::{Spent, UpstreamError};
 
 const HELP_BODY: &str = "Reading needs no body; a webhook has at most 256 KiB.";
 const HELP_DOCS: &str = "See the README of ikgate for the requests that it answers.";
@@ -274,25 +274,28 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
             HELP_LATER,
             Retry::Maybe,
         ),
-        UpstreamError::Busy { wait, fields } => problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "upstream_busy",
-            "ImageKit takes no more requests from this gateway for now.",
-            HELP_WAIT,
-            Retry::After {
-                wait: *wait,
-                bucket: BucketFields {
-                    limit: fields.limit,
-                    interval_millis: fields.interval_millis,
-                },
-            },
+        UpstreamError::BreakerOpen { wait } => busy(
+            "ImageKit has failed several times in a row and is not asked for now.",
+            *wait,
+            BucketFields::default(),
         ),
-        UpstreamError::QueueFull => problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "upstream_busy",
+        UpstreamError::Busy { wait, fields } => busy(
+            "ImageKit takes no more requests from this gateway for now.",
+            *wait,
+            BucketFields { limit: fields.limit, interval_millis: fields.interval_millis },
+        ),
+        UpstreamError::QueueFull => busy(
             "Too many requests are waiting for ImageKit.",
-            HELP_WAIT,
-            Retry::After { wait: Duration::from_secs(1), bucket: BucketFields::default() },
+            Duration::from_secs(1),
+            BucketFields::default(),
+        ),
+        UpstreamError::Spent(Spent { wait, burst, refill }) => busy(
+            "This gateway has spent for now what it may ask of ImageKit.",
+            *wait,
+            BucketFields {
+                limit: Some(u64::from(*burst)),
+                interval_millis: u64::try_from(refill.as_nanos().div_ceil(1_000_000)).ok(),
+            },
         ),
         UpstreamError::Timeout { .. } => timeout_problem(),
         UpstreamError::Unreachable { .. } => problem(
@@ -302,6 +305,18 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
             HELP_LATER,
             Retry::Maybe,
         ),
+    }
+}
+
+fn busy(message: &'static str, wait: Duration, bucket: BucketFields) -> Problem {
+    Problem {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "upstream_busy",
+        message: message.into(),
+        help: HELP_WAIT,
+        retry: Retry::After { wait, bucket },
+        allowed: None,
+        connection: Connection::Keep,
     }
 }
 

@@ -7,33 +7,31 @@ use super::Gateway;
 use crate::cache::{Codings, Fill, Kind, Seat, StoredResponse};
 use crate::error;
 use crate::file_id::FileId;
-use crate::upstream::{AnswerKind, Held, Storable, UpstreamError};
+use crate::upstream::{AnswerKind, Held, Priority, Storable, UpstreamError};
 
 pub(super) type Ticket = Fill<Arc<UpstreamError>>;
 
 /// Redeems a ticket.
-pub(super) fn start(gateway: &Arc<Gateway>, ticket: Ticket) {
-    gateway.fills.spawn(redeem(Arc::clone(gateway), ticket));
+pub(super) fn start(gateway: &Arc<Gateway>, ticket: Ticket, priority: Priority) {
+    gateway.fills.spawn(redeem(Arc::clone(gateway), ticket, priority));
 }
 
-/// Asks for the next list while the last is still answered, unless somebody does already.
+/// Asks for the next list while the last is still answered, unless somebody does already, or
+/// nobody should.
 pub(super) fn refresh(gateway: &Arc<Gateway>, file: &FileId, now: Duration) {
-    if let Seat::Leader(ticket, _nobody_waits) = gateway.cache.join(file, now) {
-        start(gateway, ticket);
+    if gateway.upstream.has_for_background()
+        && let Seat::Leader(ticket, _nobody_waits) = gateway.cache.join(file, now)
+    {
+        start(gateway, ticket, Priority::Background);
     }
 }
 
 /// Fetches for everyone who waits.
-async fn redeem(gateway: Arc<Gateway>, ticket: Ticket) {
-    let answer = match gateway.upstream.versions(ticket.id()).await {
+async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, priority: Priority) {
+    let answer = match gateway.upstream.versions(ticket.id(), priority).await {
         Ok(answer) => answer,
         Err(error) => {
-            tracing::warn!(
-                file = %ticket.id(),
-                outcome = error.outcome().as_str(),
-                error = &error as &(dyn std::error::Error + 'static),
-                "no usable answer from the upstream"
-            );
+            log(ticket.id(), &error);
             return ticket.fail(Arc::new(error));
         }
     };
@@ -54,6 +52,27 @@ async fn redeem(gateway: Arc<Gateway>, ticket: Ticket) {
             if ticket.store(Arc::clone(&response)) && Codings::suit(&response) {
                 encode(&gateway, file, response, answer.held).await;
             }
+        }
+    }
+}
+
+/// What says something of one file is told for each; what says something of the upstream is told
+/// once, by whoever found out.
+fn log(file: &FileId, error: &UpstreamError) {
+    let outcome = error.outcome().as_str();
+    let cause = error as &(dyn std::error::Error + 'static);
+    match error {
+        UpstreamError::Bad(_)
+        | UpstreamError::Timeout { .. }
+        | UpstreamError::Unreachable { .. } => {
+            tracing::warn!(%file, outcome, error = cause, "no usable answer from the upstream");
+        }
+        UpstreamError::Auth { .. }
+        | UpstreamError::BreakerOpen { .. }
+        | UpstreamError::Busy { .. }
+        | UpstreamError::QueueFull
+        | UpstreamError::Spent(_) => {
+            tracing::debug!(%file, outcome, error = cause, "no answer from the upstream");
         }
     }
 }

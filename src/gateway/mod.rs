@@ -146,11 +146,11 @@ impl Gateway {
         let caller = policy.identify(&head.headers, client, now, &self.clock)?;
         findings.exchange.caller = policy.label(&caller);
         policy.callers.may_read(&caller, &file)?;
-        let sight = policy.sight(&caller, &file);
+        let (sight, priority) = (policy.sight(&caller, &file), policy.priority(&caller));
         let (standing, verdict) = policy.admit(&caller);
         findings.standing = Some((caller, standing));
         verdict?;
-        Ok(Ask { file, wanted, sight })
+        Ok(Ask { file, wanted, sight, priority })
     }
 
     async fn take_webhook<B: GatewayBody>(

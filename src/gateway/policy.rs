@@ -16,6 +16,7 @@ use crate::exchange::CallerLabel;
 use crate::file_id::FileId;
 use crate::limit::{Enforcement, Limit, LimitSettings, Limits, Standing, Throttled};
 use crate::response::{Cors, RateLimitFields};
+use crate::upstream::Priority;
 
 /// What [`Policy::new`] makes its rules of.
 #[derive(Clone, Debug)]
@@ -160,6 +161,15 @@ impl Policy {
             Caller::Token(token) => self.expose_private || token.names(file),
         };
         if all { Sight::All } else { Sight::Public }
+    }
+
+    /// How urgent a fill for the caller is.
+    pub(super) fn priority(&self, caller: &Caller) -> Priority {
+        match caller {
+            // Where nobody has a credential, nobody is less than others.
+            Caller::Anonymous(_) if self.callers.has_credentials() => Priority::Anonymous,
+            Caller::Anonymous(_) | Caller::Known(_) | Caller::Token(_) => Priority::Authenticated,
+        }
     }
 
     pub(super) fn rate_limit_fields(

@@ -16,6 +16,7 @@ use crate::error::{self, GatewayError};
 use crate::file_id::FileId;
 use crate::response::{Answer, Times};
 use crate::route::Wanted;
+use crate::upstream::Priority;
 
 /// What is asked for, and how far its asker sees.
 #[derive(Clone, Copy)]
@@ -23,6 +24,7 @@ pub(super) struct Ask<'a> {
     pub(super) file: FileId,
     pub(super) wanted: Wanted<'a>,
     pub(super) sight: Sight,
+    pub(super) priority: Priority,
 }
 
 /// Which lists somebody may see.
@@ -74,7 +76,7 @@ pub(super) async fn fill(
             return Ok(answer_from(response, ask, now, ttl_left));
         }
         Seat::Leader(ticket, waiter) => {
-            fills::start(gateway, ticket);
+            fills::start(gateway, ticket, ask.priority);
             (waiter, false)
         }
         Seat::Follower(waiter) => (waiter, true),
@@ -169,12 +171,13 @@ fn came_back(error: &GatewayError) -> Option<StatusCode> {
     use crate::upstream::{BadAnswer, UpstreamError};
     let GatewayError::Upstream(error) = error else { return None };
     match &**error {
-        UpstreamError::Auth { status } | UpstreamError::Bad(BadAnswer::Status { status }) => {
-            Some(*status)
-        }
+        UpstreamError::Auth { status } => *status,
+        UpstreamError::Bad(BadAnswer::Status { status }) => Some(*status),
         UpstreamError::Busy { .. } => Some(StatusCode::TOO_MANY_REQUESTS),
         UpstreamError::Bad(_)
+        | UpstreamError::BreakerOpen { .. }
         | UpstreamError::QueueFull
+        | UpstreamError::Spent(_)
         | UpstreamError::Timeout { .. }
         | UpstreamError::Unreachable { .. } => None,
     }

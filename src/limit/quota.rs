@@ -80,7 +80,7 @@ impl Quota {
     }
 
     /// Time in which one cell comes back.
-    fn interval(self) -> Duration {
+    pub fn interval(self) -> Duration {
         Duration::from_secs(1) / self.per_second.get()
     }
 

@@ -85,6 +85,9 @@ pub struct Readings {
     pub connections: usize,
     pub tracked_callers: usize,
     pub dropped_log_lines: usize,
+    pub budget_available: u32,
+    /// 0 closed, 1 half open, 2 open.
+    pub breaker_state: u8,
 }
 
 #[derive(Default)]
@@ -96,6 +99,8 @@ struct Gauges {
     connections: Gauge,
     tracked_callers: Gauge,
     dropped_log_lines: Counter,
+    budget_available: Gauge,
+    breaker_state: Gauge,
 }
 
 /// The counters, and how they are read.
@@ -243,6 +248,13 @@ impl Metrics {
         registry.register("connections", "Open connections", gauges.connections.clone());
         let tracked = gauges.tracked_callers.clone();
         registry.register("limiter_tracked_callers", "Anonymous callers told apart", tracked);
+        let available = gauges.budget_available.clone();
+        registry.register("upstream_budget_available", "Calls that could be spent now", available);
+        registry.register(
+            "upstream_breaker_state",
+            "0: calls leave, 1: one to see, 2: none",
+            gauges.breaker_state.clone(),
+        );
         let dropped = gauges.dropped_log_lines.clone();
         registry.register("log_lines_dropped", "Log lines that could not be written", dropped);
     }
@@ -328,6 +340,8 @@ impl Metrics {
         gauges.fills_in_progress.set(number(readings.fills_in_progress));
         gauges.connections.set(number(readings.connections));
         gauges.tracked_callers.set(number(readings.tracked_callers));
+        gauges.budget_available.set(i64::from(readings.budget_available));
+        gauges.breaker_state.set(i64::from(readings.breaker_state));
         let dropped = readings.dropped_log_lines as u64;
         gauges.dropped_log_lines.inner().store(dropped, Ordering::Relaxed);
         exposition.encode(&self.registry)

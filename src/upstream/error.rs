@@ -2,22 +2,32 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+
+use super::budget::Window;
+use super::turns::Spent;
 
 /// How a call to the upstream failed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// 401 or 403: the gateway's key is at fault, never the caller.
-    #[error("the upstream refused the private key with {status}")]
-    Auth { status: StatusCode },
+    /// Without a status no call left: several in a row had been refused.
+    #[error("the upstream refuses the private key")]
+    Auth { status: Option<StatusCode> },
     #[error("the upstream's answer cannot be used")]
     Bad(#[source] BadAnswer),
+    /// It failed several times in a row: nobody asks for a while.
+    #[error("the upstream has failed: not asked for {wait:?}")]
+    BreakerOpen { wait: Duration },
     /// 429: the account has spent what it may.
     #[error("the upstream asks to wait for {wait:?}")]
     Busy { wait: Duration, fields: RateFields },
     /// More calls are waiting for their turn than are worth waiting behind.
     #[error("too many calls are waiting for the upstream")]
     QueueFull,
+    /// The budget for calls is spent.
+    #[error("the budget is spent for {:?}", .0.wait)]
+    Spent(Spent),
     #[error("no answer within {after:?}")]
     Timeout { after: Duration },
     /// No connection, or none that lasted until an answer began.
@@ -42,13 +52,30 @@ pub enum BadAnswer {
     TooLarge { max: usize },
 }
 
-/// `X-RateLimit-*` of a 429, as far as they were there.
+/// `X-RateLimit-*`, as far as they were there.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct RateFields {
     /// Requests in an interval.
     pub limit: Option<u64>,
     /// The interval, in milliseconds.
     pub interval_millis: Option<u64>,
+    /// How long to wait, in milliseconds: a duration, not a time.
+    pub reset_millis: Option<u64>,
+}
+
+impl RateFields {
+    pub(super) fn of(fields: &HeaderMap) -> Self {
+        let number = |name: &str| fields.get(name)?.to_str().ok()?.trim().parse().ok();
+        Self {
+            limit: number("x-ratelimit-limit"),
+            interval_millis: number("x-ratelimit-interval"),
+            reset_millis: number("x-ratelimit-reset"),
+        }
+    }
+
+    pub(super) fn window(self) -> Option<Window> {
+        Window::new(self.limit?, self.interval_millis?)
+    }
 }
 
 /// The outcome of a call as metrics and logs name it.
@@ -58,23 +85,27 @@ pub enum UpstreamOutcome {
     Auth,
     Bad,
     BadRequest,
+    BreakerOpen,
     Busy,
     NotFound,
     Ok,
     QueueFull,
+    Spent,
     Timeout,
     Unreachable,
 }
 
 impl UpstreamOutcome {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Auth,
         Self::Bad,
         Self::BadRequest,
+        Self::BreakerOpen,
         Self::Busy,
         Self::NotFound,
         Self::Ok,
         Self::QueueFull,
+        Self::Spent,
         Self::Timeout,
         Self::Unreachable,
     ];
@@ -84,10 +115,12 @@ impl UpstreamOutcome {
             Self::Auth => "auth",
             Self::Bad => "bad",
             Self::BadRequest => "bad_request",
+            Self::BreakerOpen => "breaker_open",
             Self::Busy => "busy",
             Self::NotFound => "not_found",
             Self::Ok => "ok",
             Self::QueueFull => "queue_full",
+            Self::Spent => "budget",
             Self::Timeout => "timeout",
             Self::Unreachable => "unreachable",
         }
@@ -100,8 +133,10 @@ impl UpstreamError {
     pub fn allows_stale(&self) -> bool {
         match self {
             Self::Auth { .. }
+            | Self::BreakerOpen { .. }
             | Self::Busy { .. }
             | Self::QueueFull
+            | Self::Spent(_)
             | Self::Timeout { .. }
             | Self::Unreachable { .. }
             | Self::Bad(BadAnswer::Broken { .. }) => true,
@@ -115,12 +150,30 @@ impl UpstreamError {
         }
     }
 
+    /// Whether the upstream was not there, or said that it was not: what a breaker counts.
+    pub(super) fn is_outage(&self) -> bool {
+        match self {
+            Self::Timeout { .. }
+            | Self::Unreachable { .. }
+            | Self::Bad(BadAnswer::Broken { .. } | BadAnswer::Head { .. }) => true,
+            Self::Bad(BadAnswer::Status { status }) => status.is_server_error(),
+            Self::Auth { .. }
+            | Self::Bad(_)
+            | Self::BreakerOpen { .. }
+            | Self::Busy { .. }
+            | Self::QueueFull
+            | Self::Spent(_) => false,
+        }
+    }
+
     pub fn outcome(&self) -> UpstreamOutcome {
         match self {
             Self::Auth { .. } => UpstreamOutcome::Auth,
             Self::Bad(_) => UpstreamOutcome::Bad,
+            Self::BreakerOpen { .. } => UpstreamOutcome::BreakerOpen,
             Self::Busy { .. } => UpstreamOutcome::Busy,
             Self::QueueFull => UpstreamOutcome::QueueFull,
+            Self::Spent(_) => UpstreamOutcome::Spent,
             Self::Timeout { .. } => UpstreamOutcome::Timeout,
             Self::Unreachable { .. } => UpstreamOutcome::Unreachable,
         }

@@ -55,6 +55,10 @@ fn every_mistake_is_reported_in_one_run() {
         url = "http://api.imagekit.io"
         private_key_file = "imagekit.key"
         request_timeout = "0s"
+        budget = { per_second = 0, burst = 1000001 }
+        retries = { max = 11, budget_percent = 101, more = 1 }
+        breaker = { failures = 0, open_for = "0s" }
+        ca_file = "missing.pem"
         max_response_bytes = "lots"
         [cache]
         tll = "60s"
@@ -88,9 +92,17 @@ fn every_mistake_is_reported_in_one_run() {
         "surprise",
         "telemetry.format",
         "telemetry.log",
+        "upstream.breaker.failures",
+        "upstream.breaker.open_for",
+        "upstream.budget.burst",
+        "upstream.budget.per_second",
+        "upstream.ca_file",
         "upstream.max_response_bytes",
         "upstream.private_key_file",
         "upstream.request_timeout",
+        "upstream.retries.budget_percent",
+        "upstream.retries.max",
+        "upstream.retries.more",
         "upstream.url",
     ];
     assert_eq!(found, expected);

@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("caller", &["file_id", "secret"]),
     ("limit", &["caller", "clock"]),
     ("cache", &["file_id", "message"]),
-    ("upstream", &["clock", "file_id", "secret"]),
+    ("upstream", &["clock", "file_id", "limit", "secret"]),
     ("invalidation", &["cache", "clock", "file_id", "secret", "upstream"]),
     ("response", &["cache", "limit", "message", "route"]),
     ("error", &["caller", "invalidation", "limit", "message", "response", "route", "upstream"]),

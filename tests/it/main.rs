@@ -9,6 +9,7 @@
 #![allow(clippy::similar_names, reason = "a test compares like with like")]
 
 mod admin;
+mod budget;
 mod cli;
 mod coding;
 mod collapse;
@@ -26,6 +27,7 @@ mod layering;
 mod limit;
 mod metrics;
 mod model;
+mod outage;
 mod private;
 mod proxies;
 mod purge;

@@ -46,6 +46,7 @@ fn gateway(upstream: std::net::SocketAddr) -> App {
     let text = format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [upstream]\nurl = \"http://{upstream}\"\n\
+         budget = {{ per_second = 1000000, burst = 1000000 }}\n\
          [limits]\nanonymous = {{ per_second = 1000000, burst = 1000000 }}"
     );
     let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), "private_a=".to_owned());

@@ -3,12 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject as _};
+
 use super::super::PRIVATE_KEY_VARIABLE;
 use super::super::value::{Given, Section};
+use super::limits::quota;
 use super::{GIB, KIB, MIB, bytes, file};
 use crate::error::chain;
+use crate::limit::Quota;
 use crate::secret::{PrivateKey, Secret, is_one_word};
-use crate::upstream::{UpstreamSettings, UpstreamUrl};
+use crate::upstream::{BreakerSettings, RetrySettings, UpstreamSettings, UpstreamUrl};
+
+const BUDGET: Quota = Quota::new(40, 100).expect("neither is zero");
 
 pub(super) fn upstream(
     upstream: &mut Section,
@@ -28,6 +36,13 @@ pub(super) fn upstream(
     if in_flight < response {
         upstream.note("max_inflight_bytes", "must not be less than max_response_bytes");
     }
+    let budget = quota(upstream, "budget", BUDGET);
+    let retries = retries(&mut upstream.section("retries"));
+    let breaker = breaker(&mut upstream.section("breaker"));
+    let extra_roots = upstream.get("ca_file", |given| {
+        let path = file(given, directory).map_err(str::to_owned)?;
+        certificates(&path)
+    });
     let key = private_key(upstream, directory, from_environment);
     let settings = url.or_else(default_url).map(|url| UpstreamSettings {
         url,
@@ -36,8 +51,43 @@ pub(super) fn upstream(
         max_concurrency: concurrency.unwrap_or(64),
         max_response_bytes: bytes(response),
         max_inflight_bytes: bytes(in_flight),
+        extra_roots: extra_roots.unwrap_or_default(),
+        budget,
+        retries,
+        breaker,
     });
     (settings, key)
+}
+
+fn retries(retries: &mut Section) -> RetrySettings {
+    let max = retries.get("max", |given| given.integer(&(0..=10_u32)));
+    let percent = retries.get("budget_percent", |given| given.integer(&(0..=100_u32)));
+    RetrySettings { max: max.unwrap_or(2), budget_percent: percent.unwrap_or(20) }
+}
+
+fn breaker(breaker: &mut Section) -> BreakerSettings {
+    let failures = breaker.get("failures", |given| given.integer(&(1..=1000_u32)));
+    let open_for = breaker.get("open_for", Given::positive_duration);
+    BreakerSettings {
+        failures: failures.unwrap_or(5),
+        open_for: open_for.unwrap_or(Duration::from_secs(5)),
+    }
+}
+
+/// All certificates of a PEM file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let unusable = |error: pem::Error| format!("{}: {error}", path.display());
+    let found = CertificateDer::pem_file_iter(path).map_err(unusable)?;
+    let found: Vec<_> = found.collect::<Result<_, _>>().map_err(unusable)?;
+    // What webpki cannot take would be left out without a word.
+    let (usable, _) = RootCertStore::empty().add_parsable_certificates(found.iter().cloned());
+    if found.is_empty() || usable < found.len() {
+        return Err(format!(
+            "{}: must hold certificates in PEM, and only good ones",
+            path.display()
+        ));
+    }
+    Ok(found)
 }
 
 fn private_key(

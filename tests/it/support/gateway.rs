@@ -40,14 +40,25 @@ impl TestGateway {
         Self::configured(origin, GENEROUS)
     }
 
+    /// With ImageKit's key in this file.
+    pub(crate) fn with_key_file(origin: &Origin, file: &Path) -> Self {
+        Self::keyed(origin, &format!("upstream.private_key_file = '{}'", file.display()), None)
+    }
+
     /// With further configuration, as it would stand in a file.
     pub(crate) fn configured(origin: &Origin, more: &str) -> Self {
+        Self::keyed(origin, more, Some(PRIVATE_KEY))
+    }
+
+    fn keyed(origin: &Origin, more: &str, key: Option<&str>) -> Self {
         let base = format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [upstream]\nurl = \"http://{}\"\n[cache]\nttl_jitter_percent = 0\n",
+             [upstream]\nurl = \"http://{}\"\n\
+             budget = {{ per_second = 100000, burst = 100000 }}\nretries.max = 0\n\
+             breaker.failures = 1000\n[cache]\nttl_jitter_percent = 0\n",
             origin.address
         );
-        let settings = settings(&base, more);
+        let settings = settings(&base, more, key);
         let metrics = Arc::new(Metrics::new());
         let subscriber = tracing_subscriber::registry().with(metrics_layer(&metrics));
         let counted = tracing::subscriber::set_default(subscriber);
@@ -58,7 +69,7 @@ impl TestGateway {
 
     /// Puts another configuration in force; the keys that would need a restart.
     pub(crate) fn reload(&mut self, more: &str) -> Vec<String> {
-        self.app.reload(settings(&self.base, more))
+        self.app.reload(settings(&self.base, more, Some(PRIVATE_KEY)))
     }
 
     pub(crate) async fn get(&self, target: &str) -> Answer {
@@ -124,7 +135,7 @@ impl TestGateway {
     }
 }
 
-fn settings(base: &str, more: &str) -> Settings {
+fn settings(base: &str, more: &str, key: Option<&str>) -> Settings {
     let mut table: toml::Table = base.parse().unwrap();
     for (key, value) in more.parse::<toml::Table>().unwrap() {
         match (table.get_mut(&key), value) {
@@ -132,6 +143,6 @@ fn settings(base: &str, more: &str) -> Settings {
             (_, value) => _ = table.insert(key, value),
         }
     }
-    let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), PRIVATE_KEY.to_owned());
-    config::from_text(&table.to_string(), Path::new(""), [key]).unwrap()
+    let key = key.map(|key| (config::PRIVATE_KEY_VARIABLE.to_owned(), key.to_owned()));
+    config::from_text(&table.to_string(), Path::new(""), key).unwrap()
 }

@@ -1,0 +1,164 @@
+//! When to stop asking for a while, as a pure decision: callers pass `now`.
+
+use std::time::Duration;
+
+/// How many failures in a row are enough, and for how long.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BreakerSettings {
+    pub failures: u32,
+    pub open_for: Duration,
+}
+
+/// Stops calls after failures in a row, then lets one through to see.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    settings: BreakerSettings,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Duration,
+    },
+    /// One call is under way, since then.
+    HalfOpen {
+        since: Duration,
+    },
+}
+
+/// What the breaker does, for those who watch it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BreakerState {
+    Closed,
+    HalfOpen,
+    Open,
+}
+
+/// That something changed with an outcome.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Change {
+    None,
+    Closed,
+    Opened,
+}
+
+impl Breaker {
+    pub(super) fn new(settings: BreakerSettings) -> Self {
+        Self { settings, state: State::Closed { failures: 0 } }
+    }
+
+    /// Whether a call could leave at `now`, or how long until one could.
+    pub(super) fn peek(&self, now: Duration) -> Result<(), Duration> {
+        let until = match self.state {
+            State::Closed { .. } => return Ok(()),
+            State::Open { until } => until,
+            // A probe that never came back must not be the last one.
+            State::HalfOpen { since } => since + self.settings.open_for,
+        };
+        let wait = until.saturating_sub(now);
+        if wait.is_zero() { Ok(()) } else { Err(wait) }
+    }
+
+    /// Lets a call leave at `now`, or says how long until one may.
+    pub(super) fn admit(&mut self, now: Duration) -> Result<(), Duration> {
+        self.peek(now)?;
+        if !matches!(self.state, State::Closed { .. }) {
+            self.state = State::HalfOpen { since: now };
+        }
+        Ok(())
+    }
+
+    /// The other side works.
+    pub(super) fn succeeded(&mut self) -> Change {
+        let before = self.state;
+        self.state = State::Closed { failures: 0 };
+        if matches!(before, State::Closed { .. }) { Change::None } else { Change::Closed }
+    }
+
+    /// It does not.
+    pub(super) fn failed(&mut self, now: Duration) -> Change {
+        let failures = match self.state {
+            State::Closed { failures } => failures + 1,
+            State::HalfOpen { .. } => {
+                // As before: nobody needs to hear of it again.
+                self.state = State::Open { until: now + self.settings.open_for };
+                return Change::None;
+            }
+            // A call that left before it opened.
+            State::Open { .. } => return Change::None,
+        };
+        if failures < self.settings.failures {
+            self.state = State::Closed { failures };
+            return Change::None;
+        }
+        self.state = State::Open { until: now + self.settings.open_for };
+        Change::Opened
+    }
+
+    pub(super) fn state(&self) -> BreakerState {
+        match self.state {
+            State::Closed { .. } => BreakerState::Closed,
+            State::HalfOpen { .. } => BreakerState::HalfOpen,
+            State::Open { .. } => BreakerState::Open,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    fn breaker() -> Breaker {
+        Breaker::new(BreakerSettings { failures: 3, open_for: secs(5) })
+    }
+
+    #[test]
+    fn only_failures_in_a_row_open_it() {
+        let mut breaker = breaker();
+        for _ in 0..10 {
+            assert_eq!(breaker.failed(secs(0)), Change::None);
+            assert_eq!(breaker.failed(secs(0)), Change::None);
+            assert_eq!(breaker.succeeded(), Change::None);
+        }
+        breaker.failed(secs(1));
+        breaker.failed(secs(1));
+        assert_eq!(breaker.failed(secs(1)), Change::Opened);
+        assert_eq!(breaker.admit(secs(2)), Err(secs(4)));
+    }
+
+    #[test]
+    fn one_probe_decides_how_it_goes_on() {
+        let mut breaker = breaker();
+        for _ in 0..3 {
+            breaker.failed(secs(0));
+        }
+        assert_eq!(breaker.admit(secs(5)), Ok(()));
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        assert_eq!(breaker.admit(secs(6)), Err(secs(4)), "one at a time");
+        assert_eq!(breaker.failed(secs(7)), Change::None);
+        assert_eq!(breaker.failed(secs(7)), Change::None, "a late one changes nothing");
+        assert_eq!(breaker.admit(secs(11)), Err(secs(1)));
+        assert_eq!(breaker.admit(secs(12)), Ok(()));
+        assert_eq!(breaker.succeeded(), Change::Closed);
+        assert_eq!(breaker.admit(secs(12)), Ok(()));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_probe_that_is_lost_is_followed_by_another() {
+        let mut breaker = breaker();
+        for _ in 0..3 {
+            breaker.failed(secs(0));
+        }
+        assert_eq!(breaker.admit(secs(5)), Ok(()));
+        assert_eq!(breaker.admit(secs(10)), Ok(()));
+    }
+}

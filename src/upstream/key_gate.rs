@@ -1,0 +1,76 @@
+//! What happens when the upstream refuses our key: one refusal may be one odd file, three in a
+//! row are not. Then only a probe leaves from time to time, until one succeeds or the key is
+//! another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::breaker::{Breaker, BreakerSettings, Change};
+use crate::secret::{PrivateKey, Secret};
+
+const REFUSALS: BreakerSettings =
+    BreakerSettings { failures: 3, open_for: Duration::from_secs(10) };
+
+/// The key, and how it fares.
+pub(super) struct KeyGate {
+    key: Arc<PrivateKey>,
+    state: Mutex<State>,
+}
+
+struct State {
+    breaker: Breaker,
+    /// The key that it is about.
+    of: Arc<Secret>,
+}
+
+impl KeyGate {
+    pub(super) fn new(key: Arc<PrivateKey>) -> Self {
+        let state = State { breaker: Breaker::new(REFUSALS), of: key.current() };
+        Self { key, state: Mutex::new(state) }
+    }
+
+    pub(super) fn current(&self) -> Arc<Secret> {
+        self.key.current()
+    }
+
+    /// Whether a call with this key could leave.
+    pub(super) fn would_admit(&self, key: &Arc<Secret>, now: Duration) -> bool {
+        let state = self.state.lock();
+        !Arc::ptr_eq(&state.of, key) || state.breaker.peek(now).is_ok()
+    }
+
+    /// Lets a call with this key leave, unless it is refused too often.
+    pub(super) fn admit(&self, key: &Arc<Secret>, now: Duration) -> bool {
+        let mut state = self.state.lock();
+        if !Arc::ptr_eq(&state.of, key) {
+            *state = State { breaker: Breaker::new(REFUSALS), of: Arc::clone(key) };
+        }
+        state.breaker.admit(now).is_ok()
+    }
+
+    /// Reads the key again: whether it is another one than this.
+    pub(super) async fn has_other_than(&self, key: &Arc<Secret>) -> bool {
+        let source = Arc::clone(&self.key);
+        // An unreadable file is reported by whoever watches it.
+        _ = tokio::task::spawn_blocking(move || source.refresh().map(drop)).await;
+        !Arc::ptr_eq(&self.current(), key)
+    }
+
+    pub(super) fn refused(&self, key: &Arc<Secret>, now: Duration) {
+        let mut state = self.state.lock();
+        // A call that left with the last key says nothing of this one.
+        if Arc::ptr_eq(&state.of, key) && state.breaker.failed(now) == Change::Opened {
+            tracing::error!(
+                "the upstream refuses the private key: only a probe leaves now and then"
+            );
+        }
+    }
+
+    pub(super) fn accepted(&self) {
+        if self.state.lock().breaker.succeeded() == Change::Closed {
+            tracing::info!("the upstream accepts the private key again");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One exchange: a connection from the pool, the key injected, the body read within its limit.
+//!
+//! Nothing of a caller's request goes into it but the validated file id, so nothing of it can
+//! leak upstream. No redirect is followed and no proxy variable is read: the key goes to the
+//! configured host or nowhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http_body_util::Empty;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+
+use super::UpstreamSettings;
+use super::answer::Answer;
+use super::body::{BodyCoding, InFlight};
+use super::budget::Window;
+use super::error::{BadAnswer, RateFields, UpstreamError};
+use super::url::UpstreamUrl;
+use crate::file_id::FileId;
+use crate::secret::Secret;
+
+/// How long an idle connection is kept. Longer saves handshakes after quiet spells; it should
+/// stay under the other side's own limit, or the first call afterwards finds it closed.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+
+/// How long connections are used before new ones take their place: a name may mean other
+/// addresses by then.
+const CONNECTION_AGE_MAX: Duration = Duration::from_mins(5);
+
+/// The wait told to callers where a 429 does not say.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("ikgate/", env!("CARGO_PKG_VERSION")));
+
+type Http = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+
+/// Why no client could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamStartError {
+    #[error("no trusted root certificates were found (on Debian: package ca-certificates)")]
+    NoRoots { source: Option<rustls_native_certs::Error> },
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+}
+
+/// The way to the configured host.
+pub(super) struct Transport {
+    url: UpstreamUrl,
+    connect_timeout: Duration,
+    idle_max: usize,
+    tls: ClientConfig,
+    pool: ArcSwap<Pool>,
+    bodies: InFlight,
+}
+
+/// Connections that were opened since.
+struct Pool {
+    since: Duration,
+    http: Http,
+}
+
+/// What an exchange brought, and what it said of the upstream's limits in passing.
+pub(super) struct Exchanged {
+    pub(super) answer: Result<Answer, UpstreamError>,
+    pub(super) window: Option<Window>,
+}
+
+impl Transport {
+    pub(super) fn new(
+        settings: &UpstreamSettings,
+        now: Duration,
+    ) -> Result<Self, UpstreamStartError> {
+        let tls = tls(settings)?;
+        let (connect_timeout, idle_max) = (settings.connect_timeout, settings.max_concurrency);
+        let http = http(tls.clone(), connect_timeout, idle_max);
+        Ok(Self {
+            url: settings.url.clone(),
+            connect_timeout,
+            idle_max,
+            tls,
+            pool: ArcSwap::from_pointee(Pool { since: now, http }),
+            bodies: InFlight::new(settings.max_inflight_bytes, settings.max_response_bytes),
+        })
+    }
+
+    /// Asks for the version list of `id`, once.
+    pub(super) async fn exchange(&self, id: &FileId, key: &Secret, now: Duration) -> Exchanged {
+        let request = self.request(id, key);
+        let response = match self.http(now).request(request).await {
+            Ok(response) => response,
+            Err(error) => return Exchanged { answer: Err(failed(error)), window: None },
+        };
+        let (head, body) = response.into_parts();
+        let rate = RateFields::of(&head.headers);
+        let answer = match head.status {
+            StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
+                self.read(&head.headers, head.status, body).await
+            }
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                Err(UpstreamError::Auth { status: Some(status) })
+            }
+            StatusCode::TOO_MANY_REQUESTS => Err(UpstreamError::Busy {
+                wait: rate.reset_millis.map_or(BUSY_WAIT, Duration::from_millis),
+                fields: rate,
+            }),
+            status => Err(UpstreamError::Bad(BadAnswer::Status { status })),
+        };
+        Exchanged { answer, window: rate.window() }
+    }
+
+    async fn read(
+        &self,
+        fields: &HeaderMap,
+        status: StatusCode,
+        body: hyper::body::Incoming,
+    ) -> Result<Answer, UpstreamError> {
+        let coding = BodyCoding::of(fields).ok_or(UpstreamError::Bad(BadAnswer::Coding))?;
+        let (bytes, share) = self.bodies.read(body, coding).await.map_err(UpstreamError::Bad)?;
+        Answer::judge(status, fields, bytes, share)
+    }
+
+    fn request(&self, id: &FileId, key: &Secret) -> Request<Empty<Bytes>> {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = self.url.join(&id.versions_path());
+        let fields = request.headers_mut();
+        fields.insert(AUTHORIZATION, key.basic_authorization());
+        fields.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        fields.insert(USER_AGENT, AGENT);
+        request
+    }
+
+    /// The pool, or a new one in its place. What is under way on the old one ends there.
+    fn http(&self, now: Duration) -> Http {
+        let pool = self.pool.load();
+        if now < pool.since + CONNECTION_AGE_MAX {
+            return pool.http.clone();
+        }
+        let http = http(self.tls.clone(), self.connect_timeout, self.idle_max);
+        self.pool.store(Arc::new(Pool { since: now, http: http.clone() }));
+        http
+    }
+}
+
+fn http(tls: ClientConfig, connect_timeout: Duration, idle_max: usize) -> Http {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(Some(connect_timeout));
+    tcp.set_nodelay(true);
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(tcp);
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(idle_max)
+        .build(connector)
+}
+
+fn tls(settings: &UpstreamSettings) -> Result<ClientConfig, UpstreamStartError> {
+    let mut roots = rustls::RootCertStore::empty();
+    // A plain upstream on loopback must not depend on the machine's certificates.
+    if settings.url.is_tls() {
+        let mut native = rustls_native_certs::load_native_certs();
+        let (native_added, _unusable) = roots.add_parsable_certificates(native.certs);
+        let own = settings.extra_roots.iter().cloned();
+        let (own_added, _unusable) = roots.add_parsable_certificates(own);
+        if native_added + own_added == 0 {
+            return Err(UpstreamStartError::NoRoots { source: native.errors.pop() });
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+/// A call that ended before a response began.
+fn failed(error: legacy::Error) -> UpstreamError {
+    let cause = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+    if cause.is_some_and(hyper::Error::is_parse) {
+        UpstreamError::Bad(BadAnswer::Head { source: error })
+    } else {
+        UpstreamError::Unreachable { source: error }
+    }
+}
