@@ -11,7 +11,7 @@ use crate::limit::Throttled;
 use crate::message::HeadFault;
 use crate::response::{BucketFields, Connection, Problem, Retry};
 use crate::route::{ALLOWED_METHODS, RouteFault, WEBHOOK_METHODS};
-use crate::upstream::{Spent, UpstreamError};
+use crate::upstream::{Refusal, UpstreamError};
 
 const HELP_BODY: &str = "Reading needs no body; a webhook has at most 256 KiB.";
 const HELP_DOCS: &str = "See the README of ikgate for the requests that it answers.";
@@ -274,29 +274,21 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
             HELP_LATER,
             Retry::Maybe,
         ),
-        UpstreamError::BreakerOpen { wait } => busy(
+        UpstreamError::BreakerOpen(refusal) => refused(
             "ImageKit has failed several times in a row and is not asked for now.",
-            *wait,
-            BucketFields::default(),
+            *refusal,
         ),
         UpstreamError::Busy { wait, fields } => busy(
             "ImageKit takes no more requests from this gateway for now.",
             *wait,
             BucketFields { limit: fields.limit, interval_millis: fields.interval_millis },
         ),
-        UpstreamError::QueueFull => busy(
-            "Too many requests are waiting for ImageKit.",
-            Duration::from_secs(1),
-            BucketFields::default(),
-        ),
-        UpstreamError::Spent(Spent { wait, burst, refill }) => busy(
-            "This gateway has spent for now what it may ask of ImageKit.",
-            *wait,
-            BucketFields {
-                limit: Some(u64::from(*burst)),
-                interval_millis: u64::try_from(refill.as_nanos().div_ceil(1_000_000)).ok(),
-            },
-        ),
+        UpstreamError::QueueFull(refusal) => {
+            refused("Too many requests are waiting for ImageKit.", *refusal)
+        }
+        UpstreamError::Spent(refusal) => {
+            refused("This gateway has spent for now what it may ask of ImageKit.", *refusal)
+        }
         UpstreamError::Timeout { .. } => timeout_problem(),
         UpstreamError::Unreachable { .. } => problem(
             StatusCode::BAD_GATEWAY,
@@ -306,6 +298,11 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
             Retry::Maybe,
         ),
     }
+}
+
+fn refused(message: &'static str, Refusal { wait, burst, refill }: Refusal) -> Problem {
+    let interval_millis = u64::try_from(refill.as_nanos().div_ceil(1_000_000)).ok();
+    busy(message, wait, BucketFields { limit: Some(u64::from(burst)), interval_millis })
 }
 
 fn busy(message: &'static str, wait: Duration, bucket: BucketFields) -> Problem {

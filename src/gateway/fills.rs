@@ -68,9 +68,9 @@ fn log(file: &FileId, error: &UpstreamError) {
             tracing::warn!(%file, outcome, error = cause, "no usable answer from the upstream");
         }
         UpstreamError::Auth { .. }
-        | UpstreamError::BreakerOpen { .. }
+        | UpstreamError::BreakerOpen(_)
         | UpstreamError::Busy { .. }
-        | UpstreamError::QueueFull
+        | UpstreamError::QueueFull(_)
         | UpstreamError::Spent(_) => {
             tracing::debug!(%file, outcome, error = cause, "no answer from the upstream");
         }

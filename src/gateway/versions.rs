@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::Guard;
 use http::StatusCode;
 
 use super::{Findings, Gateway, fills};
@@ -16,7 +17,7 @@ use crate::error::{self, GatewayError};
 use crate::file_id::FileId;
 use crate::response::{Answer, Times};
 use crate::route::Wanted;
-use crate::upstream::Priority;
+use crate::upstream::{BadAnswer, Priority, UpstreamError};
 
 /// What is asked for, and how far its asker sees.
 #[derive(Clone, Copy)]
@@ -69,18 +70,46 @@ pub(super) async fn fill(
     reason: FwdReason,
     findings: &mut Findings,
 ) -> Result<Answer, GatewayError> {
+    // A borrowed one takes one of its thread's few slots, and this may take long.
+    findings.policy = Guard::from_inner(Arc::clone(&findings.policy));
+    match wait(gateway, ask, reason, findings).await {
+        // It may have been somebody less urgent's fill, which gave way. Ours does not.
+        Err((Role::Follower, GatewayError::Upstream(error)))
+            if matches!(*error, UpstreamError::Spent(_) | UpstreamError::QueueFull(_))
+                && ask.priority == Priority::Authenticated =>
+        {
+            wait(gateway, ask, reason, findings).await.map_err(|(_, error)| error)
+        }
+        ended => ended.map_err(|(_, error)| error),
+    }
+}
+
+/// Whose fill it was.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Role {
+    Follower,
+    Leader,
+}
+
+async fn wait(
+    gateway: &Arc<Gateway>,
+    ask: Ask<'_>,
+    reason: FwdReason,
+    findings: &mut Findings,
+) -> Result<Answer, (Role, GatewayError)> {
     let now = gateway.clock.monotonic();
-    let (waiter, collapsed) = match gateway.cache.join(&ask.file, now) {
+    let (waiter, role) = match gateway.cache.join(&ask.file, now) {
         Seat::Answered { response, ttl_left } => {
             findings.cache = Some(CacheStatus::Hit { ttl_left });
             return Ok(answer_from(response, ask, now, ttl_left));
         }
         Seat::Leader(ticket, waiter) => {
             fills::start(gateway, ticket, ask.priority);
-            (waiter, false)
+            (waiter, Role::Leader)
         }
-        Seat::Follower(waiter) => (waiter, true),
+        Seat::Follower(waiter) => (waiter, Role::Follower),
     };
+    let collapsed = role == Role::Follower;
     let mut forwarded = Forwarded { reason, status: None, stored: false, collapsed };
     findings.cache = Some(CacheStatus::Forwarded(forwarded));
     let end = tokio::time::timeout(gateway.request_timeout + PATIENCE, waiter.wait()).await;
@@ -106,7 +135,7 @@ pub(super) async fn fill(
     }
     forwarded.status = came_back(&error);
     findings.cache = Some(CacheStatus::Forwarded(forwarded));
-    Err(error)
+    Err((role, error))
 }
 
 /// What is stored, if it may be answered in the place of this error.
@@ -168,15 +197,14 @@ fn answer_from(
 
 /// The status of a failed call, where there was one.
 fn came_back(error: &GatewayError) -> Option<StatusCode> {
-    use crate::upstream::{BadAnswer, UpstreamError};
     let GatewayError::Upstream(error) = error else { return None };
     match &**error {
         UpstreamError::Auth { status } => *status,
         UpstreamError::Bad(BadAnswer::Status { status }) => Some(*status),
         UpstreamError::Busy { .. } => Some(StatusCode::TOO_MANY_REQUESTS),
         UpstreamError::Bad(_)
-        | UpstreamError::BreakerOpen { .. }
-        | UpstreamError::QueueFull
+        | UpstreamError::BreakerOpen(_)
+        | UpstreamError::QueueFull(_)
         | UpstreamError::Spent(_)
         | UpstreamError::Timeout { .. }
         | UpstreamError::Unreachable { .. } => None,

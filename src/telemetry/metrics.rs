@@ -219,12 +219,12 @@ impl Metrics {
         registry.register("auth_failures", "Credentials refused", self.auth_failures.clone());
         registry.register(
             "upstream_requests",
-            "Calls to the upstream",
+            "Calls to the upstream, and why others were not made",
             self.upstream_requests.clone(),
         );
         registry.register_with_unit(
             "upstream_duration",
-            "Of a call to the upstream, waiting for its turn included",
+            "Of a call to the upstream, from when it may leave",
             Unit::Seconds,
             self.upstream_duration.clone(),
         );
@@ -308,9 +308,11 @@ impl Metrics {
         self.auth_failures.get_or_create(&ReasonLabels { reason }).inc();
     }
 
-    pub(super) fn called_upstream(&self, outcome: &'static str, took: Duration) {
+    pub(super) fn called_upstream(&self, outcome: &'static str, took: Option<Duration>) {
         self.upstream_requests.get_or_create(&OutcomeLabels { outcome }).inc();
-        self.upstream_duration.observe(took.as_secs_f64());
+        if let Some(took) = took {
+            self.upstream_duration.observe(took.as_secs_f64());
+        }
     }
 
     pub(super) fn invalidated(&self, source: &'static str, kind: &'static str) {

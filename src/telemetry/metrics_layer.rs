@@ -80,7 +80,9 @@ impl MetricsLayer {
             "ikgate.upstream" => {
                 let outcome = UpstreamOutcome::ALL.get(number(first));
                 let outcome = outcome.map_or("unknown", |outcome| outcome.as_str());
-                self.metrics.called_upstream(outcome, Duration::from_nanos(second));
+                // One that was not made took no time.
+                let took = (second > 0).then(|| Duration::from_nanos(second));
+                self.metrics.called_upstream(outcome, took);
             }
             "ikgate.invalidation" => {
                 let source = InvalidationSource::ALL.get(number(first));

@@ -74,9 +74,14 @@ impl Breaker {
 
     /// The other side works.
     pub(super) fn succeeded(&mut self) -> Change {
-        let before = self.state;
+        let change = match self.state {
+            State::Closed { .. } => Change::None,
+            State::HalfOpen { .. } => Change::Closed,
+            // A call that left before it opened.
+            State::Open { .. } => return Change::None,
+        };
         self.state = State::Closed { failures: 0 };
-        if matches!(before, State::Closed { .. }) { Change::None } else { Change::Closed }
+        change
     }
 
     /// It does not.
@@ -145,6 +150,7 @@ mod tests {
         assert_eq!(breaker.admit(secs(6)), Err(secs(4)), "one at a time");
         assert_eq!(breaker.failed(secs(7)), Change::None);
         assert_eq!(breaker.failed(secs(7)), Change::None, "a late one changes nothing");
+        assert_eq!(breaker.succeeded(), Change::None, "nor does a late success");
         assert_eq!(breaker.admit(secs(11)), Err(secs(1)));
         assert_eq!(breaker.admit(secs(12)), Ok(()));
         assert_eq!(breaker.succeeded(), Change::Closed);

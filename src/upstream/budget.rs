@@ -26,6 +26,9 @@ const PROBE_LOOK: Duration = Duration::from_millis(50);
 const BELIEVED: Duration = Duration::from_mins(30);
 /// Larger limits are no limits: the times of so many calls would have to be kept.
 const LIMIT_MAX: u32 = 10_000;
+/// A limit of less than one call in this time cannot be meant, and would stop everything for as
+/// long as it is believed.
+const RARELY: Duration = Duration::from_secs(10);
 /// Longest interval that makes sense.
 const INTERVAL_MAX: Duration = Duration::from_hours(1);
 /// By which part an interval is taken to be longer than it is: calls may take longer to arrive
@@ -87,7 +90,7 @@ impl Window {
     pub(super) fn new(limit: u64, interval_millis: u64) -> Option<Self> {
         let limit = u32::try_from(limit).ok().filter(|limit| (1..=LIMIT_MAX).contains(limit))?;
         let interval = Duration::from_millis(interval_millis);
-        let sensible = !interval.is_zero() && interval <= INTERVAL_MAX;
+        let sensible = !interval.is_zero() && interval <= INTERVAL_MAX.min(RARELY * limit);
         sensible.then_some(Self { limit, interval })
     }
 
@@ -181,7 +184,12 @@ impl Budget {
 
     /// The upstream has refused: nothing leaves for so long, and then one call alone.
     pub(super) fn pause(&mut self, wait: Duration, now: Duration) {
-        self.pause = Pause::Until(now + wait.min(PAUSE_MAX));
+        let until = now + wait.min(PAUSE_MAX);
+        self.pause = match self.pause {
+            // Another refusal of the same time may know less.
+            Pause::Until(at) => Pause::Until(at.max(until)),
+            Pause::None | Pause::Probing(_) => Pause::Until(until),
+        };
     }
 
     /// The upstream has answered something else than a refusal, or not at all.
@@ -288,7 +296,8 @@ mod tests {
 
     #[test]
     fn fields_that_cannot_be_meant_are_not_believed() {
-        for (limit, interval) in [(0, 1000), (10, 0), (10_001, 1000), (1, 3_600_001), (u64::MAX, 1)]
+        for (limit, interval) in
+            [(0, 1000), (10, 0), (10_001, 1000), (1, 10_001), (1000, 3_600_001), (u64::MAX, 1)]
         {
             assert_eq!(Window::new(limit, interval), None, "{limit} {interval}");
         }

@@ -1,7 +1,7 @@
 //! A fill's way to the upstream: may it leave, does it come back, is it worth another try?
 //!
 //! ```text
-//! breaker open?  key refused?  ->  a cell of the budget  ->  a place  ->  the exchange
+//! breaker open?  key refused?  ->  a place, a cell of the budget  ->  still?  ->  the exchange
 //!        what came back: budget, breaker and key each take note  ->  again, or the end
 //! ```
 
@@ -9,35 +9,44 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::UpstreamSettings;
 use super::answer::Answer;
 use super::breaker::{Breaker, BreakerState, Change};
 use super::budget::Priority;
-use super::error::{UpstreamError, UpstreamOutcome};
+use super::error::{Refusal, UpstreamError, UpstreamOutcome};
 use super::key_gate::KeyGate;
 use super::retry::{self, RetryBudget};
 use super::transport::{Exchanged, Transport, UpstreamStartError};
-use super::turns::{Sent, Turns};
+use super::turns::{Held, Leave, Turns};
 use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::secret::{PrivateKey, Secret};
 
-/// Calls that may wait for one of `max_concurrency` places. More would only time out later;
-/// each holds a task and its waiters.
-const QUEUE_MAX: usize = 1024;
+/// The wait told to callers when too many are waiting already.
+const QUEUE_WAIT: Duration = Duration::from_secs(1);
+
+/// What an exchange goes through: the network, or a simulation of it.
+pub(super) trait Exchange {
+    /// Asks for the version list of `id`, once.
+    fn exchange(
+        &self,
+        id: &FileId,
+        key: &Secret,
+        now: Duration,
+    ) -> impl Future<Output = Exchanged> + Send;
+}
 
 /// The upstream.
-pub struct Upstream {
-    transport: Transport,
+pub struct Upstream(Dispatch<Transport>);
+
+pub(super) struct Dispatch<T> {
+    transport: T,
     turns: Turns,
     breaker: Mutex<Breaker>,
     retries: Mutex<RetryBudget>,
     key_gate: KeyGate,
-    in_flight: Semaphore,
-    queued: Semaphore,
     request_timeout: Duration,
     clock: Clock,
 }
@@ -48,94 +57,177 @@ impl Upstream {
         key: Arc<PrivateKey>,
         clock: Clock,
     ) -> Result<Self, UpstreamStartError> {
-        Ok(Self {
-            transport: Transport::new(settings, clock.monotonic())?,
-            turns: Turns::new(settings.budget, &clock),
-            breaker: Mutex::new(Breaker::new(settings.breaker)),
-            retries: Mutex::new(RetryBudget::new(settings.retries)),
-            key_gate: KeyGate::new(key),
-            in_flight: Semaphore::new(settings.max_concurrency),
-            queued: Semaphore::new(settings.max_concurrency + QUEUE_MAX),
-            request_timeout: settings.request_timeout,
-            clock,
-        })
+        let transport = Transport::new(settings, clock.monotonic())?;
+        Ok(Self(Dispatch::new(transport, settings, key, clock)))
     }
 
     /// Asks for the version list of `id`, as often as that makes sense within the time that a
     /// fill may take.
     pub async fn versions(&self, id: &FileId, priority: Priority) -> Result<Answer, UpstreamError> {
-        let deadline = Instant::now() + self.request_timeout;
-        self.retries.lock().called();
-        let (mut retried, mut keys_tried) = (0, 1);
-        loop {
-            let key = self.key_gate.current();
-            let error = match self.call(id, &key, priority, deadline).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            if matches!(error, UpstreamError::Auth { status: Some(_) }) {
-                // A rolled key is in the file before anybody tells us.
-                if keys_tried > 1 || !self.key_gate.has_other_than(&key).await {
-                    return Err(error);
-                }
-                keys_tried += 1;
-                continue;
-            }
-            let wait = retry::backoff(retried, fastrand::u16(..));
-            let in_time = Instant::now() + wait < deadline;
-            if !retry::is_worthwhile(&error) || !in_time || !self.retries.lock().take(retried) {
-                return Err(error);
-            }
-            tokio::time::sleep(wait).await;
-            retried += 1;
+        let after = self.0.request_timeout;
+        // Each step keeps to its deadline; this is for what knows of none, like a disk.
+        let bound = after + Duration::from_millis(100);
+        let answer = tokio::time::timeout(bound, self.0.versions(id, priority)).await;
+        answer.unwrap_or(Err(UpstreamError::Timeout { after }))
+    }
+
+    /// Whether a call that nobody waits for could leave now.
+    pub fn has_for_background(&self) -> bool {
+        self.0.has_for_background()
+    }
+
+    /// Calls that could be spent now.
+    pub fn budget_available(&self) -> u32 {
+        self.0.turns.available()
+    }
+
+    pub fn breaker_state(&self) -> BreakerState {
+        self.0.breaker.lock().state()
+    }
+}
+
+impl<T: Exchange> Dispatch<T> {
+    pub(super) fn new(
+        transport: T,
+        settings: &UpstreamSettings,
+        key: Arc<PrivateKey>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            transport,
+            turns: Turns::new(settings.budget, settings.max_concurrency, &clock),
+            breaker: Mutex::new(Breaker::new(settings.breaker)),
+            retries: Mutex::new(RetryBudget::new(settings.retries)),
+            key_gate: KeyGate::new(key),
+            request_timeout: settings.request_timeout,
+            clock,
         }
     }
 
-    /// One call, if one may leave.
+    pub(super) async fn versions(
+        &self,
+        id: &FileId,
+        priority: Priority,
+    ) -> Result<Answer, UpstreamError> {
+        let deadline = Instant::now() + self.request_timeout;
+        let mut first: Option<UpstreamError> = None;
+        let (mut retried, mut key) = (0, self.key_gate.current());
+        loop {
+            let error = match self.call(id, &mut key, priority, deadline).await {
+                Ok(answer) => return Ok(answer),
+                // That the next try may not leave says less than how the last one went.
+                Err(error) if !error.has_left() => return Err(first.unwrap_or(error)),
+                Err(error) => error,
+            };
+            let wait = match error {
+                UpstreamError::Auth { .. } if first.is_none() => {
+                    // A rolled key is in the file before anybody tells us.
+                    if !self.key_gate.has_other_than(&key, deadline).await {
+                        return Err(error);
+                    }
+                    Duration::ZERO
+                }
+                _ => {
+                    let wait = retry::backoff(retried, fastrand::u16(..));
+                    let in_time = Instant::now() + wait < deadline;
+                    let worthwhile = retry::is_worthwhile(&error) && in_time;
+                    if !worthwhile || !self.retries.lock().take(retried) {
+                        return Err(error);
+                    }
+                    retried += 1;
+                    wait
+                }
+            };
+            first = Some(error);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One call, if one may leave, with the key of that moment.
     async fn call(
         &self,
         id: &FileId,
-        key: &Arc<Secret>,
+        key: &mut Arc<Secret>,
         priority: Priority,
         deadline: Instant,
     ) -> Result<Answer, UpstreamError> {
-        let _queued = self.queued.try_acquire().map_err(|_| UpstreamError::QueueFull)?;
-        // Looked at before a cell is spent, and taken after: a probe that then gets no cell would
-        // keep others from probing.
-        let now = self.clock.monotonic();
-        let stopped = |wait| UpstreamError::BreakerOpen { wait };
-        self.breaker.lock().peek(now).map_err(stopped)?;
-        if !self.key_gate.would_admit(key, now) {
-            return Err(UpstreamError::Auth { status: None });
-        }
-        let sent = self.turns.take(priority).await.map_err(UpstreamError::Spent)?;
-        let now = self.clock.monotonic();
-        self.breaker.lock().admit(now).map_err(stopped)?;
-        if !self.key_gate.admit(key, now) {
-            return Err(UpstreamError::Auth { status: None });
-        }
-        let exchange = async {
-            let _place = self.in_flight.acquire().await.expect("the semaphore is never closed");
-            self.transport.exchange(id, key, self.clock.monotonic()).await
+        let leave = match self.leave(key, priority, deadline).await {
+            Ok(leave) => leave,
+            Err(error) => {
+                count(error.outcome(), None);
+                return Err(error);
+            }
         };
-        let started = self.clock.monotonic();
+        let exchange = self.transport.exchange(id, key, leave.at);
         let exchanged = timeout_at(deadline, exchange).await.unwrap_or_else(|_elapsed| Exchanged {
             answer: Err(UpstreamError::Timeout { after: self.request_timeout }),
             window: None,
         });
-        self.take_note(&exchanged, key, sent, started);
-        exchanged.answer
+        self.take_note(&exchanged, key, leave.at);
+        exchanged.answer.map_err(|error| self.with_bucket(error))
+    }
+
+    /// Everything that must let a call leave does, or nothing is spent.
+    async fn leave(
+        &self,
+        key: &mut Arc<Secret>,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Leave<'_>, UpstreamError> {
+        // Before the wait, so that nobody waits in vain; and after it, since much may have
+        // happened. A probe is only taken by a call that leaves.
+        self.is_open(key)?;
+        let leave = self.turns.take(priority, deadline).await.map_err(|held| match held {
+            Held::Budget(wait) => UpstreamError::Spent(self.refusal(wait)),
+            Held::Places => UpstreamError::QueueFull(self.refusal(QUEUE_WAIT)),
+        })?;
+        *key = self.key_gate.current();
+        if let Err(error) = self.is_open(key) {
+            // The budget's probe, if it was that, finds out nothing.
+            self.turns.ended(leave.at);
+            return Err(error);
+        }
+        _ = self.breaker.lock().admit(leave.at);
+        self.key_gate.admit(key, leave.at);
+        Ok(leave)
+    }
+
+    /// Whether neither the breaker nor the key's gate stops calls.
+    fn is_open(&self, key: &Arc<Secret>) -> Result<(), UpstreamError> {
+        let now = self.clock.monotonic();
+        let stopped = |wait| UpstreamError::BreakerOpen(self.refusal(wait));
+        self.breaker.lock().peek(now).map_err(stopped)?;
+        if self.key_gate.would_admit(key, now) {
+            Ok(())
+        } else {
+            Err(UpstreamError::Auth { status: None })
+        }
+    }
+
+    fn refusal(&self, wait: Duration) -> Refusal {
+        let (burst, refill) = self.turns.shown();
+        Refusal { wait, burst, refill }
+    }
+
+    /// A 429 that does not say of which limit it is, is of the budget as far as we know.
+    fn with_bucket(&self, error: UpstreamError) -> UpstreamError {
+        let UpstreamError::Busy { wait, mut fields } = error else { return error };
+        let (burst, refill) = self.turns.shown();
+        fields.limit = fields.limit.or(Some(u64::from(burst)));
+        fields.interval_millis = fields.interval_millis.or(u64::try_from(refill.as_millis()).ok());
+        UpstreamError::Busy { wait, fields }
     }
 
     /// Everybody who learns from an exchange does.
-    fn take_note(&self, exchanged: &Exchanged, key: &Arc<Secret>, sent: Sent, started: Duration) {
+    fn take_note(&self, exchanged: &Exchanged, key: &Arc<Secret>, sent: Duration) {
         let now = self.clock.monotonic();
         let error = exchanged.answer.as_ref().err();
         let outcome = match &exchanged.answer {
             Ok(answer) => answer.outcome(),
             Err(error) => error.outcome(),
         };
-        count(outcome, now.saturating_sub(started));
+        count(outcome, Some(now.saturating_sub(sent)));
+        self.retries.lock().called();
         if let Some(window) = exchanged.window {
             self.turns.learn(window);
         }
@@ -149,40 +241,24 @@ impl Upstream {
             if self.breaker.lock().failed(now) == Change::Opened {
                 tracing::error!("the upstream fails: calls stop for a while");
             }
-            return;
-        }
-        if self.breaker.lock().succeeded() == Change::Closed {
+        } else if self.breaker.lock().succeeded() == Change::Closed {
             tracing::info!("the upstream works again");
         }
-        if matches!(error, Some(UpstreamError::Auth { .. })) {
-            self.key_gate.refused(key, now);
-        } else {
-            self.key_gate.accepted();
+        match &exchanged.answer {
+            Ok(_) => self.key_gate.accepted(key),
+            Err(UpstreamError::Auth { .. }) => self.key_gate.refused(key, now),
+            // Says nothing of the key.
+            Err(_) => {}
         }
     }
 
-    /// Whether a call that nobody waits for could leave now.
-    pub fn has_for_background(&self) -> bool {
-        let now = self.clock.monotonic();
-        self.turns.has_for_background()
-            && self.breaker.lock().peek(now).is_ok()
-            && self.key_gate.would_admit(&self.key_gate.current(), now)
-    }
-
-    /// Calls that could be spent now.
-    pub fn budget_available(&self) -> u32 {
-        self.turns.available()
-    }
-
-    pub fn breaker_state(&self) -> BreakerState {
-        self.breaker.lock().state()
+    pub(super) fn has_for_background(&self) -> bool {
+        self.turns.has_for_background() && self.is_open(&self.key_gate.current()).is_ok()
     }
 }
 
-fn count(outcome: UpstreamOutcome, took: Duration) {
-    tracing::info!(
-        target: "ikgate.upstream",
-        outcome = outcome as u64,
-        duration_nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
-    );
+/// Counts a call, or that one was not made: then it took no time.
+fn count(outcome: UpstreamOutcome, took: Option<Duration>) {
+    let nanos = took.map_or(0, |took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1));
+    tracing::info!(target: "ikgate.upstream", outcome = outcome as u64, duration_nanos = nanos);
 }

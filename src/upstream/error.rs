@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 
 use super::budget::Window;
-use super::turns::Spent;
 
 /// How a call to the upstream failed.
 #[derive(Debug, thiserror::Error)]
@@ -17,17 +16,17 @@ pub enum UpstreamError {
     #[error("the upstream's answer cannot be used")]
     Bad(#[source] BadAnswer),
     /// It failed several times in a row: nobody asks for a while.
-    #[error("the upstream has failed: not asked for {wait:?}")]
-    BreakerOpen { wait: Duration },
+    #[error("the upstream has failed: not asked for {:?}", .0.wait)]
+    BreakerOpen(Refusal),
     /// 429: the account has spent what it may.
     #[error("the upstream asks to wait for {wait:?}")]
     Busy { wait: Duration, fields: RateFields },
     /// More calls are waiting for their turn than are worth waiting behind.
     #[error("too many calls are waiting for the upstream")]
-    QueueFull,
+    QueueFull(Refusal),
     /// The budget for calls is spent.
     #[error("the budget is spent for {:?}", .0.wait)]
-    Spent(Spent),
+    Spent(Refusal),
     #[error("no answer within {after:?}")]
     Timeout { after: Duration },
     /// No connection, or none that lasted until an answer began.
@@ -50,6 +49,17 @@ pub enum BadAnswer {
     Status { status: StatusCode },
     #[error("the body is longer than {max} bytes")]
     TooLarge { max: usize },
+}
+
+/// A call that did not leave, and what is said about it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// Until one may, as far as is known.
+    pub wait: Duration,
+    /// Of the budget for calls.
+    pub burst: u32,
+    /// In which the whole burst comes back.
+    pub refill: Duration,
 }
 
 /// `X-RateLimit-*`, as far as they were there.
@@ -83,6 +93,7 @@ impl RateFields {
 #[repr(u8)]
 pub enum UpstreamOutcome {
     Auth,
+    AuthStopped,
     Bad,
     BadRequest,
     BreakerOpen,
@@ -96,8 +107,9 @@ pub enum UpstreamOutcome {
 }
 
 impl UpstreamOutcome {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Auth,
+        Self::AuthStopped,
         Self::Bad,
         Self::BadRequest,
         Self::BreakerOpen,
@@ -113,6 +125,7 @@ impl UpstreamOutcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Auth => "auth",
+            Self::AuthStopped => "auth_stopped",
             Self::Bad => "bad",
             Self::BadRequest => "bad_request",
             Self::BreakerOpen => "breaker_open",
@@ -133,9 +146,9 @@ impl UpstreamError {
     pub fn allows_stale(&self) -> bool {
         match self {
             Self::Auth { .. }
-            | Self::BreakerOpen { .. }
+            | Self::BreakerOpen(_)
             | Self::Busy { .. }
-            | Self::QueueFull
+            | Self::QueueFull(_)
             | Self::Spent(_)
             | Self::Timeout { .. }
             | Self::Unreachable { .. }
@@ -150,6 +163,17 @@ impl UpstreamError {
         }
     }
 
+    /// Whether a call was made at all.
+    pub(super) fn has_left(&self) -> bool {
+        match self {
+            Self::Auth { status } => status.is_some(),
+            Self::BreakerOpen(_) | Self::QueueFull(_) | Self::Spent(_) => false,
+            Self::Bad(_) | Self::Busy { .. } | Self::Timeout { .. } | Self::Unreachable { .. } => {
+                true
+            }
+        }
+    }
+
     /// Whether the upstream was not there, or said that it was not: what a breaker counts.
     pub(super) fn is_outage(&self) -> bool {
         match self {
@@ -159,20 +183,21 @@ impl UpstreamError {
             Self::Bad(BadAnswer::Status { status }) => status.is_server_error(),
             Self::Auth { .. }
             | Self::Bad(_)
-            | Self::BreakerOpen { .. }
+            | Self::BreakerOpen(_)
             | Self::Busy { .. }
-            | Self::QueueFull
+            | Self::QueueFull(_)
             | Self::Spent(_) => false,
         }
     }
 
     pub fn outcome(&self) -> UpstreamOutcome {
         match self {
-            Self::Auth { .. } => UpstreamOutcome::Auth,
+            Self::Auth { status: Some(_) } => UpstreamOutcome::Auth,
+            Self::Auth { status: None } => UpstreamOutcome::AuthStopped,
             Self::Bad(_) => UpstreamOutcome::Bad,
-            Self::BreakerOpen { .. } => UpstreamOutcome::BreakerOpen,
+            Self::BreakerOpen(_) => UpstreamOutcome::BreakerOpen,
             Self::Busy { .. } => UpstreamOutcome::Busy,
-            Self::QueueFull => UpstreamOutcome::QueueFull,
+            Self::QueueFull(_) => UpstreamOutcome::QueueFull,
             Self::Spent(_) => UpstreamOutcome::Spent,
             Self::Timeout { .. } => UpstreamOutcome::Timeout,
             Self::Unreachable { .. } => UpstreamOutcome::Unreachable,

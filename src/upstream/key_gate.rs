@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::breaker::{Breaker, BreakerSettings, Change};
 use crate::secret::{PrivateKey, Secret};
@@ -41,20 +42,21 @@ impl KeyGate {
         !Arc::ptr_eq(&state.of, key) || state.breaker.peek(now).is_ok()
     }
 
-    /// Lets a call with this key leave, unless it is refused too often.
-    pub(super) fn admit(&self, key: &Arc<Secret>, now: Duration) -> bool {
+    /// A call with this key leaves.
+    pub(super) fn admit(&self, key: &Arc<Secret>, now: Duration) {
         let mut state = self.state.lock();
         if !Arc::ptr_eq(&state.of, key) {
             *state = State { breaker: Breaker::new(REFUSALS), of: Arc::clone(key) };
         }
-        state.breaker.admit(now).is_ok()
+        _ = state.breaker.admit(now);
     }
 
     /// Reads the key again: whether it is another one than this.
-    pub(super) async fn has_other_than(&self, key: &Arc<Secret>) -> bool {
+    pub(super) async fn has_other_than(&self, key: &Arc<Secret>, deadline: Instant) -> bool {
         let source = Arc::clone(&self.key);
         // An unreadable file is reported by whoever watches it.
-        _ = tokio::task::spawn_blocking(move || source.refresh().map(drop)).await;
+        let read = tokio::task::spawn_blocking(move || source.refresh().map(drop));
+        _ = tokio::time::timeout_at(deadline, read).await;
         !Arc::ptr_eq(&self.current(), key)
     }
 
@@ -68,8 +70,9 @@ impl KeyGate {
         }
     }
 
-    pub(super) fn accepted(&self) {
-        if self.state.lock().breaker.succeeded() == Change::Closed {
+    pub(super) fn accepted(&self, key: &Arc<Secret>) {
+        let mut state = self.state.lock();
+        if Arc::ptr_eq(&state.of, key) && state.breaker.succeeded() == Change::Closed {
             tracing::info!("the upstream accepts the private key again");
         }
     }

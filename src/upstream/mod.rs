@@ -27,10 +27,9 @@ pub use body::Held;
 pub use breaker::{BreakerSettings, BreakerState};
 pub use budget::Priority;
 pub use dispatch::Upstream;
-pub use error::{BadAnswer, RateFields, UpstreamError, UpstreamOutcome};
+pub use error::{BadAnswer, RateFields, Refusal, UpstreamError, UpstreamOutcome};
 pub use retry::RetrySettings;
 pub use transport::UpstreamStartError;
-pub use turns::Spent;
 pub use url::{InvalidUpstreamUrl, UpstreamUrl};
 
 use rustls::pki_types::CertificateDer;

@@ -35,7 +35,7 @@ impl RetryBudget {
         Self { settings, saved }
     }
 
-    /// A fill makes its first call.
+    /// A call was made.
     pub(super) fn called(&mut self) {
         self.saved = (self.saved + self.settings.budget_percent).min(SAVED_MAX * 100);
     }
@@ -67,9 +67,9 @@ pub(super) fn is_worthwhile(error: &UpstreamError) -> bool {
         ),
         UpstreamError::Auth { .. }
         | UpstreamError::Bad(_)
-        | UpstreamError::BreakerOpen { .. }
+        | UpstreamError::BreakerOpen(_)
         | UpstreamError::Busy { .. }
-        | UpstreamError::QueueFull
+        | UpstreamError::QueueFull(_)
         | UpstreamError::Spent(_)
         | UpstreamError::Timeout { .. } => false,
     }

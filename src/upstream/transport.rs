@@ -22,6 +22,7 @@ use super::UpstreamSettings;
 use super::answer::Answer;
 use super::body::{BodyCoding, InFlight};
 use super::budget::Window;
+use super::dispatch::Exchange;
 use super::error::{BadAnswer, RateFields, UpstreamError};
 use super::url::UpstreamUrl;
 use crate::file_id::FileId;
@@ -34,6 +35,10 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 /// How long connections are used before new ones take their place: a name may mean other
 /// addresses by then.
 const CONNECTION_AGE_MAX: Duration = Duration::from_mins(5);
+
+/// All calls may share one HTTP/2 connection: one that is dead must be found out.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The wait told to callers where a 429 does not say.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
@@ -91,31 +96,6 @@ impl Transport {
         })
     }
 
-    /// Asks for the version list of `id`, once.
-    pub(super) async fn exchange(&self, id: &FileId, key: &Secret, now: Duration) -> Exchanged {
-        let request = self.request(id, key);
-        let response = match self.http(now).request(request).await {
-            Ok(response) => response,
-            Err(error) => return Exchanged { answer: Err(failed(error)), window: None },
-        };
-        let (head, body) = response.into_parts();
-        let rate = RateFields::of(&head.headers);
-        let answer = match head.status {
-            StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
-                self.read(&head.headers, head.status, body).await
-            }
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                Err(UpstreamError::Auth { status: Some(status) })
-            }
-            StatusCode::TOO_MANY_REQUESTS => Err(UpstreamError::Busy {
-                wait: rate.reset_millis.map_or(BUSY_WAIT, Duration::from_millis),
-                fields: rate,
-            }),
-            status => Err(UpstreamError::Bad(BadAnswer::Status { status })),
-        };
-        Exchanged { answer, window: rate.window() }
-    }
-
     async fn read(
         &self,
         fields: &HeaderMap,
@@ -150,6 +130,37 @@ impl Transport {
     }
 }
 
+impl Exchange for Transport {
+    async fn exchange(&self, id: &FileId, key: &Secret, now: Duration) -> Exchanged {
+        let request = self.request(id, key);
+        let response = match self.http(now).request(request).await {
+            Ok(response) => response,
+            Err(error) => return Exchanged { answer: Err(failed(error)), window: None },
+        };
+        let (head, body) = response.into_parts();
+        let rate = RateFields::of(&head.headers);
+        let answer = match head.status {
+            StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
+                self.read(&head.headers, head.status, body).await
+            }
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                Err(UpstreamError::Auth { status: Some(status) })
+            }
+            StatusCode::TOO_MANY_REQUESTS => Err(UpstreamError::Busy {
+                wait: match rate.reset_millis {
+                    None | Some(0) => BUSY_WAIT,
+                    Some(millis) => Duration::from_millis(millis),
+                },
+                fields: rate,
+            }),
+            status => Err(UpstreamError::Bad(BadAnswer::Status { status })),
+        };
+        // What stands before the upstream may have limits of its own.
+        let is_its_own = matches!(answer, Ok(_) | Err(UpstreamError::Busy { .. }));
+        Exchanged { answer, window: rate.window().filter(|_| is_its_own) }
+    }
+}
+
 fn http(tls: ClientConfig, connect_timeout: Duration, idle_max: usize) -> Http {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -162,6 +173,9 @@ fn http(tls: ClientConfig, connect_timeout: Duration, idle_max: usize) -> Http {
         .wrap_connector(tcp);
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
         .pool_idle_timeout(POOL_IDLE)
         .pool_max_idle_per_host(idle_max)
         .build(connector)

@@ -1,10 +1,15 @@
-//! Waiting for the budget: in order, not for long, and never many.
+//! Waiting for one's turn: in order, the more urgent first, not for long, and never many.
+//!
+//! Whoever is first in its queue takes a place among the calls in flight and then, at the very
+//! end, a cell of the budget: a cell is spent when its call leaves and not before. So at most one
+//! place of each queue is held by a call that waits for the budget.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Mutex as Turn;
+use tokio::sync::{Mutex as Turn, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep_until};
 
 use super::budget::{Budget, Priority, Window};
 use crate::clock::Clock;
@@ -15,11 +20,12 @@ use crate::limit::Quota;
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Calls of one priority that may wait. Each holds a task and its waiters.
-const QUEUE_MAX: usize = 256;
+const QUEUE_MAX: usize = 512;
 
-/// Hands out the budget's cells.
+/// Hands out places and cells.
 pub(super) struct Turns {
     budget: Mutex<Budget>,
+    places: Semaphore,
     authenticated: Queue,
     anonymous: Queue,
     clock: Clock,
@@ -32,69 +38,96 @@ struct Queue {
     waiting: AtomicUsize,
 }
 
-/// A call that may leave, and when that was decided.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sent(Duration);
+/// A call that may leave. Its place is free again when this is dropped.
+pub(super) struct Leave<'a> {
+    _place: SemaphorePermit<'a>,
+    /// When it was decided.
+    pub(super) at: Duration,
+}
 
-/// No cell could be had in time.
+/// Why a call may not leave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Spent {
-    /// Until one can, as far as is known.
-    pub wait: Duration,
-    pub burst: u32,
-    /// In which the whole burst comes back.
-    pub refill: Duration,
+pub(super) enum Held {
+    /// The budget is spent for so long, as far as is known.
+    Budget(Duration),
+    /// Too many are in flight, or wait to be.
+    Places,
 }
 
 impl Turns {
-    pub(super) fn new(quota: Quota, clock: &Clock) -> Self {
+    pub(super) fn new(quota: Quota, places: usize, clock: &Clock) -> Self {
         Self {
             budget: Mutex::new(Budget::new(quota)),
+            places: Semaphore::new(places),
             authenticated: Queue::default(),
             anonymous: Queue::default(),
             clock: clock.clone(),
         }
     }
 
-    /// Spends one cell, waiting for it where somebody waits for the answer.
-    pub(super) async fn take(&self, priority: Priority) -> Result<Sent, Spent> {
+    /// Takes a place and spends a cell, waiting for them where somebody waits for the answer.
+    pub(super) async fn take(
+        &self,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Leave<'_>, Held> {
         let queue = match priority {
             Priority::Authenticated => &self.authenticated,
             Priority::Anonymous => &self.anonymous,
             Priority::Background => {
-                return self.try_take(priority).map_err(|wait| self.spent(wait));
+                let place = self.places.try_acquire().map_err(|_| Held::Places)?;
+                let at = self.spend(priority).map_err(Held::Budget)?;
+                return Ok(Leave { _place: place, at });
             }
         };
-        let place = queue.enter();
-        let ahead = self.ahead(priority, place.before);
-        if place.before >= QUEUE_MAX || ahead > WAIT_MAX {
-            return Err(self.spent(ahead));
+        let own = queue.enter();
+        let ahead = self.ahead(priority, own.before);
+        if own.before >= QUEUE_MAX {
+            return Err(Held::Places);
         }
-        tokio::select! {
-            biased;
-            sent = self.wait(priority, queue) => Ok(sent),
-            () = self.clock.sleep(WAIT_MAX) => Err(self.spent(self.ahead(priority, place.before))),
+        if ahead > WAIT_MAX {
+            return Err(Held::Budget(ahead));
+        }
+        let mut leave = std::pin::pin!(self.wait(priority, queue));
+        loop {
+            tokio::select! {
+                biased;
+                leave = &mut leave => return Ok(leave),
+                () = sleep_until(deadline) => return Err(Held::Places),
+                () = self.clock.sleep(WAIT_MAX) => {
+                    // With all places taken it is not the budget that is waited for.
+                    if self.places.available_permits() > 0 {
+                        return Err(Held::Budget(self.ahead(priority, own.before)));
+                    }
+                }
+            }
         }
     }
 
-    async fn wait(&self, priority: Priority, queue: &Queue) -> Sent {
+    async fn wait(&self, priority: Priority, queue: &Queue) -> Leave<'_> {
         let _in_order = queue.turn.lock().await;
+        let place = self.places.acquire().await.expect("the semaphore is never closed");
         loop {
-            match self.try_take(priority) {
-                Ok(sent) => return sent,
+            match self.spend(priority) {
+                Ok(at) => return Leave { _place: place, at },
                 Err(wait) => self.clock.sleep(wait).await,
             }
         }
     }
 
-    fn try_take(&self, priority: Priority) -> Result<Sent, Duration> {
+    fn spend(&self, priority: Priority) -> Result<Duration, Duration> {
         let now = self.clock.monotonic();
         let mut budget = self.budget.lock();
-        // Whoever is more urgent and waits takes the next one.
-        if priority != Priority::Authenticated && self.authenticated.waiting() > 0 {
+        if self.must_give_way(priority) {
             return Err(budget.wait(priority, now).max(budget.interval()));
         }
-        budget.take(priority, now).map(|()| Sent(now))
+        budget.take(priority, now).map(|()| now)
+    }
+
+    /// Whoever is more urgent and waits takes the next cell.
+    fn must_give_way(&self, priority: Priority) -> bool {
+        priority != Priority::Authenticated
+            && self.authenticated.waiting.load(Ordering::Acquire) > 0
     }
 
     /// How long until whoever is behind so many others has a cell.
@@ -105,15 +138,12 @@ impl Turns {
         first.saturating_add(budget.interval().saturating_mul(others))
     }
 
-    fn spent(&self, wait: Duration) -> Spent {
-        let (burst, refill) = self.budget.lock().shown();
-        Spent { wait, burst, refill }
-    }
-
     /// Whether a refresh could leave now.
     pub(super) fn has_for_background(&self) -> bool {
         let now = self.clock.monotonic();
-        self.budget.lock().wait(Priority::Background, now).is_zero()
+        !self.must_give_way(Priority::Background)
+            && self.places.available_permits() > 0
+            && self.budget.lock().wait(Priority::Background, now).is_zero()
     }
 
     /// Takes what an answer says of the upstream's limits.
@@ -126,34 +156,35 @@ impl Turns {
         self.budget.lock().pause(wait, self.clock.monotonic());
     }
 
-    /// A call ended in any other way.
-    pub(super) fn ended(&self, Sent(at): Sent) {
+    /// A call that left then ended in any other way, or did not leave after all.
+    pub(super) fn ended(&self, at: Duration) {
         self.budget.lock().resume(at);
     }
 
     pub(super) fn available(&self) -> u32 {
         self.budget.lock().available(self.clock.monotonic())
     }
+
+    /// What the budget is now: its burst, and the time in which all of it comes back.
+    pub(super) fn shown(&self) -> (u32, Duration) {
+        self.budget.lock().shown()
+    }
 }
 
 impl Queue {
-    fn enter(&self) -> Place<'_> {
-        Place { queue: self, before: self.waiting.fetch_add(1, Ordering::AcqRel) }
-    }
-
-    fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Acquire)
+    fn enter(&self) -> Own<'_> {
+        Own { queue: self, before: self.waiting.fetch_add(1, Ordering::AcqRel) }
     }
 }
 
-/// A place in a queue, given up when dropped.
-struct Place<'a> {
+/// One's own place in a queue, given up when dropped.
+struct Own<'a> {
     queue: &'a Queue,
     /// How many were there already.
     before: usize,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Own<'_> {
     fn drop(&mut self) {
         self.queue.waiting.fetch_sub(1, Ordering::AcqRel);
     }

@@ -99,6 +99,30 @@ async fn callers_without_a_key_leave_something_to_those_with_one() {
 }
 
 #[tokio::test]
+async fn whoever_has_a_key_does_not_fail_with_a_fill_that_gave_way() {
+    let (origin, gateway) = started(&(budget(1, 4) + &team())).await;
+    for file in ["a", "b", "c"] {
+        assert_eq!(status(&gateway, file).await, 200, "{file}");
+    }
+    let mut anonymous = gateway.ask("d").await;
+    gateway.has_waiting("d", 1).await;
+    let mut team = Connection::open(gateway.public).await;
+    let head =
+        "GET /v1/files/d/versions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ikg_key\r\n\r\n";
+    team.write(head).await;
+    gateway.has_waiting("d", 2).await;
+    // Somebody else with a key takes what comes back in the meantime.
+    assert_eq!(gateway.send("GET", &versions_of("e"), &KEY).await.status, 200);
+    gateway.clock.advance(Duration::from_secs(1));
+    assert_eq!(anonymous.read("GET").await.unwrap().status, 503);
+    let answer = team.read("GET").await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:#?}");
+    assert_eq!(origin.requests_for(&versions_of("d")), 1);
+    drop((anonymous, team));
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn where_nobody_has_a_key_everything_is_for_everybody() {
     let (_origin, gateway) = started(&budget(1, 4)).await;
     for file in ["a", "b", "c", "d"] {

@@ -32,6 +32,7 @@ fn reset_after(text: &str) -> Reply {
     Reply::BytesThenReset(text.as_bytes().to_vec())
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn faults() -> Vec<Fault> {
     use Stale::{Allowed, Not};
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
