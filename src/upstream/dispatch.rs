@@ -176,6 +176,7 @@ impl<T: Exchange> Dispatch<T> {
     ) -> Result<Leave<'_>, UpstreamError> {
         // Before the wait, so that nobody waits in vain; and after it, since much may have
         // happened. A probe is only taken by a call that leaves.
+        *key = self.key_gate.current();
         self.is_open(key)?;
         let leave = self.turns.take(priority, deadline).await.map_err(|held| match held {
             Held::Budget(wait) => UpstreamError::Spent(self.refusal(wait)),
