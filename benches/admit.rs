@@ -50,7 +50,7 @@ impl Gate {
         let clock = Clock::system();
         let quota = Quota::new(1_000_000, 1_000_000).unwrap();
         let settings = LimitSettings {
-            anonymous: Quota::new(10, 20).unwrap(),
+            anonymous: Quota::new(10, 20),
             ipv6: Ipv6Limits {
                 prefix: 64,
                 wide_prefix: 48,
@@ -59,7 +59,7 @@ impl Gate {
             max_tracked_callers: TRACKED,
             auth_failures: Quota::new(10, 100).unwrap(),
             callers: vec![CallerQuota { name: "team".to_owned(), quota }],
-            tokens: quota,
+            tokens: Some(quota),
             enforcement: Enforcement::DryRun,
         };
         let team =

@@ -10,7 +10,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use governor::nanos::Nanos;
 use tokio::sync::watch;
 
 /// A cheap, cloneable handle to the gateway's time source.
@@ -80,13 +79,5 @@ impl Clock {
             unreachable!("only a manual clock can be advanced")
         };
         elapsed.send_modify(|elapsed| *elapsed += by);
-    }
-}
-
-impl governor::clock::Clock for Clock {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        Nanos::from(self.monotonic())
     }
 }

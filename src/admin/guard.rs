@@ -33,6 +33,15 @@ pub enum Exposure {
     Network { token: Secret },
 }
 
+impl Exposure {
+    pub fn token(&self) -> Option<&Secret> {
+        match self {
+            Self::Loopback { token } => token.as_ref(),
+            Self::Network { token } => Some(token),
+        }
+    }
+}
+
 /// What an operation does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Access {

@@ -134,7 +134,18 @@ impl<E: Clone> Cache<E> {
     /// Changes how long responses may be used. What is stored keeps the ttl that it got; the
     /// windows after it are the new ones.
     pub fn set_freshness(&self, settings: FreshnessSettings) {
-        self.freshness.store(Arc::new(settings));
+        let last = self.freshness.swap(Arc::new(settings));
+        let life = settings.life(Kind::List);
+        if life <= last.life(Kind::List) {
+            return;
+        }
+        // Or what is stored would leave at the end of the life that it was stored with.
+        for (id, _) in &self.lists {
+            let _shard = self.shard(&id).lock();
+            if let Some(entry) = self.lists.get(&*id) {
+                self.lists.insert(*id, Entry { life, ..entry });
+            }
+        }
     }
 
     /// What is stored for `id`, and how it may be used at `now`.

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq as _;
 use super::credential::Credential;
 use super::failure::AuthFailure;
 use super::key::KeyDigest;
-use super::token::{TokenSettings, Tokens};
+use super::token::{CREDENTIAL_BYTES_MAX, TokenSettings, Tokens};
 use super::{Caller, CallerId};
 use crate::file_id::FileId;
 
@@ -140,11 +140,15 @@ impl Callers {
         if credential.starts_with(IMAGEKIT_KEY_PREFIX) {
             return Err(AuthFailure::ImageKitKey);
         }
+        let is_token = Tokens::is_token(&credential);
+        if credential.len() > CREDENTIAL_BYTES_MAX {
+            return Err(if is_token { AuthFailure::TokenTooLong } else { AuthFailure::UnknownKey });
+        }
         let digest = KeyDigest::of(&credential);
         if let Some(known) = self.known_by(&digest) {
             return Ok(Recognised::Caller(known));
         }
-        let Some(tokens) = self.tokens.as_ref().filter(|_| Tokens::is_token(&credential)) else {
+        let Some(tokens) = self.tokens.as_ref().filter(|_| is_token) else {
             return Err(AuthFailure::UnknownKey);
         };
         match tokens.verified(&digest, now) {
@@ -186,7 +190,8 @@ impl Callers {
                 Some(Some(files)) => {
                     files.binary_search_by(|own| own.as_str().cmp(file.as_str())).is_ok()
                 }
-                Some(None) | None => true,
+                Some(None) => true,
+                None => false,
             },
             Caller::Token(token) => token.covers(file),
         };

@@ -28,9 +28,14 @@ pub struct Claims {
     pub iat: NumericDate,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<NumericDate>,
-    /// The ids that the token is for; every file when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The ids that the token is for; every file when absent. Not null: some back ends write an
+    /// empty list so.
+    #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<String>>,
+}
+
+fn never_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    Vec::deserialize(deserializer).map(Some)
 }
 
 /// Time since 1970. Written in whole seconds, read with or without fractions (section 2).

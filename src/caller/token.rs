@@ -4,12 +4,14 @@
 //! token's digest, in a bounded amount of memory and until it expires.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ahash::RandomState;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jsonwebtoken::Validation;
 use jsonwebtoken::errors::ErrorKind;
+use moka::Expiry;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -21,15 +23,15 @@ use super::key::KeyDigest;
 use super::token_key::{TokenAlgorithm, TokenKey};
 use crate::file_id::FileId;
 
-/// Longest token accepted, in bytes.
-const TOKEN_BYTES_MAX: usize = 4096;
+/// Longest credential that is looked at, in bytes.
+pub(super) const CREDENTIAL_BYTES_MAX: usize = 4096;
 
 /// Memory for tokens that have been verified. With more, more pages at a time are served without
 /// a signature being checked again.
 const VERIFIED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// What one of them takes besides its files: digest, claims, and what the map needs for it.
-const VERIFIED_BYTES: usize = 256;
+const VERIFIED_BYTES: usize = 512;
 
 /// Which tokens are accepted.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +50,22 @@ pub struct Token {
     files: Option<Box<[FileId]>>,
     /// On the monotonic clock.
     expires: Duration,
+    /// From when it was verified.
+    remaining: Duration,
+}
+
+/// Lets verified tokens go when they expire, by moka's own clock: they are of no use any more.
+struct EndOfToken;
+
+impl Expiry<KeyDigest, Arc<Token>> for EndOfToken {
+    fn expire_after_create(
+        &self,
+        _: &KeyDigest,
+        token: &Arc<Token>,
+        _: Instant,
+    ) -> Option<Duration> {
+        Some(token.remaining)
+    }
 }
 
 /// Whom a token was made for, as far as it tells quotas apart: 128 bits of a digest, so that each
@@ -106,6 +124,9 @@ impl Tokens {
         let verified = Cache::builder()
             .max_capacity(VERIFIED_BYTES_MAX)
             .weigher(|_: &KeyDigest, token: &Arc<Token>| weight(token))
+            // Whoever comes now matters more than whoever came often and is gone.
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(EndOfToken)
             .build_with_hasher(RandomState::new());
         Self { settings, validation, verified }
     }
@@ -122,11 +143,7 @@ impl Tokens {
         now: Duration,
     ) -> Option<Result<Arc<Token>, AuthFailure>> {
         let token = self.verified.get(digest)?;
-        if now < token.expires {
-            return Some(Ok(token));
-        }
-        self.verified.invalidate(digest);
-        Some(Err(AuthFailure::TokenExpired))
+        Some(if now < token.expires { Ok(token) } else { Err(AuthFailure::TokenExpired) })
     }
 
     /// `now` and `wall` (time since 1970) are the same instant.
@@ -144,6 +161,7 @@ impl Tokens {
             subject: Subject::of(&subject),
             files: files.map(Vec::into_boxed_slice),
             expires: now + remaining,
+            remaining,
         });
         self.verified.insert(digest, Arc::clone(&token));
         Ok(token)
@@ -151,7 +169,7 @@ impl Tokens {
 
     /// The claims of a token whose header and signature are as they should be.
     fn signed(&self, token: &str) -> Result<Claims, AuthFailure> {
-        if token.len() > TOKEN_BYTES_MAX {
+        if token.len() > CREDENTIAL_BYTES_MAX {
             return Err(AuthFailure::TokenTooLong);
         }
         let header = header(token).ok_or(AuthFailure::TokenMalformed)?;
@@ -161,6 +179,8 @@ impl Tokens {
         if header.crit {
             return Err(AuthFailure::TokenCritical);
         }
+        // Everything else that may be in a header, of the right type.
+        jsonwebtoken::decode_header(token).map_err(|_| AuthFailure::TokenMalformed)?;
         let decoded = jsonwebtoken::decode(token, self.settings.key.decoding(), &self.validation);
         match decoded {
             Ok(decoded) => Ok(decoded.claims),

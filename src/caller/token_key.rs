@@ -1,17 +1,19 @@
 //! What checks tokens' signatures: an algorithm, and a key that is of it.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+};
 use jsonwebtoken::{Algorithm, DecodingKey};
 
 use crate::secret::{Secret, SecretError};
 
 /// Shortest secret for HS256: as long as what it makes (RFC 7518 section 3.2).
 const HMAC_SECRET_MIN: usize = 32;
-/// Of an RSA key of 2048 bits in DER: shorter ones are not taken (RFC 7518 section 3.3).
-const RSA_KEY_MIN: usize = 270;
-/// Of a point of P-256.
-const P256_KEY_BYTES: usize = 65;
+/// Of RSA keys from 2048 to 8192 bits in DER, which is what is verified (RFC 7518 section 3.3).
+const RSA_KEY_BYTES: RangeInclusive<usize> = 268..=1050;
 
 /// How tokens are signed (RFC 7518 section 3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,25 +78,29 @@ impl TokenKey {
             return Self::shared(&Secret::from_file(path)?);
         }
         let unusable = || InvalidTokenKey::NoPublicKey(algorithm.as_str());
-        // Whoever puts a private key here by mistake should hear of it.
-        if !pem.expose().contains("PUBLIC KEY-----") {
+        // The first block: whoever puts a private key here by mistake should hear of it.
+        let begins = pem.expose().trim_start();
+        let tags = ["-----BEGIN PUBLIC KEY-----", "-----BEGIN RSA PUBLIC KEY-----"];
+        if !tags.iter().any(|tag| begins.starts_with(tag)) {
             return Err(unusable());
         }
-        let pem = pem.expose().as_bytes();
+        let pem = begins.as_bytes();
         let key = match algorithm {
             TokenAlgorithm::EdDsa => DecodingKey::from_ed_pem(pem),
             TokenAlgorithm::Es256 => DecodingKey::from_ec_pem(pem),
             TokenAlgorithm::Hs256 | TokenAlgorithm::Rs256 => DecodingKey::from_rsa_pem(pem),
         };
-        let key = key.map_err(|_| unusable())?;
-        let key = Self(key);
-        let length = key.bytes().len();
-        let fits = match algorithm {
-            TokenAlgorithm::Es256 => length == P256_KEY_BYTES,
-            TokenAlgorithm::Rs256 => length >= RSA_KEY_MIN,
-            TokenAlgorithm::EdDsa | TokenAlgorithm::Hs256 => true,
+        let key = Self(key.map_err(|_| unusable())?);
+        // What only looks like a key of the algorithm would refuse every token later.
+        let parsed = match algorithm {
+            TokenAlgorithm::EdDsa => ParsedPublicKey::new(&ED25519, key.bytes()),
+            TokenAlgorithm::Es256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.bytes()),
+            TokenAlgorithm::Hs256 | TokenAlgorithm::Rs256 => {
+                ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.bytes())
+            }
         };
-        if fits { Ok(key) } else { Err(unusable()) }
+        let fits = algorithm != TokenAlgorithm::Rs256 || RSA_KEY_BYTES.contains(&key.bytes().len());
+        if fits && parsed.is_ok() { Ok(key) } else { Err(unusable()) }
     }
 
     /// The key of HS256.

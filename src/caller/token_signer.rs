@@ -23,11 +23,11 @@ pub struct TokenSigner {
 pub enum SignError {
     #[error(transparent)]
     File(#[from] SecretError),
-    #[error("HS256 signs with the secret in jwt.key_file: give no key")]
+    #[error("HS256 signs with the secret in jwt.key_file: leave --key out")]
     KeyNotNeeded,
-    #[error("{0} needs the private key that belongs to jwt.key_file")]
+    #[error("{0} signs with the private key that belongs to jwt.key_file: name it with --key")]
     KeyNeeded(&'static str),
-    #[error("the key is not a private key of {0} in PEM (PKCS#8)")]
+    #[error("the key is not a private key of {0} in PEM, PKCS#8 (openssl pkcs8 -topk8 -nocrypt)")]
     NoPrivateKey(&'static str),
     /// The gateway would refuse it: most likely the keys are not of one pair.
     #[error("the gateway would refuse the token")]

@@ -3,51 +3,64 @@
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use super::{ConfigFile, Failure, environment, load, runtime};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{self, Settings};
+use crate::config::{self, Problems, Settings};
 use crate::error::chain;
 use crate::server::DrainEnd;
 use crate::telemetry::{self, Metrics, ReloadOutcome};
 
 pub(super) fn run(file: &ConfigFile) -> Result<(), Failure> {
     let settings = load(file)?;
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
         let mut stop = StopSignals::listen()?;
         let mut hang_up = listen(SignalKind::hangup())?;
         let mut app = start(settings)?;
+        let mut loading = Loading::default();
         loop {
             tokio::select! {
                 () = stop.next() => return stop.drain(app).await,
-                _ = hang_up.recv() => reload(&mut app, file).await,
+                _ = hang_up.recv() => loading.begin(file),
+                loaded = loading.end() => apply(&mut app, loaded),
             }
         }
-    })
+    });
+    // A disk that does not answer must not keep the process.
+    runtime.shutdown_background();
+    ended
 }
 
-async fn reload(app: &mut App, file: &ConfigFile) {
-    let path = file.config.clone();
-    // Files, which may be on a disk that takes its time.
-    let loaded = tokio::task::spawn_blocking(move || config::load(&path, environment())).await;
-    match loaded {
-        Ok(Ok(settings)) => {
-            let waiting = app.reload(settings);
-            tracing::info!("the configuration has been reloaded");
-            if !waiting.is_empty() {
-                tracing::warn!(keys = waiting.join(", "), "these keys change with a restart only");
-            }
-            ReloadOutcome::Applied.emit();
-        }
-        Ok(Err(problems)) => {
+/// A configuration that is being read: files, which may be on a disk that takes its time.
+#[derive(Default)]
+struct Loading(Option<JoinHandle<Result<Settings, Problems>>>);
+
+impl Loading {
+    /// Reads the file from now on: what was being read may be older.
+    fn begin(&mut self, file: &ConfigFile) {
+        let path = file.config.clone();
+        self.0 = Some(tokio::task::spawn_blocking(move || config::load(&path, environment())));
+    }
+
+    /// Waits for it; for ever, if nothing is being read.
+    async fn end(&mut self) -> Result<Settings, Problems> {
+        let Some(reading) = &mut self.0 else { return std::future::pending().await };
+        let loaded = reading.await;
+        self.0 = None;
+        loaded.unwrap_or_else(|error| Err(Problems::one("", error.to_string())))
+    }
+}
+
+fn apply(app: &mut App, loaded: Result<Settings, Problems>) {
+    match loaded.and_then(|settings| app.reload(settings)) {
+        Ok(_waiting) => ReloadOutcome::Applied.emit(),
+        Err(problems) => {
             for problem in &problems.0 {
                 tracing::error!(path = problem.path, problem = problem.message, "not reloaded");
             }
-            ReloadOutcome::Refused.emit();
-        }
-        Err(error) => {
-            tracing::error!(%error, "not reloaded");
             ReloadOutcome::Refused.emit();
         }
     }

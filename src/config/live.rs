@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use toml::{Table, Value};
 
-use super::Settings;
+use super::{Problems, Settings};
 use crate::cache::CacheSettings;
 use crate::gateway::PolicySettings;
 use crate::limit::LimitSettings;
@@ -17,15 +17,25 @@ const FIXED: [&str; 2] = ["cache.max_bytes", "limits.max_tracked_callers"];
 impl Settings {
     /// What is in force once `new` was applied to a gateway that runs with these settings, and
     /// the keys in which `new` waits for a restart.
-    #[must_use]
-    pub fn reloaded(&self, new: Self) -> (Self, Vec<String>) {
+    ///
+    /// # Errors
+    ///
+    /// Rules that are fine with the listeners that `new` would have, and not with those that are
+    /// open.
+    pub fn reloaded(&self, new: Self) -> Result<(Self, Vec<String>), Problems> {
+        if !self.public.is_on_loopback() && !new.anonymous_is_written {
+            let message = "must be set: server.listen is not only loopback until the restart";
+            return Err(Problems::one("limits.anonymous", message.to_owned()));
+        }
         let mut waiting = BTreeSet::new();
         // Files of the same name may hold other secrets.
-        let same = |section: &str| self.effective.get(section) == new.effective.get(section);
-        if same("webhooks") && self.webhooks != new.webhooks {
+        let secret = |settings: &Self| settings.webhooks.as_ref().map(|own| own.secret.clone());
+        if let (Some(old), Some(new)) = (secret(self), secret(&new))
+            && old != new
+        {
             waiting.insert("webhooks.secret_file".to_owned());
         }
-        if same("admin") && self.admin != new.admin {
+        if self.admin.guard.exposure.token() != new.admin.guard.exposure.token() {
             waiting.insert("admin.token_file".to_owned());
         }
         let mut effective = new.effective;
@@ -41,7 +51,7 @@ impl Settings {
             effective,
             ..self.clone()
         };
-        (in_force, waiting.into_iter().collect())
+        Ok((in_force, waiting.into_iter().collect()))
     }
 }
 

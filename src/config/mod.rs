@@ -42,6 +42,8 @@ pub struct Settings {
     pub key: Arc<PrivateKey>,
     pub cache: CacheSettings,
     pub policy: PolicySettings,
+    /// Whether somebody chose what callers without a credential may do.
+    pub anonymous_is_written: bool,
     /// `None`: events are not taken.
     pub webhooks: Option<WebhookSettings>,
     pub telemetry: TelemetrySettings,
@@ -67,6 +69,13 @@ pub struct PublicSettings {
     /// Between "not ready" and closing the listeners.
     pub shutdown_delay: Duration,
     pub shutdown_grace: Duration,
+}
+
+impl PublicSettings {
+    /// Whether only this machine can reach them.
+    pub fn is_on_loopback(&self) -> bool {
+        self.listen.iter().all(|address| address.ip().is_loopback())
+    }
 }
 
 /// The listener that operators use.

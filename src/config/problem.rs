@@ -15,7 +15,7 @@ pub struct Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    pub(super) fn one(path: &str, message: String) -> Self {
+    pub(crate) fn one(path: &str, message: String) -> Self {
         Self(vec![Problem { path: path.to_owned(), message }])
     }
 }

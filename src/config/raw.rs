@@ -27,9 +27,8 @@ impl Raw {
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Problems> {
-        let table = text.parse::<Table>().map_err(|error| {
-            Problems::one("", format!("not TOML: {}", error.to_string().trim_end()))
-        })?;
+        let table =
+            text.parse::<Table>().map_err(|error| Problems::one("", not_toml(text, &error)))?;
         let mut raw = Self { table, from_environment: HashSet::new(), private_key: None };
         // In order, so that what is reported does not depend on the system.
         let environment: BTreeMap<_, _> = environment.into_iter().collect();
@@ -62,6 +61,13 @@ impl Raw {
         self.from_environment.insert(dotted);
         Ok(())
     }
+}
+
+/// What is wrong and where, without the line itself: it may hold a secret, and this is logged.
+fn not_toml(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+    format!("not TOML: line {line}: {}", error.message())
 }
 
 fn path_of(name: &str) -> Option<Vec<String>> {

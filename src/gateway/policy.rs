@@ -47,12 +47,12 @@ pub struct Policy {
 
 /// `RateLimit` of everybody.
 struct CallerFields {
-    anonymous: RateLimitFields,
+    anonymous: Option<RateLimitFields>,
     /// Of anonymous callers, where their neighbours have left the least.
-    wide: RateLimitFields,
+    wide: Option<RateLimitFields>,
     /// In the order of the configuration.
     known: Vec<RateLimitFields>,
-    tokens: RateLimitFields,
+    tokens: Option<RateLimitFields>,
 }
 
 impl Policy {
@@ -88,10 +88,10 @@ impl Policy {
         let known = quotas.callers.iter();
         let known = known.map(|caller| RateLimitFields::new(&caller.name, caller.quota));
         let rate_limit_fields = CallerFields {
-            anonymous: RateLimitFields::new("anonymous", quotas.anonymous),
-            wide: RateLimitFields::new("anonymous", quotas.wide()),
+            anonymous: quotas.anonymous.map(|quota| RateLimitFields::new("anonymous", quota)),
+            wide: quotas.wide().map(|quota| RateLimitFields::new("anonymous", quota)),
             known: known.collect(),
-            tokens: RateLimitFields::new("jwt", quotas.tokens),
+            tokens: quotas.tokens.map(|quota| RateLimitFields::new("jwt", quota)),
         };
         Self { callers, labels, limits, rate_limit_fields, browser_max_age, expose_private, cors }
     }
@@ -179,10 +179,10 @@ impl Policy {
     ) -> Option<&RateLimitFields> {
         let fields = &self.rate_limit_fields;
         match (caller, limit) {
-            (Caller::Anonymous(_), Limit::Prefix) => Some(&fields.wide),
-            (Caller::Anonymous(_), _) => Some(&fields.anonymous),
+            (Caller::Anonymous(_), Limit::Prefix) => fields.wide.as_ref(),
+            (Caller::Anonymous(_), _) => fields.anonymous.as_ref(),
             (Caller::Known(CallerId(place)), _) => fields.known.get(*place),
-            (Caller::Token(_), _) => Some(&fields.tokens),
+            (Caller::Token(_), _) => fields.tokens.as_ref(),
         }
     }
 }

@@ -21,7 +21,7 @@ type Limiter<K, S> = RateLimiter<K, S, FromZero, StateInformationMiddleware>;
 /// Counts each key's requests against one quota.
 pub(super) struct Bucket<K, S: StateStore<Key = K>> {
     limit: Limit,
-    quota: Quota,
+    pub(super) quota: Quota,
     pub(super) store: S,
     limiter: Limiter<K, S>,
     clock: Clock,

@@ -16,7 +16,6 @@ mod subscriber;
 use std::net::IpAddr;
 
 use bucket::{Bucket, Cell, Only};
-use governor::state::keyed::ShrinkableKeyedStateStore as _;
 pub use quota::{Limit, Quota, Standing, Throttled};
 use store::BoundedStore;
 pub use subscriber::{Ipv6Limits, Subscriber};
@@ -30,13 +29,16 @@ const TRACKED_WEBHOOKS_MAX: usize = 1_000;
 /// What one address may deliver: ImageKit sends an event for each file of a bulk operation.
 pub const WEBHOOK_QUOTA: Quota = Quota::new(100, 500).expect("neither is zero");
 
+/// Of what nobody may use.
+const UNUSED: Quota = Quota::new(1, 1).expect("neither is zero");
+
 type Addresses = Bucket<Subscriber, BoundedStore<Subscriber>>;
 
 /// The quotas in force.
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
-    /// Of each address.
-    pub anonymous: Quota,
+    /// Of each address. `None`: nobody is served without a credential.
+    pub anonymous: Option<Quota>,
     pub ipv6: Ipv6Limits,
     /// How many are told apart at a time: addresses, wide prefixes, addresses whose credentials
     /// fail, subjects of tokens. More cost memory (about 64 bytes each); with fewer, newcomers
@@ -46,8 +48,8 @@ pub struct LimitSettings {
     pub auth_failures: Quota,
     /// In the order of the configuration.
     pub callers: Vec<CallerQuota>,
-    /// Of each subject of a token.
-    pub tokens: Quota,
+    /// Of each subject of a token. `None`: there are none.
+    pub tokens: Option<Quota>,
     pub enforcement: Enforcement,
 }
 
@@ -70,8 +72,13 @@ pub enum Enforcement {
 
 impl LimitSettings {
     /// Of all IPv6 addresses with the same wide prefix together.
-    pub fn wide(&self) -> Quota {
-        self.anonymous.times(self.ipv6.wide_factor)
+    pub fn wide(&self) -> Option<Quota> {
+        self.anonymous.map(|quota| quota.times(self.ipv6.wide_factor))
+    }
+
+    /// Likewise, for credentials that fail.
+    fn wide_failures(&self) -> Quota {
+        self.auth_failures.times(self.ipv6.wide_factor)
     }
 }
 
@@ -83,6 +90,7 @@ pub struct Limits {
     callers: Vec<(String, Bucket<Only, Cell>)>,
     tokens: Bucket<Subject, BoundedStore<Subject>>,
     auth_failures: Addresses,
+    wide_failures: Addresses,
     webhooks: Addresses,
     pub enforcement: Enforcement,
 }
@@ -99,12 +107,13 @@ impl Limits {
         };
         let subjects = BoundedStore::new(tracked, clock.clone());
         Self {
-            anonymous: addresses(Limit::Address, settings.anonymous, tracked),
-            wide: addresses(Limit::Prefix, settings.wide(), tracked),
+            anonymous: addresses(Limit::Address, settings.anonymous.unwrap_or(UNUSED), tracked),
+            wide: addresses(Limit::Prefix, settings.wide().unwrap_or(UNUSED), tracked),
             ipv6: settings.ipv6,
             callers: settings.callers.iter().map(one).collect(),
-            tokens: Bucket::new(Limit::Caller, settings.tokens, subjects, clock),
+            tokens: Bucket::new(Limit::Caller, settings.tokens.unwrap_or(UNUSED), subjects, clock),
             auth_failures: addresses(Limit::Auth, settings.auth_failures, tracked),
+            wide_failures: addresses(Limit::Auth, settings.wide_failures(), tracked),
             webhooks: addresses(Limit::Webhook, WEBHOOK_QUOTA, TRACKED_WEBHOOKS_MAX),
             enforcement: settings.enforcement,
         }
@@ -123,12 +132,15 @@ impl Limits {
             (caller.name.clone(), bucket)
         };
         Self {
-            anonymous: self.anonymous.renewed(settings.anonymous),
-            wide: self.wide.renewed(settings.wide()),
+            // What nobody may use now keeps its quota: with another one, whoever has spent it
+            // would have it back when it is used again.
+            anonymous: self.anonymous.renewed(settings.anonymous.unwrap_or(self.anonymous.quota)),
+            wide: self.wide.renewed(settings.wide().unwrap_or(self.wide.quota)),
             ipv6: settings.ipv6,
             callers: settings.callers.iter().map(one).collect(),
-            tokens: self.tokens.renewed(settings.tokens),
+            tokens: self.tokens.renewed(settings.tokens.unwrap_or(self.tokens.quota)),
             auth_failures: self.auth_failures.renewed(settings.auth_failures),
+            wide_failures: self.wide_failures.renewed(settings.wide_failures()),
             webhooks: self.webhooks.renewed(WEBHOOK_QUOTA),
             enforcement: settings.enforcement,
         }
@@ -137,7 +149,7 @@ impl Limits {
     /// Once the quotas of [`Limits::renewed`] are in force and the old ones are not: lets nobody
     /// wait for longer than these say.
     pub fn clamp(&self) {
-        for addresses in [&self.anonymous, &self.wide, &self.auth_failures] {
+        for addresses in [&self.anonymous, &self.wide, &self.auth_failures, &self.wide_failures] {
             addresses.clamp();
         }
         self.tokens.clamp();
@@ -190,7 +202,12 @@ impl Limits {
     ///
     /// [`Throttled`] if the cell does not conform to the address's quota.
     pub fn admit_auth_failure(&self, from: IpAddr) -> Result<(), Throttled> {
-        self.auth_failures.check(&self.subscriber(from)).map(drop)
+        let subscriber = self.subscriber(from);
+        self.auth_failures.check(&subscriber)?;
+        if subscriber.is_v6() {
+            self.wide_failures.check(&Subscriber::of(from, self.ipv6.wide_prefix))?;
+        }
+        Ok(())
     }
 
     /// Whom an address counts as.
@@ -205,7 +222,12 @@ impl Limits {
     ///
     /// [`Throttled`] if it would not.
     pub fn may_fail_auth(&self, from: IpAddr) -> Result<(), Throttled> {
-        self.auth_failures.peek(&self.subscriber(from))
+        let subscriber = self.subscriber(from);
+        self.auth_failures.peek(&subscriber)?;
+        if subscriber.is_v6() {
+            self.wide_failures.peek(&Subscriber::of(from, self.ipv6.wide_prefix))?;
+        }
+        Ok(())
     }
 
     /// How many anonymous callers are tracked now.
@@ -235,7 +257,7 @@ mod tests {
     fn settings(per_second: u32, burst: u32) -> LimitSettings {
         let quota = Quota::new(per_second, burst).unwrap();
         LimitSettings {
-            anonymous: quota,
+            anonymous: Some(quota),
             ipv6: Ipv6Limits {
                 prefix: 64,
                 wide_prefix: 48,
@@ -245,7 +267,7 @@ mod tests {
             auth_failures: quota,
             enforcement: Enforcement::Refuse,
             callers: vec![CallerQuota { name: "team".to_owned(), quota }],
-            tokens: quota,
+            tokens: Some(quota),
         }
     }
 
@@ -318,6 +340,29 @@ mod tests {
         assert!(limits.admit(&address("2001:db8:1::1")).is_ok(), "others are not concerned");
         clock.advance(Duration::from_millis(250));
         assert!(hop(101).is_ok());
+    }
+
+    #[test]
+    fn credentials_that_fail_are_counted_by_the_wider_prefix_too() {
+        let (limits, _clock) = limits(1, 3);
+        let fail = |number: u32| {
+            let address = format!("2001:db8:0:{number:x}::1").parse().unwrap();
+            limits.may_fail_auth(address).and_then(|()| limits.admit_auth_failure(address)).is_ok()
+        };
+        assert_eq!((0..100).filter(|number| fail(*number)).count(), 4 * 3);
+    }
+
+    #[test]
+    fn what_was_spent_is_not_given_back_while_nobody_may_use_it() {
+        let (limits, clock) = limits(1, 60);
+        for _ in 0..60 {
+            assert!(limits.admit(&address("192.0.2.1")).is_ok());
+        }
+        let off = limits.renewed(&LimitSettings { anonymous: None, ..settings(1, 60) }, &clock);
+        off.clamp();
+        let on = off.renewed(&settings(1, 60), &clock);
+        on.clamp();
+        assert!(on.admit(&address("192.0.2.1")).is_err());
     }
 
     #[test]

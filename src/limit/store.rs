@@ -12,7 +12,6 @@ use std::sync::Arc;
 use ahash::RandomState;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
-use governor::state::keyed::ShrinkableKeyedStateStore;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
@@ -78,6 +77,10 @@ impl<K: Clone + Eq + Hash> BoundedStore<K> {
 }
 
 impl<K> BoundedStore<K> {
+    pub(super) fn len(&self) -> usize {
+        self.0.all.iter().map(|shard| shard.lock().cells.len()).sum()
+    }
+
     /// Lets no TAT be later than `latest`.
     pub(super) fn clamp(&self, latest: Nanos) {
         for shard in &self.0.all {
@@ -150,19 +153,6 @@ impl<K: Clone + Eq + Hash> StateStore for BoundedStore<K> {
         let (verdict, next) = decide(shard.overflow)?;
         shard.overflow = Some(next);
         Ok(verdict)
-    }
-}
-
-impl<K: Clone + Eq + Hash> ShrinkableKeyedStateStore<K> for BoundedStore<K> {
-    /// Nothing to do: keys leave when others need their place.
-    fn retain_recent(&self, _drop_below: Nanos) {}
-
-    fn len(&self) -> usize {
-        self.0.all.iter().map(|shard| shard.lock().cells.len()).sum()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

@@ -131,7 +131,12 @@ async fn a_signed_token_is_taken_by_the_gateway_with_the_same_configuration() {
     assert!(admitted.field("ratelimit").starts_with("\"jwt\";r=19;"), "{admitted:#?}");
     assert_eq!(ask("third").await.status, 403);
 
-    for wrong in [&["--sub", "a", "--ttl", "61m"][..], &["--sub", "a", "--files", "a/b"], &[]] {
+    for wrong in [
+        &["--sub", "a", "--ttl", "61m"][..],
+        &["--sub", "a", "--files", "a/b"],
+        &["--sub", ""],
+        &[],
+    ] {
         assert_eq!(sign(wrong).status.code(), Some(64), "{wrong:?}");
     }
     let needless = sign(&["--sub", "a", "--key", "jwt.pem"]);

@@ -134,7 +134,7 @@ fn the_environment_overrides_scalars_and_lists() {
     assert_eq!(settings.cache.freshness.ttl.as_secs(), 30);
     assert_eq!(settings.public.listen.len(), 2);
     assert_eq!(settings.public.server.max_connections, 7);
-    assert_eq!(settings.policy.limits.anonymous.burst.get(), 9);
+    assert_eq!(settings.policy.limits.anonymous.unwrap().burst.get(), 9);
     let refused = check("", &[KEY, ("IKGATE_LIMITS__ANONYMOUS", "false")]).unwrap();
     assert_eq!(refused.policy.anonymous, ikgate::caller::AnonymousPolicy::Refuse);
     assert_eq!(paths("", &[KEY, ("IKGATE_CACHE__TLL", "1s")]), ["cache.tll"]);
@@ -241,6 +241,29 @@ fn a_key_of_tokens_must_be_of_the_algorithm() {
     }
     let found = paths("[jwt]\nalgorithm = \"none\"", &[KEY]);
     assert_eq!(found, ["jwt.algorithm", "jwt.key_file", "jwt.issuer"].map(String::from));
+}
+
+/// What a file may leave out depends on the listeners that are open, not on those it names.
+#[test]
+fn a_reload_does_not_let_anybody_in_whom_nobody_chose_to() {
+    let open = "[server]\nlisten = [\"192.0.2.1:80\"]\n[limits]\nanonymous = false";
+    let running = check(open, &[KEY]).unwrap();
+    let closed = "[server]\nlisten = [\"127.0.0.1:80\"]\n";
+    let refused = running.reloaded(check(closed, &[KEY]).unwrap()).unwrap_err();
+    assert_eq!(refused.0[0].path, "limits.anonymous");
+    let chosen = format!("{closed}[limits]\nanonymous = {{ burst = 9 }}");
+    let (in_force, waiting) = running.reloaded(check(&chosen, &[KEY]).unwrap()).unwrap();
+    assert_eq!(waiting, ["server.listen"]);
+    assert_eq!(in_force.policy.limits.anonymous.unwrap().burst.get(), 9);
+    assert_eq!(in_force.effective["server"]["listen"][0].as_str(), Some("192.0.2.1:80"));
+}
+
+/// The line may be the one that holds a secret, and a reload logs what is wrong.
+#[test]
+fn what_is_not_toml_is_not_repeated() {
+    let problems = check("[cache]\nprivate_key = \"private_canary\n", &[KEY]).unwrap_err();
+    assert!(problems[0].starts_with("not TOML: line 2: "), "{problems:?}");
+    assert!(!problems[0].contains("canary"), "{problems:?}");
 }
 
 #[test]

@@ -209,5 +209,6 @@ async fn sighup_reads_the_file_again_and_a_bad_one_is_refused_with_every_problem
     }
     assert!(log.contains("cannot read"), "{log}");
     assert!(log.contains("\"keys\":\"cache.max_bytes\""), "{log}");
+    // The first one chose to log errors only, and was told of before that.
     assert_eq!(log.matches("the configuration has been reloaded").count(), 1, "{log}");
 }

@@ -141,6 +141,7 @@ async fn a_token_is_refused_for_every_claim_that_is_not_right() {
         (json!({ "files": files(257) }), "token_files"),
         (json!({ "files": ["a/b"] }), "token_files"),
         (json!({ "files": "f" }), "token_claims"),
+        (json!({ "files": [null] }), "token_claims"),
         (json!({ "padding": "x".repeat(3000) }), "token_too_long"),
     ] {
         tokens.refuses(&tokens.with(&changes), reason).await;
@@ -174,6 +175,11 @@ async fn a_token_that_is_not_signed_as_configured_is_refused() {
         tokens.refuses(&with(json!({ "alg": "HS256", "crit": crit })), "token_critical").await;
     }
     tokens.refuses(&signed(&hs256(), &claims, "another secret"), "token_signature").await;
+    tokens.refuses(&with(json!({ "alg": "HS256", "kid": 7 })), "token_malformed").await;
+    // A null is no list: some back ends write an empty one so.
+    let mut null = claims.clone();
+    null["files"] = Value::Null;
+    tokens.refuses(&signed(&hs256(), &null, &secret), "token_claims").await;
     let good = tokens.with(&json!({}));
     let (message, signature) = good.rsplit_once('.').unwrap();
     tokens.refuses(&format!("{message}."), "token_signature").await;

@@ -11,22 +11,29 @@ use crate::limit::Quota;
 
 const TOKEN_QUOTA: Quota = Quota::new(5, 20).expect("neither is zero");
 
-/// Nothing, and the usual quota, if the section is absent.
-pub(super) fn jwt(root: &mut Section, directory: &Path) -> (Option<TokenSettings>, Quota) {
+/// Nothing if the section is absent.
+pub(super) fn jwt(root: &mut Section, directory: &Path) -> (Option<TokenSettings>, Option<Quota>) {
     if !root.has("jwt") {
-        return (None, TOKEN_QUOTA);
+        return (None, None);
     }
     let mut jwt = root.section("jwt");
+    let has_algorithm = jwt.has("algorithm");
     let named = jwt.get("algorithm", |given| {
         let name = given.text()?;
         let algorithm = TokenAlgorithm::ALL.into_iter().find(|known| known.as_str() == name);
         algorithm.ok_or("must be \"EdDSA\", \"ES256\", \"HS256\" or \"RS256\"")
     });
+    let unknown = named.is_none() && has_algorithm;
     let algorithm = named.unwrap_or(TokenAlgorithm::EdDsa);
     let key = jwt.require("key_file", |given| {
         let path = file(given, directory).map_err(str::to_owned)?;
-        TokenKey::from_file(algorithm, &path).map_err(|error| chain(&error))
+        // Of an algorithm that is none, nothing can be said.
+        if unknown {
+            return Ok(None);
+        }
+        TokenKey::from_file(algorithm, &path).map(Some).map_err(|error| chain(&error))
     });
+    let key = key.flatten();
     let issuer = jwt.require("issuer", word);
     let audience = jwt.get("audience", word).unwrap_or_else(|| "ikgate".to_owned());
     let quota = quota(&mut jwt, "quota", TOKEN_QUOTA);
@@ -34,7 +41,7 @@ pub(super) fn jwt(root: &mut Section, directory: &Path) -> (Option<TokenSettings
         (Some(key), Some(issuer)) => Some(TokenSettings { algorithm, key, issuer, audience }),
         _ => None,
     };
-    (settings, quota)
+    (settings, Some(quota))
 }
 
 fn word(given: &Given) -> Result<String, &'static str> {

@@ -16,7 +16,7 @@ const RATE_MAX: u32 = 1_000_000;
 /// Quotas that stand with whom they are for.
 pub(super) struct Quotas {
     pub(super) callers: Vec<CallerQuota>,
-    pub(super) tokens: Quota,
+    pub(super) tokens: Option<Quota>,
 }
 
 pub(super) fn limits(
@@ -42,7 +42,7 @@ pub(super) fn limits(
     (policy, settings)
 }
 
-fn anonymous(limits: &mut Section, on_loopback: bool) -> (AnonymousPolicy, Quota) {
+fn anonymous(limits: &mut Section, on_loopback: bool) -> (AnonymousPolicy, Option<Quota>) {
     if !on_loopback && !limits.has("anonymous") {
         let message = "must be set when server.listen is not only loopback: a quota like \
                        { per_second = 10, burst = 20 }, or false to refuse callers without a key";
@@ -53,9 +53,9 @@ fn anonymous(limits: &mut Section, on_loopback: bool) -> (AnonymousPolicy, Quota
             Some(false) => Ok(AnonymousPolicy::Refuse),
             _ => Err("must be a quota like { per_second = 10, burst = 20 }, or false"),
         });
-        return (refused.unwrap_or(AnonymousPolicy::Refuse), ANONYMOUS_QUOTA);
+        return (refused.unwrap_or(AnonymousPolicy::Refuse), None);
     }
-    (AnonymousPolicy::Serve, quota(limits, "anonymous", ANONYMOUS_QUOTA))
+    (AnonymousPolicy::Serve, Some(quota(limits, "anonymous", ANONYMOUS_QUOTA)))
 }
 
 fn ipv6(ipv6: &mut Section) -> Ipv6Limits {

@@ -47,11 +47,13 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let effective = effective(&raw);
     let mut root = Section::root(raw.table, raw.from_environment, &noted);
     let public = public(&mut root.section("server"));
-    let on_loopback = public.listen.iter().all(|address| address.ip().is_loopback());
+    let on_loopback = public.is_on_loopback();
     let (callers, quotas) = callers::callers(&mut root);
     let (tokens, of_tokens) = jwt::jwt(&mut root, directory);
     let quotas = limits::Quotas { callers: quotas, tokens: of_tokens };
-    let (anonymous, limits) = limits::limits(&mut root.section("limits"), on_loopback, quotas);
+    let mut limits = root.section("limits");
+    let anonymous_is_written = limits.has("anonymous");
+    let (anonymous, limits) = limits::limits(&mut limits, on_loopback, quotas);
     let admin = admin(&mut root.section("admin"), directory);
     let (upstream, key) =
         upstream::upstream(&mut root.section("upstream"), directory, raw.private_key);
@@ -77,6 +79,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
                 expose_private: lists.expose_private,
                 cors: cors.flatten(),
             },
+            anonymous_is_written,
             webhooks: webhooks.flatten(),
             telemetry,
             effective,

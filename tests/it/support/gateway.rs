@@ -69,7 +69,7 @@ impl TestGateway {
 
     /// Puts another configuration in force; the keys that would need a restart.
     pub(crate) fn reload(&mut self, more: &str) -> Vec<String> {
-        self.app.reload(settings(&self.base, more, Some(PRIVATE_KEY)))
+        self.app.reload(settings(&self.base, more, Some(PRIVATE_KEY))).unwrap()
     }
 
     pub(crate) async fn get(&self, target: &str) -> Answer {
