@@ -33,7 +33,11 @@ const RARELY: Duration = Duration::from_secs(10);
 const INTERVAL_MAX: Duration = Duration::from_hours(1);
 /// By which part an interval is taken to be longer than it is: calls may take longer to arrive
 /// than those that follow them. A larger part wastes as much of what is allowed.
-const JITTER: u32 = 25;
+const JITTER: u32 = 50;
+
+/// How many calls of those who leave something to others may leave at once where the upstream
+/// counts by intervals: none would lose whatever a call comes late.
+const PACED: u32 = 2;
 
 /// Whom a call is for, the most urgent first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -118,7 +122,7 @@ impl Budget {
     /// The time in which one cell comes back.
     pub(super) fn interval(&self) -> Duration {
         let learned = self.learned.as_ref().map(|learned| learned.window);
-        let learned = learned.map_or(Duration::ZERO, |window| window.spaced() / window.limit);
+        let learned = learned.map_or(Duration::ZERO, |window| window.interval / window.limit);
         self.quota.interval().max(learned)
     }
 
@@ -160,7 +164,13 @@ impl Budget {
             Priority::Background => burst / 2,
         };
         // One cell may always be spent once all have come back.
-        let tolerated = self.interval() * (burst - 1).saturating_sub(reserved);
+        let mut cells = (burst - 1).saturating_sub(reserved);
+        if priority != Priority::Authenticated && self.learned.is_some() {
+            // What leaves at once comes back at once: an interval later, and until then nothing
+            // is left for anybody.
+            cells = cells.min(PACED);
+        }
+        let tolerated = self.interval() * cells;
         let owed = self.tat.saturating_sub(now).saturating_sub(tolerated);
         paused.max(owed).max(self.until_window(now))
     }
@@ -280,17 +290,17 @@ mod tests {
         let mut budget = budget(40, 100);
         budget.learn(Window::new(10, 1000).unwrap(), NOW);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW), 10);
-        assert_eq!(budget.shown(), (10, millis(1040)));
+        assert_eq!(budget.shown(), (10, Duration::from_secs(1)));
         assert_eq!(budget.available(NOW), 0);
         // Exactly so many in any interval, which is taken to be a little longer.
-        assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW + millis(1039)), 0);
-        assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW + millis(1040)), 10);
+        assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW + millis(1019)), 0);
+        assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW + millis(1020)), 10);
         // Something looser is not believed at once, something tighter is.
-        budget.learn(Window::new(100, 1000).unwrap(), NOW + millis(1040));
+        budget.learn(Window::new(100, 1000).unwrap(), NOW + millis(1020));
         assert_eq!(budget.shown().0, 10);
-        budget.learn(Window::new(5, 1000).unwrap(), NOW + millis(1040));
+        budget.learn(Window::new(5, 1000).unwrap(), NOW + millis(1020));
         assert_eq!(budget.shown().0, 5);
-        let later = NOW + BELIEVED + millis(1040);
+        let later = NOW + BELIEVED + millis(1020);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, later), 100);
     }
 

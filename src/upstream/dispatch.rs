@@ -42,7 +42,7 @@ pub(super) trait Exchange {
 pub struct Upstream(Dispatch<Transport>);
 
 pub(super) struct Dispatch<T> {
-    transport: T,
+    pub(super) transport: T,
     turns: Turns,
     breaker: Mutex<Breaker>,
     retries: Mutex<RetryBudget>,

@@ -16,6 +16,8 @@ mod dispatch;
 mod error;
 mod key_gate;
 mod retry;
+#[cfg(test)]
+mod simulation;
 mod transport;
 mod turns;
 mod url;

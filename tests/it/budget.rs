@@ -164,9 +164,9 @@ async fn what_the_upstream_says_of_itself_is_kept_to() {
     assert_eq!(status(&gateway, "a").await, 200);
     assert_eq!(status(&gateway, "b").await, 200);
     let spent = gateway.get(&versions_of("c")).await;
-    assert_eq!((spent.status, spent.field("retry-after-ms")), (503, "10400"));
+    assert_eq!((spent.status, spent.field("retry-after-ms")), (503, "10200"));
     assert_eq!(spent.field("x-ratelimit-limit"), "2");
-    gateway.clock.advance(Duration::from_millis(10_400));
+    gateway.clock.advance(Duration::from_millis(10_200));
     assert_eq!(status(&gateway, "c").await, 200, "as told");
     assert_eq!(origin.requests().len(), 3);
     gateway.finish().await;

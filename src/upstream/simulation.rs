@@ -1,0 +1,255 @@
+//! Ten minutes of an account's life on a clock that is moved by hand: callers who ask for more
+//! than the upstream allows, and an upstream that refuses what is too much.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use http_body_util::Full;
+use parking_lot::Mutex;
+use tokio::task::LocalSet;
+
+use super::answer::{Answer, AnswerKind, Storable};
+use super::body::{BodyCoding, InFlight};
+use super::budget::Window;
+use super::dispatch::{Dispatch, Exchange};
+use super::error::{RateFields, UpstreamError};
+use super::transport::Exchanged;
+use super::{BreakerSettings, Priority, RetrySettings, UpstreamSettings, UpstreamUrl};
+use crate::clock::Clock;
+use crate::file_id::FileId;
+use crate::limit::Quota;
+use crate::secret::{PrivateKey, Secret};
+
+const TICK: Duration = Duration::from_millis(10);
+const RUN: Duration = Duration::from_mins(10);
+/// In which what the upstream allows is found out.
+const LEARNING: Duration = Duration::from_mins(1);
+const LATENCY: Duration = Duration::from_millis(50);
+/// Of the upstream: in any second, and not a call more.
+const ALLOWED: usize = 40;
+const FILES: u32 = 10_000;
+const TTL: Duration = Duration::from_mins(1);
+const STALE: Duration = Duration::from_mins(5);
+
+/// An upstream that keeps to its limit exactly, and says which it is only when it refuses.
+struct Strict {
+    clock: Clock,
+    state: Mutex<Seen>,
+    bodies: InFlight,
+}
+
+#[derive(Default)]
+struct Seen {
+    last: VecDeque<Duration>,
+    answered: Vec<Duration>,
+    refused: Vec<Duration>,
+}
+
+impl Strict {
+    /// When the next one may come, if this one may not.
+    fn spend(&self) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        let mut seen = self.state.lock();
+        while seen.last.front().is_some_and(|at| *at + Duration::from_secs(1) <= now) {
+            seen.last.pop_front();
+        }
+        if seen.last.len() >= ALLOWED {
+            seen.refused.push(now);
+            return seen.last.front().map(|at| (*at + Duration::from_secs(1)).saturating_sub(now));
+        }
+        seen.last.push_back(now);
+        seen.answered.push(now);
+        None
+    }
+}
+
+impl Exchange for Strict {
+    async fn exchange(&self, _id: &FileId, _key: &Secret, _now: Duration) -> Exchanged {
+        if let Some(wait) = self.spend() {
+            let fields = RateFields {
+                limit: Some(ALLOWED as u64),
+                interval_millis: Some(1000),
+                reset_millis: u64::try_from(wait.as_millis()).ok(),
+            };
+            let window = Window::new(ALLOWED as u64, 1000);
+            return Exchanged { answer: Err(UpstreamError::Busy { wait, fields }), window };
+        }
+        self.clock.sleep(LATENCY).await;
+        let body = Full::from("[]");
+        let (bytes, held) = self.bodies.read(body, BodyCoding::Identity).await.unwrap();
+        let answer = Answer { kind: AnswerKind::List(bytes), storable: Storable::Yes, held };
+        Exchanged { answer: Ok(answer), window: None }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Copy)]
+struct Population {
+    /// How often each asks, on average.
+    per_second: f64,
+    /// With a key, for files by their popularity.
+    authenticated: u32,
+    /// Without one, for ids that nobody asks for again.
+    anonymous: u32,
+}
+
+struct World {
+    clock: Clock,
+    upstream: Dispatch<Strict>,
+    stored: RefCell<HashMap<u32, Duration>>,
+    filling: RefCell<HashSet<u32>>,
+    /// How long fills of callers with a key waited for their turn.
+    waits: RefCell<Vec<Duration>>,
+}
+
+impl World {
+    fn new() -> Rc<Self> {
+        let clock = Clock::manual();
+        let settings = UpstreamSettings {
+            url: UpstreamUrl::parse("http://localhost").unwrap(),
+            extra_roots: Vec::new(),
+            connect_timeout: Duration::from_secs(2),
+            // Of the machine's time, of which this takes as long as it takes.
+            request_timeout: Duration::from_hours(1),
+            max_concurrency: 64,
+            max_response_bytes: 1 << 20,
+            max_inflight_bytes: 64 << 20,
+            budget: Quota::new(40, 100).unwrap(),
+            retries: RetrySettings { max: 2, budget_percent: 20 },
+            breaker: BreakerSettings { failures: 5, open_for: Duration::from_secs(5) },
+        };
+        let strict = Strict {
+            clock: clock.clone(),
+            state: Mutex::default(),
+            bodies: InFlight::new(64 << 20, 1 << 20),
+        };
+        let key = Arc::new(PrivateKey::fixed(Secret::new("private_a=".to_owned())));
+        let upstream = Dispatch::new(strict, &settings, key, clock.clone());
+        Rc::new(Self {
+            clock,
+            upstream,
+            stored: RefCell::default(),
+            filling: RefCell::default(),
+            waits: RefCell::default(),
+        })
+    }
+
+    /// One request, as the gateway treats it.
+    fn ask(self: &Rc<Self>, file: u32, priority: Priority) {
+        let now = self.clock.monotonic();
+        let age = self.stored.borrow().get(&file).map(|stored| now.saturating_sub(*stored));
+        let priority = match age {
+            Some(age) if age < TTL => return,
+            Some(age) if age < TTL + STALE => Priority::Background,
+            Some(_) | None => priority,
+        };
+        let may = priority != Priority::Background || self.upstream.has_for_background();
+        if may && self.filling.borrow_mut().insert(file) {
+            tokio::task::spawn_local(Rc::clone(self).fill(file, priority, now));
+        }
+    }
+
+    async fn fill(self: Rc<Self>, file: u32, priority: Priority, asked: Duration) {
+        let id = FileId::parse(&format!("{file:024x}")).unwrap();
+        let answer = self.upstream.versions(&id, priority).await;
+        let now = self.clock.monotonic();
+        if answer.is_ok() {
+            self.stored.borrow_mut().insert(file, now);
+            if priority == Priority::Authenticated {
+                self.waits.borrow_mut().push(now.saturating_sub(asked + LATENCY));
+            }
+        }
+        self.filling.borrow_mut().remove(&file);
+    }
+}
+
+/// What came of it, after the time of learning.
+#[derive(Debug)]
+struct Figures {
+    refused: usize,
+    /// Of what the upstream allows.
+    used: f64,
+    mean_wait: Duration,
+    longest_wait: Duration,
+}
+
+async fn run(population: Population) -> Figures {
+    let (world, mut rng) = (World::new(), Rng::with_seed(1));
+    // Zipf: the n-th file is asked for 1/n times as often as the first.
+    let mut weights = Vec::new();
+    let mut total = 0.0;
+    for rank in 1..=FILES {
+        total += 1.0 / f64::from(rank);
+        weights.push(total);
+    }
+    let mut strange = FILES;
+    let mut in_learning = 0;
+    let ticks = RUN.as_millis() / TICK.as_millis();
+    for _ in 0..ticks {
+        world.clock.advance(TICK);
+        for (callers, priority) in [
+            (population.authenticated, Priority::Authenticated),
+            (population.anonymous, Priority::Anonymous),
+        ] {
+            let expected = f64::from(callers) * population.per_second * TICK.as_secs_f64();
+            let asks = expected.trunc() + if rng.f64() < expected.fract() { 1.0 } else { 0.0 };
+            let mut asked = 0.0;
+            while asked < asks {
+                asked += 1.0;
+                let draw = rng.f64() * total;
+                let rank = weights.partition_point(|weight| *weight < draw);
+                strange += 1;
+                let file = u32::try_from(rank).unwrap_or(0);
+                let file = if priority == Priority::Anonymous { strange } else { file };
+                world.ask(file, priority);
+            }
+        }
+        // Nothing waits for anything but this clock: a few rounds, and all has come to rest.
+        for _ in 0..12 {
+            tokio::task::yield_now().await;
+        }
+        if world.clock.monotonic() == LEARNING {
+            in_learning = world.waits.borrow().len();
+        }
+    }
+    let seen = world.upstream.transport.state.lock();
+    let late = |times: &[Duration]| times.iter().filter(|at| **at > LEARNING).count();
+    let allowed = RUN.saturating_sub(LEARNING).as_secs_f64() * 40.0;
+    let waits = world.waits.borrow();
+    let waits = waits.get(in_learning..).unwrap_or_default();
+    let count = u32::try_from(waits.len()).unwrap();
+    let answered = u32::try_from(late(&seen.answered)).unwrap();
+    Figures {
+        refused: late(&seen.refused),
+        used: f64::from(answered) / allowed,
+        mean_wait: waits.iter().sum::<Duration>() / count.max(1),
+        longest_wait: waits.iter().max().copied().unwrap_or_default(),
+    }
+}
+
+#[tokio::test]
+async fn what_the_upstream_allows_is_used_and_never_exceeded() {
+    let population = Population { per_second: 5.0, authenticated: 200, anonymous: 0 };
+    let figures = LocalSet::new().run_until(run(population)).await;
+    assert_eq!(figures.refused, 0, "{figures:?}");
+    assert!(figures.used >= 0.95, "{figures:?}");
+}
+
+#[tokio::test]
+async fn strangers_who_ask_for_random_ids_do_not_make_callers_with_a_key_wait() {
+    let alone = Population { per_second: 1.0, authenticated: 100, anonymous: 0 };
+    let alone = LocalSet::new().run_until(run(alone)).await;
+    let beside = Population { per_second: 1.0, authenticated: 100, anonymous: 100 };
+    let beside = LocalSet::new().run_until(run(beside)).await;
+    assert_eq!((alone.refused, beside.refused), (0, 0));
+    assert!(beside.used >= 0.95, "strangers have the rest: {beside:?}");
+    // With everything in use, the next cell is the time of one away, and for some who come at
+    // the same moment as others of their kind, of a few.
+    let cell = Duration::from_millis(26);
+    assert!(beside.mean_wait <= alone.mean_wait + 2 * cell, "{alone:?} {beside:?}");
+    assert!(beside.longest_wait <= alone.longest_wait + 10 * cell, "{alone:?} {beside:?}");
+}
