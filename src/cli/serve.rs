@@ -19,7 +19,11 @@ pub(super) fn run(file: &ConfigFile) -> Result<(), Failure> {
     let ended = runtime.block_on(async {
         let mut stop = StopSignals::listen()?;
         let mut hang_up = listen(SignalKind::hangup())?;
+        let url = settings.upstream.url.clone();
         let mut app = start(settings)?;
+        if !url.is_imagekit() {
+            tracing::warn!(upstream = %url, "the private key goes to a host that is not ImageKit's");
+        }
         let mut loading = Loading::default();
         loop {
             tokio::select! {

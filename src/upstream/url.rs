@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
+/// Where ImageKit's API is, and what may be below it.
+const IMAGEKIT: &str = "imagekit.io";
+
 /// `https://host[:port]`, or `http://` to a loopback host. No user, path or query.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UpstreamUrl {
@@ -53,6 +56,12 @@ impl UpstreamUrl {
         self.scheme == Scheme::HTTPS
     }
 
+    /// Whether the host is ImageKit's own.
+    pub fn is_imagekit(&self) -> bool {
+        let host = self.authority.host().to_ascii_lowercase();
+        host == IMAGEKIT || host.strip_suffix(IMAGEKIT).is_some_and(|sub| sub.ends_with('.'))
+    }
+
     /// The URL of a path, which must begin with a slash and need no encoding.
     pub fn join(&self, path: &str) -> Uri {
         Uri::builder()
@@ -79,6 +88,15 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_imagekits_own_hosts_are_its_own() {
+        let is = |text: &str| UpstreamUrl::parse(text).unwrap().is_imagekit();
+        assert!(is("https://api.imagekit.io") && is("https://API.ImageKit.io:8443"));
+        for other in ["https://imagekit.io.example", "https://notimagekit.io", "http://localhost"] {
+            assert!(!is(other), "{other}");
+        }
+    }
 
     #[test]
     fn the_key_goes_to_a_bare_https_host_or_to_loopback() {

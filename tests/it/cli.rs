@@ -201,6 +201,7 @@ async fn no_log_line_holds_a_key_at_any_level() {
     program.signal("TERM");
     let (_code, log) = program.wait();
     assert!(log.contains("no usable answer from the upstream"), "{log}");
+    assert!(log.contains("the private key goes to a host that is not ImageKit's"), "{log}");
     for secret in ["canary", "cHJpdmF0ZV9jYW5hcnk9Og=="] {
         assert!(!log.contains(secret), "{secret} in {log}");
     }
