@@ -112,6 +112,7 @@ impl<T: Exchange> Dispatch<T> {
         let deadline = Instant::now() + self.request_timeout;
         let mut first: Option<UpstreamError> = None;
         let (mut retried, mut key) = (0, self.key_gate.current());
+        let (mut reconnected, mut key_tried_again) = (false, false);
         loop {
             let error = match self.call(id, &mut key, priority, deadline).await {
                 Ok(answer) => return Ok(answer),
@@ -120,11 +121,16 @@ impl<T: Exchange> Dispatch<T> {
                 Err(error) => error,
             };
             let wait = match error {
-                UpstreamError::Auth { .. } if first.is_none() => {
+                UpstreamError::Auth { .. } if !key_tried_again => {
                     // A rolled key is in the file before anybody tells us.
                     if !self.key_gate.has_other_than(&key, deadline).await {
                         return Err(error);
                     }
+                    key_tried_again = true;
+                    Duration::ZERO
+                }
+                UpstreamError::Unreachable { reused: true, .. } if !reconnected => {
+                    reconnected = true;
                     Duration::ZERO
                 }
                 _ => {

@@ -29,9 +29,10 @@ pub enum UpstreamError {
     Spent(Refusal),
     #[error("no answer within {after:?}")]
     Timeout { after: Duration },
-    /// No connection, or none that lasted until an answer began.
+    /// No connection, or none that lasted until an answer began. One that had been used before
+    /// may just have been closed for idling: that says nothing of the upstream.
     #[error("the upstream cannot be reached")]
-    Unreachable { source: hyper_util::client::legacy::Error },
+    Unreachable { source: hyper_util::client::legacy::Error, reused: bool },
 }
 
 /// What is wrong with an answer.
@@ -177,10 +178,11 @@ impl UpstreamError {
     /// Whether the upstream was not there, or said that it was not: what a breaker counts.
     pub(super) fn is_outage(&self) -> bool {
         match self {
-            Self::Timeout { .. }
-            | Self::Unreachable { .. }
-            | Self::Bad(BadAnswer::Broken { .. } | BadAnswer::Head { .. }) => true,
+            Self::Timeout { .. } | Self::Bad(BadAnswer::Broken { .. } | BadAnswer::Head { .. }) => {
+                true
+            }
             Self::Bad(BadAnswer::Status { status }) => status.is_server_error(),
+            Self::Unreachable { reused, .. } => !reused,
             Self::Auth { .. }
             | Self::Bad(_)
             | Self::BreakerOpen(_)

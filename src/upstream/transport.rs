@@ -4,6 +4,8 @@
 //! leak upstream. No redirect is followed and no proxy variable is read: the key goes to the
 //! configured host or nowhere.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +15,12 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::Empty;
 use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{
+    CaptureConnection, HttpConnector, HttpInfo, capture_connection,
+};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
 use rustls::ClientConfig;
 
 use super::UpstreamSettings;
@@ -70,6 +75,37 @@ pub(super) struct Transport {
 struct Pool {
     since: Duration,
     http: Http,
+    /// Our ends of those that brought an answer.
+    used: Mutex<HashSet<SocketAddr>>,
+}
+
+/// So many of them are told apart; an upstream that closes after each answer makes many.
+const USED_MAX: usize = 10_000;
+
+impl Pool {
+    fn new(since: Duration, http: Http) -> Self {
+        Self { since, http, used: Mutex::default() }
+    }
+
+    fn note_used(&self, connection: &CaptureConnection) {
+        if let Some(address) = local_address(connection) {
+            let mut used = self.used.lock();
+            if used.len() >= USED_MAX {
+                used.clear();
+            }
+            used.insert(address);
+        }
+    }
+
+    fn was_used(&self, connection: &CaptureConnection) -> bool {
+        local_address(connection).is_some_and(|address| self.used.lock().contains(&address))
+    }
+}
+
+fn local_address(connection: &CaptureConnection) -> Option<SocketAddr> {
+    let mut extras = http::Extensions::new();
+    connection.connection_metadata().as_ref()?.get_extras(&mut extras);
+    extras.get::<HttpInfo>().map(HttpInfo::local_addr)
 }
 
 /// What an exchange brought, and what it said of the upstream's limits in passing.
@@ -91,7 +127,7 @@ impl Transport {
             connect_timeout,
             idle_max,
             tls,
-            pool: ArcSwap::from_pointee(Pool { since: now, http }),
+            pool: ArcSwap::from_pointee(Pool::new(now, http)),
             bodies: InFlight::new(settings.max_inflight_bytes, settings.max_response_bytes),
         })
     }
@@ -119,24 +155,30 @@ impl Transport {
     }
 
     /// The pool, or a new one in its place. What is under way on the old one ends there.
-    fn http(&self, now: Duration) -> Http {
-        let pool = self.pool.load();
+    fn pool(&self, now: Duration) -> Arc<Pool> {
+        let pool = self.pool.load_full();
         if now < pool.since + CONNECTION_AGE_MAX {
-            return pool.http.clone();
+            return pool;
         }
         let http = http(self.tls.clone(), self.connect_timeout, self.idle_max);
-        self.pool.store(Arc::new(Pool { since: now, http: http.clone() }));
-        http
+        let pool = Arc::new(Pool::new(now, http));
+        self.pool.store(Arc::clone(&pool));
+        pool
     }
 }
 
 impl Exchange for Transport {
     async fn exchange(&self, id: &FileId, key: &Secret, now: Duration) -> Exchanged {
-        let request = self.request(id, key);
-        let response = match self.http(now).request(request).await {
+        let mut request = self.request(id, key);
+        let (pool, connection) = (self.pool(now), capture_connection(&mut request));
+        let response = match pool.http.request(request).await {
             Ok(response) => response,
-            Err(error) => return Exchanged { answer: Err(failed(error)), window: None },
+            Err(error) => {
+                let answer = Err(failed(error, pool.was_used(&connection)));
+                return Exchanged { answer, window: None };
+            }
         };
+        pool.note_used(&connection);
         let (head, body) = response.into_parts();
         let rate = RateFields::of(&head.headers);
         let answer = match head.status {
@@ -201,11 +243,11 @@ fn tls(settings: &UpstreamSettings) -> Result<ClientConfig, UpstreamStartError> 
 }
 
 /// A call that ended before a response began.
-fn failed(error: legacy::Error) -> UpstreamError {
+fn failed(error: legacy::Error, reused: bool) -> UpstreamError {
     let cause = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
     if cause.is_some_and(hyper::Error::is_parse) {
         UpstreamError::Bad(BadAnswer::Head { source: error })
     } else {
-        UpstreamError::Unreachable { source: error }
+        UpstreamError::Unreachable { source: error, reused }
     }
 }

@@ -128,6 +128,9 @@ async fn every_fault_meets_every_state_of_the_cache() {
             let answer = gateway.get(&path).await;
             gateway.is_settled(FILE).await;
             let calls = origin.requests_for(&path) - before;
+            // The connection that brought the list is used: that it closes is no failure yet.
+            let used = state != "none" && fault.code == "upstream_unreachable";
+            let expected_calls = fault.calls + usize::from(used);
             let status = answer.field("cache-status");
             match state {
                 "fresh" => {
@@ -138,17 +141,22 @@ async fn every_fault_meets_every_state_of_the_cache() {
                     );
                 }
                 "while" => {
-                    let expected = (200, "ikgate; hit; ttl=-5", fault.calls);
+                    let expected = (200, "ikgate; hit; ttl=-5", expected_calls);
                     assert_eq!((answer.status, status, calls), expected, "{name}");
                 }
                 "if error" if fault.stale == Stale::Allowed => {
-                    let expected = (200, "ikgate; fwd=stale; detail=stale-if-error", fault.calls);
+                    let expected =
+                        (200, "ikgate; fwd=stale; detail=stale-if-error", expected_calls);
                     assert_eq!((answer.status, status, calls), expected, "{name}");
                     assert_eq!(answer.body, "[1]", "{name}");
                 }
                 _ => {
                     let found = (answer.status, answer.code(), calls);
-                    assert_eq!(found, (fault.status, fault.code.to_owned(), fault.calls), "{name}");
+                    assert_eq!(
+                        found,
+                        (fault.status, fault.code.to_owned(), expected_calls),
+                        "{name}"
+                    );
                     let reason = if state == "none" { "uri-miss" } else { "stale" };
                     assert!(
                         status.starts_with(&format!("ikgate; fwd={reason}")),

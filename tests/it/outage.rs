@@ -39,6 +39,35 @@ async fn what_may_go_better_is_tried_again_and_nobody_notices() {
     }
 }
 
+/// Whatever may be retried: a connection that idles may be closed at any moment.
+#[tokio::test]
+async fn a_used_connection_that_closes_under_a_request_is_replaced_once_and_silently() {
+    let more = "[upstream]\nretries.max = 0\nbreaker.failures = 1";
+    let (origin, gateway) = started(more).await;
+    let path = versions_of("a");
+    origin.gate(&path);
+    let mut asked = gateway.ask("b").await;
+    assert_eq!(asked.read("GET").await.unwrap().status, 404, "now there is a used connection");
+    asked = gateway.ask("a").await;
+    origin.has_seen(&path, 1).await;
+    origin.answer(&path, 0, Reply::BytesThenReset(Vec::new()));
+    origin.has_seen(&path, 2).await;
+    origin.answer(&path, 1, Reply::json(200, "[1]"));
+    assert_eq!(asked.read("GET").await.unwrap().body, "[1]");
+    assert_eq!(gateway.metric("ikgate_upstream_breaker_state").await, Some(0.0));
+    // A new one that closes is another matter.
+    gateway.purge("/api/cache").await;
+    asked = gateway.ask("a").await;
+    origin.has_seen(&path, 3).await;
+    origin.answer(&path, 2, Reply::BytesThenReset(Vec::new()));
+    origin.has_seen(&path, 4).await;
+    origin.answer(&path, 3, Reply::BytesThenReset(Vec::new()));
+    assert_eq!(asked.read("GET").await.unwrap().code(), "upstream_unreachable");
+    assert_eq!(gateway.metric("ikgate_upstream_breaker_state").await, Some(2.0));
+    drop(asked);
+    gateway.finish().await;
+}
+
 #[tokio::test]
 async fn what_would_not_go_better_is_asked_once() {
     for (status, body) in
