@@ -170,6 +170,48 @@ async fn every_fault_meets_every_state_of_the_cache() {
     }
 }
 
+/// Nobody there, and somebody who says nothing: as above, with less patience.
+#[tokio::test]
+async fn an_upstream_that_is_gone_or_silent_meets_every_state_of_the_cache() {
+    let path = versions_of(FILE);
+    let more = "[upstream]\nrequest_timeout = \"2s\"\n[cache]\nttl = \"10s\"\n\
+                stale_while_revalidate = \"20s\"\nstale_if_error = \"1h\"";
+    for (name, status, code) in
+        [("gone", 502, "upstream_unreachable"), ("silent", 504, "upstream_timeout")]
+    {
+        for (state, age) in [("none", 0), ("fresh", 5), ("while", 15), ("if error", 40)] {
+            let origin = Origin::start().await;
+            let gateway = TestGateway::configured(&origin, more);
+            if state != "none" {
+                origin.replies(&path, Reply::json(200, "[1]"));
+                gateway.get(&path).await;
+            }
+            gateway.clock.advance(Duration::from_secs(age));
+            if name == "gone" {
+                origin.leave();
+            } else {
+                origin.replies(&path, Reply::Silence);
+            }
+            let answer = gateway.get(&path).await;
+            let found = answer.field("cache-status");
+            let expected = match state {
+                "fresh" => "ikgate; hit; ttl=5",
+                "while" => "ikgate; hit; ttl=-5",
+                "if error" => "ikgate; fwd=stale; detail=stale-if-error",
+                _ => "ikgate; fwd=uri-miss",
+            };
+            assert_eq!(found, expected, "{name}, {state}");
+            if state == "none" {
+                assert_eq!((answer.status, answer.code().as_str()), (status, code), "{name}");
+            } else {
+                assert_eq!((answer.status, answer.body.as_str()), (200, "[1]"), "{name}, {state}");
+            }
+            gateway.is_settled(FILE).await;
+            gateway.finish().await;
+        }
+    }
+}
+
 /// Informational responses, small pieces: odd, and right.
 #[tokio::test]
 async fn what_is_only_odd_is_answered() {

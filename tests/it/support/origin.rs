@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -53,6 +54,7 @@ pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     script: Arc<Mutex<Script>>,
     arrivals: watch::Receiver<usize>,
+    listening: AbortHandle,
 }
 
 impl Origin {
@@ -63,12 +65,19 @@ impl Origin {
         let (arrived, arrivals) = watch::channel(0);
         let arrived = Arc::new(arrived);
         let shared = Arc::clone(&script);
-        tokio::spawn(async move {
+        let listening = tokio::spawn(async move {
+            // Dropped with the listener: whoever stops listening serves nobody any more.
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared), Arc::clone(&arrived)));
+                connections.spawn(serve(stream, Arc::clone(&shared), Arc::clone(&arrived)));
             }
         });
-        Self { address, script, arrivals }
+        Self { address, script, arrivals, listening: listening.abort_handle() }
+    }
+
+    /// From now on, connections are refused, and those that were open are closed.
+    pub(crate) fn leave(&self) {
+        self.listening.abort();
     }
 
     /// From now on, this path is answered so. A path without a reply is 404.
