@@ -68,6 +68,19 @@ async fn a_used_connection_that_closes_under_a_request_is_replaced_once_and_sile
     gateway.finish().await;
 }
 
+/// A name may mean other addresses after a while, which nobody sees who keeps connections for ever.
+#[tokio::test]
+async fn a_connection_is_used_again_but_not_for_longer_than_five_minutes() {
+    let (origin, gateway) = started("").await;
+    for (seconds, expected) in [(0, 1), (299, 1), (1, 2), (1, 2)] {
+        gateway.clock.advance(Duration::from_secs(seconds));
+        gateway.purge("/api/cache").await;
+        assert_eq!(gateway.get(&versions_of("a")).await.status, 404);
+        assert_eq!(origin.connections(), expected, "after {seconds} seconds more");
+    }
+    gateway.finish().await;
+}
+
 #[tokio::test]
 async fn what_would_not_go_better_is_asked_once() {
     for (status, body) in

@@ -45,6 +45,8 @@ struct Script {
     releases: HashMap<String, watch::Sender<bool>>,
     /// What each request for such a path, in the order they arrived, is answered.
     gates: HashMap<String, Vec<watch::Sender<Option<Reply>>>>,
+    /// How many were accepted.
+    connections: usize,
     /// The heads received, as text.
     requests: Vec<String>,
 }
@@ -69,6 +71,7 @@ impl Origin {
             // Dropped with the listener: whoever stops listening serves nobody any more.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                shared.lock().unwrap().connections += 1;
                 connections.spawn(serve(stream, Arc::clone(&shared), Arc::clone(&arrived)));
             }
         });
@@ -131,6 +134,10 @@ impl Origin {
     }
 
     /// The heads received so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.script.lock().unwrap().connections
+    }
+
     pub(crate) fn requests(&self) -> Vec<String> {
         self.script.lock().unwrap().requests.clone()
     }
