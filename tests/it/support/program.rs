@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 /// A directory that is gone when the test ends.
 pub(crate) fn scratch() -> tempfile::TempDir {
@@ -25,6 +25,8 @@ pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 /// A program that keeps running until it is stopped or dropped.
 pub(crate) struct Program {
     child: Child,
+    /// What has not been read of it, some of which may be here already.
+    log: BufReader<ChildStderr>,
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
@@ -52,8 +54,7 @@ impl Program {
             text.parse().unwrap()
         };
         let (public, admin) = (address("public"), address("admin"));
-        child.stderr = Some(log.into_inner());
-        Self { child, public, admin }
+        Self { child, log, public, admin }
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -65,7 +66,7 @@ impl Program {
     pub(crate) fn wait(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
         let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        self.log.read_to_string(&mut log).unwrap();
         (code, log)
     }
 }
