@@ -111,7 +111,8 @@ impl<K: Clone + Eq + Hash> Shard<K> {
     }
 }
 
-/// A store as it stands: asked what it would decide, it changes nothing.
+/// A store that is asked what it would decide, and counts nothing. Whoever has a full quota may
+/// still give way.
 pub(super) struct Unchanged<'a, K>(pub(super) &'a BoundedStore<K>);
 
 impl<K: Clone + Eq + Hash> StateStore for Unchanged<'_, K> {

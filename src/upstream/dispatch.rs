@@ -189,14 +189,12 @@ impl<T: Exchange> Dispatch<T> {
             Held::Places => UpstreamError::QueueFull(self.refusal(QUEUE_WAIT)),
         })?;
         *key = self.key_gate.current();
-        if let Err(error) = self.is_open(key) {
+        let admitted = self.is_open(key).and_then(|()| self.admit(key, leave.at));
+        if admitted.is_err() {
             // The budget's probe, if it was that, finds out nothing.
             self.turns.ended(leave.at);
-            return Err(error);
         }
-        _ = self.breaker.lock().admit(leave.at);
-        self.key_gate.admit(key, leave.at);
-        Ok(leave)
+        admitted.map(|()| leave)
     }
 
     /// Whether neither the breaker nor the key's gate stops calls.
@@ -209,6 +207,13 @@ impl<T: Exchange> Dispatch<T> {
         } else {
             Err(UpstreamError::Auth { status: None })
         }
+    }
+
+    /// Takes the probes of both, where only one call may leave. Whoever comes second does not.
+    fn admit(&self, key: &Arc<Secret>, now: Duration) -> Result<(), UpstreamError> {
+        let stopped = |wait| UpstreamError::BreakerOpen(self.refusal(wait));
+        self.breaker.lock().admit(now).map_err(stopped)?;
+        self.key_gate.admit(key, now).map_err(|_| UpstreamError::Auth { status: None })
     }
 
     fn refusal(&self, wait: Duration) -> Refusal {

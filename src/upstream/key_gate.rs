@@ -42,13 +42,13 @@ impl KeyGate {
         !Arc::ptr_eq(&state.of, key) || state.breaker.peek(now).is_ok()
     }
 
-    /// A call with this key leaves.
-    pub(super) fn admit(&self, key: &Arc<Secret>, now: Duration) {
+    /// Lets a call with this key leave, or says how long until one may.
+    pub(super) fn admit(&self, key: &Arc<Secret>, now: Duration) -> Result<(), Duration> {
         let mut state = self.state.lock();
         if !Arc::ptr_eq(&state.of, key) {
             *state = State { breaker: Breaker::new(REFUSALS), of: Arc::clone(key) };
         }
-        _ = state.breaker.admit(now);
+        state.breaker.admit(now)
     }
 
     /// Reads the key again: whether it is another one than this.
