@@ -44,7 +44,7 @@ fn sandbox() -> SocketAddr {
         latency: LATENCY,
     };
     let sandbox = Arc::new(Sandbox::new(settings, Clock::system()));
-    let limits = ServerSettings { max_connections: 64, max_head_bytes: 16 * 1024 };
+    let limits = ServerSettings::internal();
     Server::new(sandbox, limits, Drain::default()).listen(listener);
     address
 }

@@ -141,6 +141,11 @@ impl Exchange {
         }
     }
 
+    /// One that ended with its head, which could not be read.
+    pub fn unreadable(clock: &Clock, status: StatusCode) {
+        Self::start(clock).status = Some(status);
+    }
+
     /// Takes the id that a proxy of ours gave the request, if it is one.
     pub fn take_request_id(&mut self, fields: &HeaderMap) {
         let mut values = fields.get_all(X_REQUEST_ID).iter();

@@ -9,6 +9,7 @@ mod guard;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -30,7 +31,7 @@ use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::invalidation::Invalidator;
 use crate::secret::PrivateKey;
-use crate::server::{Drain, Service};
+use crate::server::{Drain, Service, TlsSlot};
 use crate::telemetry::{Exposition, Log, Metrics, Readings};
 use crate::upstream::{BreakerState, UpstreamError};
 
@@ -42,6 +43,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     pub log: Option<Log>,
     pub key: Arc<PrivateKey>,
+    /// Of the public listener.
+    pub tls: TlsSlot,
     /// Of the public listener.
     pub drain: Drain,
     /// What is in force, as it would stand in a file, without secrets.
@@ -145,6 +148,11 @@ impl Admin {
                 BreakerState::HalfOpen => 1,
                 BreakerState::Open => 2,
             },
+            tls_expires_in: self.tls.load().as_ref().map(|tls| {
+                let seconds =
+                    |since_1970: Duration| i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
+                seconds(tls.expires()) - seconds(self.clock().unix_time())
+            }),
             dropped_log_lines: self
                 .log
                 .as_ref()

@@ -4,6 +4,7 @@
 //! half-started is left behind.
 
 mod reload;
+mod watch;
 
 use std::convert::Infallible;
 use std::io;
@@ -12,34 +13,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::exchange::{CallerLabel, ExchangeBody};
+use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
 use crate::gateway::{Gateway, Policy, WebhookEntrance};
 use crate::invalidation::{Invalidator, Webhooks};
 use crate::route::Operations;
-use crate::secret::{KeyChange, PrivateKey};
-use crate::server::{self, Drain, DrainEnd, Server, ServerSettings, Service};
+use crate::server::{self, Drain, DrainEnd, Server, ServerSettings, Service, TlsSlot};
 use crate::telemetry::{Log, Metrics};
 use crate::upstream::{Upstream, UpstreamStartError};
 
-/// How often the private key's file is looked at. More often notices a rolled key sooner; each
-/// look reads a small file.
-const KEY_CHECK: Duration = Duration::from_secs(5);
-
-/// Connections of operators. They are few, and must not fill up with what they watch.
-const ADMIN: ServerSettings = ServerSettings { max_connections: 64, max_head_bytes: 16 * 1024 };
-
 /// How long the admin listener's open connections may take after the public ones have ended.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
+
+/// How long it may take to tell those who still wait that there is no time left.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A gateway that is running.
 pub struct App {
@@ -57,6 +54,7 @@ struct Parts {
     gateway: Arc<Gateway>,
     admin: Arc<Admin>,
     metrics: Arc<Metrics>,
+    tls: TlsSlot,
     clock: Clock,
 }
 
@@ -79,6 +77,10 @@ impl Service for Gateway {
     ) -> impl Future<Output = Result<Response<ExchangeBody>, Infallible>> + Send {
         self.handle(request, peer)
     }
+
+    fn unreadable(&self, status: StatusCode) {
+        Exchange::unreadable(&self.clock, status);
+    }
 }
 
 impl App {
@@ -100,6 +102,7 @@ impl App {
         let gateway = gateway(settings.clone(), labels, clock)?;
         let (public_drain, admin_drain) = (Drain::default(), Drain::default());
         let key = Arc::clone(&settings.key);
+        let tls = TlsSlot::new(settings.public.tls.clone().into());
         let admin = Arc::new(Admin {
             settings: settings.admin.guard.clone(),
             invalidator: Invalidator::new(Arc::clone(&gateway.cache), clock.clone()),
@@ -107,24 +110,29 @@ impl App {
             metrics: Arc::clone(&metrics),
             log,
             key: Arc::clone(&key),
+            tls: Arc::clone(&tls),
             drain: public_drain.clone(),
             config: ArcSwap::from_pointee(settings.effective.clone()),
         });
-        let limits = settings.public.server;
-        let server = Server::new(Arc::clone(&gateway), limits, public_drain.clone());
+        let limits = settings.public.server.clone();
+        let server =
+            Server::with_tls(Arc::clone(&gateway), limits, public_drain.clone(), Arc::clone(&tls));
         let mut addresses = Vec::new();
         for (address, listener) in public {
             addresses.push(address);
             server.listen(listener);
         }
-        Server::new(Arc::clone(&admin), ADMIN, admin_drain.clone()).listen(admin_listener);
-        tokio::spawn(watch_key(key, admin_drain.clone()));
+        // Operators are few, and must not be kept out by what they watch.
+        let limits = ServerSettings::internal();
+        Server::new(Arc::clone(&admin), limits, admin_drain.clone()).listen(admin_listener);
+        let watch = watch::watch(key, Arc::clone(&tls), clock.clone(), admin_drain.clone());
+        tokio::spawn(watch);
         Ok(Self {
             public: addresses,
             admin: admin_address,
             public_drain,
             admin_drain,
-            parts: Parts { gateway, admin, metrics, clock: clock.clone() },
+            parts: Parts { gateway, admin, metrics, tls, clock: clock.clone() },
             settings,
         })
     }
@@ -136,10 +144,16 @@ impl App {
         if !public.shutdown_delay.is_zero() {
             tokio::time::sleep(public.shutdown_delay).await;
         }
-        let end = self.public_drain.run(public.shutdown_grace).await;
+        let unfinished = self.public_drain.finish(public.shutdown_grace).await;
+        if unfinished > 0 {
+            self.parts.gateway.closing.cancel();
+            self.public_drain.finish(LAST_WORDS).await;
+        }
+        self.public_drain.cut().await;
         self.parts.gateway.fills.close();
-        self.admin_drain.run(ADMIN_GRACE).await;
-        end
+        self.admin_drain.finish(ADMIN_GRACE).await;
+        self.admin_drain.cut().await;
+        if unfinished == 0 { DrainEnd::Finished } else { DrainEnd::Cut { connections: unfinished } }
     }
 }
 
@@ -175,6 +189,7 @@ pub fn gateway(
         upstream: Upstream::new(&settings.upstream, settings.key, clock.clone())?,
         request_timeout,
         fills: TaskTracker::new(),
+        closing: CancellationToken::new(),
         encoders: Semaphore::new(encoders),
     }))
 }
@@ -183,29 +198,4 @@ fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
     let failed = |source| StartError::Bind { address, source };
     let listener = server::bind(address).map_err(failed)?;
     Ok((listener.local_addr().map_err(failed)?, listener))
-}
-
-/// Takes a rolled key without a restart, and says so when the file cannot be read any more.
-async fn watch_key(key: Arc<PrivateKey>, drain: Drain) {
-    let mut ticks = tokio::time::interval(KEY_CHECK);
-    let mut readable = true;
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = drain.begun() => return,
-        }
-        match key.refresh() {
-            Ok(KeyChange::Changed) => tracing::info!("the private key has changed"),
-            Ok(KeyChange::Unchanged) if readable => {}
-            Ok(KeyChange::Unchanged) => tracing::info!("the private key can be read again"),
-            Err(error) if readable => {
-                let error = &error as &(dyn std::error::Error + 'static);
-                tracing::error!(error, "the private key cannot be read; the last one stays in use");
-                readable = false;
-                continue;
-            }
-            Err(_) => continue,
-        }
-        readable = true;
-    }
 }

@@ -23,6 +23,7 @@ impl App {
         // Not before: until then cells are counted against the old quotas.
         gateway.policy.load().limits.clamp();
         gateway.cache.set_freshness(settings.cache.freshness);
+        parts.tls.store(settings.public.tls.clone());
         parts.admin.config.store(Arc::new(settings.effective.clone()));
         tracing::info!("the configuration has been reloaded");
         if !waiting.is_empty() {

@@ -18,8 +18,7 @@ use crate::server::{self, Drain, Server, ServerSettings};
 use crate::telemetry;
 
 /// The sandbox's own limits: it is for one team at most.
-const LISTENER: ServerSettings =
-    ServerSettings { max_connections: 1024, max_head_bytes: 16 * 1024 };
+const CONNECTIONS_MAX: usize = 1024;
 
 /// How long requests may take to finish when it stops.
 const GRACE: Duration = Duration::from_secs(1);
@@ -81,13 +80,19 @@ pub(super) fn start(listen: SocketAddr, settings: SandboxSettings) -> Result<Run
     let address = listener.local_addr().map_err(failed)?;
     let drain = Drain::default();
     let sandbox = Arc::new(Sandbox::new(settings, Clock::system()));
-    Server::new(Arc::clone(&sandbox), LISTENER, drain.clone()).listen(listener);
+    let limits = ServerSettings {
+        max_connections: CONNECTIONS_MAX,
+        max_connections_per_ip: CONNECTIONS_MAX,
+        ..ServerSettings::internal()
+    };
+    Server::new(Arc::clone(&sandbox), limits, drain.clone()).listen(listener);
     Ok(Running { address, sandbox, drain })
 }
 
 impl Running {
     pub(super) async fn stop(&self) {
-        self.drain.run(GRACE).await;
+        self.drain.finish(GRACE).await;
+        self.drain.cut().await;
     }
 }
 

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use toml::{Table, Value};
 
-use super::{Problems, Settings};
+use super::{Problems, PublicSettings, Settings};
 use crate::cache::CacheSettings;
 use crate::gateway::PolicySettings;
 use crate::limit::LimitSettings;
 use crate::telemetry::TelemetrySettings;
 
 /// Keys that a reload applies, with all that is below them, unless [`FIXED`] names it.
-const LIVE: [&str; 6] = ["cache", "callers", "cors", "jwt", "limits", "telemetry.log"];
+const LIVE: [&str; 7] =
+    ["cache", "callers", "cors", "jwt", "limits", "server.tls", "telemetry.log"];
 const FIXED: [&str; 2] = ["cache.max_bytes", "limits.max_tracked_callers"];
 
 impl Settings {
@@ -42,6 +43,7 @@ impl Settings {
         keep_fixed(&mut effective, &self.effective, "", &mut waiting);
         let max_tracked_callers = self.policy.limits.max_tracked_callers;
         let in_force = Self {
+            public: PublicSettings { tls: new.public.tls, ..self.public.clone() },
             cache: CacheSettings { freshness: new.cache.freshness, ..self.cache },
             policy: PolicySettings {
                 limits: LimitSettings { max_tracked_callers, ..new.policy.limits },

@@ -26,7 +26,7 @@ use crate::gateway::PolicySettings;
 use crate::invalidation::WebhookSettings;
 use crate::route::BasePath;
 use crate::secret::PrivateKey;
-use crate::server::ServerSettings;
+use crate::server::{ServerSettings, Tls};
 use crate::telemetry::TelemetrySettings;
 use crate::upstream::UpstreamSettings;
 
@@ -65,6 +65,8 @@ pub struct PublicSettings {
     pub listen: Vec<SocketAddr>,
     pub base_path: BasePath,
     pub server: ServerSettings,
+    /// `None`: connections are plain.
+    pub tls: Option<Arc<Tls>>,
     pub proxies: Proxies,
     /// Between "not ready" and closing the listeners.
     pub shutdown_delay: Duration,

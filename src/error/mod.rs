@@ -33,6 +33,8 @@ pub enum GatewayError {
     Internal,
     #[error(transparent)]
     Route(#[from] RouteFault),
+    #[error("the gateway is shutting down")]
+    ShuttingDown,
     #[error(transparent)]
     Signature(#[from] SignatureFault),
     #[error(transparent)]

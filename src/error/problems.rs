@@ -51,6 +51,15 @@ impl GatewayError {
                 connection: Connection::Keep,
             },
             Self::Route(fault) => route_problem(*fault),
+            Self::ShuttingDown => closing(Problem {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: "shutting_down",
+                message: "The gateway is shutting down.".into(),
+                help: HELP_LATER,
+                allowed: None,
+                retry: Retry::Elsewhere { wait: Duration::from_secs(1) },
+                connection: Connection::Keep,
+            }),
             Self::Signature(fault) => signature_problem(*fault),
             Self::Throttled(throttled) => throttled_problem(*throttled),
             Self::Upstream(error) => upstream_problem(error),
@@ -170,6 +179,7 @@ fn head_problem(fault: HeadFault) -> Problem {
             );
         }
         HeadFault::HostInvalid => "Your request's Host field is not a host name.",
+        HeadFault::HostMismatch => "Your request's Host field and :authority are not the same.",
         HeadFault::HostMissing => "Your request has no Host field.",
         HeadFault::HostRepeated => "Your request has more than one Host field.",
         HeadFault::TransferEncoding => "Your request has a Transfer-Encoding; send no body.",

@@ -19,6 +19,7 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{Cache, CacheStatus};
@@ -55,6 +56,8 @@ pub struct Gateway {
     pub request_timeout: Duration,
     /// Fills run here, so that they outlive whoever started them but not the process.
     pub fills: TaskTracker,
+    /// Cancelled when those who still wait for a fill are to be told to go elsewhere.
+    pub closing: CancellationToken,
     /// Turns at making codings, so that they leave processors for everything else.
     pub encoders: Semaphore,
 }

@@ -112,10 +112,15 @@ async fn wait(
     let collapsed = role == Role::Follower;
     let mut forwarded = Forwarded { reason, status: None, stored: false, collapsed };
     findings.cache = Some(CacheStatus::Forwarded(forwarded));
-    let end = tokio::time::timeout(gateway.request_timeout + PATIENCE, waiter.wait()).await;
+    let end = tokio::select! {
+        biased;
+        end = tokio::time::timeout(gateway.request_timeout + PATIENCE, waiter.wait()) => Some(end),
+        () = gateway.closing.cancelled() => None,
+    };
     let now = gateway.clock.monotonic();
     let error = match end {
-        Ok(Some(FillEnd::Answered { response, freshness })) => {
+        None => GatewayError::ShuttingDown,
+        Some(Ok(Some(FillEnd::Answered { response, freshness }))) => {
             let hidden = is_hidden(&response, ask);
             let status = if hidden { StatusCode::NOT_FOUND } else { response.kind.status() };
             forwarded.status = Some(status);
@@ -124,9 +129,9 @@ async fn wait(
             let ttl_left = freshness.map(|freshness| freshness.ttl_left(now)).unwrap_or_default();
             return Ok(answer_from(response, ask, now, ttl_left));
         }
-        Ok(Some(FillEnd::Failed(error))) => GatewayError::from(error),
-        Ok(None) => GatewayError::Internal,
-        Err(_elapsed) => GatewayError::UpstreamTimeout,
+        Some(Ok(Some(FillEnd::Failed(error)))) => GatewayError::from(error),
+        Some(Ok(None)) => GatewayError::Internal,
+        Some(Err(_elapsed)) => GatewayError::UpstreamTimeout,
     };
     // Looked up anew: an invalidation since has taken what was there.
     if let Some((response, status, ttl_left)) = instead_of(&error, gateway, ask, now) {
@@ -147,7 +152,7 @@ fn instead_of(
 ) -> Option<(Arc<StoredResponse>, CacheStatus, Duration)> {
     let allowed = match error {
         GatewayError::Upstream(error) => error.allows_stale(),
-        other => matches!(other, GatewayError::UpstreamTimeout),
+        other => matches!(other, GatewayError::ShuttingDown | GatewayError::UpstreamTimeout),
     };
     let found = gateway.cache.lookup(&ask.file, now);
     let Lookup::Found { response, reuse } = found else { return None };

@@ -31,6 +31,8 @@ pub enum HeadFault {
     BodyTooLarge,
     #[error("the Host field is not a host name")]
     HostInvalid,
+    #[error("the Host field and :authority are not the same")]
+    HostMismatch,
     #[error("the request has no Host field")]
     HostMissing,
     #[error("the request has more than one Host field")]
@@ -58,10 +60,14 @@ pub fn check(head: &Parts, body: BodyUse) -> Result<(), HeadFault> {
             too_long |= declared_length(value).is_some_and(|length| length > IDLE_BODY_MAX);
         }
     }
-    // RFC 9112 section 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0.
-    match hosts {
-        0 if head.version == Version::HTTP_11 => return Err(HeadFault::HostMissing),
-        0 | 1 => {}
+    // RFC 9112 section 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0. RFC 9113 section
+    // 8.3.1: in HTTP/2 :authority takes its place.
+    match (hosts, head.version) {
+        (0, Version::HTTP_11) => return Err(HeadFault::HostMissing),
+        (0, Version::HTTP_2) if head.uri.authority().is_none() => {
+            return Err(HeadFault::HostMissing);
+        }
+        (0 | 1, _) => {}
         _ => return Err(HeadFault::HostRepeated),
     }
     if !host_valid {
@@ -91,8 +97,26 @@ fn is_host(bytes: &[u8]) -> bool {
 fn check_target(head: &Parts) -> Result<(), HeadFault> {
     match (head.uri.scheme(), head.uri.authority()) {
         (None, None) => Ok(()),
-        (Some(scheme), Some(_)) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => Ok(()),
+        (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => {
+            check_authority(head, authority)
+        }
         _ => Err(HeadFault::AuthorityForm),
+    }
+}
+
+fn check_authority(head: &Parts, authority: &Authority) -> Result<(), HeadFault> {
+    if !is_host(authority.as_str().as_bytes()) {
+        return Err(HeadFault::HostInvalid);
+    }
+    // Of HTTP/1.1 the target's authority replaces Host; of HTTP/2 they are two names of one thing.
+    match head.headers.get(HOST) {
+        Some(host)
+            if head.version == Version::HTTP_2
+                && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+        {
+            Err(HeadFault::HostMismatch)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -117,9 +141,9 @@ mod tests {
 
     #[test]
     fn each_rule_has_its_fault() {
-        let (v10, v11) = (Version::HTTP_10, Version::HTTP_11);
+        let (v10, v11, v2) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);
         let host = ("host", "localhost:8080");
-        let table: [(Parts, Result<(), HeadFault>); 14] = [
+        let table: [(Parts, Result<(), HeadFault>); 22] = [
             (head(v11, "/", &[host]), Ok(())),
             (head(v11, "/", &[("host", "[::1]:80")]), Ok(())),
             (head(v11, "http://other/", &[host]), Ok(())),
@@ -131,6 +155,14 @@ mod tests {
             (head(v11, "/", &[("host", "a b")]), Err(HeadFault::HostInvalid)),
             (head(v11, "/", &[("host", "u@a")]), Err(HeadFault::HostInvalid)),
             (head(v11, "localhost:80", &[host]), Err(HeadFault::AuthorityForm)),
+            (head(v11, "http://u@other/", &[host]), Err(HeadFault::HostInvalid)),
+            (head(v2, "https://a:1/", &[]), Ok(())),
+            (head(v2, "https://a:1/", &[("host", "A:1")]), Ok(())),
+            (head(v2, "https://a:1/", &[("host", "a:2")]), Err(HeadFault::HostMismatch)),
+            (head(v2, "/", &[("host", "a")]), Ok(())),
+            (head(v2, "/", &[]), Err(HeadFault::HostMissing)),
+            (head(v2, "https://a/", &[("host", "a"), ("host", "a")]), Err(HeadFault::HostRepeated)),
+            (head(v2, "a:1", &[]), Err(HeadFault::AuthorityForm)),
             (
                 head(v11, "/", &[host, ("transfer-encoding", "chunked")]),
                 Err(HeadFault::TransferEncoding),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::{JSON, NO_STORE};
@@ -50,6 +50,8 @@ pub enum Connection {
 pub enum Retry {
     /// Not before this long, for want of quota in this bucket.
     After { wait: Duration, bucket: BucketFields },
+    /// Elsewhere, or here once this has passed.
+    Elsewhere { wait: Duration },
     /// Perhaps; nobody knows when.
     Maybe,
     /// The same request will always fail.
@@ -98,11 +100,11 @@ impl Problem {
             Retry::Never => {
                 fields.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
             }
+            Retry::Elsewhere { wait } => {
+                write_wait(wait, fields);
+            }
             Retry::After { wait, bucket } => {
-                let millis = wait_millis(wait);
-                let seconds = millis.div_ceil(1_000).max(1);
-                fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
-                fields.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
+                let millis = write_wait(wait, fields);
                 if let Some(limit) = bucket.limit {
                     fields.insert(X_RATELIMIT_LIMIT, HeaderValue::from(limit));
                 }
@@ -113,6 +115,14 @@ impl Problem {
             }
         }
     }
+}
+
+/// The wait, in milliseconds, as it was written.
+fn write_wait(wait: Duration, fields: &mut HeaderMap) -> u64 {
+    let millis = wait_millis(wait);
+    fields.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000).max(1)));
+    fields.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
+    millis
 }
 
 /// Whole milliseconds, rounded up, at least one: a client told to wait for none comes at once.

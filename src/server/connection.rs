@@ -1,75 +1,167 @@
 //! One connection, from accept to close.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::Poll;
+use std::pin::pin;
+use std::task::{Context, Poll};
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use super::drain::Signal;
-use super::io::Gathering;
-use super::{Drain, ServerSettings, Service};
+use super::deadline::{Limits, Phase, Timer, Watch};
+use super::event::{Deadline, Refused};
+use super::tls::HTTP_2;
+use super::{Drain, Server, ServerSettings, Service, http1, http2};
 
-/// hyper refuses a smaller buffer than this.
-const HYPER_BUFFER_MIN: usize = 8 * 1024;
-
-/// Serves one connection until its end, or until the drain lets it finish or cuts it.
+/// Serves one connection until its end, or until it has to end.
 pub(super) async fn serve<S: Service>(
+    server: &Server<S>,
     stream: TcpStream,
     peer: SocketAddr,
-    service: &Arc<S>,
-    settings: ServerSettings,
-    drain: &Drain,
+    acceptor: Option<TlsAcceptor>,
 ) {
+    let Server { service, settings, drain, .. } = server;
     // Answers are written whole; waiting to fill a packet only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let answer = |request| Arc::clone(service).call(request, peer);
-    let connection = http1::Builder::new()
-        // On, it holds back an answer while more input is buffered, a stray CRLF included.
-        .pipeline_flush(false)
-        // hyper's would close idle connections too.
-        .header_read_timeout(None)
-        .max_buf_size(settings.max_head_bytes.max(HYPER_BUFFER_MIN))
-        .serve_connection(TokioIo::new(Gathering::new(stream)), service_fn(answer));
-    let mut connection = pin!(connection);
-    let (begun, cut) = drain.signals();
-    let Some(ended) = until(connection.as_mut(), begun).await else {
-        connection.as_mut().graceful_shutdown();
-        if let Some(Err(error)) = until(connection.as_mut(), cut).await {
-            tracing::debug!(%error, %peer, "connection ended early while draining");
-        }
+    let Some(acceptor) = acceptor else {
+        return http1::serve(stream, peer, service, settings, drain).await;
+    };
+    // What TLS needs is much more, and only needed where it is spoken.
+    let Some(stream) = Box::pin(handshake(acceptor, stream, peer, settings, drain)).await else {
         return;
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "connection ended early");
+    if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
+        Box::pin(http2::serve(stream, peer, service, settings, drain)).await;
+    } else {
+        Box::pin(http1::serve(stream, peer, service, settings, drain)).await;
     }
 }
 
-/// Drives `work` to its end, or until the signal is given.
-///
-/// A `select!` would poll the signal's future, and take its lock, on each turn of a connection.
-/// Its waker is the task's, so it is enough to leave that behind once and to look at the flag.
-async fn until<F: Future>(mut work: Pin<&mut F>, signal: &Signal) -> Option<F::Output> {
-    let mut given = pin!(signal.given());
-    let mut waker_left = false;
-    poll_fn(|context| {
-        if !waker_left {
-            waker_left = true;
-            if given.as_mut().poll(context).is_ready() {
-                return Poll::Ready(None);
+/// `None`: there is nobody to talk to.
+async fn handshake(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    settings: &ServerSettings,
+    drain: &Drain,
+) -> Option<TlsStream<TcpStream>> {
+    let (_, cut) = drain.signals();
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(settings.header_timeout, acceptor.accept(stream)) => accepted,
+        () = cut.given() => return None,
+    };
+    match accepted {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, %peer, "no TLS handshake");
+            Refused::Handshake.emit();
+            None
+        }
+        Err(_elapsed) => {
+            Deadline::Handshake.emit();
+            None
+        }
+    }
+}
+
+/// A connection in one of the protocols.
+pub(super) trait Served {
+    /// Goes on with it.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>>;
+
+    /// Says, as soon as the protocol allows, that this is the end of it. What is asked until
+    /// then is answered.
+    fn leave(&mut self);
+
+    /// Takes nothing more.
+    fn close(&mut self);
+}
+
+/// How a connection ended.
+pub(super) enum End {
+    Closed(hyper::Result<()>),
+    /// The drain has waited long enough.
+    Cut,
+    Due(Deadline),
+}
+
+/// What a turn of a connection came to.
+enum Turn {
+    Ended(End),
+    Leave,
+    Due(Deadline),
+}
+
+/// Drives a connection to its end, which it does not put off beyond its deadlines and the drain's.
+pub(super) async fn drive(
+    served: &mut impl Served,
+    settings: &ServerSettings,
+    drain: &Drain,
+    phase: impl Fn() -> Phase,
+) -> End {
+    let now = Instant::now();
+    let mut watch = Watch::new(Limits::new(settings), now);
+    let mut timer = pin!(Timer::new(now));
+    let (begun, cut) = drain.signals();
+    let (mut given_begun, mut given_cut) = (pin!(begun.given()), pin!(cut.given()));
+    let (mut wakers_left, mut leaving, mut closing) = (false, false, false);
+    loop {
+        // A `select!` would poll the signals' futures, and take their locks, on each turn. Their
+        // waker is the task's, so it is enough to leave it behind once and to look at the flags.
+        let turn = std::future::poll_fn(|context| {
+            if !wakers_left {
+                wakers_left = true;
+                _ = given_begun.as_mut().poll(context);
+                _ = given_cut.as_mut().poll(context);
+            }
+            if cut.is_given() {
+                return Poll::Ready(Turn::Ended(End::Cut));
+            }
+            if begun.is_given() && !leaving {
+                return Poll::Ready(Turn::Leave);
+            }
+            if let Poll::Ready(ended) = served.poll(context) {
+                return Poll::Ready(Turn::Ended(End::Closed(ended)));
+            }
+            let now = Instant::now();
+            match watch.look(phase(), now) {
+                Some((due, deadline)) if due <= now => Poll::Ready(Turn::Due(deadline)),
+                Some((due, _)) => {
+                    timer.as_mut().set(context, due, now);
+                    Poll::Pending
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        match turn {
+            Turn::Ended(end) => return end,
+            Turn::Leave | Turn::Due(Deadline::Age) => {
+                if matches!(turn, Turn::Due(_)) {
+                    Deadline::Age.emit();
+                }
+                leaving = true;
+                watch.leave();
+                served.leave();
+            }
+            // The first time, whoever is there is told in the protocol's way.
+            Turn::Due(Deadline::Idle) if !closing => {
+                if !leaving {
+                    Deadline::Idle.emit();
+                }
+                (leaving, closing) = (true, true);
+                watch.leave();
+                watch.restart(Instant::now());
+                served.close();
+            }
+            Turn::Due(Deadline::Idle) => return End::Cut,
+            Turn::Due(deadline) => {
+                deadline.emit();
+                return End::Due(deadline);
             }
         }
-        if signal.is_given() {
-            return Poll::Ready(None);
-        }
-        work.as_mut().poll(context).map(Some)
-    })
-    .await
+    }
 }

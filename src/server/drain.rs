@@ -11,11 +11,21 @@ use tokio_util::task::TaskTracker;
 /// Shared by everything that has to end together.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
-    announced: Arc<AtomicBool>,
+    announced: Announcement,
     begun: Signal,
     cut: Signal,
     acceptors: TaskTracker,
     connections: TaskTracker,
+}
+
+/// That the end is near.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Announcement(Arc<AtomicBool>);
+
+impl Announcement {
+    pub(super) fn is_made(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// Something that happens once, for everybody.
@@ -57,13 +67,18 @@ impl Signal {
 
 impl Drain {
     /// Says that the end is near while everything still works: whoever balances load between
-    /// several should look elsewhere from now on.
+    /// several should look elsewhere from now on, and connections of HTTP/1.1 end with their next
+    /// answer.
     pub fn announce(&self) {
-        self.announced.store(true, Ordering::Release);
+        self.announced.0.store(true, Ordering::Release);
     }
 
     pub fn is_announced(&self) -> bool {
-        self.announced.load(Ordering::Acquire)
+        self.announced.is_made()
+    }
+
+    pub(super) fn announcement(&self) -> Announcement {
+        self.announced.clone()
     }
 
     /// Resolves once the drain has begun.
@@ -90,19 +105,20 @@ impl Drain {
         self.connections.len()
     }
 
-    /// Stops accepting, waits for what is open, and cuts what is left after `grace`.
-    pub async fn run(&self, grace: Duration) -> DrainEnd {
+    /// Stops accepting, and waits so long for what is open. How many are left then.
+    pub async fn finish(&self, within: Duration) -> usize {
         self.announce();
         self.begun.give();
         self.acceptors.close();
         self.acceptors.wait().await;
         self.connections.close();
-        if tokio::time::timeout(grace, self.connections.wait()).await.is_ok() {
-            return DrainEnd::Finished;
-        }
-        let connections = self.connections.len();
+        _ = tokio::time::timeout(within, self.connections.wait()).await;
+        self.connections.len()
+    }
+
+    /// Ends what is left at once.
+    pub async fn cut(&self) {
         self.cut.give();
         self.connections.wait().await;
-        DrainEnd::Cut { connections }
     }
 }

@@ -1,11 +1,13 @@
-//! The socket as hyper writes to it.
+//! The socket as hyper uses it: small answers go out in one piece, and what happens is noted.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::activity::SocketActivity;
 
 /// Answers up to this many bytes, head included, are copied together before they are sent.
 ///
@@ -14,35 +16,56 @@ use tokio::net::TcpStream;
 /// answer keeps a buffer of this size.
 const GATHERED_MAX: usize = 2048;
 
-/// A connection whose small answers go out in one piece.
-pub(super) struct Gathering {
-    stream: TcpStream,
-    gathered: Vec<u8>,
+/// Whoever keeps the activity of a connection.
+pub(super) trait Observed: Send + Sync + 'static {
+    fn socket(&self) -> &SocketActivity;
 }
 
-impl Gathering {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, gathered: Vec::new() }
+/// A connection's bytes, plain, on whatever carries them.
+pub(super) struct Socket<S, A> {
+    stream: S,
+    gathered: Vec<u8>,
+    observed: Arc<A>,
+}
+
+impl<S, A: Observed> Socket<S, A> {
+    pub(super) fn new(stream: S, observed: Arc<A>) -> Self {
+        Self { stream, gathered: Vec::new(), observed }
+    }
+
+    /// Notes what came of an attempt to write.
+    fn note<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match outcome {
+            Poll::Ready(_) => self.observed.socket().wrote(),
+            Poll::Pending => self.observed.socket().is_blocked(),
+        }
+        outcome
     }
 }
 
-impl AsyncRead for Gathering {
+impl<S: AsyncRead + Unpin, A: Observed> AsyncRead for Socket<S, A> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Some(received) = buffer.filled().get(before..) {
+            self.observed.socket().received(received);
+        }
+        outcome
     }
 }
 
-impl AsyncWrite for Gathering {
+impl<S: AsyncWrite + Unpin, A: Observed> AsyncWrite for Socket<S, A> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(outcome)
     }
 
     fn poll_write_vectored(
@@ -52,11 +75,12 @@ impl AsyncWrite for Gathering {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let stream = Pin::new(&mut this.stream);
-        if gather(pieces, &mut this.gathered) {
+        let outcome = if gather(pieces, &mut this.gathered) {
             stream.poll_write(context, &this.gathered)
         } else {
             stream.poll_write_vectored(context, pieces)
-        }
+        };
+        self.note(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -64,11 +88,13 @@ impl AsyncWrite for Gathering {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let outcome = Pin::new(&mut self.stream).poll_flush(context);
+        self.note(outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let outcome = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.note(outcome)
     }
 }
 

@@ -1,78 +1,120 @@
-//! Listeners and connections: HTTP/1.1 for whoever implements [`Service`].
+//! Listeners and connections: HTTP for whoever implements [`Service`].
 //!
-//! A permit is taken before a connection is accepted, so that past the limit newcomers wait in
-//! the kernel's backlog instead of in our memory.
+//! A place is taken before a connection is accepted, so that past the limit newcomers wait in the
+//! kernel's backlog instead of in our memory. Whatever a connection does has a deadline of its own
+//! (`deadline`); one that does nothing right holds nothing but itself, and not for long.
 
+mod activity;
 mod connection;
+mod deadline;
 mod drain;
+mod event;
+mod http1;
+mod http2;
 mod io;
+mod listen;
+mod places;
+mod streams;
+mod tls;
 
 use std::convert::Infallible;
-use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use ipnet::IpNet;
+use tokio::net::TcpListener;
 
 pub use drain::{Drain, DrainEnd};
+pub use event::{Deadline, Refused};
+pub use listen::bind;
+use places::Places;
+pub use tls::{Tls, TlsChange, TlsError, TlsFiles, TlsSlot};
 
-/// How long to stop accepting when the process is out of something. Shorter spins a core while
-/// nothing can be had; longer keeps callers waiting once it can.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Connections that the kernel keeps for us before they are accepted. Its own limit
-/// (`net.core.somaxconn`) applies too.
-const BACKLOG: u32 = 4096;
+/// Longest [`ServerSettings::linger`] that makes sense. Longer keeps a drain waiting; shorter loses
+/// requests of clients that are farther away.
+pub const LINGER_MAX: Duration = Duration::from_secs(1);
 
 /// Limits of one kind of listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerSettings {
     pub max_connections: usize,
+    pub max_connections_per_ip: usize,
+    /// Peers that may have as many as there are.
+    pub uncounted: Vec<IpNet>,
     /// Longest head accepted; hyper answers a longer one with 431.
     pub max_head_bytes: usize,
+    /// From the first byte of a head to its end; as long for a TLS handshake.
+    pub header_timeout: Duration,
+    pub idle_timeout: Duration,
+    /// How long a peer may take nothing of what it asked for.
+    pub write_stall_timeout: Duration,
+    /// Shortened by up to a tenth, so that not all end at once.
+    pub max_connection_age: Duration,
+    /// How long a connection that is to end stays open after its last answer, so that a request
+    /// that is on its way already is not lost. Less than what a drain has.
+    pub linger: Duration,
+}
+
+impl ServerSettings {
+    /// For listeners of our own, which few use.
+    pub fn internal() -> Self {
+        Self {
+            max_connections: 64,
+            max_connections_per_ip: 64,
+            uncounted: Vec::new(),
+            max_head_bytes: 16 * 1024,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            write_stall_timeout: Duration::from_secs(30),
+            max_connection_age: Duration::from_hours(1),
+            linger: LINGER_MAX,
+        }
+    }
 }
 
 /// Who answers, always: the `Result` is hyper's, whose future this then is without a wrapper.
 pub trait Service: Send + Sync + 'static {
-    type Body: Body<Data = Bytes, Error = Infallible> + Send + 'static;
+    type Body: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static;
 
     fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
-}
+    ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send + 'static;
 
-/// Binds a TCP listener.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    let socket = match address {
-        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
-    };
-    // A restart must not wait for old connections to be forgotten.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+    /// A head could not be read, and was answered so on the way.
+    fn unreadable(&self, _status: StatusCode) {}
 }
 
 /// Connections of one or more listeners that share a limit and end together.
 pub struct Server<S> {
     service: Arc<S>,
     settings: ServerSettings,
-    slots: Arc<Semaphore>,
+    places: Places,
     drain: Drain,
+    tls: TlsSlot,
 }
 
 impl<S: Service> Server<S> {
+    /// Without TLS.
     pub fn new(service: Arc<S>, settings: ServerSettings, drain: Drain) -> Arc<Self> {
-        let slots = Arc::new(Semaphore::new(settings.max_connections));
-        Arc::new(Self { service, settings, slots, drain })
+        Self::with_tls(service, settings, drain, TlsSlot::default())
+    }
+
+    /// With TLS while there is some in the slot.
+    pub fn with_tls(
+        service: Arc<S>,
+        settings: ServerSettings,
+        drain: Drain,
+        tls: TlsSlot,
+    ) -> Arc<Self> {
+        let places = Places::new(&settings);
+        Arc::new(Self { service, settings, places, drain, tls })
     }
 
     /// Accepts until the drain begins, in a task of its own.
@@ -83,47 +125,16 @@ impl<S: Service> Server<S> {
     async fn accept(self: Arc<Self>, listener: TcpListener) {
         loop {
             let next = tokio::select! {
-                next = next_connection(&listener, &self.slots) => next,
+                next = listen::next_connection(&listener, &self.places) => next,
                 () = self.drain.begun() => return,
             };
-            let (stream, peer, slot) = next;
+            let (stream, peer, place) = next;
             let server = Arc::clone(&self);
+            let acceptor = self.tls.load().as_ref().map(|tls| tls.acceptor());
             self.drain.track(async move {
-                connection::serve(stream, peer, &server.service, server.settings, &server.drain)
-                    .await;
-                drop(slot);
+                connection::serve(&server, stream, peer, acceptor).await;
+                drop(place);
             });
         }
     }
-}
-
-/// Next connection, with the permit that bounds how many are open.
-///
-/// Cancel-safe: nothing is lost if the future is dropped while waiting.
-async fn next_connection(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let slot = Arc::clone(slots).acquire_owned().await.expect("the semaphore is never closed");
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, slot),
-            Err(error) if concerns_one_connection(&error) => {
-                tracing::debug!(%error, "connection lost before accept");
-            }
-            // Out of file descriptors or memory. Retrying at once would spin a core; giving up
-            // would turn a spike into an outage.
-            Err(error) => {
-                tracing::error!(%error, "accept failed, pausing");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-fn concerns_one_connection(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
-    )
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
@@ -26,9 +27,9 @@ const DURATION_BUCKETS: [f64; 17] = [
     0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 
-/// The statuses that answers have. The last stands for a client that left before one was made.
-const STATUSES: [u16; 17] =
-    [200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503, 504, 421, 499];
+/// The statuses that answers have. 499 stands for a client that left before one was made.
+const STATUSES: [u16; 18] =
+    [200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 421, 429, 431, 499, 500, 502, 503, 504];
 const CLIENT_GONE: u16 = 499;
 
 /// In which a request can go.
@@ -65,6 +66,11 @@ struct ReasonLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DeadlineLabels {
+    deadline: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct OutcomeLabels {
     outcome: &'static str,
 }
@@ -88,6 +94,23 @@ pub struct Readings {
     pub budget_available: u32,
     /// 0 closed, 1 half open, 2 open.
     pub breaker_state: u8,
+    /// Seconds; less than none once it has. `None`: there is no TLS.
+    pub tls_expires_in: Option<i64>,
+}
+
+/// A series that is only there while there is TLS: zero seconds would be an alarm.
+#[derive(Clone, Debug, Default)]
+struct TlsExpiry(Arc<Mutex<Option<i64>>>);
+
+impl Collector for TlsExpiry {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Some(seconds) = *self.0.lock() else { return Ok(()) };
+        let (name, help) = ("tls_expiry", "Until the certificate expires");
+        let gauge = ConstGauge::new(seconds);
+        let encoder =
+            encoder.encode_descriptor(name, help, Some(&Unit::Seconds), gauge.metric_type())?;
+        gauge.encode(encoder)
+    }
 }
 
 #[derive(Default)]
@@ -101,6 +124,7 @@ struct Gauges {
     dropped_log_lines: Counter,
     budget_available: Gauge,
     breaker_state: Gauge,
+    tls_expires_in: TlsExpiry,
 }
 
 /// The counters, and how they are read.
@@ -122,6 +146,8 @@ pub struct Metrics {
     webhooks: Family<OutcomeLabels, Counter>,
     webhook_last: Gauge,
     config_reloads: Family<OutcomeLabels, Counter>,
+    connections_refused: Family<ReasonLabels, Counter>,
+    connection_deadlines: Family<DeadlineLabels, Counter>,
     gauges: Gauges,
     labelling: Mutex<()>,
     // One scrape at a time: the gauges are set and then read.
@@ -172,6 +198,8 @@ impl Metrics {
             webhooks: Family::default(),
             webhook_last: Gauge::default(),
             config_reloads: Family::default(),
+            connections_refused: Family::default(),
+            connection_deadlines: Family::default(),
             gauges: Gauges::default(),
             labelling: Mutex::new(()),
             scrape: Mutex::new(()),
@@ -238,6 +266,16 @@ impl Metrics {
         );
         let reloads = self.config_reloads.clone();
         registry.register("config_reloads", "Reloads of the configuration asked for", reloads);
+        registry.register(
+            "connections_refused",
+            "Connections that were not taken",
+            self.connections_refused.clone(),
+        );
+        registry.register(
+            "connection_deadlines",
+            "Connections that were ended, by the deadline that they missed",
+            self.connection_deadlines.clone(),
+        );
         let gauges = &self.gauges;
         registry.register("cache_entries", "Stored responses", gauges.cache_entries.clone());
         registry.register("cache_bytes", "What they count", gauges.cache_bytes.clone());
@@ -255,6 +293,7 @@ impl Metrics {
             "0: calls leave, 1: one to see, 2: none",
             gauges.breaker_state.clone(),
         );
+        registry.register_collector(Box::new(gauges.tls_expires_in.clone()));
         let dropped = gauges.dropped_log_lines.clone();
         registry.register("log_lines_dropped", "Log lines that could not be written", dropped);
     }
@@ -331,6 +370,14 @@ impl Metrics {
         self.config_reloads.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
+    pub(super) fn refused(&self, reason: &'static str) {
+        self.connections_refused.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    pub(super) fn ended(&self, deadline: &'static str) {
+        self.connection_deadlines.get_or_create(&DeadlineLabels { deadline }).inc();
+    }
+
     /// All series as text, with these readings.
     pub fn expose(&self, readings: &Readings, exposition: Exposition) -> String {
         let _one_at_a_time = self.scrape.lock();
@@ -344,6 +391,7 @@ impl Metrics {
         gauges.tracked_callers.set(number(readings.tracked_callers));
         gauges.budget_available.set(i64::from(readings.budget_available));
         gauges.breaker_state.set(i64::from(readings.breaker_state));
+        *gauges.tls_expires_in.0.lock() = readings.tls_expires_in;
         let dropped = readings.dropped_log_lines as u64;
         gauges.dropped_log_lines.inner().store(dropped, Ordering::Relaxed);
         exposition.encode(&self.registry)

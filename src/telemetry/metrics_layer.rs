@@ -17,6 +17,7 @@ use crate::cache::Force;
 use crate::caller::AuthFailure;
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
 use crate::limit::Limit;
+use crate::server::{Deadline, Refused};
 use crate::upstream::UpstreamOutcome;
 
 /// Fields of one event that are read.
@@ -36,8 +37,10 @@ const THROTTLED: Kind = Kind { target: "ikgate.throttled", fields: &["caller", "
 const AUTH_FAILURE: Kind = Kind { target: "ikgate.auth_failure", fields: &["reason"] };
 const WEBHOOK: Kind = Kind { target: "ikgate.webhook", fields: &["outcome", "unix_seconds"] };
 const RELOAD: Kind = Kind { target: "ikgate.config_reload", fields: &["outcome"] };
-const KINDS: [Kind; 7] =
-    [EXCHANGE, UPSTREAM, INVALIDATION, THROTTLED, AUTH_FAILURE, WEBHOOK, RELOAD];
+const REFUSED: Kind = Kind { target: "ikgate.connection_refused", fields: &["reason"] };
+const DEADLINE: Kind = Kind { target: "ikgate.connection_deadline", fields: &["deadline"] };
+const KINDS: [Kind; 9] =
+    [EXCHANGE, UPSTREAM, INVALIDATION, THROTTLED, AUTH_FAILURE, WEBHOOK, RELOAD, REFUSED, DEADLINE];
 
 /// One kind of event, and the fields that are read of it, by slot.
 struct Kind {
@@ -103,6 +106,14 @@ impl MetricsLayer {
             "ikgate.config_reload" => {
                 let outcome = ReloadOutcome::ALL.get(number(first));
                 self.metrics.config_reloaded(outcome.map_or("unknown", |outcome| outcome.as_str()));
+            }
+            "ikgate.connection_refused" => {
+                let reason = Refused::ALL.get(number(first));
+                self.metrics.refused(reason.map_or("unknown", |reason| reason.as_str()));
+            }
+            "ikgate.connection_deadline" => {
+                let deadline = Deadline::ALL.get(number(first));
+                self.metrics.ended(deadline.map_or("unknown", |deadline| deadline.as_str()));
             }
             _ => {
                 let reason = AuthFailure::ALL.get(number(first));

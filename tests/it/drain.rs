@@ -44,7 +44,47 @@ async fn what_does_not_finish_in_time_is_cut_and_counted() {
     stuck.write(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
     origin.has_seen(&path, 1).await;
     assert_eq!(gateway.into_app().shut_down().await, DrainEnd::Cut { connections: 1 });
+    let told = stuck.read("GET").await.unwrap();
+    assert_eq!((told.status, told.code().as_str()), (503, "shutting_down"));
+    assert_eq!((told.field("retry-after"), told.field("retry-after-ms")), ("1", "1000"));
+    assert_eq!((told.field("connection"), told.find("x-ratelimit-reset")), ("close", None));
     assert!(stuck.is_closed().await);
+}
+
+#[tokio::test]
+async fn what_cannot_even_be_told_is_cut() {
+    let origin = Origin::start().await;
+    let gateway = TestGateway::configured(&origin, "server.shutdown_grace = \"50ms\"");
+    let mut slow = Connection::open(gateway.public).await;
+    slow.write("GET / HTTP/1.1\r\nHost:").await;
+    gateway.has_connections(1).await;
+    assert_eq!(gateway.into_app().shut_down().await, DrainEnd::Cut { connections: 1 });
+    assert!(slow.is_closed().await);
+}
+
+/// Whoever has just been answered may be sending already: closing at once would lose that.
+#[tokio::test]
+async fn a_request_that_is_on_its_way_when_the_drain_begins_is_answered() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[1]"));
+    let gateway = TestGateway::start(&origin);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut used = Connection::open(gateway.public).await;
+    used.write(&request).await;
+    assert_eq!(used.read("GET").await.unwrap().find("connection"), None);
+    let (public, admin) = (gateway.public, gateway.admin);
+    let mut fresh = Connection::open(public).await;
+    gateway.has_connections(2).await;
+    let drained = tokio::spawn(gateway.into_app().shut_down());
+    while crate::support::get(admin, "/readyz").await.status == 200 {}
+    for connection in [&mut used, &mut fresh] {
+        connection.write(&request).await;
+        let answer = connection.read("GET").await.unwrap();
+        assert_eq!((answer.status, answer.field("connection")), (200, "close"));
+        assert!(connection.is_closed().await);
+    }
+    assert_eq!(drained.await.unwrap(), DrainEnd::Finished);
 }
 
 #[tokio::test]

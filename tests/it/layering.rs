@@ -37,7 +37,10 @@ const ARROWS: [(&str, &[&str]); 21] = [
         ],
     ),
     ("server", &[]),
-    ("telemetry", &["cache", "caller", "exchange", "invalidation", "limit", "message", "upstream"]),
+    (
+        "telemetry",
+        &["cache", "caller", "exchange", "invalidation", "limit", "message", "server", "upstream"],
+    ),
     (
         "admin",
         &[

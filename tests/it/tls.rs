@@ -1,126 +1,170 @@
-//! TLS towards the upstream: whom the private key is shown to.
+//! TLS towards callers: who is answered, in which HTTP, and with which certificate.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
-use crate::support::{FILE, Origin, TestGateway, scratch, versions_of};
+use crate::support::{
+    Authority, Connection, FILE, Origin, Reply, TestGateway, scratch, versions_of,
+};
 
-/// An authority of our own.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
+fn section(directory: &Path) -> String {
+    let (certificate, key) = (directory.join("cert.pem"), directory.join("key.pem"));
+    let (certificate, key) = (certificate.display(), key.display());
+    format!("[server.tls]\ncertificate = '{certificate}'\nkey = '{key}'\n")
 }
 
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// What a server for `name` shows, valid until the end of `year`.
-    fn server(&self, name: &str, year: i32) -> ServerConfig {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(year, 12, 31);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap()
-    }
+struct Secured {
+    origin: Origin,
+    gateway: TestGateway,
+    authority: Authority,
+    directory: tempfile::TempDir,
 }
 
-/// Answers a list that says which HTTP it was asked in, and counts.
-async fn upstream(mut config: ServerConfig, protocols: &[&str]) -> (SocketAddr, Arc<AtomicUsize>) {
-    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let asked = Arc::<AtomicUsize>::default();
-    let counted = Arc::clone(&asked);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, counted) = (acceptor.clone(), Arc::clone(&counted));
-            tokio::spawn(async move {
-                let Ok(stream) = acceptor.accept(stream).await else { return };
-                let answer = service_fn(|request: Request<Incoming>| {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                    let version = if request.version() == Version::HTTP_2 { 2 } else { 1 };
-                    let body = Full::new(Bytes::from(format!("[{version}]")));
-                    async move { Ok::<_, Infallible>(Response::new(body)) }
-                });
-                let served = auto::Builder::new(TokioExecutor::new());
-                _ = served.serve_connection(TokioIo::new(stream), answer).await;
-            });
-        }
-    });
-    (address, asked)
-}
-
-async fn gateway(upstream: SocketAddr, ca: &str, directory: &Path) -> TestGateway {
-    let ca_file = directory.join("ca.pem");
-    std::fs::write(&ca_file, ca).unwrap();
-    let (port, ca_file) = (upstream.port(), ca_file.display());
-    let more = format!("[upstream]\nurl = \"https://localhost:{port}\"\nca_file = '{ca_file}'");
-    TestGateway::configured(&Origin::start().await, &more)
-}
-
-#[tokio::test]
-async fn an_upstream_is_trusted_by_the_configured_authority_in_either_http() {
-    for (protocols, body) in
-        [(&["h2", "http/1.1"][..], "[2]"), (&["http/1.1"], "[1]"), (&[], "[1]")]
-    {
+impl Secured {
+    async fn start() -> Self {
         let (directory, authority) = (scratch(), Authority::new());
-        let (address, _asked) = upstream(authority.server("localhost", 2999), protocols).await;
-        let gateway = gateway(address, &authority.pem, directory.path()).await;
-        let answer = gateway.get(&versions_of(FILE)).await;
-        assert_eq!((answer.status, answer.body.as_str()), (200, body), "{protocols:?}");
-        gateway.finish().await;
+        let pair = authority.pair("localhost", 2999);
+        pair.write_certificate(directory.path());
+        pair.write_key(directory.path());
+        let origin = Origin::start().await;
+        origin.replies(&versions_of(FILE), Reply::json(200, "[1,2]"));
+        let gateway = TestGateway::configured(&origin, &section(directory.path()));
+        Self { origin, gateway, authority, directory }
+    }
+
+    async fn is_trusted_by(&self, authority: &Authority) -> bool {
+        authority.connect(self.gateway.public, &["http/1.1"]).await.is_ok()
+    }
+
+    async fn comes_to_trust(&self, authority: &Authority) {
+        let trusted = async { while !self.is_trusted_by(authority).await {} };
+        tokio::time::timeout(std::time::Duration::from_secs(20), trusted).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn the_key_is_shown_to_nobody_else() {
-    let (authority, other) = (Authority::new(), Authority::new());
-    for (name, shown) in [
-        ("another name", authority.server("api.example.com", 2999)),
-        ("expired", authority.server("localhost", 2020)),
-        ("another authority", other.server("localhost", 2999)),
-    ] {
-        let directory = scratch();
-        let (address, asked) = upstream(shown, &["http/1.1"]).await;
-        let gateway = gateway(address, &authority.pem, directory.path()).await;
-        let refused = gateway.get(&versions_of(FILE)).await;
+async fn a_list_is_read_in_http_2_and_in_http_1() {
+    let secured = Secured::start().await;
+    let (gateway, path) = (&secured.gateway, versions_of(FILE));
+    let stream = secured.authority.connect(gateway.public, &["h2", "http/1.1"]).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let io = TokioIo::new(stream);
+    let (mut send, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let driven = tokio::spawn(connection);
+    for status in ["ikgate; fwd=uri-miss; fwd-status=200; stored", "ikgate; hit; ttl=60"] {
+        let uri = format!("https://localhost{path}");
+        let request = Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
+        let answer = send.send_request(request).await.unwrap();
         assert_eq!(
-            (refused.status, refused.code().as_str()),
-            (502, "upstream_unreachable"),
-            "{name}"
+            (answer.status(), &answer.headers()["cache-status"]),
+            (StatusCode::OK, &status.parse().unwrap())
         );
-        assert_eq!(asked.load(Ordering::SeqCst), 0, "{name}");
-        gateway.finish().await;
+        assert!(!answer.headers().contains_key("connection"));
+        assert_eq!(answer.headers()["content-length"], "5");
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "[1,2]");
     }
+    drop(send);
+    driven.await.unwrap().unwrap();
+    for protocols in [&["http/1.1"][..], &[]] {
+        let stream = secured.authority.connect(gateway.public, protocols).await.unwrap();
+        let mut connection = Connection::over(stream);
+        connection.write(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        let answer = connection.read("GET").await.unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "[1,2]"));
+    }
+    assert_eq!(secured.origin.requests_for(&path), 1);
+    secured.gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_long_list_arrives_whole_in_either_http() {
+    let secured = Secured::start().await;
+    let body = format!("[\"{}\"]", "x".repeat(1_000_000));
+    let path = versions_of("long");
+    secured.origin.replies(&path, Reply::json(200, &body));
+    let stream = secured.authority.connect(secured.gateway.public, &["h2"]).await.unwrap();
+    let io = TokioIo::new(stream);
+    let (mut send, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let driven = tokio::spawn(connection);
+    let request = Request::get(format!("https://localhost{path}"));
+    let answer = send.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    assert_eq!(answer.headers()["content-length"], body.len().to_string());
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), body);
+    drop(send);
+    driven.await.unwrap().unwrap();
+    let stream = secured.authority.connect(secured.gateway.public, &["http/1.1"]).await.unwrap();
+    let mut connection = Connection::over(stream);
+    connection.write(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    assert_eq!(connection.read("GET").await.unwrap().body, body);
+    drop(connection);
+    secured.gateway.finish().await;
+}
+
+#[tokio::test]
+async fn files_that_change_are_taken_and_a_pair_that_does_not_match_is_not() {
+    let secured = Secured::start().await;
+    let directory = secured.directory.path();
+    let next = Authority::new();
+    let pair = next.pair("localhost", 2999);
+    let expiry = secured.gateway.metric("ikgate_tls_expiry_seconds").await.unwrap();
+    assert!(expiry > 900.0 * 365.0 * 86_400.0, "{expiry}");
+
+    pair.write_certificate(directory);
+    secured.gateway.clock.advance(std::time::Duration::from_secs(5));
+    // A look that is over has taken the time that was there before it.
+    secured.gateway.clock.advance(std::time::Duration::from_secs(5));
+    assert!(secured.is_trusted_by(&secured.authority).await, "half of a pair was taken");
+    pair.write_key(directory);
+    secured.gateway.clock.advance(std::time::Duration::from_secs(5));
+    secured.comes_to_trust(&next).await;
+    assert!(!secured.is_trusted_by(&secured.authority).await);
+    secured.gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_reload_changes_tls_and_those_who_are_there_stay() {
+    let mut secured = Secured::start().await;
+    let stream = secured.authority.connect(secured.gateway.public, &["http/1.1"]).await.unwrap();
+    let mut before = Connection::over(stream);
+    let (next, elsewhere) = (Authority::new(), scratch());
+    let pair = next.pair("localhost", 2020);
+    pair.write_certificate(elsewhere.path());
+    pair.write_key(elsewhere.path());
+    assert_eq!(secured.gateway.reload(&section(elsewhere.path())), [""; 0]);
+    let expiry = secured.gateway.metric("ikgate_tls_expiry_seconds").await.unwrap();
+    // The test's clock stands in 2001.
+    assert!(expiry > 19.0 * 365.0 * 86_400.0 && expiry < 20.0 * 366.0 * 86_400.0, "{expiry}");
+    assert!(!secured.is_trusted_by(&secured.authority).await);
+    assert_eq!(secured.gateway.reload(""), [""; 0]);
+    assert_eq!(secured.gateway.metric("ikgate_tls_expiry_seconds").await, None);
+    assert_eq!(secured.gateway.get(&versions_of(FILE)).await.status, 200, "plain again");
+    before.write(format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", versions_of(FILE))).await;
+    assert_eq!(before.read("GET").await.unwrap().status, 200);
+    drop(before);
+    secured.gateway.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_no_handshake_is_refused_and_what_never_ends_is_timed_out() {
+    let (directory, authority) = (scratch(), Authority::new());
+    let pair = authority.pair("localhost", 2999);
+    pair.write_certificate(directory.path());
+    pair.write_key(directory.path());
+    let more = format!("{}[server]\nheader_timeout = \"50ms\"", section(directory.path()));
+    let gateway = TestGateway::configured(&Origin::start().await, &more);
+    let mut plain = Connection::open(gateway.public).await;
+    plain.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(plain.is_closed_in_the_end().await);
+    let mut silent = Connection::open(gateway.public).await;
+    assert!(silent.is_closed().await);
+    let refused = "ikgate_connections_refused_total{reason=\"handshake\"}";
+    gateway.has_counted(refused, 1.0).await;
+    let late = "ikgate_connection_deadlines_total{deadline=\"handshake\"}";
+    gateway.has_counted(late, 1.0).await;
+    gateway.finish().await;
 }

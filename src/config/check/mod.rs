@@ -8,31 +8,28 @@ mod cache;
 mod callers;
 mod jwt;
 mod limits;
+mod server;
 mod upstream;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use callers::caller_name;
-use http::header::{FORWARDED, HeaderName};
-use ipnet::IpNet;
 
 use super::effective::effective;
 use super::problem::Problems;
 use super::raw::Raw;
 use super::value::{Given, Noted, Section};
-use super::{AdminListenerSettings, PublicSettings, Settings};
+use super::{AdminListenerSettings, Settings};
 use crate::admin::{AdminSettings, Exposure};
-use crate::caller::{Proxies, TokenSettings};
+use crate::caller::TokenSettings;
 use crate::error::chain;
 use crate::gateway::PolicySettings;
 use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::response::{AllowedOrigin, Cors};
-use crate::route::BasePath;
 use crate::secret::Secret;
-use crate::server::ServerSettings;
 use crate::telemetry::{LogFilter, LogFormat, TelemetrySettings};
 
 const KIB: u64 = 1024;
@@ -46,7 +43,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let noted = Noted::default();
     let effective = effective(&raw);
     let mut root = Section::root(raw.table, raw.from_environment, &noted);
-    let public = public(&mut root.section("server"));
+    let public = server::server(&mut root.section("server"), directory);
     let on_loopback = public.is_on_loopback();
     let (callers, quotas) = callers::callers(&mut root);
     let (tokens, of_tokens) = jwt::jwt(&mut root, directory);
@@ -99,58 +96,6 @@ pub(super) fn tokens(raw: Raw, directory: &Path) -> Result<TokenSettings, Proble
     let problems = noted.take();
     // What the rest of the file holds is not looked at: neither here nor when this is dropped.
     tokens.filter(|_| problems.is_empty()).ok_or(Problems(problems))
-}
-
-fn public(server: &mut Section) -> PublicSettings {
-    let default = || vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))];
-    let listen = server.get("listen", |given| {
-        let addresses: Result<Vec<_>, _> =
-            given.texts()?.iter().map(|text| text.parse::<SocketAddr>()).collect();
-        match addresses {
-            Ok(addresses) if !addresses.is_empty() => Ok(addresses),
-            _ => Err("must be one or more addresses like \"127.0.0.1:8080\""),
-        }
-    });
-    let base_path = server.get("base_path", |given| {
-        BasePath::parse(given.text()?).map_err(|_| "must be empty or like \"/imagekit\"")
-    });
-    let connections = server.get("max_connections", |given| given.integer(&(1..=1_000_000_usize)));
-    let head = server.get("max_head_bytes", |given| given.size(&(8 * KIB..=MIB)));
-    let trusted = server.get("trusted_proxies", |given| {
-        let networks: Option<Vec<_>> = given.texts()?.iter().map(|text| network(text)).collect();
-        networks.ok_or("must be a list of networks like \"10.0.0.0/8\"")
-    });
-    let field =
-        server.get("client_address_header", |given| match given.text()?.parse::<HeaderName>() {
-            Ok(field) if field == FORWARDED => {
-                Err("must hold plain addresses, as x-forwarded-for does")
-            }
-            Ok(field) => Ok(field),
-            Err(_) => Err("must be the name of a header field"),
-        });
-    let proxies = Proxies::default();
-    PublicSettings {
-        proxies: Proxies {
-            trusted: trusted.unwrap_or_default(),
-            field: field.unwrap_or(proxies.field),
-        },
-        listen: listen.unwrap_or_else(default),
-        base_path: base_path.unwrap_or_default(),
-        server: ServerSettings {
-            max_connections: connections.unwrap_or(10_000),
-            max_head_bytes: bytes(head.unwrap_or(16 * KIB)),
-        },
-        shutdown_delay: server.get("shutdown_delay", Given::duration).unwrap_or_default(),
-        shutdown_grace: server
-            .get("shutdown_grace", Given::duration)
-            .unwrap_or(Duration::from_secs(30)),
-    }
-}
-
-/// A network, or one address.
-fn network(text: &str) -> Option<IpNet> {
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(address)
 }
 
 fn admin(admin: &mut Section, directory: &Path) -> Option<AdminListenerSettings> {

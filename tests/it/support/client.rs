@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 /// Longer than anything should take, on a machine that is busy with other tests.
@@ -47,8 +47,12 @@ impl Answer {
     }
 }
 
-/// One connection.
-pub(crate) struct Connection(BufReader<TcpStream>);
+/// One connection, over whatever carries it.
+pub(crate) struct Connection(BufReader<Box<dyn Wire>>);
+
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<W: AsyncRead + AsyncWrite + Send + Unpin> Wire for W {}
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Self {
@@ -56,11 +60,16 @@ impl Connection {
     }
 
     pub(crate) async fn try_open(address: SocketAddr) -> std::io::Result<Self> {
-        Ok(Self(BufReader::new(TcpStream::connect(address).await?)))
+        Ok(Self::over(TcpStream::connect(address).await?))
+    }
+
+    pub(crate) fn over(wire: impl Wire + 'static) -> Self {
+        Self(BufReader::new(Box::new(wire)))
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.get_mut().write_all(bytes.as_ref()).await.unwrap();
+        self.0.get_mut().flush().await.unwrap();
     }
 
     /// Reads one response to `method`. `None` if the connection ended before one began.
@@ -73,6 +82,13 @@ impl Connection {
         let mut byte = [0];
         let read = tokio::time::timeout(PATIENCE, self.0.read(&mut byte)).await;
         matches!(read.expect("neither closed nor answered in time"), Ok(0) | Err(_))
+    }
+
+    /// The same, whatever it says before.
+    pub(crate) async fn is_closed_in_the_end(&mut self) -> bool {
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut rest)).await;
+        read.is_ok()
     }
 
     async fn read_answer(&mut self, method: &str) -> Option<Answer> {

@@ -107,6 +107,17 @@ impl TestGateway {
         tokio::time::timeout(PATIENCE, waiting).await.expect("not so many wait");
     }
 
+    /// Waits until this many connections are open.
+    pub(crate) async fn has_connections(&self, count: u32) {
+        self.has_counted("ikgate_connections", f64::from(count)).await;
+    }
+
+    /// Waits until a series has this value.
+    pub(crate) async fn has_counted(&self, series: &str, value: f64) {
+        let counted = async { while self.metric(series).await != Some(value) {} };
+        tokio::time::timeout(PATIENCE, counted).await.expect("not counted");
+    }
+
     /// Waits until nothing is being fetched for `file`.
     pub(crate) async fn is_settled(&self, file: &str) {
         let settled = async {

@@ -6,13 +6,16 @@
 
 mod client;
 mod gateway;
+pub(crate) mod http2;
 mod origin;
 mod program;
+mod tls;
 
 pub(crate) use client::{Answer, Connection, get, send};
 pub(crate) use gateway::TestGateway;
 pub(crate) use origin::{Origin, Reply};
 pub(crate) use program::{Program, run, scratch};
+pub(crate) use tls::Authority;
 
 /// A file that most tests ask for.
 pub(crate) const FILE: &str = "64a1b2c3d4e5f60718293a4b";

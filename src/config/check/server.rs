@@ -1,0 +1,88 @@
+//! `[server]`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{FORWARDED, HeaderName};
+use ipnet::IpNet;
+
+use super::super::PublicSettings;
+use super::super::value::{Given, Section};
+use super::{KIB, MIB, bytes, file};
+use crate::caller::Proxies;
+use crate::error::chain;
+use crate::route::BasePath;
+use crate::server::{LINGER_MAX, ServerSettings, Tls, TlsFiles};
+
+pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
+    let default = || vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))];
+    let listen = server.get("listen", |given| {
+        let addresses: Result<Vec<_>, _> =
+            given.texts()?.iter().map(|text| text.parse::<SocketAddr>()).collect();
+        match addresses {
+            Ok(addresses) if !addresses.is_empty() => Ok(addresses),
+            _ => Err("must be one or more addresses like \"127.0.0.1:8080\""),
+        }
+    });
+    let base_path = server.get("base_path", |given| {
+        BasePath::parse(given.text()?).map_err(|_| "must be empty or like \"/imagekit\"")
+    });
+    let connections = server.get("max_connections", |given| given.integer(&(1..=1_000_000_usize)));
+    let of_one =
+        server.get("max_connections_per_ip", |given| given.integer(&(1..=1_000_000_usize)));
+    let mut time = |key| server.get(key, Given::positive_duration);
+    let (header, idle) = (time("header_timeout"), time("idle_timeout"));
+    let (stall, age) = (time("write_stall_timeout"), time("max_connection_age"));
+    let head = server.get("max_head_bytes", |given| given.size(&(8 * KIB..=MIB)));
+    let trusted = server.get("trusted_proxies", |given| {
+        let networks: Option<Vec<_>> = given.texts()?.iter().map(|text| network(text)).collect();
+        networks.ok_or("must be a list of networks like \"10.0.0.0/8\"")
+    });
+    let field =
+        server.get("client_address_header", |given| match given.text()?.parse::<HeaderName>() {
+            Ok(field) if field == FORWARDED => {
+                Err("must hold plain addresses, as x-forwarded-for does")
+            }
+            Ok(field) => Ok(field),
+            Err(_) => Err("must be the name of a header field"),
+        });
+    let trusted = trusted.unwrap_or_default();
+    let tls = server.has("tls").then(|| tls(&mut server.section("tls"), directory)).flatten();
+    let delay = server.get("shutdown_delay", Given::duration);
+    let grace = server.get("shutdown_grace", Given::duration).unwrap_or(Duration::from_secs(30));
+    PublicSettings {
+        listen: listen.unwrap_or_else(default),
+        base_path: base_path.unwrap_or_default(),
+        server: ServerSettings {
+            max_connections: connections.unwrap_or(10_000),
+            max_connections_per_ip: of_one.unwrap_or(256),
+            uncounted: trusted.clone(),
+            max_head_bytes: bytes(head.unwrap_or(16 * KIB)),
+            header_timeout: header.unwrap_or(Duration::from_secs(10)),
+            idle_timeout: idle.unwrap_or(Duration::from_secs(75)),
+            write_stall_timeout: stall.unwrap_or(Duration::from_secs(30)),
+            max_connection_age: age.unwrap_or(Duration::from_hours(1)),
+            linger: LINGER_MAX.min(grace / 2),
+        },
+        tls: tls.map(Arc::new),
+        proxies: Proxies { trusted, field: field.unwrap_or_else(|| Proxies::default().field) },
+        shutdown_delay: delay.unwrap_or_default(),
+        shutdown_grace: grace,
+    }
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address)
+}
+
+/// Both are read together, once it is known where both are.
+fn tls(tls: &mut Section, directory: &Path) -> Option<Tls> {
+    let certificate = tls.require("certificate", |given| file(given, directory));
+    let key = tls.require("key", |given| file(given, directory));
+    let loaded = Tls::load(TlsFiles { certificate: certificate?, key: key? });
+    loaded.map_err(|error| tls.note("certificate", chain(&error))).ok()
+}

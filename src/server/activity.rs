@@ -1,0 +1,143 @@
+//! What a connection of HTTP/1.1 is doing, as its socket and its answers note it in passing.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::deadline::Phase;
+use super::drain::Announcement;
+
+/// Shared by the parts of one connection. They run in one task, so nothing here orders anything;
+/// the atomics are for the compiler, and cost what plain numbers do.
+#[derive(Debug)]
+pub(super) struct Activity {
+    socket: SocketActivity,
+    answering: AtomicBool,
+    /// How often something was asked or answered.
+    turns: AtomicU32,
+    /// Whether the next answer is to be the last, of this connection or of all.
+    leaving: AtomicBool,
+    announced: Announcement,
+}
+
+/// The part of it that the socket sees.
+#[derive(Debug, Default)]
+pub(super) struct SocketActivity {
+    /// Bytes came that no request has been made of yet.
+    head_begun: AtomicBool,
+    blocked: AtomicBool,
+    /// How often the socket took something.
+    written: AtomicU32,
+}
+
+impl Activity {
+    pub(super) fn new(announced: Announcement) -> Self {
+        Self {
+            socket: SocketActivity::default(),
+            answering: AtomicBool::new(false),
+            turns: AtomicU32::new(0),
+            leaving: AtomicBool::new(false),
+            announced,
+        }
+    }
+
+    pub(super) fn socket(&self) -> &SocketActivity {
+        &self.socket
+    }
+
+    /// A head is complete.
+    pub(super) fn asked(&self) {
+        self.socket.head_begun.store(false, Ordering::Relaxed);
+        self.answering.store(true, Ordering::Relaxed);
+        bump(&self.turns);
+    }
+
+    /// Its answer is there, whole: whatever is left to do is the socket's. What came in between
+    /// was its body. If part of the next head was behind it, that counts as idle until more comes.
+    pub(super) fn answered(&self) {
+        self.socket.head_begun.store(false, Ordering::Relaxed);
+        self.answering.store(false, Ordering::Relaxed);
+        bump(&self.turns);
+    }
+
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || self.announced.is_made()
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        let turn = self.turns.load(Ordering::Relaxed);
+        if let Some(written) = self.socket.blocked() {
+            Phase::Writing { written }
+        } else if self.answering.load(Ordering::Relaxed) {
+            Phase::Answering
+        } else if self.socket.head_begun.load(Ordering::Relaxed) {
+            Phase::Head { turn }
+        } else {
+            Phase::Idle { turn }
+        }
+    }
+}
+
+impl SocketActivity {
+    /// These bytes were received. Line ends between two requests are nothing yet: some clients
+    /// send one too many (RFC 9112 section 2.2).
+    pub(super) fn received(&self, bytes: &[u8]) {
+        if !bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            self.head_begun.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The socket took something, or all there was.
+    pub(super) fn wrote(&self) {
+        self.blocked.store(false, Ordering::Relaxed);
+        bump(&self.written);
+    }
+
+    /// It took nothing.
+    pub(super) fn is_blocked(&self) {
+        self.blocked.store(true, Ordering::Relaxed);
+    }
+
+    /// How often it had taken something before it took no more.
+    pub(super) fn blocked(&self) -> Option<u32> {
+        self.blocked.load(Ordering::Relaxed).then(|| self.written.load(Ordering::Relaxed))
+    }
+}
+
+fn bump(count: &AtomicU32) {
+    count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_goes_through_its_phases() {
+        let activity = Activity::new(Announcement::default());
+        let idle = activity.phase();
+        assert!(matches!(idle, Phase::Idle { .. }));
+        activity.socket().received(b"\r\n");
+        assert_eq!(activity.phase(), idle, "a line end is no request");
+        activity.socket().received(b"GET");
+        let head = activity.phase();
+        assert!(matches!(head, Phase::Head { .. }));
+        activity.socket().received(b" / HTTP/1.1");
+        assert_eq!(activity.phase(), head, "more of it does not begin it anew");
+        activity.asked();
+        activity.socket().received(b"body");
+        assert_eq!(activity.phase(), Phase::Answering);
+        activity.answered();
+        activity.socket().is_blocked();
+        let blocked = activity.phase();
+        assert!(matches!(blocked, Phase::Writing { .. }));
+        activity.socket().wrote();
+        activity.socket().is_blocked();
+        assert_ne!(activity.phase(), blocked, "it had gone on in between");
+        activity.socket().wrote();
+        assert!(matches!(activity.phase(), Phase::Idle { .. }));
+        assert_ne!(activity.phase(), idle);
+    }
+}

@@ -1,0 +1,157 @@
+//! How many connections may be open: of everybody, and of one address.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::ServerSettings;
+
+/// Whoever has an address of IPv6 has all that begin alike.
+const IPV6_PREFIX: u32 = 64;
+
+/// The places of one kind of listener.
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    taken: Arc<Taken>,
+    of_one_max: usize,
+    uncounted: Vec<IpNet>,
+}
+
+/// By address; none without a connection, so there are never more than places.
+#[derive(Default)]
+struct Taken(Mutex<HashMap<IpAddr, usize>>);
+
+/// A connection's place, until it is dropped.
+pub(super) struct Place {
+    _one_of_all: OwnedSemaphorePermit,
+    _one_of_its_address: Option<OfAddress>,
+}
+
+struct OfAddress {
+    taken: Arc<Taken>,
+    address: IpAddr,
+}
+
+/// One address has all the connections that it may have.
+#[derive(Debug)]
+pub(super) struct AddressFull;
+
+impl Places {
+    pub(super) fn new(settings: &ServerSettings) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(settings.max_connections)),
+            taken: Arc::default(),
+            of_one_max: settings.max_connections_per_ip,
+            uncounted: settings.uncounted.clone(),
+        }
+    }
+
+    /// Waits until there is one for anybody.
+    pub(super) async fn one(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// Gives it to a peer, unless that has enough.
+    pub(super) fn give(
+        &self,
+        one: OwnedSemaphorePermit,
+        peer: IpAddr,
+    ) -> Result<Place, AddressFull> {
+        let address = whole(peer.to_canonical());
+        let counted = !self.uncounted.iter().any(|network| network.contains(&peer.to_canonical()));
+        let of_address = counted.then(|| self.taken.one(address, self.of_one_max)).transpose()?;
+        Ok(Place { _one_of_all: one, _one_of_its_address: of_address })
+    }
+}
+
+impl Taken {
+    fn one(self: &Arc<Self>, address: IpAddr, max: usize) -> Result<OfAddress, AddressFull> {
+        let mut taken = self.0.lock();
+        let count = taken.entry(address).or_default();
+        if *count >= max {
+            return Err(AddressFull);
+        }
+        *count += 1;
+        Ok(OfAddress { taken: Arc::clone(self), address })
+    }
+}
+
+impl Drop for OfAddress {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut count) = self.taken.0.lock().entry(self.address) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// The address that stands for all of its owner.
+fn whole(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let mask = u128::MAX << (128 - IPV6_PREFIX);
+            Ipv6Addr::from_bits(address.to_bits() & mask).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places() -> Places {
+        Places::new(&ServerSettings {
+            max_connections: 10,
+            max_connections_per_ip: 2,
+            uncounted: vec!["10.0.0.0/8".parse().unwrap()],
+            ..ServerSettings::internal()
+        })
+    }
+
+    async fn take(places: &Places, peer: &str) -> Result<Place, AddressFull> {
+        places.give(places.one().await, peer.parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_address_has_its_places_and_no_more() {
+        let places = places();
+        let first = take(&places, "192.0.2.1").await.unwrap();
+        let _second = take(&places, "::ffff:192.0.2.1").await.unwrap();
+        assert!(take(&places, "192.0.2.1").await.is_err());
+        let _other = take(&places, "192.0.2.2").await.unwrap();
+        drop(first);
+        let _again = take(&places, "192.0.2.1").await.unwrap();
+        assert_eq!(places.free.available_permits(), 7);
+    }
+
+    #[tokio::test]
+    async fn addresses_of_one_network_of_ipv6_are_one() {
+        let places = places();
+        let held = [
+            take(&places, "2001:db8:0:1::1").await.unwrap(),
+            take(&places, "2001:db8:0:1:ffff::2").await.unwrap(),
+        ];
+        assert!(take(&places, "2001:db8:0:1::3").await.is_err());
+        assert!(take(&places, "2001:db8:0:2::1").await.is_ok());
+        drop(held);
+        assert!(places.taken.0.lock().is_empty(), "nothing is kept of those who left");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_of_ours_has_as_many_as_there_are() {
+        let places = places();
+        let mut held = Vec::new();
+        for _ in 0..10 {
+            held.push(take(&places, "10.1.2.3").await.unwrap());
+        }
+        assert_eq!(places.free.available_permits(), 0);
+    }
+}

@@ -1,0 +1,141 @@
+//! What a connection of HTTP/2 is doing: its open streams, and which of them nobody takes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::activity::SocketActivity;
+use super::deadline::Phase;
+use super::io::Observed;
+
+/// So many requests may be given up more than were answered: pages that somebody leaves give up
+/// some, whoever only makes work gives up all.
+const ABANDONED_MAX: u32 = 200;
+
+/// The streams of one connection. They are answered in tasks of their own.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    socket: SocketActivity,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// When each last moved, once its answer is there.
+    open: HashMap<u64, Option<Instant>>,
+    next: u64,
+    /// Given up before they were answered, less those that were answered.
+    abandoned: u32,
+    /// How often one was opened or ended.
+    turns: u32,
+}
+
+/// A request, until its answer is taken or dropped.
+#[derive(Debug)]
+pub(super) struct OpenStream {
+    streams: Arc<Streams>,
+    number: u64,
+    answered: bool,
+}
+
+impl Streams {
+    pub(super) fn open(self: &Arc<Self>) -> OpenStream {
+        let mut table = self.table.lock();
+        let number = table.next;
+        table.next += 1;
+        table.turns = table.turns.wrapping_add(1);
+        table.open.insert(number, None);
+        OpenStream { streams: Arc::clone(self), number, answered: false }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        let table = self.table.lock();
+        if table.abandoned > ABANDONED_MAX {
+            return Phase::Abandoned;
+        }
+        if let Some(written) = self.socket.blocked() {
+            return Phase::Writing { written };
+        }
+        match table.open.values().flatten().min() {
+            Some(&since) => Phase::Sending { since },
+            None if table.open.is_empty() => Phase::Idle { turn: table.turns },
+            None => Phase::Answering,
+        }
+    }
+}
+
+impl Observed for Streams {
+    fn socket(&self) -> &SocketActivity {
+        &self.socket
+    }
+}
+
+impl OpenStream {
+    /// The answer is there, and waits to be taken.
+    pub(super) fn answered(&mut self, now: Instant) {
+        self.answered = true;
+        self.moved(now);
+    }
+
+    /// Part of it was taken.
+    pub(super) fn moved(&mut self, now: Instant) {
+        self.streams.table.lock().open.insert(self.number, Some(now));
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        let mut table = self.streams.table.lock();
+        table.open.remove(&self.number);
+        table.turns = table.turns.wrapping_add(1);
+        table.abandoned = if self.answered {
+            table.abandoned.saturating_sub(1)
+        } else {
+            table.abandoned.saturating_add(1)
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_answer_that_does_not_move_counts() {
+        let streams = Arc::new(Streams::default());
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let idle = streams.phase();
+        assert!(matches!(idle, Phase::Idle { .. }));
+        let (mut stalled, mut moving) = (streams.open(), streams.open());
+        assert_eq!(streams.phase(), Phase::Answering);
+        stalled.answered(start);
+        moving.answered(start);
+        moving.moved(start + second);
+        assert_eq!(streams.phase(), Phase::Sending { since: start });
+        drop(stalled);
+        assert_eq!(streams.phase(), Phase::Sending { since: start + second });
+        drop(moving);
+        assert!(matches!(streams.phase(), Phase::Idle { .. }));
+        assert_ne!(streams.phase(), idle);
+    }
+
+    #[test]
+    fn whoever_gives_up_more_than_it_takes_is_noticed() {
+        let streams = Arc::new(Streams::default());
+        for _ in 0..10 * ABANDONED_MAX {
+            drop(streams.open());
+            streams.open().answered(Instant::now());
+        }
+        assert!(matches!(streams.phase(), Phase::Idle { .. }));
+        for _ in 0..ABANDONED_MAX {
+            drop(streams.open());
+        }
+        assert!(matches!(streams.phase(), Phase::Idle { .. }));
+        drop(streams.open());
+        assert_eq!(streams.phase(), Phase::Abandoned);
+    }
+}

@@ -1,0 +1,167 @@
+//! TLS towards callers: a certificate and its key from files, read again when they change.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
+use tokio_rustls::TlsAcceptor;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
+use zeroize::Zeroizing;
+
+/// Longest file that is read. A chain has a few KB; a mistaken path must not read a video.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// In the order in which they are preferred.
+const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
+pub(super) const HTTP_2: &[u8] = b"h2";
+
+/// Where they are: both in PEM, the certificate of this server before those that vouch for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// TLS as a listener speaks it now. Shared with whoever may replace it; empty: it speaks none.
+pub type TlsSlot = Arc<ArcSwapOption<Tls>>;
+
+/// A certificate, its key, and where they came from.
+#[derive(Debug)]
+pub struct Tls {
+    files: TlsFiles,
+    current: ArcSwap<Identity>,
+}
+
+/// What is shown to callers.
+#[derive(Debug)]
+struct Identity {
+    config: Arc<ServerConfig>,
+    /// Of the files' content.
+    digest: [u8; 32],
+    /// When the first certificate of the chain expires, since 1970.
+    expires: Duration,
+}
+
+/// What a look at the files found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsChange {
+    Changed,
+    Unchanged,
+}
+
+/// Why there is no usable pair.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("cannot read {path}", path = .path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path} has more than {FILE_BYTES_MAX} bytes", path = .path.display())]
+    TooLong { path: PathBuf },
+    #[error("{path} holds no certificate in PEM", path = .path.display())]
+    NoCertificate { path: PathBuf },
+    #[error("{path} holds something that is not a certificate", path = .path.display())]
+    BadCertificate { path: PathBuf },
+    #[error("{path} holds no private key in PEM", path = .path.display())]
+    NoKey { path: PathBuf },
+    #[error("the certificate and the key cannot be used together")]
+    Unusable(#[from] rustls::Error),
+}
+
+impl Tls {
+    pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
+        let identity = Identity::new(&files, &Contents::read(&files)?)?;
+        Ok(Self { files, current: ArcSwap::from_pointee(identity) })
+    }
+
+    /// Reads the files again. On an error the last good pair stays in use, as it does while only
+    /// one of the two has been replaced.
+    ///
+    /// Compares content: Kubernetes swaps symbolic links, so names and times say little.
+    pub fn refresh(&self) -> Result<TlsChange, TlsError> {
+        let contents = Contents::read(&self.files)?;
+        if contents.digest() == self.current.load().digest {
+            return Ok(TlsChange::Unchanged);
+        }
+        self.current.store(Arc::new(Identity::new(&self.files, &contents)?));
+        Ok(TlsChange::Changed)
+    }
+
+    /// When it expires, since 1970.
+    pub fn expires(&self) -> Duration {
+        self.current.load().expires
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.current.load().config).into()
+    }
+}
+
+struct Contents {
+    certificate: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
+}
+
+impl Contents {
+    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        let (certificate, key) = (read(&files.certificate)?, Zeroizing::new(read(&files.key)?));
+        Ok(Self { certificate, key })
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        for part in [&self.certificate, &*self.key] {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+        digest.finalize().into()
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    use std::io::Read as _;
+    let unreadable = |source| TlsError::Unreadable { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(TlsError::TooLong { path: path.to_owned() });
+    }
+    Ok(bytes)
+}
+
+impl Identity {
+    fn new(files: &TlsFiles, contents: &Contents) -> Result<Self, TlsError> {
+        let path = || files.certificate.clone();
+        let chain: Result<Vec<_>, pem::Error> =
+            CertificateDer::pem_slice_iter(&contents.certificate).collect();
+        let chain = chain.map_err(|_| TlsError::BadCertificate { path: path() })?;
+        let expires = chain.iter().map(expiry).collect::<Option<Vec<_>>>();
+        let expires = expires.ok_or_else(|| TlsError::BadCertificate { path: path() })?;
+        let Some(expires) = expires.into_iter().min() else {
+            return Err(TlsError::NoCertificate { path: path() });
+        };
+        let key = PrivateKeyDer::from_pem_slice(&contents.key)
+            .map_err(|_| TlsError::NoKey { path: files.key.clone() })?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        // Whoever comes back brings its session along, instead of our keeping it.
+        config.ticketer = aws_lc_rs::Ticketer::new()?;
+        Ok(Self { config: Arc::new(config), digest: contents.digest(), expires })
+    }
+}
+
+fn expiry(certificate: &CertificateDer<'_>) -> Option<Duration> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    Some(certificate.tbs_certificate().validity().not_after.to_unix_duration())
+}

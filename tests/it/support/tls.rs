@@ -1,0 +1,89 @@
+//! Certificates of an authority of our own, and connections that trust nobody else.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub(crate) pem: String,
+    der: CertificateDer<'static>,
+}
+
+/// A certificate of an authority, and its key.
+pub(crate) struct Pair {
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap();
+        let (pem, der) = (certificate.pem(), certificate.der().clone());
+        Self { issuer: Issuer::new(params, key), pem, der }
+    }
+
+    /// For `name`, valid until the end of `year`.
+    pub(crate) fn pair(&self, name: &str, year: i32) -> Pair {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(year, 12, 31);
+        Pair { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
+    }
+
+    /// A connection to whoever has a certificate of this authority for localhost.
+    pub(crate) async fn connect(
+        &self,
+        address: SocketAddr,
+        protocols: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+}
+
+impl Pair {
+    /// What a server shows.
+    pub(crate) fn server(&self) -> ServerConfig {
+        let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
+        ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.der().clone()], key)
+            .unwrap()
+    }
+
+    pub(crate) fn write_certificate(&self, directory: &Path) {
+        std::fs::write(directory.join("cert.pem"), self.certificate.pem()).unwrap();
+    }
+
+    pub(crate) fn write_key(&self, directory: &Path) {
+        std::fs::write(directory.join("key.pem"), self.key.serialize_pem()).unwrap();
+    }
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
