@@ -38,9 +38,7 @@ fn only_a_key_is_needed() {
     assert_eq!(paths("", &[]), ["upstream.private_key_file"]);
 }
 
-#[test]
-fn every_mistake_is_reported_in_one_run() {
-    let text = r#"
+const MISTAKES: &str = r#"
         surprise = 1
         [server]
         listen = ["localhost"]
@@ -78,7 +76,10 @@ fn every_mistake_is_reported_in_one_run() {
         log = "ikgate=loud"
         format = "xml"
     "#;
-    let mut found = paths(text, &[]);
+
+#[test]
+fn every_mistake_is_reported_in_one_run() {
+    let mut found = paths(MISTAKES, &[]);
     found.sort_unstable();
     let expected = [
         "admin.listen",

@@ -183,13 +183,13 @@ async fn a_head_without_end_or_bounds_ends_the_connection() {
     let more = |bytes: usize| Frame::new(CONTINUATION, 0, 1, &vec![0; bytes]);
     for flood in [vec![more(0); 5000], vec![more(16_384); 100]] {
         let mut frames = misused.open(&[]).await;
-        frames.send(&[open_head.clone()]).await;
+        frames.send(std::slice::from_ref(&open_head)).await;
         frames.send(&flood).await;
         assert!(frames.is_closed().await);
     }
     // Each field counts for 32 bytes more (RFC 9113 section 6.5.2).
     let mut frames = misused.open(&[]).await;
-    frames.send(&[Frame::get(1, &versions_of(FILE), &[("x", "a"); 700])]).await;
+    frames.send(&[Frame::get(1, &versions_of(FILE), &vec![("x", "a"); 700])]).await;
     let refused = frames.find(|frame| frame.stream == 1).await.unwrap();
     assert_eq!((refused.kind, refused.status()), (HEADERS, 431));
     misused.serves_others().await;
@@ -208,7 +208,7 @@ async fn what_is_not_http_2_ends_the_connection() {
         Frame::get(1, &versions_of(FILE), &[("host", "a"), ("Upper", "a")]),
     ] {
         let mut frames = misused.open(&[]).await;
-        frames.send(&[frame.clone()]).await;
+        frames.send(std::slice::from_ref(&frame)).await;
         let told = frames.find(|frame| frame.kind == GOAWAY).await;
         assert!(told.is_some(), "{frame:?}");
         assert!(frames.is_closed().await, "{frame:?}");
