@@ -25,7 +25,7 @@ use ikgate::clock::Clock;
 use ikgate::config::{self, Settings};
 use ikgate::sandbox::{DEFAULT_KEY, IMAGE_WITH_VERSIONS, Sandbox, SandboxSettings};
 use ikgate::secret::Secret;
-use ikgate::server::{self, Drain, Server, ServerSettings};
+use ikgate::server::{self, Drain, PassedSockets, Server, ServerSettings};
 use ikgate::telemetry::Metrics;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -116,7 +116,9 @@ async fn ask(mut stream: TcpStream) -> Answered {
 
 async fn over_sockets() {
     let metrics = Arc::new(Metrics::new());
-    let app = App::start(settings(sandbox()), &Clock::system(), metrics, None).unwrap();
+    let app =
+        App::start(settings(sandbox()), &Clock::system(), metrics, None, PassedSockets::default())
+            .unwrap();
     let mut connections = Vec::new();
     for _ in 0..CALLERS {
         connections.push(TcpStream::connect(app.public.first().unwrap()).await.unwrap());

@@ -41,7 +41,7 @@ pub struct Admin {
     pub gateway: Arc<Gateway>,
     pub invalidator: Invalidator,
     pub metrics: Arc<Metrics>,
-    pub log: Option<Log>,
+    pub log: Option<Arc<Log>>,
     pub key: Arc<PrivateKey>,
     /// Of the public listener.
     pub tls: TlsSlot,

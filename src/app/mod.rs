@@ -15,7 +15,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,7 +27,10 @@ use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
 use crate::gateway::{Gateway, Policy, WebhookEntrance};
 use crate::invalidation::{Invalidator, Webhooks};
 use crate::route::Operations;
-use crate::server::{self, Drain, DrainEnd, Server, ServerSettings, Service, TlsSlot};
+use crate::server::{
+    self, Drain, DrainEnd, Listen, Listener, PassedSockets, Server, ServerSettings, Service,
+    TlsSlot,
+};
 use crate::telemetry::{Log, Metrics};
 use crate::upstream::{Upstream, UpstreamStartError};
 
@@ -63,6 +65,10 @@ struct Parts {
 pub enum StartError {
     #[error("cannot listen on {address}")]
     Bind { address: SocketAddr, source: io::Error },
+    #[error("server.listen says \"systemd\", and no socket was passed")]
+    NothingPassed,
+    #[error("a socket that was passed cannot be listened on")]
+    Passed { source: io::Error },
     #[error(transparent)]
     Upstream(#[from] UpstreamStartError),
 }
@@ -93,10 +99,10 @@ impl App {
         settings: Settings,
         clock: &Clock,
         metrics: Arc<Metrics>,
-        log: Option<Log>,
+        log: Option<Arc<Log>>,
+        passed: PassedSockets,
     ) -> Result<Self, StartError> {
-        let public = settings.public.listen.iter().map(|address| bind(*address));
-        let public = public.collect::<Result<Vec<_>, _>>()?;
+        let public = listeners(&settings.public.listen, passed)?;
         let (admin_address, admin_listener) = bind(settings.admin.listen)?;
         let labels = metrics.label_callers(settings.caller_names());
         let gateway = gateway(settings.clone(), labels, clock)?;
@@ -194,7 +200,34 @@ pub fn gateway(
     }))
 }
 
-fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+/// Each with the address that it turned out to have.
+fn listeners(
+    listen: &[Listen],
+    passed: PassedSockets,
+) -> Result<Vec<(SocketAddr, Listener)>, StartError> {
+    let failed = |source| StartError::Passed { source };
+    let passed = passed.listeners().map_err(failed)?;
+    if passed.is_empty() && listen.contains(&Listen::Passed) {
+        return Err(StartError::NothingPassed);
+    }
+    if !passed.is_empty() && !listen.contains(&Listen::Passed) {
+        tracing::warn!("sockets were passed, and server.listen does not say \"systemd\"");
+    }
+    let mut listeners = Vec::new();
+    for listen in listen {
+        if let Listen::Address(address) = listen {
+            listeners.push(bind(*address)?);
+        }
+    }
+    if listen.contains(&Listen::Passed) {
+        for listener in passed {
+            listeners.push((listener.local_addr().map_err(failed)?, listener));
+        }
+    }
+    Ok(listeners)
+}
+
+fn bind(address: SocketAddr) -> Result<(SocketAddr, Listener), StartError> {
     let failed = |source| StartError::Bind { address, source };
     let listener = server::bind(address).map_err(failed)?;
     Ok((listener.local_addr().map_err(failed)?, listener))

@@ -15,6 +15,7 @@ use crate::sandbox::{
     DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, SandboxSettings, WebhookTarget, WebhookUrl,
 };
 use crate::secret::Secret;
+use crate::server::PassedSockets;
 
 /// What an SDK sends in place of ImageKit's private key. It opens nothing but the demo.
 const CALLER_KEY: &str = "ikg_demo";
@@ -51,7 +52,8 @@ impl Demo {
             let secret = SigningSecret::new(webhook_secret()?);
             settings.webhooks =
                 Some(WebhookSettings { secret: secret.clone(), tolerance: TOLERANCE });
-            let app = serve::start(settings).map_err(|failure| {
+            let started = serve::start(settings, PassedSockets::default());
+            let (app, _log) = started.map_err(|failure| {
                 let Failure::Run(message) = failure else { return failure };
                 Failure::Run(format!("{message} (other ports: --listen and --admin)"))
             })?;

@@ -7,6 +7,7 @@ mod keygen;
 mod purge;
 mod sandbox;
 mod serve;
+mod service_manager;
 mod token;
 
 use std::ffi::OsString;

@@ -5,37 +5,72 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::{ConfigFile, Failure, environment, load, runtime};
+use super::{ConfigFile, Failure, environment, load, runtime, service_manager};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Problems, Settings};
 use crate::error::chain;
-use crate::server::DrainEnd;
-use crate::telemetry::{self, Metrics, ReloadOutcome};
+use crate::server::{DrainEnd, PassedSockets};
+use crate::telemetry::{self, Log, Metrics, ReloadOutcome};
+
+/// Files and sockets that are open besides those of callers: upstream, operators, the runtime.
+const OTHER_OPEN_FILES: u64 = 1024;
 
 pub(super) fn run(file: &ConfigFile) -> Result<(), Failure> {
+    let passed = PassedSockets::from_environment();
     let settings = load(file)?;
+    let open_files = raise_open_files(settings.public.server.max_connections);
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let mut stop = StopSignals::listen()?;
         let mut hang_up = listen(SignalKind::hangup())?;
         let url = settings.upstream.url.clone();
-        let mut app = start(settings)?;
+        let (mut app, _log) = start(settings, passed)?;
+        if let Err(limit) = open_files {
+            tracing::warn!(limit, "fewer files may be open than max_connections needs");
+        }
         if !url.is_imagekit() {
             tracing::warn!(upstream = %url, "the private key goes to a host that is not ImageKit's");
         }
+        let status = format!("answering on {:?}", app.public);
+        service_manager::ready(&status);
+        tokio::spawn(service_manager::keep_watchdog_quiet());
         let mut loading = Loading::default();
         loop {
             tokio::select! {
                 () = stop.next() => return stop.drain(app).await,
-                _ = hang_up.recv() => loading.begin(file),
-                loaded = loading.end() => apply(&mut app, loaded),
+                _ = hang_up.recv() => {
+                    service_manager::reloading();
+                    loading.begin(file);
+                }
+                loaded = loading.end() => {
+                    apply(&mut app, loaded);
+                    service_manager::ready(&status);
+                }
             }
         }
     });
     // A disk that does not answer must not keep the process.
     runtime.shutdown_background();
     ended
+}
+
+/// Most systems start programs with a limit of 1024, and let them have more.
+///
+/// # Errors
+///
+/// The limit, if it is less than is needed.
+fn raise_open_files(connections: usize) -> Result<(), u64> {
+    let needed = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_OPEN_FILES);
+    let have = rlimit::Resource::NOFILE.get_soft().unwrap_or_default();
+    if have >= needed {
+        return Ok(());
+    }
+    match rlimit::increase_nofile_limit(needed) {
+        Ok(limit) if limit >= needed => Ok(()),
+        Ok(limit) => Err(limit),
+        Err(_) => Err(have),
+    }
 }
 
 /// A configuration that is being read: files, which may be on a disk that takes its time.
@@ -70,17 +105,18 @@ fn apply(app: &mut App, loaded: Result<Settings, Problems>) {
     }
 }
 
-/// Sets up the log and starts the gateway.
-pub(super) fn start(settings: Settings) -> Result<App, Failure> {
+/// Sets up the log and starts the gateway. What is said after the log is dropped is lost.
+pub(super) fn start(settings: Settings, passed: PassedSockets) -> Result<(App, Arc<Log>), Failure> {
     let metrics = Arc::new(Metrics::new());
     let (subscriber, log) = telemetry::subscriber(&settings.telemetry, &metrics);
     tracing::subscriber::set_global_default(subscriber)
         .map_err(|error| Failure::Run(chain(&error)))?;
     let upstream = settings.upstream.url.to_string();
-    let app = App::start(settings, &Clock::system(), metrics, Some(log))
+    let log = Arc::new(log);
+    let app = App::start(settings, &Clock::system(), metrics, Some(Arc::clone(&log)), passed)
         .map_err(|error| Failure::Run(chain(&error)))?;
     tracing::info!(public = ?app.public, admin = %app.admin, upstream, "ready");
-    Ok(app)
+    Ok((app, log))
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {
@@ -111,6 +147,7 @@ impl StopSignals {
     /// Drains. Another signal ends that at once.
     pub(super) async fn drain(&mut self, app: App) -> Result<(), Failure> {
         tracing::info!("draining");
+        service_manager::stopping();
         tokio::select! {
             end = app.shut_down() => {
                 match end {

@@ -26,7 +26,7 @@ use crate::gateway::PolicySettings;
 use crate::invalidation::WebhookSettings;
 use crate::route::BasePath;
 use crate::secret::PrivateKey;
-use crate::server::{ServerSettings, Tls};
+use crate::server::{Listen, ServerSettings, Tls};
 use crate::telemetry::TelemetrySettings;
 use crate::upstream::UpstreamSettings;
 
@@ -62,7 +62,7 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub struct PublicSettings {
     /// At least one.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     pub base_path: BasePath,
     pub server: ServerSettings,
     /// `None`: connections are plain.
@@ -74,9 +74,12 @@ pub struct PublicSettings {
 }
 
 impl PublicSettings {
-    /// Whether only this machine can reach them.
+    /// Whether only this machine can reach them. Nobody knows that of sockets that are passed.
     pub fn is_on_loopback(&self) -> bool {
-        self.listen.iter().all(|address| address.ip().is_loopback())
+        self.listen.iter().all(|listen| match listen {
+            Listen::Address(address) => address.ip().is_loopback(),
+            Listen::Passed => false,
+        })
     }
 }
 

@@ -27,12 +27,12 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use ipnet::IpNet;
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 
 pub use drain::{Drain, DrainEnd};
 pub use event::{Deadline, Refused};
-pub use listen::bind;
-use places::Places;
+pub use listen::{Listen, Listener, PassedSockets, bind};
+use places::{Place, Places};
 pub use tls::{Tls, TlsChange, TlsError, TlsFiles, TlsSlot};
 
 /// Longest [`ServerSettings::linger`] that makes sense. Longer keeps a drain waiting; shorter loses
@@ -118,23 +118,28 @@ impl<S: Service> Server<S> {
     }
 
     /// Accepts until the drain begins, in a task of its own.
-    pub fn listen(self: &Arc<Self>, listener: TcpListener) {
+    pub fn listen(self: &Arc<Self>, listener: Listener) {
         self.drain.accept(Arc::clone(self).accept(listener));
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
+    async fn accept(self: Arc<Self>, listener: Listener) {
         loop {
-            let next = tokio::select! {
-                next = listen::next_connection(&listener, &self.places) => next,
-                () = self.drain.begun() => return,
-            };
-            let (stream, peer, place) = next;
-            let server = Arc::clone(&self);
-            let acceptor = self.tls.load().as_ref().map(|tls| tls.acceptor());
-            self.drain.track(async move {
-                connection::serve(&server, stream, peer, acceptor).await;
-                drop(place);
-            });
+            tokio::select! {
+                next = listen::next_connection(&listener, &self.places) => self.serve(next),
+                () = self.drain.begun() => break,
+            }
         }
+        while let Some(last) = listen::last_connection(&listener, &self.places).await {
+            self.serve(last);
+        }
+    }
+
+    fn serve(self: &Arc<Self>, (stream, peer, place): (TcpStream, SocketAddr, Place)) {
+        let server = Arc::clone(self);
+        let acceptor = self.tls.load().as_ref().map(|tls| tls.acceptor());
+        self.drain.track(async move {
+            connection::serve(&server, stream, peer, acceptor).await;
+            drop(place);
+        });
     }
 }

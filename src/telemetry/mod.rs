@@ -82,7 +82,7 @@ impl LogFilter {
     }
 }
 
-/// The log: keeps writing until dropped.
+/// The log: keeps writing until dropped. Whoever has the last word must have it.
 pub struct Log {
     _flushes_on_drop: WorkerGuard,
     dropped: ErrorCounter,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ikgate::config::{self, Settings};
+use ikgate::server::Listen;
 
 use crate::support::scratch;
 
@@ -33,7 +34,7 @@ fn paths(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
 fn only_a_key_is_needed() {
     let settings = check("", &[KEY]).unwrap();
     assert_eq!(settings.upstream.url.to_string(), "https://api.imagekit.io");
-    assert_eq!(settings.public.listen[0].to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.public.listen, [Listen::Address("127.0.0.1:8080".parse().unwrap())]);
     assert_eq!(settings.admin.listen.to_string(), "127.0.0.1:9090");
     assert_eq!(paths("", &[]), ["upstream.private_key_file"]);
 }
@@ -179,6 +180,11 @@ fn what_can_be_reached_from_elsewhere_asks_for_more() {
     assert_eq!(paths(open, &[KEY]), ["limits.anonymous"]);
     assert!(check(&format!("{open}[limits]\nanonymous = false"), &[KEY]).is_ok());
     assert!(check(&format!("{open}[limits.anonymous]\nburst = 5"), &[KEY]).is_ok());
+    // Whoever passes a socket decides who can reach it.
+    let passed = "[server]\nlisten = [\"systemd\"]\n";
+    assert_eq!(paths(passed, &[KEY]), ["limits.anonymous"]);
+    let chosen = check(&format!("{passed}[limits]\nanonymous = false"), &[KEY]).unwrap();
+    assert_eq!(chosen.public.listen, [Listen::Passed]);
     assert_eq!(paths("[admin]\nlisten = \"0.0.0.0:90\"", &[KEY]), ["admin.token_file"]);
 }
 

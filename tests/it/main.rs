@@ -36,6 +36,7 @@ mod proxies;
 mod purge;
 mod race;
 mod reload;
+mod restart;
 mod route;
 mod stale;
 mod support;

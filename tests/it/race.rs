@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ikgate::app::App;
 use ikgate::clock::Clock;
 use ikgate::config;
+use ikgate::server::PassedSockets;
 use ikgate::telemetry::Metrics;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -51,7 +52,8 @@ fn gateway(upstream: std::net::SocketAddr) -> App {
     );
     let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), "private_a=".to_owned());
     let settings = config::from_text(&text, std::path::Path::new(""), [key]).unwrap();
-    App::start(settings, &Clock::system(), Arc::new(Metrics::new()), None).unwrap()
+    App::start(settings, &Clock::system(), Arc::new(Metrics::new()), None, PassedSockets::default())
+        .unwrap()
 }
 
 /// Reads until told to stop. What was acknowledged before a request was sent is the least that

@@ -1,6 +1,6 @@
 //! `[server]`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +14,14 @@ use super::{KIB, MIB, bytes, file};
 use crate::caller::Proxies;
 use crate::error::chain;
 use crate::route::BasePath;
-use crate::server::{LINGER_MAX, ServerSettings, Tls, TlsFiles};
+use crate::server::{LINGER_MAX, Listen, ServerSettings, Tls, TlsFiles};
 
 pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
-    let default = || vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))];
+    let default = || vec![Listen::Address((Ipv4Addr::LOCALHOST, 8080).into())];
     let listen = server.get("listen", |given| {
-        let addresses: Result<Vec<_>, _> =
-            given.texts()?.iter().map(|text| text.parse::<SocketAddr>()).collect();
-        match addresses {
-            Ok(addresses) if !addresses.is_empty() => Ok(addresses),
-            _ => Err("must be one or more addresses like \"127.0.0.1:8080\""),
-        }
+        let listen: Option<Vec<_>> = given.texts()?.iter().map(|text| listen(text)).collect();
+        let expected = "must be one or more of addresses like \"127.0.0.1:8080\" and \"systemd\"";
+        listen.filter(|listen| !listen.is_empty()).ok_or(expected)
     });
     let base_path = server.get("base_path", |given| {
         BasePath::parse(given.text()?).map_err(|_| "must be empty or like \"/imagekit\"")
@@ -70,6 +67,13 @@ pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
         proxies: Proxies { trusted, field: field.unwrap_or_else(|| Proxies::default().field) },
         shutdown_delay: delay.unwrap_or_default(),
         shutdown_grace: grace,
+    }
+}
+
+fn listen(text: &str) -> Option<Listen> {
+    match text {
+        "systemd" => Some(Listen::Passed),
+        address => address.parse().ok().map(Listen::Address),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ikgate::app::App;
 use ikgate::clock::Clock;
 use ikgate::config::{self, Settings};
-use ikgate::server::DrainEnd;
+use ikgate::server::{DrainEnd, PassedSockets};
 use ikgate::telemetry::{Metrics, metrics_layer};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -63,7 +63,7 @@ impl TestGateway {
         let subscriber = tracing_subscriber::registry().with(metrics_layer(&metrics));
         let counted = tracing::subscriber::set_default(subscriber);
         let clock = Clock::manual();
-        let app = App::start(settings, &clock, metrics, None).unwrap();
+        let app = App::start(settings, &clock, metrics, None, PassedSockets::default()).unwrap();
         Self { public: app.public[0], admin: app.admin, clock, app, base, _counted: counted }
     }
 

@@ -1,7 +1,8 @@
 //! The program itself, as its users start it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
@@ -35,7 +36,26 @@ impl Program {
     /// `ikgate serve`, once it says that it is ready.
     pub(crate) fn serve(config: &Path, environment: &[(&str, &str)]) -> Self {
         let config = config.to_str().unwrap();
-        let mut child = command(&["serve", "--config", config], environment).spawn().unwrap();
+        Self::started(command(&["serve", "--config", config], environment))
+    }
+
+    /// The same with a socket that it is passed as systemd passes them: as its descriptor 3.
+    pub(crate) fn serve_passed(
+        config: &Path,
+        environment: &[(&str, &str)],
+        socket: &TcpListener,
+    ) -> Self {
+        let script = r#"export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@" 3<&0 0</dev/null"#;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_ikgate"), "serve", "--config"]);
+        command.arg(config).env_clear().envs(environment.iter().copied());
+        command.stdin(OwnedFd::from(socket.try_clone().unwrap()));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::started(command)
+    }
+
+    fn started(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let ready = loop {
             let mut line = String::new();
