@@ -1,0 +1,40 @@
+//! The forwarded field: an address is believed only from those who are trusted.
+#![no_main]
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderValue};
+use ikgate::caller::Proxies;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (u128, bool, Vec<Vec<u8>>)| {
+    let (bits, trusted, lines) = input;
+    let proxies = Proxies {
+        trusted: ["10.0.0.0/8", "2001:db8::/32"].map(|network| network.parse().unwrap()).to_vec(),
+        ..Proxies::default()
+    };
+    let peer = if trusted {
+        IpAddr::from([10, 0, 0, 1])
+    } else {
+        IpAddr::from(bits.to_be_bytes()).to_canonical()
+    };
+    let mut fields = HeaderMap::new();
+    for line in lines.iter().take(100) {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            fields.append(proxies.field.clone(), value);
+        }
+    }
+    let client = proxies.client(peer, &fields);
+    if !proxies.trust(peer) {
+        assert_eq!(client, peer);
+    }
+    // Whatever else a client sends stands to the left of what is true.
+    let mut more = HeaderMap::new();
+    more.append(proxies.field.clone(), HeaderValue::from_static("192.0.2.1, nonsense"));
+    for value in fields.get_all(&proxies.field) {
+        more.append(proxies.field.clone(), value.clone());
+    }
+    if !proxies.trust(client) {
+        assert_eq!(proxies.client(peer, &more), client);
+    }
+});
