@@ -11,7 +11,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 IKGATE = ROOT / "target/release/ikgate"
 KEY = "private_sandbox="
 # Files of the sandbox, each with one version: lists of 0.9 KB.
@@ -71,3 +72,40 @@ def sandbox():
 
 def file_id(number):
     return f"65{number:022x}"
+
+
+@contextlib.contextmanager
+def ikgate(upstream, directory, server="", core=None):
+    """The gateway in front of `upstream`, perhaps with further keys of [server], on one core."""
+    config = directory / "ikgate.toml"
+    port = free_port()
+    config.write_text(
+        (HERE / "ikgate.toml").read_text().replace("@PORT@", str(port))
+        .replace("@UPSTREAM@", upstream).replace("@SERVER@", server)
+    )
+    pinned = [] if core is None else ["taskset", "-c", core]
+    arguments = [*pinned, IKGATE, "serve", "--config", config]
+    environment = {**os.environ, "IMAGEKIT_PRIVATE_KEY": KEY}
+    with process(arguments, env=environment, stderr=subprocess.DEVNULL) as started:
+        yield f"http://127.0.0.1:{port}", started.pid
+
+
+def cpu_seconds(pid):
+    """User and system time of a process and its children that live."""
+    total = 0
+    tree = [pid]
+    while tree:
+        pid = tree.pop()
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                tree += [int(child) for child in (task / "children").read_text().split()]
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid):
+    """Resident memory in MiB, now and at most."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    kilobytes = {name: int(value) for name, value in re.findall(r"(VmRSS|VmHWM):\s+(\d+)", status)}
+    return kilobytes["VmRSS"] / 1024, kilobytes["VmHWM"] / 1024

@@ -28,6 +28,7 @@ mod http2;
 mod identity;
 mod layering;
 mod limit;
+mod malformed;
 mod metrics;
 mod model;
 mod outage;

@@ -77,6 +77,12 @@ impl Connection {
         tokio::time::timeout(PATIENCE, self.read_answer(method)).await.expect("no answer in time")
     }
 
+    /// Whether a further request on it is answered with a list.
+    pub(crate) async fn answers(&mut self, request: &str) -> bool {
+        self.write(request).await;
+        self.read("GET").await.is_some_and(|answer| answer.status == 200)
+    }
+
     /// Whether the other side has closed.
     pub(crate) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
