@@ -4,8 +4,10 @@
 //! with the log.
 
 mod exposition;
+mod gauges;
 mod metrics;
 mod metrics_layer;
+mod series;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -18,7 +20,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry, reload};
 
 pub use exposition::Exposition;
-pub use metrics::{Metrics, Readings};
+pub use gauges::Readings;
+pub use metrics::Metrics;
 pub use metrics_layer::MetricsLayer;
 
 /// Lines that may wait to be written. Beyond it lines are dropped and counted: a terminal or disk

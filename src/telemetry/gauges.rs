@@ -1,0 +1,104 @@
+//! What is read when somebody asks, rather than counted as it happens.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Registry, Unit};
+
+use super::series::registered;
+
+/// The readings of one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Readings {
+    pub cache_entries: u64,
+    pub cache_bytes: u64,
+    pub cache_evictions: u64,
+    pub fills_in_progress: usize,
+    pub connections: usize,
+    pub tracked_callers: usize,
+    pub dropped_log_lines: usize,
+    pub budget_available: u32,
+    /// 0 closed, 1 half open, 2 open.
+    pub breaker_state: u8,
+    /// Seconds; less than none once it has. `None`: there is no TLS.
+    pub tls_expires_in: Option<i64>,
+}
+
+pub(super) struct Gauges {
+    cache_entries: Gauge,
+    cache_bytes: Gauge,
+    cache_evictions: Counter,
+    fills_in_progress: Gauge,
+    connections: Gauge,
+    tracked_callers: Gauge,
+    dropped_log_lines: Counter,
+    budget_available: Gauge,
+    breaker_state: Gauge,
+    tls_expires_in: TlsExpiry,
+}
+
+impl Gauges {
+    pub(super) fn registered(registry: &mut Registry) -> Self {
+        let tls_expires_in = TlsExpiry::default();
+        registry.register_collector(Box::new(tls_expires_in.clone()));
+        let mut gauge = |name, help| registered::<Gauge>(registry, name, help);
+        Self {
+            cache_entries: gauge("cache_entries", "Stored responses"),
+            cache_bytes: gauge("cache_bytes", "What they count"),
+            fills_in_progress: gauge("fills_in_progress", "Files being fetched now"),
+            connections: gauge("connections", "Open connections"),
+            tracked_callers: gauge("limiter_tracked_callers", "Anonymous callers told apart"),
+            budget_available: gauge("upstream_budget_available", "Calls that could be spent now"),
+            breaker_state: gauge(
+                "upstream_breaker_state",
+                "0: calls leave, 1: one to see, 2: none",
+            ),
+            cache_evictions: registered(
+                registry,
+                "cache_evictions",
+                "Stored responses dropped to make room",
+            ),
+            dropped_log_lines: registered(
+                registry,
+                "log_lines_dropped",
+                "Log lines that could not be written",
+            ),
+            tls_expires_in,
+        }
+    }
+
+    pub(super) fn set(&self, readings: &Readings) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.cache_entries.set(i64::try_from(readings.cache_entries).unwrap_or(i64::MAX));
+        self.cache_bytes.set(i64::try_from(readings.cache_bytes).unwrap_or(i64::MAX));
+        self.cache_evictions.inner().store(readings.cache_evictions, Ordering::Relaxed);
+        self.fills_in_progress.set(number(readings.fills_in_progress));
+        self.connections.set(number(readings.connections));
+        self.tracked_callers.set(number(readings.tracked_callers));
+        self.budget_available.set(i64::from(readings.budget_available));
+        self.breaker_state.set(i64::from(readings.breaker_state));
+        *self.tls_expires_in.0.lock() = readings.tls_expires_in;
+        let dropped = readings.dropped_log_lines as u64;
+        self.dropped_log_lines.inner().store(dropped, Ordering::Relaxed);
+    }
+}
+
+/// A series that is only there while there is TLS: zero seconds would be an alarm.
+#[derive(Clone, Debug, Default)]
+struct TlsExpiry(Arc<Mutex<Option<i64>>>);
+
+impl Collector for TlsExpiry {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Some(seconds) = *self.0.lock() else { return Ok(()) };
+        let (name, help) = ("tls_expiry", "Until the certificate expires");
+        let gauge = ConstGauge::new(seconds);
+        let encoder =
+            encoder.encode_descriptor(name, help, Some(&Unit::Seconds), gauge.metric_type())?;
+        gauge.encode(encoder)
+    }
+}

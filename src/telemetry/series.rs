@@ -1,0 +1,153 @@
+//! Every series that is counted as it happens, made once. Labels come from closed sets or
+//! configured names, never from what a caller sent.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry, Unit};
+
+/// From a hit on a fast machine to the longest wait that makes sense, in seconds.
+const DURATION_BUCKETS: [f64; 17] = [
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1,
+    0.25, 0.5, 1.0, 2.5, 10.0,
+];
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct RequestLabels {
+    pub(super) route: &'static str,
+    pub(super) caller: String,
+    pub(super) status: u16,
+    pub(super) cache: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct DurationLabels {
+    pub(super) route: &'static str,
+    pub(super) cache: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct ThrottledLabels {
+    pub(super) caller: String,
+    pub(super) limit: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct InvalidationLabels {
+    pub(super) source: &'static str,
+    pub(super) kind: &'static str,
+}
+
+/// Counters that differ in one label, under this name.
+#[derive(Clone, Debug)]
+pub(super) struct Counters {
+    label: &'static str,
+    family: Family<[(&'static str, &'static str); 1], Counter>,
+}
+
+impl Counters {
+    fn registered(registry: &mut Registry, name: &str, help: &str, label: &'static str) -> Self {
+        let family = registered(registry, name, help);
+        Self { label, family }
+    }
+
+    pub(super) fn of(&self, value: &'static str) -> Counter {
+        self.family.get_or_create(&[(self.label, value)]).clone()
+    }
+}
+
+pub(super) struct Series {
+    pub(super) requests: Family<RequestLabels, Counter>,
+    pub(super) request_duration: Family<DurationLabels, Histogram>,
+    pub(super) response_bytes: Counters,
+    pub(super) throttled: Family<ThrottledLabels, Counter>,
+    pub(super) auth_failures: Counters,
+    pub(super) upstream_requests: Counters,
+    pub(super) upstream_duration: Histogram,
+    pub(super) invalidations: Family<InvalidationLabels, Counter>,
+    pub(super) webhooks: Counters,
+    pub(super) webhook_last: Gauge,
+    pub(super) config_reloads: Counters,
+    pub(super) connections_refused: Counters,
+    pub(super) connection_deadlines: Counters,
+}
+
+impl Series {
+    pub(super) fn registered(registry: &mut Registry) -> Self {
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Which ikgate this is", version);
+        let request_duration = Family::new_with_constructor(histogram as fn() -> Histogram);
+        registry.register_with_unit(
+            "request_duration",
+            "From a request's head to the end of its answer",
+            Unit::Seconds,
+            request_duration.clone(),
+        );
+        let upstream_duration = histogram();
+        registry.register_with_unit(
+            "upstream_duration",
+            "Of a call to the upstream, from when it may leave",
+            Unit::Seconds,
+            upstream_duration.clone(),
+        );
+        let webhook_last = Gauge::default();
+        registry.register_with_unit(
+            "webhook_last",
+            "When the last genuine webhook came, in Unix time",
+            Unit::Seconds,
+            webhook_last.clone(),
+        );
+        let requests = registered(registry, "requests", "Requests answered");
+        let throttled = registered(registry, "throttled", "Requests refused for quota");
+        let invalidations = registered(registry, "invalidations", "Invalidations asked for");
+        let mut counters = |name, help, label| Counters::registered(registry, name, help, label);
+        Self {
+            requests,
+            request_duration,
+            response_bytes: counters("response_bytes", "Bytes of bodies sent", "coding"),
+            throttled,
+            auth_failures: counters("auth_failures", "Credentials refused", "reason"),
+            upstream_requests: counters(
+                "upstream_requests",
+                "Calls to the upstream, and why others were not made",
+                "outcome",
+            ),
+            upstream_duration,
+            invalidations,
+            webhooks: counters("webhooks", "Webhooks delivered", "outcome"),
+            webhook_last,
+            config_reloads: counters(
+                "config_reloads",
+                "Reloads of the configuration asked for",
+                "outcome",
+            ),
+            connections_refused: counters(
+                "connections_refused",
+                "Connections that were not taken",
+                "reason",
+            ),
+            connection_deadlines: counters(
+                "connection_deadlines",
+                "Connections that were ended, by the deadline that they missed",
+                "deadline",
+            ),
+        }
+    }
+}
+
+pub(super) fn registered<M: Metric + Clone + Default>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(DURATION_BUCKETS)
+}
