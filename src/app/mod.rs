@@ -84,8 +84,8 @@ impl Service for Gateway {
         self.handle(request, peer)
     }
 
-    fn unreadable(&self, status: StatusCode) {
-        Exchange::unreadable(&self.clock, status);
+    fn unreadable(&self, peer: SocketAddr, status: StatusCode) {
+        Exchange::unreadable(&self.clock, peer.ip(), status);
     }
 }
 

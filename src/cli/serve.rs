@@ -32,7 +32,7 @@ pub(super) fn run(file: &ConfigFile) -> Result<(), Failure> {
         if !url.is_imagekit() {
             tracing::warn!(upstream = %url, "the private key goes to a host that is not ImageKit's");
         }
-        let status = format!("answering on {:?}", app.public);
+        let status = format!("answering on {:?}, operators on {}", app.public, app.admin);
         service_manager::ready(&status);
         tokio::spawn(service_manager::keep_watchdog_quiet());
         let mut loading = Loading::default();
@@ -108,12 +108,13 @@ fn apply(app: &mut App, loaded: Result<Settings, Problems>) {
 /// Sets up the log and starts the gateway. What is said after the log is dropped is lost.
 pub(super) fn start(settings: Settings, passed: PassedSockets) -> Result<(App, Arc<Log>), Failure> {
     let metrics = Arc::new(Metrics::new());
-    let (subscriber, log) = telemetry::subscriber(&settings.telemetry, &metrics);
+    let clock = Clock::system();
+    let (subscriber, log) = telemetry::subscriber(&settings.telemetry, &metrics, &clock);
     tracing::subscriber::set_global_default(subscriber)
         .map_err(|error| Failure::Run(chain(&error)))?;
     let upstream = settings.upstream.url.to_string();
     let log = Arc::new(log);
-    let app = App::start(settings, &Clock::system(), metrics, Some(Arc::clone(&log)), passed)
+    let app = App::start(settings, &clock, metrics, Some(Arc::clone(&log)), passed)
         .map_err(|error| Failure::Run(chain(&error)))?;
     tracing::info!(public = ?app.public, admin = %app.admin, upstream, "ready");
     Ok((app, log))

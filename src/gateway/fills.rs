@@ -7,13 +7,13 @@ use super::Gateway;
 use crate::cache::{Codings, Fill, Kind, Seat, StoredResponse};
 use crate::error;
 use crate::file_id::FileId;
-use crate::upstream::{AnswerKind, Held, Priority, Storable, UpstreamError};
+use crate::upstream::{AnswerKind, Held, Order, Priority, Storable, UpstreamError};
 
 pub(super) type Ticket = Fill<Arc<UpstreamError>>;
 
 /// Redeems a ticket.
-pub(super) fn start(gateway: &Arc<Gateway>, ticket: Ticket, priority: Priority) {
-    gateway.fills.spawn(redeem(Arc::clone(gateway), ticket, priority));
+pub(super) fn start(gateway: &Arc<Gateway>, ticket: Ticket, order: Order) {
+    gateway.fills.spawn(redeem(Arc::clone(gateway), ticket, order));
 }
 
 /// Asks for the next list while the last is still answered, unless somebody does already, or
@@ -22,13 +22,13 @@ pub(super) fn refresh(gateway: &Arc<Gateway>, file: &FileId, now: Duration) {
     if gateway.upstream.has_for_background()
         && let Seat::Leader(ticket, _nobody_waits) = gateway.cache.join(file, now)
     {
-        start(gateway, ticket, Priority::Background);
+        start(gateway, ticket, Order { file: *file, priority: Priority::Background, trace: None });
     }
 }
 
 /// Fetches for everyone who waits.
-async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, priority: Priority) {
-    let answer = match gateway.upstream.versions(ticket.id(), priority).await {
+async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
+    let answer = match gateway.upstream.versions(&order).await {
         Ok(answer) => answer,
         Err(error) => {
             log(ticket.id(), &error);

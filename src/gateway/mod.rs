@@ -85,9 +85,9 @@ impl Gateway {
         peer: SocketAddr,
     ) -> Result<Response<ExchangeBody>, Infallible> {
         let (head, body) = request.into_parts();
-        let mut exchange = Exchange::start(&self.clock);
+        let mut exchange = Exchange::start(&self.clock, peer.ip(), &head.method);
         if self.proxies.trust(peer.ip()) {
-            exchange.take_request_id(&head.headers);
+            exchange.take_word_of_proxy(&head.headers);
         }
         let mut findings =
             Findings { exchange, policy: self.policy.load(), cache: None, standing: None };
@@ -109,6 +109,7 @@ impl Gateway {
         let route = route::find(&self.operations, &head.method, &head.uri)?;
         findings.exchange.route = (&route).into();
         let client = self.proxies.client(peer.ip(), &head.headers);
+        findings.exchange.client = client;
         let (file, wanted) = match route {
             // What waits is boxed: the future of a hit stays small, and it is moved.
             Route::Webhook => {
@@ -121,6 +122,7 @@ impl Gateway {
             }
             Route::Read(file, wanted) => (file, wanted),
         };
+        findings.exchange.file = Some(file);
         // Nothing has waited since the head was here: one reading of the clock will do.
         let mut now = findings.exchange.started;
         if !body.is_end_stream() {
@@ -150,10 +152,11 @@ impl Gateway {
         findings.exchange.caller = policy.label(&caller);
         policy.callers.may_read(&caller, &file)?;
         let (sight, priority) = (policy.sight(&caller, &file), policy.priority(&caller));
+        let trace = findings.exchange.trace();
         let (standing, verdict) = policy.admit(&caller);
         findings.standing = Some((caller, standing));
         verdict?;
-        Ok(Ask { file, wanted, sight, priority })
+        Ok(Ask { file, wanted, sight, priority, trace })
     }
 
     async fn take_webhook<B: GatewayBody>(
@@ -170,15 +173,14 @@ impl Gateway {
 
     fn respond(answer: &Answer, head: Parts, findings: Findings) -> Response<ExchangeBody> {
         let Findings { mut exchange, policy, cache, standing } = findings;
-        let cache = cache.unwrap_or(CacheStatus::NotConsulted {
-            code: match answer {
-                Answer::Problem(problem) => Some(problem.code),
-                Answer::Accepted
-                | Answer::Preflight
-                | Answer::Stored { .. }
-                | Answer::Version { .. } => None,
-            },
-        });
+        exchange.code = match answer {
+            Answer::Problem(problem) => Some(problem.code),
+            Answer::Accepted
+            | Answer::Preflight
+            | Answer::Stored { .. }
+            | Answer::Version { .. } => None,
+        };
+        let cache = cache.unwrap_or(CacheStatus::NotConsulted { code: exchange.code });
         exchange.cache = cache.into();
         let facts = Facts {
             request_id: exchange.request_id(),

@@ -15,9 +15,10 @@ use crate::cache::{
 };
 use crate::error::{self, GatewayError};
 use crate::file_id::FileId;
+use crate::message::TraceContext;
 use crate::response::{Answer, Times};
 use crate::route::Wanted;
-use crate::upstream::{BadAnswer, Priority, UpstreamError};
+use crate::upstream::{BadAnswer, Order, Priority, UpstreamError};
 
 /// What is asked for, and how far its asker sees.
 #[derive(Clone, Copy)]
@@ -26,6 +27,14 @@ pub(super) struct Ask<'a> {
     pub(super) wanted: Wanted<'a>,
     pub(super) sight: Sight,
     pub(super) priority: Priority,
+    pub(super) trace: Option<TraceContext>,
+}
+
+impl Ask<'_> {
+    /// What a fill for it asks of the upstream.
+    fn order(&self) -> Order {
+        Order { file: self.file, priority: self.priority, trace: self.trace }
+    }
 }
 
 /// Which lists somebody may see.
@@ -104,7 +113,7 @@ async fn wait(
             return Ok(answer_from(response, ask, now, ttl_left));
         }
         Seat::Leader(ticket, waiter) => {
-            fills::start(gateway, ticket, ask.priority);
+            fills::start(gateway, ticket, ask.order());
             (waiter, Role::Leader)
         }
         Seat::Follower(waiter) => (waiter, Role::Follower),

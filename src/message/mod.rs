@@ -4,8 +4,10 @@ pub mod coding;
 pub mod entity_tag;
 pub mod field_text;
 pub mod head;
+pub mod trace_context;
 
 pub use coding::{AcceptedCodings, Coding};
 pub use entity_tag::{EntityTag, Named};
 pub use field_text::FieldText;
 pub use head::HeadFault;
+pub use trace_context::TraceContext;

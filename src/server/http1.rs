@@ -59,13 +59,13 @@ pub(super) async fn serve<I, S>(
         End::Closed(Err(error)) => {
             tracing::debug!(%error, %peer, "connection ended early");
             if error.is_parse_too_large() {
-                service.unreadable(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+                service.unreadable(peer, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
             } else if error.is_parse() {
-                service.unreadable(StatusCode::BAD_REQUEST);
+                service.unreadable(peer, StatusCode::BAD_REQUEST);
             }
         }
         End::Due(Deadline::Header) => {
-            service.unreadable(StatusCode::REQUEST_TIMEOUT);
+            service.unreadable(peer, StatusCode::REQUEST_TIMEOUT);
             let mut socket = served.connection.into_parts().io.into_inner();
             // Whoever sends so slowly may not read at all.
             let told = async {

@@ -88,7 +88,7 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send + 'static;
 
     /// A head could not be read, and was answered so on the way.
-    fn unreadable(&self, _status: StatusCode) {}
+    fn unreadable(&self, _peer: SocketAddr, _status: StatusCode) {}
 }
 
 /// Connections of one or more listeners that share a limit and end together.

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use super::exposition::Exposition;
 use super::gauges::{Gauges, Readings};
 use super::series::{DurationLabels, InvalidationLabels, RequestLabels, Series, ThrottledLabels};
-use crate::exchange::{CacheLabel, CallerLabel, RouteLabel};
+use crate::exchange::{CacheLabel, CallerLabel, Ending, RouteLabel};
 use crate::invalidation::WebhookOutcome;
 use crate::message::Coding;
 
@@ -20,6 +20,7 @@ use crate::message::Coding;
 const STATUSES: [u16; 18] =
     [200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 421, 429, 431, 499, 500, 502, 503, 504];
 const CLIENT_GONE: u16 = 499;
+const INTERNAL: u16 = 500;
 
 /// In which a request can go.
 const WAYS: usize = RouteLabel::ALL.len() * CacheLabel::ALL.len();
@@ -57,6 +58,39 @@ pub(super) struct Exchanged {
     pub(super) coding: u64,
     pub(super) bytes: u64,
     pub(super) took: Duration,
+    pub(super) ending: u64,
+}
+
+/// The same in words.
+pub(super) struct Words {
+    pub(super) route: &'static str,
+    /// `None`: a number that was never given.
+    pub(super) caller: Option<String>,
+    pub(super) cache: &'static str,
+    pub(super) coding: &'static str,
+    pub(super) ending: &'static str,
+}
+
+impl Exchanged {
+    /// Also of an exchange that ended without an answer.
+    pub(super) fn status(self) -> u16 {
+        match (u16::try_from(self.status), self.ending == Ending::Panicked as u64) {
+            (_, true) => INTERNAL,
+            (Ok(0) | Err(_), false) => CLIENT_GONE,
+            (Ok(status), false) => status,
+        }
+    }
+
+    pub(super) fn words(self, metrics: &Metrics) -> Words {
+        let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Words {
+            route: RouteLabel::ALL.get(at(self.route)).map_or("none", |route| route.as_str()),
+            caller: metrics.caller_name(at(self.caller)),
+            cache: CacheLabel::ALL.get(at(self.cache)).map_or("none", |cache| cache.as_str()),
+            coding: Coding::ALL.get(at(self.coding)).map_or("identity", |coding| coding.as_str()),
+            ending: Ending::ALL.get(at(self.ending)).map_or("answered", |ending| ending.as_str()),
+        }
+    }
 }
 
 impl Metrics {
@@ -100,15 +134,14 @@ impl Metrics {
     }
 
     pub(super) fn exchanged(&self, exchanged: Exchanged) {
-        let Exchanged { route, caller, cache, status, coding, bytes, took } = exchanged;
+        let Exchanged { route, caller, cache, coding, bytes, took, .. } = exchanged;
         let place = |number: u64, of: usize| usize::try_from(number).ok().filter(|&n| n < of);
         let callers = self.callers.load();
         let caller = usize::try_from(caller).ok().and_then(|number| callers.get(number));
         let Some(caller) = caller else { return };
         let Some(route) = place(route, RouteLabel::ALL.len()) else { return };
         let Some(cache) = place(cache, CacheLabel::ALL.len()) else { return };
-        let status = u16::try_from(status).ok().filter(|&status| status != 0);
-        let status = status.unwrap_or(CLIENT_GONE);
+        let status = exchanged.status();
         let Some(status_place) = STATUSES.iter().position(|&known| known == status) else {
             debug_assert!(false, "status {status} is missing from the table");
             return;
@@ -138,9 +171,13 @@ impl Metrics {
         self.series.request_duration.get_or_create(&DurationLabels { route, cache }).clone()
     }
 
+    fn caller_name(&self, number: usize) -> Option<String> {
+        self.callers.load().get(number).map(|caller| caller.name.clone())
+    }
+
     pub(super) fn throttled(&self, caller: usize, limit: &'static str) {
-        let caller = self.callers.load().get(caller).map(|caller| caller.name.clone());
-        let labels = ThrottledLabels { caller: caller.unwrap_or_default(), limit };
+        let caller = self.caller_name(caller).unwrap_or_default();
+        let labels = ThrottledLabels { caller, limit };
         self.series.throttled.get_or_create(&labels).inc();
     }
 

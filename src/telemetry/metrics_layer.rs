@@ -12,6 +12,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::ReloadOutcome;
+use super::access_log::AccessLog;
 use super::metrics::{Exchanged, Metrics};
 use crate::cache::Force;
 use crate::caller::AuthFailure;
@@ -21,7 +22,7 @@ use crate::server::{Deadline, Refused};
 use crate::upstream::UpstreamOutcome;
 
 /// Fields of one event that are read.
-const SLOTS: usize = 7;
+const SLOTS: usize = 8;
 /// Fields that an event may have.
 const FIELDS: usize = 16;
 const UNREAD: usize = usize::MAX;
@@ -29,7 +30,7 @@ const UNREAD: usize = usize::MAX;
 // Dots, so that no module has one of these as its own target.
 const EXCHANGE: Kind = Kind {
     target: "ikgate.exchange",
-    fields: &["route", "caller", "cache", "status", "coding", "bytes", "duration_nanos"],
+    fields: &["route", "caller", "cache", "status", "coding", "bytes", "duration_nanos", "ending"],
 };
 const UPSTREAM: Kind = Kind { target: "ikgate.upstream", fields: &["outcome", "duration_nanos"] };
 const INVALIDATION: Kind = Kind { target: "ikgate.invalidation", fields: &["source", "force"] };
@@ -56,30 +57,35 @@ pub(super) fn is_counted(metadata: &Metadata<'_>) -> bool {
     KINDS.iter().any(|kind| kind.target == metadata.target())
 }
 
-/// Counts.
+/// Counts, and hands what is to be written down to the access log.
 pub struct MetricsLayer {
     metrics: Arc<Metrics>,
+    access_log: Option<AccessLog>,
     places: [OnceLock<Places>; KINDS.len()],
 }
 
 impl MetricsLayer {
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, places: std::array::from_fn(|_| OnceLock::new()) }
+    pub(super) fn new(metrics: Arc<Metrics>, access_log: Option<AccessLog>) -> Self {
+        Self { metrics, access_log, places: std::array::from_fn(|_| OnceLock::new()) }
     }
 
-    fn count(&self, kind: usize, values: [u64; SLOTS]) {
-        let [first, second, third, fourth, fifth, sixth, seventh] = values;
+    fn exchanged(&self, event: &Event<'_>, values: [u64; SLOTS]) {
+        let [route, caller, cache, status, coding, bytes, nanos, ending] = values;
+        let took = Duration::from_nanos(nanos);
+        let exchanged = Exchanged { route, caller, cache, status, coding, bytes, took, ending };
+        self.metrics.exchanged(exchanged);
+        if let Some(log) = &self.access_log
+            && log.wants(exchanged)
+        {
+            log.write(exchanged, event);
+        }
+    }
+
+    fn count(&self, event: &Event<'_>, values: [u64; SLOTS]) {
+        let [first, second, ..] = values;
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-        match KINDS.get(kind).map_or("", |kind| kind.target) {
-            "ikgate.exchange" => self.metrics.exchanged(Exchanged {
-                route: first,
-                caller: second,
-                cache: third,
-                status: fourth,
-                coding: fifth,
-                bytes: sixth,
-                took: Duration::from_nanos(seventh),
-            }),
+        match event.metadata().target() {
+            "ikgate.exchange" => self.exchanged(event, values),
             "ikgate.upstream" => {
                 let outcome = UpstreamOutcome::ALL.get(number(first));
                 let outcome = outcome.map_or("unknown", |outcome| outcome.as_str());
@@ -134,7 +140,7 @@ impl<S: Subscriber> Layer<S> for MetricsLayer {
         let places = places.get_or_init(|| places_of(kind, metadata));
         let mut values = Values { places, slots: [0; SLOTS] };
         event.record(&mut values);
-        self.count(kind, values.slots);
+        self.count(event, values.slots);
     }
 }
 

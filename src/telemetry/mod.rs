@@ -3,13 +3,14 @@
 //! Filters are per layer. A filter for the whole subscriber would silence the metrics together
 //! with the log.
 
+mod access_log;
 mod exposition;
 mod gauges;
 mod metrics;
 mod metrics_layer;
 mod series;
 
-use std::io::IsTerminal as _;
+use std::io::{BufWriter, IsTerminal as _};
 use std::sync::Arc;
 
 use tracing::Subscriber;
@@ -19,20 +20,28 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry, reload};
 
+use access_log::AccessLog;
+pub use access_log::AccessLogMode;
 pub use exposition::Exposition;
 pub use gauges::Readings;
 pub use metrics::Metrics;
 pub use metrics_layer::MetricsLayer;
 
+use crate::clock::Clock;
+
 /// Lines that may wait to be written. Beyond it lines are dropped and counted: a terminal or disk
 /// that stalls must not stall requests. Each holds a few hundred bytes.
 const QUEUED_LINES_MAX: usize = 16_384;
+
+/// Bytes of one write to standard error, at most.
+const WRITTEN_TOGETHER: usize = 64 * 1024;
 
 /// What is logged, and how.
 #[derive(Clone, Debug)]
 pub struct TelemetrySettings {
     pub log: LogFilter,
     pub format: LogFormat,
+    pub access_log: AccessLogMode,
 }
 
 /// How a reload of the configuration ended.
@@ -107,18 +116,28 @@ impl Log {
     }
 }
 
-/// Everything that listens: the metrics, and the log on standard error.
+/// Everything that listens: the metrics, and on standard error the log and the access log.
 pub fn subscriber(
     settings: &TelemetrySettings,
     metrics: &Arc<Metrics>,
+    clock: &Clock,
 ) -> (impl Subscriber + Send + Sync + use<>, Log) {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(QUEUED_LINES_MAX)
         .lossy(true)
-        .finish(std::io::stderr());
+        // Lines that come faster than they can be written are written together.
+        .finish(BufWriter::with_capacity(WRITTEN_TOGETHER, std::io::stderr()));
     let dropped = writer.error_counter();
+    let access_log = AccessLog {
+        mode: settings.access_log,
+        format: settings.format,
+        writer: writer.clone(),
+        clock: clock.clone(),
+        metrics: Arc::clone(metrics),
+    };
     let (layer, set_filter) = log_layer(settings, writer);
-    let subscriber = Registry::default().with(metrics_layer(metrics)).with(layer);
+    let counting = counting_layer(metrics, Some(access_log));
+    let subscriber = Registry::default().with(counting).with(layer);
     (subscriber, Log { _flushes_on_drop: guard, dropped, set_filter })
 }
 
@@ -138,8 +157,18 @@ pub fn metrics_layer<S>(metrics: &Arc<Metrics>) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    counting_layer(metrics, None)
+}
+
+fn counting_layer<S>(
+    metrics: &Arc<Metrics>,
+    access_log: Option<AccessLog>,
+) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     let counted = filter_fn(metrics_layer::is_counted);
-    MetricsLayer::new(Arc::clone(metrics)).with_filter(counted)
+    MetricsLayer::new(Arc::clone(metrics), access_log).with_filter(counted)
 }
 
 fn log_layer<S>(

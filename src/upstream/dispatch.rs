@@ -22,17 +22,27 @@ use super::transport::{Exchanged, Transport, UpstreamStartError};
 use super::turns::{Held, Leave, Turns};
 use crate::clock::Clock;
 use crate::file_id::FileId;
+use crate::message::TraceContext;
 use crate::secret::{PrivateKey, Secret};
 
 /// The wait told to callers when too many are waiting already.
 const QUEUE_WAIT: Duration = Duration::from_secs(1);
 
+/// What is asked for, and on whose behalf.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    pub file: FileId,
+    pub priority: Priority,
+    /// Of whoever began the fill.
+    pub trace: Option<TraceContext>,
+}
+
 /// What an exchange goes through: the network, or a simulation of it.
 pub(super) trait Exchange {
-    /// Asks for the version list of `id`, once.
+    /// Asks for the version list, once.
     fn exchange(
         &self,
-        id: &FileId,
+        order: &Order,
         key: &Secret,
         now: Duration,
     ) -> impl Future<Output = Exchanged> + Send;
@@ -61,13 +71,12 @@ impl Upstream {
         Ok(Self(Dispatch::new(transport, settings, key, clock)))
     }
 
-    /// Asks for the version list of `id`, as often as that makes sense within the time that a
-    /// fill may take.
-    pub async fn versions(&self, id: &FileId, priority: Priority) -> Result<Answer, UpstreamError> {
+    /// Asks for a version list, as often as that makes sense within the time that a fill may take.
+    pub async fn versions(&self, order: &Order) -> Result<Answer, UpstreamError> {
         let after = self.0.request_timeout;
         // Each step keeps to its deadline; this is for what knows of none, like a disk.
         let bound = after + Duration::from_millis(100);
-        let answer = tokio::time::timeout(bound, self.0.versions(id, priority)).await;
+        let answer = tokio::time::timeout(bound, self.0.versions(order)).await;
         answer.unwrap_or(Err(UpstreamError::Timeout { after }))
     }
 
@@ -104,17 +113,13 @@ impl<T: Exchange> Dispatch<T> {
         }
     }
 
-    pub(super) async fn versions(
-        &self,
-        id: &FileId,
-        priority: Priority,
-    ) -> Result<Answer, UpstreamError> {
+    pub(super) async fn versions(&self, order: &Order) -> Result<Answer, UpstreamError> {
         let deadline = Instant::now() + self.request_timeout;
         let mut first: Option<UpstreamError> = None;
         let (mut retried, mut key) = (0, self.key_gate.current());
         let (mut reconnected, mut key_tried_again) = (false, false);
         loop {
-            let error = match self.call(id, &mut key, priority, deadline).await {
+            let error = match self.call(order, &mut key, deadline).await {
                 Ok(answer) => return Ok(answer),
                 // That the next try may not leave says less than how the last one went.
                 Err(error) if !error.has_left() => return Err(first.unwrap_or(error)),
@@ -152,19 +157,18 @@ impl<T: Exchange> Dispatch<T> {
     /// One call, if one may leave, with the key of that moment.
     async fn call(
         &self,
-        id: &FileId,
+        order: &Order,
         key: &mut Arc<Secret>,
-        priority: Priority,
         deadline: Instant,
     ) -> Result<Answer, UpstreamError> {
-        let leave = match self.leave(key, priority, deadline).await {
+        let leave = match self.leave(key, order.priority, deadline).await {
             Ok(leave) => leave,
             Err(error) => {
                 count(error.outcome(), None);
                 return Err(error);
             }
         };
-        let exchange = self.transport.exchange(id, key, leave.at);
+        let exchange = self.transport.exchange(order, key, leave.at);
         let exchanged = timeout_at(deadline, exchange).await.unwrap_or_else(|_elapsed| Exchanged {
             answer: Err(UpstreamError::Timeout { after: self.request_timeout }),
             window: None,

@@ -28,7 +28,7 @@ pub use answer::{Answer, AnswerKind, Storable};
 pub use body::Held;
 pub use breaker::{BreakerSettings, BreakerState};
 pub use budget::Priority;
-pub use dispatch::Upstream;
+pub use dispatch::{Order, Upstream};
 pub use error::{BadAnswer, RateFields, Refusal, UpstreamError, UpstreamOutcome};
 pub use retry::RetrySettings;
 pub use transport::UpstreamStartError;

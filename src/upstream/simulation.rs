@@ -15,7 +15,7 @@ use tokio::task::LocalSet;
 use super::answer::{Answer, AnswerKind, Storable};
 use super::body::{BodyCoding, InFlight};
 use super::budget::Window;
-use super::dispatch::{Dispatch, Exchange};
+use super::dispatch::{Dispatch, Exchange, Order};
 use super::error::{RateFields, UpstreamError};
 use super::transport::Exchanged;
 use super::{BreakerSettings, Priority, RetrySettings, UpstreamSettings, UpstreamUrl};
@@ -68,7 +68,7 @@ impl Strict {
 }
 
 impl Exchange for Strict {
-    async fn exchange(&self, _id: &FileId, _key: &Secret, _now: Duration) -> Exchanged {
+    async fn exchange(&self, _order: &Order, _key: &Secret, _now: Duration) -> Exchanged {
         if let Some(wait) = self.spend() {
             let fields = RateFields {
                 limit: Some(ALLOWED as u64),
@@ -155,7 +155,7 @@ impl World {
 
     async fn fill(self: Rc<Self>, file: u32, priority: Priority, asked: Duration) {
         let id = FileId::parse(&format!("{file:024x}")).unwrap();
-        let answer = self.upstream.versions(&id, priority).await;
+        let answer = self.upstream.versions(&Order { file: id, priority, trace: None }).await;
         let now = self.clock.monotonic();
         if answer.is_ok() {
             self.stored.borrow_mut().insert(file, now);

@@ -1,7 +1,7 @@
 //! One exchange: a connection from the pool, the key injected, the body read within its limit.
 //!
-//! Nothing of a caller's request goes into it but the validated file id, so nothing of it can
-//! leak upstream. No redirect is followed and no proxy variable is read: the key goes to the
+//! Nothing of a caller's request goes into it but the validated file id (and the trace that a proxy
+//! of ours says it is part of), so nothing of it can leak upstream. No redirect is followed and no proxy variable is read: the key goes to the
 //! configured host or nowhere.
 
 use std::collections::HashSet;
@@ -27,10 +27,10 @@ use super::UpstreamSettings;
 use super::answer::Answer;
 use super::body::{BodyCoding, InFlight};
 use super::budget::Window;
-use super::dispatch::Exchange;
+use super::dispatch::{Exchange, Order};
 use super::error::{BadAnswer, RateFields, UpstreamError};
 use super::url::UpstreamUrl;
-use crate::file_id::FileId;
+use crate::message::trace_context::TRACEPARENT;
 use crate::secret::Secret;
 
 /// How long an idle connection is kept. Longer saves handshakes after quiet spells; it should
@@ -143,14 +143,17 @@ impl Transport {
         Answer::judge(status, fields, bytes, share)
     }
 
-    fn request(&self, id: &FileId, key: &Secret) -> Request<Empty<Bytes>> {
+    fn request(&self, order: &Order, key: &Secret) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
-        *request.uri_mut() = self.url.join(&id.versions_path());
+        *request.uri_mut() = self.url.join(&order.file.versions_path());
         let fields = request.headers_mut();
         fields.insert(AUTHORIZATION, key.basic_authorization());
         fields.insert(ACCEPT, HeaderValue::from_static("application/json"));
         fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         fields.insert(USER_AGENT, AGENT);
+        if let Some(trace) = order.trace {
+            fields.insert(TRACEPARENT, trace.to_field_value(fastrand::u64(..)));
+        }
         request
     }
 
@@ -168,8 +171,8 @@ impl Transport {
 }
 
 impl Exchange for Transport {
-    async fn exchange(&self, id: &FileId, key: &Secret, now: Duration) -> Exchanged {
-        let mut request = self.request(id, key);
+    async fn exchange(&self, order: &Order, key: &Secret, now: Duration) -> Exchanged {
+        let mut request = self.request(order, key);
         let (pool, connection) = (self.pool(now), capture_connection(&mut request));
         let response = match pool.http.request(request).await {
             Ok(response) => response,

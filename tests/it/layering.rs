@@ -14,11 +14,11 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("caller", &["file_id", "secret"]),
     ("limit", &["caller", "clock"]),
     ("cache", &["file_id", "message"]),
-    ("upstream", &["clock", "file_id", "limit", "secret"]),
+    ("upstream", &["clock", "file_id", "limit", "message", "secret"]),
     ("invalidation", &["cache", "clock", "file_id", "secret", "upstream"]),
     ("response", &["cache", "limit", "message", "route"]),
     ("error", &["caller", "invalidation", "limit", "message", "response", "route", "upstream"]),
-    ("exchange", &["cache", "clock", "message", "response", "route"]),
+    ("exchange", &["cache", "clock", "file_id", "message", "response", "route"]),
     (
         "gateway",
         &[
@@ -39,7 +39,17 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("server", &[]),
     (
         "telemetry",
-        &["cache", "caller", "exchange", "invalidation", "limit", "message", "server", "upstream"],
+        &[
+            "cache",
+            "caller",
+            "clock",
+            "exchange",
+            "invalidation",
+            "limit",
+            "message",
+            "server",
+            "upstream",
+        ],
     ),
     (
         "admin",

@@ -8,6 +8,7 @@
 )]
 #![allow(clippy::similar_names, reason = "a test compares like with like")]
 
+mod access_log;
 mod admin;
 mod budget;
 mod cli;

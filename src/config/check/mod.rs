@@ -30,7 +30,7 @@ use crate::gateway::PolicySettings;
 use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::response::{AllowedOrigin, Cors};
 use crate::secret::Secret;
-use crate::telemetry::{LogFilter, LogFormat, TelemetrySettings};
+use crate::telemetry::{AccessLogMode, LogFilter, LogFormat, TelemetrySettings};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -160,7 +160,14 @@ fn telemetry(telemetry: &mut Section) -> TelemetrySettings {
         Ok("pretty") => Ok(LogFormat::Pretty),
         _ => Err("must be \"json\" or \"pretty\""),
     });
+    let access_log = telemetry.get("access_log", |given| match given.text() {
+        Ok("all") => Ok(AccessLogMode::All),
+        Ok("errors") => Ok(AccessLogMode::Errors),
+        Ok("off") => Ok(AccessLogMode::Off),
+        _ => Err("must be \"all\", \"errors\" or \"off\""),
+    });
     TelemetrySettings {
+        access_log: access_log.unwrap_or(AccessLogMode::Errors),
         log: log.unwrap_or_else(|| LogFilter::parse("info").expect("a level is a filter")),
         format: format.unwrap_or(LogFormat::Json),
     }

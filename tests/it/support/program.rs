@@ -3,8 +3,10 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::Duration;
 
 /// A directory that is gone when the test ends.
 pub(crate) fn scratch() -> tempfile::TempDir {
@@ -54,6 +56,24 @@ impl Program {
         Self::started(command)
     }
 
+    /// The same where the log does not say that it is ready: the service manager is told.
+    pub(crate) fn serve_quietly(config: &Path, environment: &[(&str, &str)]) -> Self {
+        let directory = scratch();
+        let path = directory.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut command = command(&["serve", "--config", config.to_str().unwrap()], environment);
+        let mut child = command.env("NOTIFY_SOCKET", &path).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut message = [0; 4096];
+        let length = manager.recv(&mut message).expect("not ready in time");
+        let message = String::from_utf8_lossy(&message[..length]);
+        let (_, addresses) = message.split_once("answering on [").unwrap();
+        let (public, admin) = addresses.split_once("], operators on ").unwrap();
+        let admin = admin.lines().next().unwrap().parse().unwrap();
+        Self { child, log, public: public.parse().unwrap(), admin }
+    }
+
     fn started(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -84,9 +104,10 @@ impl Program {
 
     /// Waits for its end: the exit code, and what else it logged.
     pub(crate) fn wait(mut self) -> (Option<i32>, String) {
-        let code = self.child.wait().unwrap().code();
+        // Read to its end first: a program whose pipe is full cannot end.
         let mut log = String::new();
         self.log.read_to_string(&mut log).unwrap();
+        let code = self.child.wait().unwrap().code();
         (code, log)
     }
 }

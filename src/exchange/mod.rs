@@ -5,111 +5,26 @@
 //! is `Drop`'s work, since a request's future can vanish at any await. Log and metrics read the
 //! same event and so cannot disagree.
 
+mod label;
+
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+pub use label::{CacheLabel, CallerLabel, Ending, MethodLabel, RouteLabel};
 
-use crate::cache::{CacheStatus, Forwarded};
 use crate::clock::Clock;
-use crate::message::Coding;
+use crate::file_id::FileId;
+use crate::message::{Coding, TraceContext};
 use crate::response::{Shaped, X_REQUEST_ID};
-use crate::route::{Route, Wanted};
 
 /// Longest id that is taken from a proxy, in bytes.
 const REQUEST_ID_MAX: usize = 64;
-
-/// What was asked for, as a label.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[repr(u8)]
-pub enum RouteLabel {
-    None,
-    List,
-    Element,
-    Webhook,
-}
-
-impl RouteLabel {
-    pub const ALL: [Self; 4] = [Self::None, Self::List, Self::Element, Self::Webhook];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::List => "list",
-            Self::Element => "element",
-            Self::Webhook => "webhook",
-        }
-    }
-}
-
-impl From<&Route<'_>> for RouteLabel {
-    fn from(route: &Route<'_>) -> Self {
-        match route {
-            Route::Preflight | Route::Read(_, Wanted::List) => Self::List,
-            Route::Read(_, Wanted::Version(_)) => Self::Element,
-            Route::Webhook => Self::Webhook,
-        }
-    }
-}
-
-/// What the cache did, as a label.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[repr(u8)]
-pub enum CacheLabel {
-    None,
-    Collapsed,
-    Hit,
-    Miss,
-    Stale,
-    StaleError,
-}
-
-impl CacheLabel {
-    pub const ALL: [Self; 6] =
-        [Self::None, Self::Collapsed, Self::Hit, Self::Miss, Self::Stale, Self::StaleError];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Collapsed => "collapsed",
-            Self::Hit => "hit",
-            Self::Miss => "miss",
-            Self::Stale => "stale",
-            Self::StaleError => "stale_error",
-        }
-    }
-}
-
-impl From<CacheStatus> for CacheLabel {
-    fn from(status: CacheStatus) -> Self {
-        match status {
-            CacheStatus::Forwarded(Forwarded { collapsed: true, .. }) => Self::Collapsed,
-            CacheStatus::Forwarded(_) => Self::Miss,
-            CacheStatus::Hit { .. } => Self::Hit,
-            CacheStatus::StaleHit { .. } => Self::Stale,
-            CacheStatus::StaleIfError => Self::StaleError,
-            CacheStatus::NotConsulted { .. } => Self::None,
-        }
-    }
-}
-
-/// Who asked, as a number that a name is looked up by: the fixed names first, then those that
-/// configurations brought, in the order in which they did.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct CallerLabel(pub u64);
-
-impl CallerLabel {
-    pub const NONE: Self = Self(0);
-    pub const ANONYMOUS: Self = Self(1);
-    /// Whoever sends a token.
-    pub const JWT: Self = Self(2);
-    /// Names of the labels that are not configured, by number. No configured caller may have one.
-    pub const FIXED: [&'static str; 3] = ["none", "anonymous", "jwt"];
-}
 
 /// One request on its way to its answer.
 pub struct Exchange {
@@ -117,37 +32,65 @@ pub struct Exchange {
     /// When the request's head was here.
     pub started: Duration,
     request_id: RequestId,
+    /// Boxed: few are part of a trace, and an exchange is moved several times.
+    trace: Option<Box<TraceContext>>,
+    /// Where the request came from, as far as is known.
+    pub client: IpAddr,
+    method: MethodLabel,
     pub route: RouteLabel,
+    pub file: Option<FileId>,
     pub caller: CallerLabel,
     pub cache: CacheLabel,
+    /// Of an error that is our own.
+    pub code: Option<&'static str>,
     /// `None` until a response is handed over.
     status: Option<StatusCode>,
     coding: Coding,
     sent_bytes: u64,
+    /// Of the body.
+    left_bytes: bool,
 }
 
 impl Exchange {
-    pub fn start(clock: &Clock) -> Self {
+    pub fn start(clock: &Clock, client: IpAddr, method: &Method) -> Self {
         Self {
             started: clock.monotonic(),
             clock: clock.clone(),
             request_id: RequestId::random(),
+            trace: None,
+            client,
+            method: method.into(),
             route: RouteLabel::None,
+            file: None,
             caller: CallerLabel::NONE,
             cache: CacheLabel::None,
+            code: None,
             status: None,
             coding: Coding::Identity,
             sent_bytes: 0,
+            left_bytes: false,
         }
     }
 
     /// One that ended with its head, which could not be read.
-    pub fn unreadable(clock: &Clock, status: StatusCode) {
-        Self::start(clock).status = Some(status);
+    pub fn unreadable(clock: &Clock, client: IpAddr, status: StatusCode) {
+        let mut exchange = Self::start(clock, client, &Method::GET);
+        exchange.method = MethodLabel::Other;
+        exchange.status = Some(status);
+    }
+
+    /// Takes what a proxy of ours says of the request besides where it comes from.
+    pub fn take_word_of_proxy(&mut self, fields: &HeaderMap) {
+        self.take_request_id(fields);
+        self.trace = TraceContext::of(fields).map(Box::new);
+    }
+
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.trace.as_deref().copied()
     }
 
     /// Takes the id that a proxy of ours gave the request, if it is one.
-    pub fn take_request_id(&mut self, fields: &HeaderMap) {
+    fn take_request_id(&mut self, fields: &HeaderMap) {
         let mut values = fields.get_all(X_REQUEST_ID).iter();
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
         if let (Some(given), None) = (values.next(), values.next())
@@ -171,17 +114,27 @@ impl Exchange {
     pub fn respond(mut self, Shaped { response, coding }: Shaped) -> Response<ExchangeBody> {
         self.status = Some(response.status());
         self.coding = coding;
-        response.map(|bytes| ExchangeBody {
-            bytes: Some(bytes).filter(|bytes| !bytes.is_empty()),
-            exchange: self,
+        response.map(|bytes| {
+            self.left_bytes = !bytes.is_empty();
+            ExchangeBody { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), exchange: self }
         })
+    }
+
+    fn ending(&self) -> Ending {
+        match self.status {
+            _ if std::thread::panicking() => Ending::Panicked,
+            None => Ending::LeftBeforeHead,
+            Some(_) if self.left_bytes => Ending::LeftDuringBody,
+            Some(_) => Ending::Answered,
+        }
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         let took = self.clock.monotonic().saturating_sub(self.started);
-        // Numbers only: whoever turns them into words does so once for each, not for each event.
+        // Numbers, as far as it goes: whoever turns them into words does so once for each, not for
+        // each event. Texts are borrowed, and nothing is formatted unless somebody writes it down.
         tracing::info!(
             target: "ikgate.exchange",
             route = self.route as u64,
@@ -192,6 +145,13 @@ impl Drop for Exchange {
             coding = self.coding as u64,
             bytes = self.sent_bytes,
             duration_nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            ending = self.ending() as u64,
+            request.id = self.request_id.as_str(),
+            client.addr = %self.client,
+            method = self.method.as_str(),
+            file.id = self.file.map(tracing::field::display),
+            error.code = self.code,
+            trace.id = self.trace.as_deref().map(TraceContext::trace_id),
         );
     }
 }
@@ -211,6 +171,7 @@ impl Body for ExchangeBody {
         _context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let bytes = self.bytes.take();
+        self.exchange.left_bytes = false;
         self.exchange.sent_bytes += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -232,6 +193,14 @@ enum RequestId {
 }
 
 impl RequestId {
+    fn as_str(&self) -> &str {
+        let text = match self {
+            Self::Given(id) => id.as_bytes(),
+            Self::Made(digits) => digits,
+        };
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+
     fn random() -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let bits = fastrand::u64(..);

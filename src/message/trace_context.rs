@@ -1,0 +1,117 @@
+//! `traceparent`: which trace a request is part of (W3C Trace Context, sections 3.2 and 4.3).
+
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue};
+
+use super::FieldText;
+
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Of version 00: `00-{trace id}-{parent id}-{flags}`, in lower-case hex.
+const LENGTH: usize = 55;
+
+/// A trace, without the step in it that led here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TraceContext {
+    trace_id: [u8; 32],
+    flags: [u8; 2],
+}
+
+impl TraceContext {
+    /// Reads the field. `None` if it is not there once, or not well-formed.
+    pub fn of(fields: &HeaderMap) -> Option<Self> {
+        let mut values = fields.get_all(TRACEPARENT).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        Self::parse(value.as_bytes())
+    }
+
+    fn parse(value: &[u8]) -> Option<Self> {
+        let (first, rest) = value.split_at_checked(LENGTH)?;
+        let mut parts = first.split(|&byte| byte == b'-');
+        let (version, trace_id) = (parts.next()?, parts.next()?);
+        let (parent_id, flags) = (parts.next()?, parts.next()?);
+        // Later versions may say more behind it.
+        let ends = rest.is_empty() || (version != b"00" && rest.first() == Some(&b'-'));
+        let well_formed = parts.next().is_none()
+            && [version, trace_id, parent_id, flags].into_iter().all(is_hex)
+            && (version.len(), parent_id.len()) == (2, 16)
+            && version != b"ff"
+            && [trace_id, parent_id].iter().all(|id| id.iter().any(|&digit| digit != b'0'));
+        let context = Self { trace_id: trace_id.try_into().ok()?, flags: flags.try_into().ok()? };
+        (ends && well_formed).then_some(context)
+    }
+
+    pub fn trace_id(&self) -> &str {
+        std::str::from_utf8(&self.trace_id).unwrap_or_default()
+    }
+
+    /// The field for a request that is `span` of this trace.
+    pub fn to_field_value(self, span: u64) -> HeaderValue {
+        // Zero would mean none.
+        let span = format!("{:016x}", span.max(1));
+        let flags = std::str::from_utf8(&self.flags).unwrap_or("00");
+        let mut text = FieldText::new("00-");
+        text.text(self.trace_id()).text("-").text(&span).text("-").text(flags).to_value()
+    }
+}
+
+fn is_hex(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    // From the specification.
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    const WHOLE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn a_trace_is_carried_on_with_another_step() {
+        let context = TraceContext::parse(WHOLE.as_bytes()).unwrap();
+        assert_eq!(context.trace_id(), TRACE);
+        let next = context.to_field_value(0xabc);
+        assert_eq!(next, format!("00-{TRACE}-0000000000000abc-01"));
+        assert_eq!(TraceContext::parse(next.as_bytes()), Some(context));
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_no_trace() {
+        let zeros = "0".repeat(32);
+        for value in [
+            String::new(),
+            WHOLE.to_uppercase(),
+            format!("{WHOLE}-more"),
+            WHOLE.replace("00-", "ff-"),
+            WHOLE.replace(TRACE, &zeros),
+            WHOLE.replace("b7ad6b7169203331", "0000000000000000"),
+            WHOLE.replace('-', "_"),
+            WHOLE.replace("-01", "-0"),
+            WHOLE.replace(TRACE, &TRACE.replace('a', "g")),
+            format!("00-{TRACE}b7ad6b7169203331-01--"),
+        ] {
+            assert_eq!(TraceContext::parse(value.as_bytes()), None, "{value}");
+        }
+        let later = format!("{}-more", WHOLE.replacen("00", "cc", 1));
+        assert!(TraceContext::parse(later.as_bytes()).is_some());
+        let mut fields = HeaderMap::new();
+        fields.append(TRACEPARENT, HeaderValue::from_static(WHOLE));
+        assert!(TraceContext::of(&fields).is_some());
+        fields.append(TRACEPARENT, HeaderValue::from_static(WHOLE));
+        assert_eq!(TraceContext::of(&fields), None, "which of the two?");
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_judged_without_panic(value in "[0-9a-f-]{50,60}|[ -~]{0,70}") {
+            if let Some(context) = TraceContext::parse(value.as_bytes()) {
+                prop_assert!(value.contains(context.trace_id()));
+                let next = context.to_field_value(1);
+                prop_assert_eq!(TraceContext::parse(next.as_bytes()), Some(context));
+            }
+        }
+    }
+}
