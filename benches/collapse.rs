@@ -45,7 +45,7 @@ fn sandbox() -> SocketAddr {
     };
     let sandbox = Arc::new(Sandbox::new(settings, Clock::system()));
     let limits = ServerSettings::internal();
-    Server::new(sandbox, limits, Drain::default()).listen(listener);
+    Server::new(sandbox, limits, Drain::default()).listen(vec![listener]);
     address
 }
 

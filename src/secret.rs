@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -113,6 +114,12 @@ pub enum KeySource {
 pub struct PrivateKey {
     current: ArcSwap<Secret>,
     source: KeySource,
+    /// When the file with the key in use was written. `None`: nobody knows.
+    written: ArcSwap<Option<SystemTime>>,
+}
+
+fn written(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// What a look at the key's file found.
@@ -124,12 +131,17 @@ pub enum KeyChange {
 
 impl PrivateKey {
     pub fn fixed(key: Secret) -> Self {
-        Self { current: ArcSwap::from_pointee(key), source: KeySource::Fixed }
+        let (current, written) = (ArcSwap::from_pointee(key), ArcSwap::default());
+        Self { current, source: KeySource::Fixed, written }
     }
 
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
         let key = Secret::from_file(path)?;
-        Ok(Self { current: ArcSwap::from_pointee(key), source: KeySource::File(path.to_owned()) })
+        Ok(Self {
+            current: ArcSwap::from_pointee(key),
+            source: KeySource::File(path.to_owned()),
+            written: ArcSwap::from_pointee(written(path)),
+        })
     }
 
     /// Reads the file again. On an error the last good key stays in use.
@@ -142,7 +154,13 @@ impl PrivateKey {
             return Ok(KeyChange::Unchanged);
         }
         self.current.store(Arc::new(key));
+        self.written.store(Arc::new(written(path)));
         Ok(KeyChange::Changed)
+    }
+
+    /// When the file with the key in use was written, if it came from one.
+    pub fn written(&self) -> Option<SystemTime> {
+        **self.written.load()
     }
 
     /// The key in use. Another one is another `Arc`.

@@ -148,6 +148,11 @@ impl Admin {
                 BreakerState::HalfOpen => 1,
                 BreakerState::Open => 2,
             },
+            private_key_age: match self.key.written() {
+                Some(written) => self.clock().wall().duration_since(written).unwrap_or_default(),
+                None => self.clock().monotonic(),
+            }
+            .as_secs(),
             tls_expires_in: self.tls.load().as_ref().map(|tls| {
                 let seconds =
                     |since_1970: Duration| i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);

@@ -123,14 +123,11 @@ impl App {
         let limits = settings.public.server.clone();
         let server =
             Server::with_tls(Arc::clone(&gateway), limits, public_drain.clone(), Arc::clone(&tls));
-        let mut addresses = Vec::new();
-        for (address, listener) in public {
-            addresses.push(address);
-            server.listen(listener);
-        }
+        let (addresses, public): (Vec<_>, Vec<_>) = public.into_iter().unzip();
+        server.listen(public);
         // Operators are few, and must not be kept out by what they watch.
         let limits = ServerSettings::internal();
-        Server::new(Arc::clone(&admin), limits, admin_drain.clone()).listen(admin_listener);
+        Server::new(Arc::clone(&admin), limits, admin_drain.clone()).listen(vec![admin_listener]);
         let watch = watch::watch(key, Arc::clone(&tls), clock.clone(), admin_drain.clone());
         tokio::spawn(watch);
         Ok(Self {

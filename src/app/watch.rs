@@ -27,7 +27,13 @@ pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, clock: Clock, drai
             let tls = tls.map(|tls| tls.refresh().map(|change| change == TlsChange::Changed));
             (key, tls)
         });
-        let Ok((key, tls)) = looked.await else { return };
+        let (key, tls) = match looked.await {
+            Ok(looked) => looked,
+            Err(error) => {
+                tracing::error!(%error, "files could not be looked at");
+                continue;
+            }
+        };
         key_told.note(key.as_ref().map_err(|error| error as _).copied());
         if let Some(tls) = tls {
             tls_told.note(tls.as_ref().map_err(|error| error as _).copied());

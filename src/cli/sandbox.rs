@@ -85,7 +85,7 @@ pub(super) fn start(listen: SocketAddr, settings: SandboxSettings) -> Result<Run
         max_connections_per_ip: CONNECTIONS_MAX,
         ..ServerSettings::internal()
     };
-    Server::new(Arc::clone(&sandbox), limits, drain.clone()).listen(listener);
+    Server::new(Arc::clone(&sandbox), limits, drain.clone()).listen(vec![listener]);
     Ok(Running { address, sandbox, drain })
 }
 

@@ -1,5 +1,6 @@
 //! What a connection of HTTP/1.1 is doing, as its socket and its answers note it in passing.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::deadline::Phase;
@@ -9,7 +10,7 @@ use super::drain::Announcement;
 /// the atomics are for the compiler, and cost what plain numbers do.
 #[derive(Debug)]
 pub(super) struct Activity {
-    socket: SocketActivity,
+    socket: Arc<SocketActivity>,
     answering: AtomicBool,
     /// How often something was asked or answered.
     turns: AtomicU32,
@@ -24,23 +25,23 @@ pub(super) struct SocketActivity {
     /// Bytes came that no request has been made of yet.
     head_begun: AtomicBool,
     blocked: AtomicBool,
+    /// Nothing more is to be written.
+    closing: AtomicBool,
+    /// Nor is anything to be read.
+    heard_out: AtomicBool,
     /// How often the socket took something.
     written: AtomicU32,
 }
 
 impl Activity {
-    pub(super) fn new(announced: Announcement) -> Self {
+    pub(super) fn new(socket: Arc<SocketActivity>, announced: Announcement) -> Self {
         Self {
-            socket: SocketActivity::default(),
+            socket,
             answering: AtomicBool::new(false),
             turns: AtomicU32::new(0),
             leaving: AtomicBool::new(false),
             announced,
         }
-    }
-
-    pub(super) fn socket(&self) -> &SocketActivity {
-        &self.socket
     }
 
     /// A head is complete.
@@ -58,6 +59,10 @@ impl Activity {
         bump(&self.turns);
     }
 
+    pub(super) fn socket(&self) -> &SocketActivity {
+        &self.socket
+    }
+
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
     }
@@ -69,7 +74,9 @@ impl Activity {
     pub(super) fn phase(&self) -> Phase {
         let turn = self.turns.load(Ordering::Relaxed);
         if let Some(written) = self.socket.blocked() {
-            Phase::Writing { written }
+            Phase::Writing { written, oldest: None }
+        } else if self.socket.is_closing() {
+            Phase::Closing
         } else if self.answering.load(Ordering::Relaxed) {
             Phase::Answering
         } else if self.socket.head_begun.load(Ordering::Relaxed) {
@@ -100,6 +107,27 @@ impl SocketActivity {
         self.blocked.store(true, Ordering::Relaxed);
     }
 
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether whoever is still sending is being heard out.
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closed() && !self.is_heard_out()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn heard_out(&self) {
+        self.heard_out.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_heard_out(&self) -> bool {
+        self.heard_out.load(Ordering::Relaxed)
+    }
+
     /// How often it had taken something before it took no more.
     pub(super) fn blocked(&self) -> Option<u32> {
         self.blocked.load(Ordering::Relaxed).then(|| self.written.load(Ordering::Relaxed))
@@ -116,28 +144,31 @@ mod tests {
 
     #[test]
     fn a_request_goes_through_its_phases() {
-        let activity = Activity::new(Announcement::default());
+        let socket = Arc::new(SocketActivity::default());
+        let activity = Activity::new(Arc::clone(&socket), Announcement::default());
         let idle = activity.phase();
         assert!(matches!(idle, Phase::Idle { .. }));
-        activity.socket().received(b"\r\n");
+        socket.received(b"\r\n");
         assert_eq!(activity.phase(), idle, "a line end is no request");
-        activity.socket().received(b"GET");
+        socket.received(b"GET");
         let head = activity.phase();
         assert!(matches!(head, Phase::Head { .. }));
-        activity.socket().received(b" / HTTP/1.1");
+        socket.received(b" / HTTP/1.1");
         assert_eq!(activity.phase(), head, "more of it does not begin it anew");
         activity.asked();
-        activity.socket().received(b"body");
+        socket.received(b"body");
         assert_eq!(activity.phase(), Phase::Answering);
         activity.answered();
-        activity.socket().is_blocked();
+        socket.is_blocked();
         let blocked = activity.phase();
         assert!(matches!(blocked, Phase::Writing { .. }));
-        activity.socket().wrote();
-        activity.socket().is_blocked();
+        socket.wrote();
+        socket.is_blocked();
         assert_ne!(activity.phase(), blocked, "it had gone on in between");
-        activity.socket().wrote();
+        socket.wrote();
         assert!(matches!(activity.phase(), Phase::Idle { .. }));
         assert_ne!(activity.phase(), idle);
+        socket.close();
+        assert_eq!(activity.phase(), Phase::Closing);
     }
 }

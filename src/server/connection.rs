@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
@@ -9,8 +10,10 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::deadline::{Limits, Phase, Timer, Watch};
+use super::activity::SocketActivity;
+use super::deadline::{Due, Limits, Phase, Timer, Watch};
 use super::event::{Deadline, Refused};
+use super::io::{Inbound, Outbound};
 use super::tls::HTTP_2;
 use super::{Drain, Server, ServerSettings, Service, http1, http2};
 
@@ -26,14 +29,19 @@ pub(super) async fn serve<S: Service>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
+    let activity = Arc::<SocketActivity>::default();
+    let stream = Outbound::new(stream, Arc::clone(&activity));
     let Some(acceptor) = acceptor else {
+        let stream = Inbound::new(stream, activity);
         return http1::serve(stream, peer, service, settings, drain).await;
     };
     // What TLS needs is much more, and only needed where it is spoken.
     let Some(stream) = Box::pin(handshake(acceptor, stream, peer, settings, drain)).await else {
         return;
     };
-    if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+    let stream = Inbound::new(stream, activity);
+    if is_http2 {
         Box::pin(http2::serve(stream, peer, service, settings, drain)).await;
     } else {
         Box::pin(http1::serve(stream, peer, service, settings, drain)).await;
@@ -43,11 +51,11 @@ pub(super) async fn serve<S: Service>(
 /// `None`: there is nobody to talk to.
 async fn handshake(
     acceptor: TlsAcceptor,
-    stream: TcpStream,
+    stream: Outbound,
     peer: SocketAddr,
     settings: &ServerSettings,
     drain: &Drain,
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<TlsStream<Outbound>> {
     let (_, cut) = drain.signals();
     let accepted = tokio::select! {
         accepted = tokio::time::timeout(settings.header_timeout, acceptor.accept(stream)) => accepted,
@@ -73,11 +81,13 @@ pub(super) trait Served {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>>;
 
     /// Says, as soon as the protocol allows, that this is the end of it. What is asked until
-    /// then is answered.
-    fn leave(&mut self);
+    /// then is answered. Whether that was all there is to say.
+    fn leave(&mut self) -> bool;
 
     /// Takes nothing more.
     fn close(&mut self);
+
+    fn socket(&self) -> &SocketActivity;
 }
 
 /// How a connection ended.
@@ -93,6 +103,7 @@ enum Turn {
     Ended(End),
     Leave,
     Due(Deadline),
+    HeardOut,
 }
 
 /// Drives a connection to its end, which it does not put off beyond its deadlines and the drain's.
@@ -128,24 +139,25 @@ pub(super) async fn drive(
             }
             let now = Instant::now();
             match watch.look(phase(), now) {
-                Some((due, deadline)) if due <= now => Poll::Ready(Turn::Due(deadline)),
-                Some((due, _)) => {
-                    timer.as_mut().set(context, due, now);
+                (at, Due::Deadline(deadline)) if at <= now => Poll::Ready(Turn::Due(deadline)),
+                (at, Due::HeardOut) if at <= now => Poll::Ready(Turn::HeardOut),
+                (at, _) => {
+                    timer.as_mut().set(context, at, now);
                     Poll::Pending
                 }
-                None => Poll::Pending,
             }
         })
         .await;
         match turn {
             Turn::Ended(end) => return end,
+            Turn::HeardOut => served.socket().heard_out(),
             Turn::Leave | Turn::Due(Deadline::Age) => {
                 if matches!(turn, Turn::Due(_)) {
                     Deadline::Age.emit();
                 }
                 leaving = true;
-                watch.leave();
-                served.leave();
+                watch.leave(Instant::now());
+                closing |= served.leave();
             }
             // The first time, whoever is there is told in the protocol's way.
             Turn::Due(Deadline::Idle) if !closing => {
@@ -153,8 +165,9 @@ pub(super) async fn drive(
                     Deadline::Idle.emit();
                 }
                 (leaving, closing) = (true, true);
-                watch.leave();
-                watch.restart(Instant::now());
+                let now = Instant::now();
+                watch.leave(now);
+                watch.restart(now);
                 served.close();
             }
             Turn::Due(Deadline::Idle) => return End::Cut,

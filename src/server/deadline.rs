@@ -1,7 +1,7 @@
 //! How long a connection may do what it does. Each limit is its own: an idle connection is not a
 //! slow head, and a slow reader is neither.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Context;
 use std::time::Duration;
 
@@ -10,6 +10,22 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::ServerSettings;
 use super::event::Deadline;
+
+/// A connection that is leaving may take so many times `write_stall_timeout` for its last answers.
+/// More lets somebody who reads very slowly hold it; fewer cuts slow readers of long answers.
+const LAST_STALLS: u32 = 10;
+
+/// A connection of HTTP/2 that is leaving ends by itself once its caller has taken everything and
+/// said so. It has so many times `linger` for that.
+const SETTLING: u32 = 5;
+
+/// What has taken too long.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Due {
+    Deadline(Deadline),
+    /// Whoever was still sending has been heard out.
+    HeardOut,
+}
 
 /// The part of [`ServerSettings`] that is about time.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +50,14 @@ pub(super) enum Phase {
     Head { turn: u32 },
     /// Nothing is asked for.
     Idle { turn: u32 },
+    /// HTTP/2: nothing is asked for, and what was answered may not have left yet.
+    Settling { turn: u32 },
     /// The oldest answer that nobody takes has not been moving since then.
     Sending { since: Instant },
-    /// The socket takes no more.
-    Writing { written: u32 },
+    /// The socket takes no more; the oldest answer as in [`Phase::Sending`], if there is one.
+    Writing { written: u32, oldest: Option<Instant> },
+    /// All is said; whoever is still sending is heard out, so that it gets to read the answer.
+    Closing,
 }
 
 impl Limits {
@@ -54,18 +74,22 @@ impl Limits {
     }
 
     /// When what began at `since` has taken too long. `leaving`: nothing new is wanted.
-    fn due(&self, phase: Phase, since: Instant, leaving: bool) -> Option<(Instant, Deadline)> {
-        match phase {
-            Phase::Abandoned => Some((since, Deadline::Abandoned)),
-            Phase::Answering => None,
-            Phase::Head { .. } => Some((since + self.header, Deadline::Header)),
-            Phase::Idle { .. } => {
-                let limit = if leaving { self.idle.min(self.linger) } else { self.idle };
-                Some((since + limit, Deadline::Idle))
+    fn due(&self, phase: Phase, since: Instant, leaving: bool) -> Option<(Instant, Due)> {
+        let (since, limit, deadline) = match phase {
+            Phase::Abandoned => (since, Duration::ZERO, Deadline::Abandoned),
+            Phase::Answering => return None,
+            Phase::Closing => return Some((since + self.linger, Due::HeardOut)),
+            Phase::Head { .. } => (since, self.header, Deadline::Header),
+            Phase::Idle { .. } if leaving => (since, self.idle.min(self.linger), Deadline::Idle),
+            Phase::Settling { .. } if leaving => (since, SETTLING * self.linger, Deadline::Idle),
+            Phase::Idle { .. } | Phase::Settling { .. } => (since, self.idle, Deadline::Idle),
+            Phase::Sending { since } => (since, self.write_stall, Deadline::WriteStall),
+            Phase::Writing { oldest, .. } => {
+                let since = oldest.map_or(since, |oldest| since.min(oldest));
+                (since, self.write_stall, Deadline::WriteStall)
             }
-            Phase::Sending { since } => Some((since + self.write_stall, Deadline::WriteStall)),
-            Phase::Writing { .. } => Some((since + self.write_stall, Deadline::WriteStall)),
-        }
+        };
+        Some((since + limit, Due::Deadline(deadline)))
     }
 }
 
@@ -75,17 +99,18 @@ pub(super) struct Watch {
     phase: Phase,
     since: Instant,
     opened: Instant,
-    leaving: bool,
+    /// Since when nothing new is wanted.
+    leaving: Option<Instant>,
 }
 
 impl Watch {
     pub(super) fn new(limits: Limits, now: Instant) -> Self {
-        Self { limits, phase: Phase::Idle { turn: 0 }, since: now, opened: now, leaving: false }
+        Self { limits, phase: Phase::Idle { turn: 0 }, since: now, opened: now, leaving: None }
     }
 
     /// From now on the connection waits for one more request at most, and not for long.
-    pub(super) fn leave(&mut self) {
-        self.leaving = true;
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.leaving.get_or_insert(now);
     }
 
     /// What is going on begins anew.
@@ -93,16 +118,22 @@ impl Watch {
         self.since = now;
     }
 
-    /// What is due first, and when, of a connection that does this now. Without a limit it is
-    /// answering, which others watch, and leaving already.
-    pub(super) fn look(&mut self, phase: Phase, now: Instant) -> Option<(Instant, Deadline)> {
+    /// What is due first, and when, of a connection that does this now.
+    pub(super) fn look(&mut self, phase: Phase, now: Instant) -> (Instant, Due) {
         if phase != self.phase {
             self.phase = phase;
             self.since = now;
         }
-        let due = self.limits.due(self.phase, self.since, self.leaving);
-        let aged = (!self.leaving).then(|| (self.opened + self.limits.age, Deadline::Age));
-        due.into_iter().chain(aged).min_by_key(|(due, _)| *due)
+        let due = self.limits.due(self.phase, self.since, self.leaving.is_some());
+        let end = match self.leaving {
+            None => (self.opened + self.limits.age, Due::Deadline(Deadline::Age)),
+            // However busy it looks.
+            Some(since) => {
+                let end = since + LAST_STALLS * self.limits.write_stall;
+                (end, Due::Deadline(Deadline::WriteStall))
+            }
+        };
+        due.filter(|due| due.0 <= end.0).unwrap_or(end)
     }
 }
 
@@ -132,7 +163,9 @@ impl Timer {
         }
         *this.armed = due;
         this.sleep.as_mut().reset(due);
-        if this.sleep.poll(context).is_ready() {
+        // Of a task that has used up its turn, a timer would not keep the waker, and nobody would
+        // ask it again.
+        if pin!(tokio::task::unconstrained(this.sleep)).poll(context).is_ready() {
             context.waker().wake_by_ref();
         }
     }
@@ -140,6 +173,8 @@ impl Timer {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     fn limits() -> Limits {
@@ -152,19 +187,26 @@ mod tests {
     fn each_phase_has_its_own_limit() {
         let since = Instant::now();
         let after = |seconds| since + Duration::from_secs(seconds);
-        let earlier = Phase::Sending { since: since - Duration::from_secs(5) };
-        for (phase, leaving, due) in [
-            (Phase::Idle { turn: 0 }, false, Some((after(75), Deadline::Idle))),
-            (Phase::Idle { turn: 0 }, true, Some((after(1), Deadline::Idle))),
-            (Phase::Head { turn: 0 }, false, Some((after(10), Deadline::Header))),
-            (Phase::Head { turn: 0 }, true, Some((after(10), Deadline::Header))),
-            (Phase::Writing { written: 0 }, false, Some((after(30), Deadline::WriteStall))),
-            (earlier, false, Some((after(25), Deadline::WriteStall))),
-            (Phase::Answering, false, None),
-            (Phase::Abandoned, false, Some((since, Deadline::Abandoned))),
+        let ago = |seconds| since - Duration::from_secs(seconds);
+        let writing = |oldest: Option<u64>| Phase::Writing { written: 0, oldest: oldest.map(ago) };
+        let (idle, settling) = (Phase::Idle { turn: 0 }, Phase::Settling { turn: 0 });
+        for (phase, leaving, due, deadline) in [
+            (idle, false, after(75), Deadline::Idle),
+            (idle, true, after(1), Deadline::Idle),
+            (settling, false, after(75), Deadline::Idle),
+            (settling, true, after(5), Deadline::Idle),
+            (Phase::Head { turn: 0 }, false, after(10), Deadline::Header),
+            (Phase::Head { turn: 0 }, true, after(10), Deadline::Header),
+            (writing(None), false, after(30), Deadline::WriteStall),
+            (writing(Some(5)), false, after(25), Deadline::WriteStall),
+            (Phase::Sending { since: ago(5) }, false, after(25), Deadline::WriteStall),
+            (Phase::Abandoned, false, since, Deadline::Abandoned),
         ] {
-            assert_eq!(limits().due(phase, since, leaving), due, "{phase:?} {leaving}");
+            let found = limits().due(phase, since, leaving);
+            assert_eq!(found, Some((due, Due::Deadline(deadline))), "{phase:?} {leaving}");
         }
+        assert_eq!(limits().due(Phase::Answering, since, true), None);
+        assert_eq!(limits().due(Phase::Closing, since, true), Some((after(1), Due::HeardOut)));
     }
 
     #[test]
@@ -176,29 +218,57 @@ mod tests {
         assert!(ages.iter().any(|age| age != &ages[0]), "{ages:?}");
     }
 
+    /// What uses up a task's turn must not cost it the timer.
+    #[tokio::test]
+    async fn a_timer_that_is_set_at_the_end_of_a_turn_fires() {
+        let due = Instant::now() + Duration::from_millis(20);
+        let mut timer = pin!(Timer::new(Instant::now()));
+        let mut first = true;
+        let fired = std::future::poll_fn(|context| {
+            let now = Instant::now();
+            if now >= due {
+                return Poll::Ready(());
+            }
+            if std::mem::take(&mut first) {
+                while pin!(tokio::task::consume_budget()).poll(context).is_ready() {}
+            }
+            timer.as_mut().set(context, due, now);
+            Poll::Pending
+        });
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(Duration::from_secs(20)) => panic!("nobody was woken"),
+            () = fired => {}
+        }
+    }
+
     /// More bytes of a head, or a turn in which nothing happened, win no time.
     #[test]
     fn what_goes_on_keeps_its_beginning_and_what_is_new_begins_now() {
         let opened = Instant::now();
         let at = |seconds| opened + Duration::from_secs(seconds);
         let mut watch = Watch::new(limits(), opened);
-        for (now, phase, due) in [
-            (0, Phase::Idle { turn: 0 }, (at(75), Deadline::Idle)),
-            (5, Phase::Head { turn: 0 }, (at(15), Deadline::Header)),
-            (9, Phase::Head { turn: 0 }, (at(15), Deadline::Header)),
-            (10, Phase::Head { turn: 1 }, (at(20), Deadline::Header)),
-            (11, Phase::Writing { written: 1 }, (at(41), Deadline::WriteStall)),
-            (12, Phase::Writing { written: 2 }, (at(42), Deadline::WriteStall)),
-            (13, Phase::Idle { turn: 2 }, (at(88), Deadline::Idle)),
-            (20, Phase::Idle { turn: 3 }, (at(90), Deadline::Age)),
+        let writing = |written| Phase::Writing { written, oldest: None };
+        for (now, phase, due, deadline) in [
+            (0, Phase::Idle { turn: 0 }, 75, Deadline::Idle),
+            (5, Phase::Head { turn: 0 }, 15, Deadline::Header),
+            (9, Phase::Head { turn: 0 }, 15, Deadline::Header),
+            (10, Phase::Head { turn: 1 }, 20, Deadline::Header),
+            (11, writing(1), 41, Deadline::WriteStall),
+            (12, writing(2), 42, Deadline::WriteStall),
+            (13, Phase::Idle { turn: 2 }, 88, Deadline::Idle),
+            (20, Phase::Idle { turn: 3 }, 90, Deadline::Age),
         ] {
-            assert_eq!(watch.look(phase, at(now)), Some(due), "at {now}: {phase:?}");
+            let found = watch.look(phase, at(now));
+            assert_eq!(found, (at(due), Due::Deadline(deadline)), "at {now}: {phase:?}");
         }
-        watch.leave();
-        assert_eq!(watch.look(Phase::Answering, at(90)), None);
-        let idle = Phase::Idle { turn: 4 };
-        assert_eq!(watch.look(idle, at(95)), Some((at(96), Deadline::Idle)));
-        watch.restart(at(97));
-        assert_eq!(watch.look(idle, at(97)), Some((at(98), Deadline::Idle)));
+        watch.leave(at(90));
+        watch.leave(at(91));
+        let mut due = |phase, now| watch.look(phase, at(now)).0;
+        assert_eq!(due(Phase::Answering, 92), at(390), "however busy it looks");
+        assert_eq!(due(Phase::Idle { turn: 4 }, 95), at(96));
+        assert_eq!(due(writing(9), 380), at(390));
+        watch.restart(at(385));
+        assert_eq!(watch.look(writing(9), at(386)).0, at(390));
     }
 }

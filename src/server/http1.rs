@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use super::activity::{Activity, SocketActivity};
 use super::connection::{End, Served, drive};
 use super::event::Deadline;
-use super::io::{Observed, Socket};
+use super::io::Inbound;
 use super::{Drain, ServerSettings, Service};
 
 /// hyper refuses a smaller buffer than this.
@@ -29,7 +29,7 @@ const TIMED_OUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 pub(super) async fn serve<I, S>(
-    stream: I,
+    stream: Inbound<I>,
     peer: SocketAddr,
     service: &Arc<S>,
     settings: &ServerSettings,
@@ -38,7 +38,7 @@ pub(super) async fn serve<I, S>(
     I: AsyncRead + AsyncWrite + Unpin,
     S: Service,
 {
-    let activity = Arc::new(Activity::new(drain.announcement()));
+    let activity = Arc::new(Activity::new(stream.activity(), drain.announcement()));
     let answer = |request| {
         activity.asked();
         let answer = Arc::clone(service).call(request, peer);
@@ -50,10 +50,7 @@ pub(super) async fn serve<I, S>(
         // hyper's would close idle connections too.
         .header_read_timeout(None)
         .max_buf_size(settings.max_head_bytes.max(HYPER_BUFFER_MIN))
-        .serve_connection(
-            TokioIo::new(Socket::new(stream, Arc::clone(&activity))),
-            service_fn(answer),
-        );
+        .serve_connection(TokioIo::new(stream), service_fn(answer));
     let mut served = Http1 { connection, activity: &activity };
     match drive(&mut served, settings, drain, || activity.phase()).await {
         End::Closed(Err(error)) => {
@@ -72,7 +69,7 @@ pub(super) async fn serve<I, S>(
                 socket.write_all(TIMED_OUT).await?;
                 socket.shutdown().await
             };
-            _ = tokio::time::timeout(settings.write_stall_timeout, told).await;
+            _ = tokio::time::timeout(settings.linger, told).await;
         }
         End::Closed(Ok(())) | End::Cut | End::Due(_) => {}
     }
@@ -95,18 +92,17 @@ where
         Pin::new(&mut self.connection).poll(context)
     }
 
-    fn leave(&mut self) {
+    fn leave(&mut self) -> bool {
         self.activity.leave();
+        false
     }
 
     fn close(&mut self) {
         Pin::new(&mut self.connection).graceful_shutdown();
     }
-}
 
-impl Observed for Activity {
     fn socket(&self) -> &SocketActivity {
-        self.socket()
+        self.activity.socket()
     }
 }
 

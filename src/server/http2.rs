@@ -1,9 +1,9 @@
 //! HTTP/2 on one connection.
 //!
 //! Flow control is the caller's, so a caller that grants none stalls its answers while the socket
-//! looks well. So bodies are handed over in pieces, and each is watched: a piece is asked for when
-//! there is room for it. Memory for what is handed over and not yet sent is bounded by
-//! [`SEND_BUFFER`] for each of [`STREAMS_MAX`].
+//! looks well. So bodies are handed over in pieces, each when the last has left, and each is
+//! watched. The last piece leaves our sight with the body: it is small, and a copy, so that it
+//! holds nothing else.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -24,28 +24,35 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
+use super::activity::SocketActivity;
 use super::connection::{End, Served, drive};
-use super::io::Socket;
+use super::io::Inbound;
 use super::streams::{OpenStream, Streams};
 use super::{Drain, ServerSettings, Service};
 
 /// Requests at a time. More lets one connection keep more tasks; fewer makes pages wait.
 const STREAMS_MAX: u32 = 100;
 
-/// A piece of a body, and all that may wait to be sent of one answer.
+/// A piece of a body, and the last one. Longer pieces save turns; a longer last piece lets whoever
+/// does not take it hold more.
 const PIECE: usize = 16 * 1024;
-const SEND_BUFFER: usize = 2 * PIECE;
+const LAST_PIECE: usize = 1024;
+
+/// h2 takes a piece while less than this waits to be sent of its stream: when nothing does.
+const SEND_BUFFER: usize = 1;
 
 /// Of requests' bodies, which nobody needs but webhooks: of one, and of all of a connection.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 
-/// Streams that were reset before we had looked at them, and that we have reset: beyond this the
-/// connection ends.
-const RESETS_MAX: usize = 50;
+/// Streams that were reset before we had looked at them: beyond this the connection ends.
+const PENDING_RESETS_MAX: usize = 50;
+
+/// Streams that we have reset, over the life of a connection, likewise.
+const OWN_RESETS_MAX: usize = 1000;
 
 pub(super) async fn serve<I, S>(
-    stream: I,
+    stream: Inbound<I>,
     peer: SocketAddr,
     service: &Arc<S>,
     settings: &ServerSettings,
@@ -54,7 +61,7 @@ pub(super) async fn serve<I, S>(
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service,
 {
-    let streams = Arc::new(Streams::default());
+    let streams = Arc::new(Streams::new(stream.activity()));
     let answer = |request| {
         let stream = streams.open();
         let answer = Arc::clone(service).call(request, peer);
@@ -67,21 +74,21 @@ pub(super) async fn serve<I, S>(
         .max_send_buf_size(SEND_BUFFER)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_pending_accept_reset_streams(RESETS_MAX)
-        .max_local_error_reset_streams(RESETS_MAX)
-        .serve_connection(
-            TokioIo::new(Socket::new(stream, Arc::clone(&streams))),
-            service_fn(answer),
-        );
-    let mut served = Http2(connection);
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(OWN_RESETS_MAX)
+        .serve_connection(TokioIo::new(stream), service_fn(answer));
+    let mut served = Http2 { connection, streams: &streams };
     if let End::Closed(Err(error)) = drive(&mut served, settings, drain, || streams.phase()).await {
         tracing::debug!(%error, %peer, "connection ended early");
     }
 }
 
-struct Http2<C>(C);
+struct Http2<'a, C> {
+    connection: C,
+    streams: &'a Streams,
+}
 
-impl<I, S, B> Served for Http2<http2::Connection<I, S, TokioExecutor>>
+impl<I, S, B> Served for Http2<'_, http2::Connection<I, S, TokioExecutor>>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -91,16 +98,21 @@ where
     TokioExecutor: Http2ServerConnExec<S::Future, B>,
 {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        Pin::new(&mut self.0).poll(context)
+        Pin::new(&mut self.connection).poll(context)
     }
 
     // GOAWAY: what was sent before the caller has seen it is answered.
-    fn leave(&mut self) {
-        Pin::new(&mut self.0).graceful_shutdown();
+    fn leave(&mut self) -> bool {
+        Pin::new(&mut self.connection).graceful_shutdown();
+        true
     }
 
     fn close(&mut self) {
-        self.leave();
+        Pin::new(&mut self.connection).graceful_shutdown();
+    }
+
+    fn socket(&self) -> &SocketActivity {
+        self.streams.socket()
     }
 }
 
@@ -132,7 +144,14 @@ where
     }
 }
 
-/// A body that is taken when there is room for more of it.
+fn next_piece(rest: &mut Bytes) -> Bytes {
+    match rest.len() {
+        last if last <= LAST_PIECE => Bytes::copy_from_slice(&std::mem::take(rest)),
+        more => rest.split_to((more - LAST_PIECE).min(PIECE)),
+    }
+}
+
+/// A body that is taken piece by piece.
 struct InPieces<B> {
     body: B,
     /// Of the frame that is being taken.
@@ -160,8 +179,7 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for InPieces<B> {
         if let Some(stream) = &mut this.stream {
             stream.moved(Instant::now());
         }
-        let piece = this.rest.split_to(this.rest.len().min(PIECE));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        Poll::Ready(Some(Ok(Frame::data(next_piece(&mut this.rest)))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -176,5 +194,25 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for InPieces<B> {
         }
         hint.set_lower(body.lower() + rest);
         hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leaves_our_sight_last_is_small_and_nothing_is_lost() {
+        for length in [1, 1023, 1024, 1025, 16_384, 17_408, 17_409, 100_000] {
+            let whole = Bytes::from(vec![b'x'; length]);
+            let (mut rest, mut pieces) = (whole.clone(), Vec::new());
+            while !rest.is_empty() {
+                pieces.push(next_piece(&mut rest));
+            }
+            assert_eq!(pieces.concat(), whole);
+            let last = pieces.last().unwrap();
+            assert!(last.len() <= LAST_PIECE, "{length}");
+            assert!(pieces.iter().all(|piece| (1..=PIECE).contains(&piece.len())), "{length}");
+        }
     }
 }

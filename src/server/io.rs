@@ -1,11 +1,13 @@
-//! The socket as hyper uses it: small answers go out in one piece, and what happens is noted.
+//! The socket as hyper uses it. [`Inbound`] lies right below hyper, [`Outbound`] right above the
+//! socket; between them may be TLS, which has buffers of its own.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::activity::SocketActivity;
 
@@ -16,34 +18,52 @@ use super::activity::SocketActivity;
 /// answer keeps a buffer of this size.
 const GATHERED_MAX: usize = 2048;
 
-/// Whoever keeps the activity of a connection.
-pub(super) trait Observed: Send + Sync + 'static {
-    fn socket(&self) -> &SocketActivity;
-}
+/// Bytes that are read and thrown away of whoever is still sending when all is said. A socket that
+/// is closed over unread bytes is reset, and the answer with it.
+const HEARD_OUT_MAX: usize = 512 * 1024;
 
-/// A connection's bytes, plain, on whatever carries them.
-pub(super) struct Socket<S, A> {
+/// Notes what is received, and sends small answers in one piece.
+pub(super) struct Inbound<S> {
     stream: S,
     gathered: Vec<u8>,
-    observed: Arc<A>,
+    activity: Arc<SocketActivity>,
+    heard_out: usize,
 }
 
-impl<S, A: Observed> Socket<S, A> {
-    pub(super) fn new(stream: S, observed: Arc<A>) -> Self {
-        Self { stream, gathered: Vec::new(), observed }
+/// Notes how the socket takes what is sent.
+pub(super) struct Outbound {
+    socket: TcpStream,
+    activity: Arc<SocketActivity>,
+}
+
+impl<S> Inbound<S> {
+    pub(super) fn new(stream: S, activity: Arc<SocketActivity>) -> Self {
+        Self { stream, gathered: Vec::new(), activity, heard_out: 0 }
     }
 
-    /// Notes what came of an attempt to write.
-    fn note<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match outcome {
-            Poll::Ready(_) => self.observed.socket().wrote(),
-            Poll::Pending => self.observed.socket().is_blocked(),
+    pub(super) fn activity(&self) -> Arc<SocketActivity> {
+        Arc::clone(&self.activity)
+    }
+}
+
+impl<S: AsyncRead + Unpin> Inbound<S> {
+    /// Reads until the other side has nothing more to say, or has said enough.
+    fn poll_hear_out(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 4096];
+        while self.heard_out < HEARD_OUT_MAX && !self.activity.is_heard_out() {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+            self.heard_out += buffer.filled().len();
         }
-        outcome
+        self.activity.heard_out();
+        Poll::Ready(())
     }
 }
 
-impl<S: AsyncRead + Unpin, A: Observed> AsyncRead for Socket<S, A> {
+impl<S: AsyncRead + Unpin> AsyncRead for Inbound<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -52,20 +72,19 @@ impl<S: AsyncRead + Unpin, A: Observed> AsyncRead for Socket<S, A> {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
         if let Some(received) = buffer.filled().get(before..) {
-            self.observed.socket().received(received);
+            self.activity.received(received);
         }
         outcome
     }
 }
 
-impl<S: AsyncWrite + Unpin, A: Observed> AsyncWrite for Socket<S, A> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Inbound<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note(outcome)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -75,11 +94,70 @@ impl<S: AsyncWrite + Unpin, A: Observed> AsyncWrite for Socket<S, A> {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let stream = Pin::new(&mut this.stream);
-        let outcome = if gather(pieces, &mut this.gathered) {
+        if gather(pieces, &mut this.gathered) {
             stream.poll_write(context, &this.gathered)
         } else {
             stream.poll_write_vectored(context, pieces)
-        };
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.activity.is_closed() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.activity.close();
+        }
+        self.poll_hear_out(context).map(Ok)
+    }
+}
+
+impl Outbound {
+    pub(super) fn new(socket: TcpStream, activity: Arc<SocketActivity>) -> Self {
+        Self { socket, activity }
+    }
+
+    fn note<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match outcome {
+            Poll::Ready(_) => self.activity.wrote(),
+            Poll::Pending => self.activity.is_blocked(),
+        }
+        outcome
+    }
+}
+
+impl AsyncRead for Outbound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Outbound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.note(outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.socket).poll_write_vectored(context, pieces);
         self.note(outcome)
     }
 
@@ -88,13 +166,11 @@ impl<S: AsyncWrite + Unpin, A: Observed> AsyncWrite for Socket<S, A> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_flush(context);
-        self.note(outcome)
+        Pin::new(&mut self.socket).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.note(outcome)
+        Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
 

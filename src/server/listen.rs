@@ -1,7 +1,9 @@
 //! Where connections come from.
 
+use std::future::poll_fn;
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 
 use listenfd::ListenFd;
@@ -84,12 +86,12 @@ pub fn bind(address: SocketAddr) -> Result<Listener, Error> {
 ///
 /// Cancel-safe: nothing is lost if the future is dropped while waiting.
 pub(super) async fn next_connection(
-    listener: &Listener,
+    listeners: &[Listener],
     places: &Places,
 ) -> (TcpStream, SocketAddr, Place) {
     loop {
         let one = places.one().await;
-        let (stream, peer) = next_stream(&listener.socket).await;
+        let (stream, peer) = next_stream(listeners).await;
         if let Ok(place) = places.give(one, peer.ip()) {
             return (stream, peer, place);
         }
@@ -99,22 +101,32 @@ pub(super) async fn next_connection(
     }
 }
 
-/// One that is in the kernel's backlog of a socket that is about to be closed, and would be reset
-/// with it. In that of a passed socket it waits for whoever gets the socket next.
-pub(super) async fn last_connection(
-    listener: &Listener,
+/// What is in the kernel's backlog of sockets that are about to be closed, and would be reset with
+/// them; as far as there are places. In the backlog of a passed socket it waits for whoever gets
+/// the socket next.
+pub(super) fn last_connections(
+    listeners: Vec<Listener>,
     places: &Places,
-) -> Option<(TcpStream, SocketAddr, Place)> {
-    if listener.passed {
-        return None;
+) -> Vec<(TcpStream, SocketAddr, Place)> {
+    let mut last = Vec::new();
+    for listener in listeners.into_iter().filter(|listener| !listener.passed) {
+        // The runtime would say that there is nothing, until it has heard of it itself.
+        let Ok(socket) = listener.socket.into_std() else { continue };
+        while let Some(one) = places.one_at_once()
+            && let Ok((stream, peer)) = socket.accept()
+        {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let (Ok(stream), Ok(place)) = (stream, places.give(one, peer.ip())) {
+                last.push((stream, peer, place));
+            }
+        }
     }
-    // Asks once, since no time is given.
-    tokio::time::timeout(Duration::ZERO, next_connection(listener, places)).await.ok()
+    last
 }
 
-async fn next_stream(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn next_stream(listeners: &[Listener]) -> (TcpStream, SocketAddr) {
     loop {
-        match listener.accept().await {
+        match accept(listeners).await {
             Ok(accepted) => return accepted,
             Err(error) if concerns_one_connection(&error) => {
                 tracing::debug!(%error, "connection lost before accept");
@@ -128,6 +140,18 @@ async fn next_stream(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             }
         }
     }
+}
+
+/// From whichever has one. Which is asked first is left to chance, so that a busy one does not keep
+/// the others out.
+async fn accept(listeners: &[Listener]) -> Result<(TcpStream, SocketAddr), Error> {
+    let (after, before) = listeners.split_at(fastrand::usize(..listeners.len().max(1)));
+    poll_fn(|context| {
+        let polled =
+            before.iter().chain(after).map(|listener| listener.socket.poll_accept(context));
+        polled.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 fn concerns_one_connection(error: &Error) -> bool {

@@ -118,18 +118,18 @@ impl<S: Service> Server<S> {
     }
 
     /// Accepts until the drain begins, in a task of its own.
-    pub fn listen(self: &Arc<Self>, listener: Listener) {
-        self.drain.accept(Arc::clone(self).accept(listener));
+    pub fn listen(self: &Arc<Self>, listeners: Vec<Listener>) {
+        self.drain.accept(Arc::clone(self).accept(listeners));
     }
 
-    async fn accept(self: Arc<Self>, listener: Listener) {
+    async fn accept(self: Arc<Self>, listeners: Vec<Listener>) {
         loop {
             tokio::select! {
-                next = listen::next_connection(&listener, &self.places) => self.serve(next),
+                next = listen::next_connection(&listeners, &self.places) => self.serve(next),
                 () = self.drain.begun() => break,
             }
         }
-        while let Some(last) = listen::last_connection(&listener, &self.places).await {
+        for last in listen::last_connections(listeners, &self.places) {
             self.serve(last);
         }
     }

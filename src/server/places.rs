@@ -56,6 +56,11 @@ impl Places {
         Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed")
     }
 
+    /// The same, if there is one now.
+    pub(super) fn one_at_once(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_owned().ok()
+    }
+
     /// Gives it to a peer, unless that has enough.
     pub(super) fn give(
         &self,

@@ -8,16 +8,15 @@ use tokio::time::Instant;
 
 use super::activity::SocketActivity;
 use super::deadline::Phase;
-use super::io::Observed;
 
 /// So many requests may be given up more than were answered: pages that somebody leaves give up
 /// some, whoever only makes work gives up all.
 const ABANDONED_MAX: u32 = 200;
 
 /// The streams of one connection. They are answered in tasks of their own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Streams {
-    socket: SocketActivity,
+    socket: Arc<SocketActivity>,
     table: Mutex<Table>,
 }
 
@@ -41,6 +40,14 @@ pub(super) struct OpenStream {
 }
 
 impl Streams {
+    pub(super) fn new(socket: Arc<SocketActivity>) -> Self {
+        Self { socket, table: Mutex::default() }
+    }
+
+    pub(super) fn socket(&self) -> &SocketActivity {
+        &self.socket
+    }
+
     pub(super) fn open(self: &Arc<Self>) -> OpenStream {
         let mut table = self.table.lock();
         let number = table.next;
@@ -55,20 +62,16 @@ impl Streams {
         if table.abandoned > ABANDONED_MAX {
             return Phase::Abandoned;
         }
+        let oldest = table.open.values().flatten().min().copied();
         if let Some(written) = self.socket.blocked() {
-            return Phase::Writing { written };
+            return Phase::Writing { written, oldest };
         }
-        match table.open.values().flatten().min() {
-            Some(&since) => Phase::Sending { since },
-            None if table.open.is_empty() => Phase::Idle { turn: table.turns },
+        match oldest {
+            _ if self.socket.is_closing() => Phase::Closing,
+            Some(since) => Phase::Sending { since },
+            None if table.open.is_empty() => Phase::Settling { turn: table.turns },
             None => Phase::Answering,
         }
-    }
-}
-
-impl Observed for Streams {
-    fn socket(&self) -> &SocketActivity {
-        &self.socket
     }
 }
 
@@ -106,35 +109,39 @@ mod tests {
 
     #[test]
     fn the_oldest_answer_that_does_not_move_counts() {
-        let streams = Arc::new(Streams::default());
+        let streams = Arc::new(Streams::new(Arc::default()));
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let idle = streams.phase();
-        assert!(matches!(idle, Phase::Idle { .. }));
+        assert!(matches!(idle, Phase::Settling { .. }));
         let (mut stalled, mut moving) = (streams.open(), streams.open());
         assert_eq!(streams.phase(), Phase::Answering);
         stalled.answered(start);
         moving.answered(start);
         moving.moved(start + second);
         assert_eq!(streams.phase(), Phase::Sending { since: start });
+        streams.socket.is_blocked();
+        let blocked = Phase::Writing { written: 0, oldest: Some(start) };
+        assert_eq!(streams.phase(), blocked, "a socket that moves does not hide who does not");
+        streams.socket.wrote();
         drop(stalled);
         assert_eq!(streams.phase(), Phase::Sending { since: start + second });
         drop(moving);
-        assert!(matches!(streams.phase(), Phase::Idle { .. }));
+        assert!(matches!(streams.phase(), Phase::Settling { .. }));
         assert_ne!(streams.phase(), idle);
     }
 
     #[test]
     fn whoever_gives_up_more_than_it_takes_is_noticed() {
-        let streams = Arc::new(Streams::default());
+        let streams = Arc::new(Streams::new(Arc::default()));
         for _ in 0..10 * ABANDONED_MAX {
             drop(streams.open());
             streams.open().answered(Instant::now());
         }
-        assert!(matches!(streams.phase(), Phase::Idle { .. }));
+        assert!(matches!(streams.phase(), Phase::Settling { .. }));
         for _ in 0..ABANDONED_MAX {
             drop(streams.open());
         }
-        assert!(matches!(streams.phase(), Phase::Idle { .. }));
+        assert!(matches!(streams.phase(), Phase::Settling { .. }));
         drop(streams.open());
         assert_eq!(streams.phase(), Phase::Abandoned);
     }

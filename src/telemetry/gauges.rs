@@ -25,6 +25,8 @@ pub struct Readings {
     pub budget_available: u32,
     /// 0 closed, 1 half open, 2 open.
     pub breaker_state: u8,
+    /// Seconds since its file was written, or since the process began where there is no file.
+    pub private_key_age: u64,
     /// Seconds; less than none once it has. `None`: there is no TLS.
     pub tls_expires_in: Option<i64>,
 }
@@ -39,6 +41,7 @@ pub(super) struct Gauges {
     dropped_log_lines: Counter,
     budget_available: Gauge,
     breaker_state: Gauge,
+    private_key_age: Gauge,
     tls_expires_in: TlsExpiry,
 }
 
@@ -46,6 +49,13 @@ impl Gauges {
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let tls_expires_in = TlsExpiry::default();
         registry.register_collector(Box::new(tls_expires_in.clone()));
+        let private_key_age = Gauge::default();
+        registry.register_with_unit(
+            "private_key_age",
+            "Since the private key was written, or given where it has no file",
+            Unit::Seconds,
+            private_key_age.clone(),
+        );
         let mut gauge = |name, help| registered::<Gauge>(registry, name, help);
         Self {
             cache_entries: gauge("cache_entries", "Stored responses"),
@@ -68,6 +78,7 @@ impl Gauges {
                 "log_lines_dropped",
                 "Log lines that could not be written",
             ),
+            private_key_age,
             tls_expires_in,
         }
     }
@@ -82,6 +93,7 @@ impl Gauges {
         self.tracked_callers.set(number(readings.tracked_callers));
         self.budget_available.set(i64::from(readings.budget_available));
         self.breaker_state.set(i64::from(readings.breaker_state));
+        self.private_key_age.set(i64::try_from(readings.private_key_age).unwrap_or(i64::MAX));
         *self.tls_expires_in.0.lock() = readings.tls_expires_in;
         let dropped = readings.dropped_log_lines as u64;
         self.dropped_log_lines.inner().store(dropped, Ordering::Relaxed);

@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 
 use super::exposition::Exposition;
 use super::gauges::{Gauges, Readings};
+use super::process::ProcessCollector;
 use super::series::{DurationLabels, InvalidationLabels, RequestLabels, Series, ThrottledLabels};
 use crate::exchange::{CacheLabel, CallerLabel, Ending, RouteLabel};
 use crate::invalidation::WebhookOutcome;
@@ -96,10 +97,14 @@ impl Exchanged {
 impl Metrics {
     #[expect(clippy::new_without_default, reason = "a default would suggest that two are the same")]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("ikgate");
-        let series = Series::registered(&mut registry);
+        let mut registry = Registry::default();
+        let own = registry.sub_registry_with_prefix("ikgate");
+        let series = Series::registered(own);
+        let gauges = Gauges::registered(own);
+        let of_process = registry.sub_registry_with_prefix("process");
+        of_process.register_collector(Box::new(ProcessCollector));
         let metrics = Self {
-            gauges: Gauges::registered(&mut registry),
+            gauges,
             callers: ArcSwap::default(),
             durations: cells(WAYS),
             response_bytes: Coding::ALL.map(|coding| series.response_bytes.of(coding.as_str())),

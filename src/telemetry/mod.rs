@@ -8,6 +8,7 @@ mod exposition;
 mod gauges;
 mod metrics;
 mod metrics_layer;
+mod process;
 mod series;
 
 use std::io::{BufWriter, IsTerminal as _};
@@ -26,6 +27,7 @@ pub use exposition::Exposition;
 pub use gauges::Readings;
 pub use metrics::Metrics;
 pub use metrics_layer::MetricsLayer;
+pub use process::resident_bytes;
 
 use crate::clock::Clock;
 

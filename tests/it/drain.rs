@@ -87,6 +87,27 @@ async fn a_request_that_is_on_its_way_when_the_drain_begins_is_answered() {
     assert_eq!(drained.await.unwrap(), DrainEnd::Finished);
 }
 
+/// Those that the kernel has taken already would be reset with the socket.
+#[tokio::test]
+async fn connections_that_nobody_has_accepted_yet_are_answered() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[1]"));
+    let gateway = TestGateway::start(&origin);
+    gateway.get(&path).await;
+    // Nothing else runs in between: one thread does everything.
+    let waiting: Vec<_> =
+        (0..100).map(|_| std::net::TcpStream::connect(gateway.public).unwrap()).collect();
+    let drained = tokio::spawn(gateway.into_app().shut_down());
+    for stream in waiting {
+        stream.set_nonblocking(true).unwrap();
+        let mut connection = Connection::over(tokio::net::TcpStream::from_std(stream).unwrap());
+        connection.write(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        assert!(connection.read("GET").await.is_some());
+    }
+    assert_eq!(drained.await.unwrap(), DrainEnd::Finished);
+}
+
 #[tokio::test]
 async fn between_the_signal_and_the_end_it_is_not_ready_but_still_serves() {
     let directory = scratch();

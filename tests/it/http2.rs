@@ -15,6 +15,7 @@ struct Misused {
 
 /// So much may be sent of each answer: none.
 const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+const ONE_BYTE: [u8; 6] = [0, 4, 0, 0, 0, 1];
 
 impl Misused {
     async fn start(server: &str) -> Self {
@@ -89,20 +90,26 @@ async fn each_rule_of_the_head_is_kept() {
     }
     frames.send(&[get(201)]).await;
     assert_eq!(frames.find(|frame| frame.stream == 201).await.unwrap().status(), 200);
+    drop(frames);
     misused.gateway.finish().await;
 }
 
 #[tokio::test]
 async fn whoever_grants_no_window_is_cut_although_the_socket_takes_more() {
-    let misused = Misused::start("write_stall_timeout = \"100ms\"").await;
-    let mut frames = misused.open(&NO_WINDOW).await;
-    frames.send(&[get(1)]).await;
-    // Something still moves, to no avail.
-    let busy = async { while frames.sync().await.is_some() {} };
-    tokio::time::timeout(std::time::Duration::from_secs(20), busy).await.expect("it stays open");
-    misused.counted("write_stall").await;
-    misused.serves_others().await;
-    misused.gateway.finish().await;
+    for window in [NO_WINDOW, ONE_BYTE] {
+        let misused = Misused::start("write_stall_timeout = \"100ms\"").await;
+        let long = Reply::json(200, &format!("[\"{}\"]", "x".repeat(5000)));
+        misused.origin.replies(&versions_of("long"), long);
+        let mut frames = misused.open(&window).await;
+        frames.send(&[Frame::get(1, &versions_of("long"), &[("host", "a")])]).await;
+        // Something still moves, to no avail.
+        let busy = async { while frames.sync().await.is_some() {} };
+        let cut = tokio::time::timeout(std::time::Duration::from_secs(20), busy).await;
+        cut.expect("it stays open");
+        misused.counted("write_stall").await;
+        misused.serves_others().await;
+        misused.gateway.finish().await;
+    }
 }
 
 #[tokio::test]
@@ -173,6 +180,7 @@ async fn more_streams_than_allowed_are_refused_and_the_others_answered() {
         let answer = frames.find(|frame| frame.kind == HEADERS).await.unwrap();
         assert_eq!(answer.status(), 200);
     }
+    drop(frames);
     misused.gateway.finish().await;
 }
 
@@ -193,6 +201,7 @@ async fn a_head_without_end_or_bounds_ends_the_connection() {
     let refused = frames.find(|frame| frame.stream == 1).await.unwrap();
     assert_eq!((refused.kind, refused.status()), (HEADERS, 431));
     misused.serves_others().await;
+    drop(frames);
     misused.gateway.finish().await;
 }
 

@@ -169,6 +169,22 @@ async fn what_follows_a_request_that_is_refused_for_its_framing_is_not_a_request
     gateway.finish().await;
 }
 
+/// A connection that is closed over unread bytes is reset, and an answer that is still on its way
+/// is lost with it.
+#[tokio::test]
+async fn whoever_sends_too_much_gets_to_read_so() {
+    let gateway = TestGateway::start(&Origin::start().await);
+    let path = versions_of(FILE);
+    for _ in 0..20 {
+        let mut connection = Connection::open(gateway.public).await;
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n");
+        connection.write(head + &"x".repeat(400_000)).await;
+        assert_eq!(connection.read("GET").await.unwrap().code(), "too_large");
+        assert!(connection.is_closed().await);
+    }
+    gateway.finish().await;
+}
+
 #[tokio::test]
 async fn more_fields_or_bytes_than_a_head_may_have_are_refused() {
     let origin = Origin::start().await;

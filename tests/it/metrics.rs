@@ -37,12 +37,21 @@ async fn a_mixed_workload_is_counted_exactly() {
         ("ikgate_invalidations_total{source=\"admin\",kind=\"soft\"}".to_owned(), 1.0),
         ("ikgate_request_duration_seconds_count{route=\"list\",cache=\"hit\"}".to_owned(), 4.0),
         ("ikgate_cache_entries".to_owned(), 1.0),
+        ("ikgate_private_key_age_seconds".to_owned(), 0.0),
         ("ikgate_limiter_tracked_callers".to_owned(), 1.0),
         ("ikgate_fills_in_progress".to_owned(), 0.0),
         (format!("ikgate_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0),
     ];
     for (series, value) in table {
         assert_eq!(gateway.metric(&series).await, Some(value), "{series}");
+    }
+    for series in [
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_start_time_seconds",
+    ] {
+        assert!(gateway.metric(series).await.is_some_and(|value| value > 0.0), "{series}");
     }
     let exposed = get(gateway.admin, "/metrics").await;
     assert_eq!(exposed.field("content-type"), "text/plain; version=0.0.4; charset=utf-8");

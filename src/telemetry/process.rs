@@ -1,0 +1,103 @@
+//! `process_*`: what the operating system says of this process, under the names that Prometheus's
+//! own client libraries have for it.
+
+use procfs::process::{LimitValue, Process};
+use procfs::{ProcResult, WithCurrentSystemInfo as _};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+
+/// Asks anew at each scrape. What cannot be read is left out.
+#[derive(Debug)]
+pub(super) struct ProcessCollector;
+
+/// What is read.
+struct Reading {
+    cpu_seconds: f64,
+    started: f64,
+    resident_bytes: u64,
+    virtual_bytes: u64,
+    open_files: usize,
+    open_files_max: Option<u64>,
+    threads: i64,
+}
+
+impl Reading {
+    fn take() -> ProcResult<Self> {
+        let process = Process::myself()?;
+        let stat = process.stat()?;
+        #[expect(clippy::cast_precision_loss, reason = "ticks of a process fit for centuries")]
+        let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+        #[expect(clippy::cast_precision_loss, reason = "so does the time since 1970")]
+        let booted = procfs::boot_time_secs()? as f64;
+        let limit = process.limits()?.max_open_files.soft_limit;
+        Ok(Self {
+            cpu_seconds: seconds(stat.utime + stat.stime),
+            started: booted + seconds(stat.starttime),
+            resident_bytes: stat.rss_bytes().get(),
+            virtual_bytes: stat.vsize,
+            open_files: process.fd_count()?,
+            open_files_max: match limit {
+                LimitValue::Value(limit) => Some(limit),
+                LimitValue::Unlimited => None,
+            },
+            threads: stat.num_threads,
+        })
+    }
+}
+
+/// Resident memory of this process in bytes; zero where it cannot be read.
+pub fn resident_bytes() -> u64 {
+    Reading::take().map_or(0, |reading| reading.resident_bytes)
+}
+
+impl Collector for ProcessCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Ok(reading) = Reading::take() else { return Ok(()) };
+        let mut write = |name, help, unit: Option<&Unit>, metric: &dyn Encode| {
+            metric.write(&mut encoder, name, help, unit)
+        };
+        let whole = |number: u64| ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX));
+        let (seconds, bytes) = (Some(&Unit::Seconds), Some(&Unit::Bytes));
+        write("cpu", "Processor time spent", seconds, &ConstCounter::new(reading.cpu_seconds))?;
+        write(
+            "start_time",
+            "When it began, in Unix time",
+            seconds,
+            &ConstGauge::new(reading.started),
+        )?;
+        write("resident_memory", "Resident memory", bytes, &whole(reading.resident_bytes))?;
+        write("virtual_memory", "Virtual memory", bytes, &whole(reading.virtual_bytes))?;
+        let open_files = u64::try_from(reading.open_files).unwrap_or(u64::MAX);
+        write("open_fds", "Open file descriptors", None, &whole(open_files))?;
+        if let Some(max) = reading.open_files_max {
+            write("max_fds", "Most file descriptors that may be open", None, &whole(max))?;
+        }
+        write("threads", "Threads", None, &ConstGauge::new(reading.threads))
+    }
+}
+
+/// A metric of whatever type.
+trait Encode {
+    fn write(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+    ) -> Result<(), std::fmt::Error>;
+}
+
+impl<M: EncodeMetric> Encode for M {
+    fn write(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+    ) -> Result<(), std::fmt::Error> {
+        self.encode(encoder.encode_descriptor(name, help, unit, self.metric_type())?)
+    }
+}
