@@ -32,7 +32,7 @@ use crate::gateway::Gateway;
 use crate::invalidation::Invalidator;
 use crate::secret::PrivateKey;
 use crate::server::{Drain, Service, TlsSlot};
-use crate::telemetry::{Exposition, Log, Metrics, Readings};
+use crate::telemetry::{Exposition, Log, Metrics, Most, Readings};
 use crate::upstream::{BreakerState, UpstreamError};
 
 /// What operators can see and do.
@@ -47,6 +47,8 @@ pub struct Admin {
     pub tls: TlsSlot,
     /// Of the public listener.
     pub drain: Drain,
+    /// What there may be of what is counted.
+    pub most: Most,
     /// What is in force, as it would stand in a file, without secrets.
     pub config: ArcSwap<toml::Table>,
 }
@@ -142,6 +144,7 @@ impl Admin {
             fills_in_progress: self.cache().fills_in_progress(),
             connections: self.drain.connections(),
             tracked_callers: self.gateway.policy.load().limits.tracked_callers(),
+            most: self.most,
             budget_available: self.gateway.upstream.budget_available(),
             breaker_state: match self.gateway.upstream.breaker_state() {
                 BreakerState::Closed => 0,

@@ -31,7 +31,7 @@ use crate::server::{
     self, Drain, DrainEnd, Listen, Listener, PassedSockets, Server, ServerSettings, Service,
     TlsSlot,
 };
-use crate::telemetry::{Log, Metrics};
+use crate::telemetry::{Log, Metrics, Most};
 use crate::upstream::{Upstream, UpstreamStartError};
 
 /// How long the admin listener's open connections may take after the public ones have ended.
@@ -118,6 +118,11 @@ impl App {
             key: Arc::clone(&key),
             tls: Arc::clone(&tls),
             drain: public_drain.clone(),
+            most: Most {
+                cache_bytes: settings.cache.max_bytes,
+                connections: settings.public.server.max_connections,
+                tracked_callers: settings.policy.limits.max_tracked_callers,
+            },
             config: ArcSwap::from_pointee(settings.effective.clone()),
         });
         let limits = settings.public.server.clone();

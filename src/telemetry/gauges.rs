@@ -12,6 +12,14 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::series::registered;
 
+/// As many as there may be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Most {
+    pub cache_bytes: u64,
+    pub connections: usize,
+    pub tracked_callers: usize,
+}
+
 /// The readings of one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Readings {
@@ -21,6 +29,7 @@ pub struct Readings {
     pub fills_in_progress: usize,
     pub connections: usize,
     pub tracked_callers: usize,
+    pub most: Most,
     pub dropped_log_lines: usize,
     pub budget_available: u32,
     /// 0 closed, 1 half open, 2 open.
@@ -38,6 +47,9 @@ pub(super) struct Gauges {
     fills_in_progress: Gauge,
     connections: Gauge,
     tracked_callers: Gauge,
+    cache_bytes_max: Gauge,
+    connections_max: Gauge,
+    tracked_callers_max: Gauge,
     dropped_log_lines: Counter,
     budget_available: Gauge,
     breaker_state: Gauge,
@@ -63,6 +75,12 @@ impl Gauges {
             fills_in_progress: gauge("fills_in_progress", "Files being fetched now"),
             connections: gauge("connections", "Open connections"),
             tracked_callers: gauge("limiter_tracked_callers", "Anonymous callers told apart"),
+            cache_bytes_max: gauge("cache_bytes_max", "What they may count"),
+            connections_max: gauge("connections_max", "Connections that may be open"),
+            tracked_callers_max: gauge(
+                "limiter_tracked_callers_max",
+                "Anonymous callers that can be told apart",
+            ),
             budget_available: gauge("upstream_budget_available", "Calls that could be spent now"),
             breaker_state: gauge(
                 "upstream_breaker_state",
@@ -91,6 +109,10 @@ impl Gauges {
         self.fills_in_progress.set(number(readings.fills_in_progress));
         self.connections.set(number(readings.connections));
         self.tracked_callers.set(number(readings.tracked_callers));
+        let most = &readings.most;
+        self.cache_bytes_max.set(i64::try_from(most.cache_bytes).unwrap_or(i64::MAX));
+        self.connections_max.set(number(most.connections));
+        self.tracked_callers_max.set(number(most.tracked_callers));
         self.budget_available.set(i64::from(readings.budget_available));
         self.breaker_state.set(i64::from(readings.breaker_state));
         self.private_key_age.set(i64::try_from(readings.private_key_age).unwrap_or(i64::MAX));

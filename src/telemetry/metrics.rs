@@ -9,13 +9,18 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::ReloadOutcome;
 use super::exposition::Exposition;
 use super::gauges::{Gauges, Readings};
 use super::process::ProcessCollector;
 use super::series::{DurationLabels, InvalidationLabels, RequestLabels, Series, ThrottledLabels};
+use crate::cache::Force;
+use crate::caller::AuthFailure;
 use crate::exchange::{CacheLabel, CallerLabel, Ending, RouteLabel};
-use crate::invalidation::WebhookOutcome;
+use crate::invalidation::{InvalidationSource, WebhookOutcome};
 use crate::message::Coding;
+use crate::server::{Deadline, Refused};
+use crate::upstream::UpstreamOutcome;
 
 /// The statuses that answers have. 499 stands for a client that left before one was made.
 const STATUSES: [u16; 18] =
@@ -100,6 +105,7 @@ impl Metrics {
         let mut registry = Registry::default();
         let own = registry.sub_registry_with_prefix("ikgate");
         let series = Series::registered(own);
+        begin_at_zero(&series);
         let gauges = Gauges::registered(own);
         let of_process = registry.sub_registry_with_prefix("process");
         of_process.register_collector(Box::new(ProcessCollector));
@@ -225,6 +231,35 @@ impl Metrics {
         let _one_at_a_time = self.scrape.lock();
         self.gauges.set(readings);
         exposition.encode(&self.registry)
+    }
+}
+
+/// What was never there has not increased: a first event would go unnoticed.
+fn begin_at_zero(series: &Series) {
+    for reason in AuthFailure::ALL {
+        series.auth_failures.of(reason.as_str());
+    }
+    for outcome in UpstreamOutcome::ALL {
+        series.upstream_requests.of(outcome.as_str());
+    }
+    for outcome in WebhookOutcome::ALL {
+        series.webhooks.of(outcome.as_str());
+    }
+    for outcome in ReloadOutcome::ALL {
+        series.config_reloads.of(outcome.as_str());
+    }
+    for reason in Refused::ALL {
+        series.connections_refused.of(reason.as_str());
+    }
+    for deadline in Deadline::ALL {
+        series.connection_deadlines.of(deadline.as_str());
+    }
+    for (source, force) in InvalidationSource::ALL
+        .into_iter()
+        .flat_map(|source| Force::ALL.map(|force| (source, force)))
+    {
+        let labels = InvalidationLabels { source: source.as_str(), kind: force.as_str() };
+        drop(series.invalidations.get_or_create(&labels));
     }
 }
 

@@ -24,7 +24,7 @@ use tracing_subscriber::{Layer, Registry, reload};
 use access_log::AccessLog;
 pub use access_log::AccessLogMode;
 pub use exposition::Exposition;
-pub use gauges::Readings;
+pub use gauges::{Most, Readings};
 pub use metrics::Metrics;
 pub use metrics_layer::MetricsLayer;
 pub use process::resident_bytes;
