@@ -5,6 +5,7 @@
 
 mod cache_api;
 mod guard;
+mod stats;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -61,6 +62,7 @@ enum Operation<'a> {
     Live,
     Metrics,
     Ready,
+    Stats,
 }
 
 type Reply = Response<Full<Bytes>>;
@@ -102,20 +104,26 @@ impl Admin {
                 StatusCode::NOT_FOUND,
                 "no_route",
                 "The admin listener does not serve that path.",
-                "It serves /livez, /readyz, /metrics, /api/cache, /api/cache/{fileId} and /api/config.",
+                "It serves /livez, /readyz, /metrics, /api/cache, /api/cache/{fileId}, /api/config and \
+                 /api/stats.",
             ),
             Some(Operation::Live) if get => text(StatusCode::OK, "ok\n"),
             Some(Operation::Ready) if get => self.ready(),
             Some(Operation::Metrics) if get => self.expose(head),
             Some(Operation::Config) if get => json(StatusCode::OK, &**self.config.load()),
+            Some(Operation::Stats) if get => stats::show(self),
             Some(Operation::CacheOf(id)) if get => cache_api::show(self, id),
             Some(Operation::CacheOf(id)) if delete => cache_api::purge(self, Some(id), &head.uri),
             Some(Operation::Cache) if delete => cache_api::purge(self, None, &head.uri),
             Some(Operation::Cache) => not_allowed("DELETE"),
             Some(Operation::CacheOf(_)) => not_allowed("GET, HEAD, DELETE"),
-            Some(Operation::Config | Operation::Live | Operation::Metrics | Operation::Ready) => {
-                not_allowed("GET, HEAD")
-            }
+            Some(
+                Operation::Config
+                | Operation::Live
+                | Operation::Metrics
+                | Operation::Ready
+                | Operation::Stats,
+            ) => not_allowed("GET, HEAD"),
         }
     }
 
@@ -136,8 +144,19 @@ impl Admin {
     fn expose(&self, head: &Parts) -> Reply {
         let accept = head.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
         let exposition = Exposition::accepted(accept.unwrap_or_default());
+        let series = self.metrics.expose(&self.readings(), exposition);
+        reply(StatusCode::OK, exposition.content_type(), series)
+    }
+
+    /// Takes note of where everything stands, for the history.
+    pub fn sample(&self) {
+        let scraped = self.metrics.expose(&self.readings(), Exposition::Prometheus);
+        self.metrics.note(&scraped, self.clock().monotonic(), self.clock().unix_time());
+    }
+
+    fn readings(&self) -> Readings {
         let (cache_entries, cache_bytes) = self.cache().usage();
-        let readings = Readings {
+        Readings {
             cache_entries,
             cache_bytes,
             cache_evictions: self.cache().evictions(),
@@ -165,9 +184,7 @@ impl Admin {
                 .log
                 .as_ref()
                 .map_or(0, |log| log.dropped_lines().dropped_lines()),
-        };
-        let series = self.metrics.expose(&readings, exposition);
-        reply(StatusCode::OK, exposition.content_type(), series)
+        }
     }
 
     fn cache(&self) -> &Cache<Arc<UpstreamError>> {
@@ -186,6 +203,7 @@ fn operation_of(path: &str) -> Option<Operation<'_>> {
         "/metrics" => Some(Operation::Metrics),
         "/api/cache" => Some(Operation::Cache),
         "/api/config" => Some(Operation::Config),
+        "/api/stats" => Some(Operation::Stats),
         _ => path.strip_prefix("/api/cache/").map(Operation::CacheOf),
     }
 }

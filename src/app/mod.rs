@@ -31,7 +31,7 @@ use crate::server::{
     self, Drain, DrainEnd, Listen, Listener, PassedSockets, Server, ServerSettings, Service,
     TlsSlot,
 };
-use crate::telemetry::{Log, Metrics, Most};
+use crate::telemetry::{HISTORY_INTERVAL, Log, Metrics, Most};
 use crate::upstream::{Upstream, UpstreamStartError};
 
 /// How long the admin listener's open connections may take after the public ones have ended.
@@ -135,6 +135,7 @@ impl App {
         Server::new(Arc::clone(&admin), limits, admin_drain.clone()).listen(vec![admin_listener]);
         let watch = watch::watch(key, Arc::clone(&tls), clock.clone(), admin_drain.clone());
         tokio::spawn(watch);
+        tokio::spawn(sample(Arc::clone(&admin), clock.clone(), admin_drain.clone()));
         Ok(Self {
             public: addresses,
             admin: admin_address,
@@ -200,6 +201,17 @@ pub fn gateway(
         closing: CancellationToken::new(),
         encoders: Semaphore::new(encoders),
     }))
+}
+
+/// Keeps the history that operators look at.
+async fn sample(admin: Arc<Admin>, clock: Clock, drain: Drain) {
+    loop {
+        admin.sample();
+        tokio::select! {
+            () = clock.sleep(HISTORY_INTERVAL) => {}
+            () = drain.begun() => return,
+        }
+    }
 }
 
 /// Each with the address that it turned out to have.

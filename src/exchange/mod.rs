@@ -149,7 +149,7 @@ impl Drop for Exchange {
             request.id = self.request_id.as_str(),
             client.addr = %self.client,
             method = self.method.as_str(),
-            file.id = self.file.map(tracing::field::display),
+            file.id = self.file.as_ref().map(FileId::as_str),
             error.code = self.code,
             trace.id = self.trace.as_deref().map(TraceContext::trace_id),
         );

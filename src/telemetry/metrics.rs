@@ -12,8 +12,10 @@ use prometheus_client::registry::Registry;
 use super::ReloadOutcome;
 use super::exposition::Exposition;
 use super::gauges::{Gauges, Readings};
+use super::history::{History, Point};
 use super::process::ProcessCollector;
 use super::series::{DurationLabels, InvalidationLabels, RequestLabels, Series, ThrottledLabels};
+use super::top::{Counted, TopFiles};
 use crate::cache::Force;
 use crate::caller::AuthFailure;
 use crate::exchange::{CacheLabel, CallerLabel, Ending, RouteLabel};
@@ -42,6 +44,9 @@ pub struct Metrics {
     durations: Vec<OnceLock<Histogram>>,
     /// By coding.
     response_bytes: [Counter; Coding::ALL.len()],
+    asked: TopFiles,
+    filled: TopFiles,
+    history: History,
     labelling: Mutex<()>,
     // One scrape at a time: the gauges are set and then read.
     scrape: Mutex<()>,
@@ -115,6 +120,9 @@ impl Metrics {
             durations: cells(WAYS),
             response_bytes: Coding::ALL.map(|coding| series.response_bytes.of(coding.as_str())),
             series,
+            asked: TopFiles::default(),
+            filled: TopFiles::default(),
+            history: History::default(),
             labelling: Mutex::new(()),
             scrape: Mutex::new(()),
             registry,
@@ -224,6 +232,26 @@ impl Metrics {
 
     pub(super) fn ended(&self, deadline: &'static str) {
         self.series.connection_deadlines.of(deadline).inc();
+    }
+
+    pub(super) fn asked_for(&self, file: &str) {
+        self.asked.count(file);
+    }
+
+    pub(super) fn filled(&self, file: &str) {
+        self.filled.count(file);
+    }
+
+    /// Takes note of a scrape, for the history; `now` in monotonic, `at` in Unix time.
+    pub fn note(&self, scraped: &str, now: Duration, at: Duration) {
+        self.history.note(scraped, at.as_secs());
+        self.asked.age(now);
+        self.filled.age(now);
+    }
+
+    /// The last quarter of an hour, and the files that were asked for and fetched most in it.
+    pub fn lately(&self) -> (Vec<Point>, Vec<Counted>, Vec<Counted>) {
+        (self.history.points(), self.asked.most(), self.filled.most())
     }
 
     /// All series as text, with these readings.

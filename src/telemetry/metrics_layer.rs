@@ -16,6 +16,7 @@ use super::access_log::AccessLog;
 use super::metrics::{Exchanged, Metrics};
 use crate::cache::Force;
 use crate::caller::AuthFailure;
+use crate::file_id::FILE_ID_MAX;
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
 use crate::limit::Limit;
 use crate::server::{Deadline, Refused};
@@ -40,8 +41,22 @@ const WEBHOOK: Kind = Kind { target: "ikgate.webhook", fields: &["outcome", "uni
 const RELOAD: Kind = Kind { target: "ikgate.config_reload", fields: &["outcome"] };
 const REFUSED: Kind = Kind { target: "ikgate.connection_refused", fields: &["reason"] };
 const DEADLINE: Kind = Kind { target: "ikgate.connection_deadline", fields: &["deadline"] };
-const KINDS: [Kind; 9] =
-    [EXCHANGE, UPSTREAM, INVALIDATION, THROTTLED, AUTH_FAILURE, WEBHOOK, RELOAD, REFUSED, DEADLINE];
+const FILL: Kind = Kind { target: "ikgate.fill", fields: &["background"] };
+const KINDS: [Kind; 10] = [
+    EXCHANGE,
+    UPSTREAM,
+    INVALIDATION,
+    THROTTLED,
+    AUTH_FAILURE,
+    WEBHOOK,
+    RELOAD,
+    REFUSED,
+    DEADLINE,
+    FILL,
+];
+
+/// The one text that is read: the file that an exchange or a fill is about.
+const FILE: &str = "file.id";
 
 /// One kind of event, and the fields that are read of it, by slot.
 struct Kind {
@@ -81,11 +96,21 @@ impl MetricsLayer {
         }
     }
 
-    fn count(&self, event: &Event<'_>, values: [u64; SLOTS]) {
-        let [first, second, ..] = values;
+    fn count(&self, event: &Event<'_>, values: &Values<'_>) {
+        let [first, second, ..] = values.slots;
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         match event.metadata().target() {
-            "ikgate.exchange" => self.exchanged(event, values),
+            "ikgate.exchange" => {
+                self.exchanged(event, values.slots);
+                if let Some(file) = values.file() {
+                    self.metrics.asked_for(file);
+                }
+            }
+            "ikgate.fill" => {
+                if let Some(file) = values.file() {
+                    self.metrics.filled(file);
+                }
+            }
             "ikgate.upstream" => {
                 let outcome = UpstreamOutcome::ALL.get(number(first));
                 let outcome = outcome.map_or("unknown", |outcome| outcome.as_str());
@@ -138,9 +163,9 @@ impl<S: Subscriber> Layer<S> for MetricsLayer {
         let Some(places) = self.places.get(kind) else { return };
         // Each kind has one callsite, so what is found for the first event holds for all.
         let places = places.get_or_init(|| places_of(kind, metadata));
-        let mut values = Values { places, slots: [0; SLOTS] };
+        let mut values = Values { places, slots: [0; SLOTS], file: [0; FILE_ID_MAX], file_len: 0 };
         event.record(&mut values);
-        self.count(event, values.slots);
+        self.count(event, &values);
     }
 }
 
@@ -156,6 +181,15 @@ fn places_of(kind: usize, metadata: &Metadata<'_>) -> Places {
 struct Values<'a> {
     places: &'a Places,
     slots: [u64; SLOTS],
+    file: [u8; FILE_ID_MAX],
+    file_len: usize,
+}
+
+impl Values<'_> {
+    fn file(&self) -> Option<&str> {
+        let file = self.file.get(..self.file_len).filter(|file| !file.is_empty())?;
+        std::str::from_utf8(file).ok()
+    }
 }
 
 impl Visit for Values<'_> {
@@ -166,7 +200,14 @@ impl Visit for Values<'_> {
         }
     }
 
-    fn record_str(&mut self, _field: &Field, _value: &str) {}
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == FILE
+            && let Some(place) = self.file.get_mut(..value.len())
+        {
+            place.copy_from_slice(value.as_bytes());
+            self.file_len = value.len();
+        }
+    }
 
     fn record_debug(&mut self, _field: &Field, _value: &dyn std::fmt::Debug) {}
 }

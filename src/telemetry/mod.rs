@@ -6,15 +6,19 @@
 mod access_log;
 mod exposition;
 mod gauges;
+mod history;
 mod metrics;
 mod metrics_layer;
 mod process;
 mod series;
+mod tail;
+mod top;
 
 use std::io::{BufWriter, IsTerminal as _};
 use std::sync::Arc;
 
-use tracing::Subscriber;
+use tail::TailLayer;
+use tracing::{Level, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -25,9 +29,11 @@ use access_log::AccessLog;
 pub use access_log::AccessLogMode;
 pub use exposition::Exposition;
 pub use gauges::{Most, Readings};
+pub use history::{History, INTERVAL as HISTORY_INTERVAL, Percentiles, Point};
 pub use metrics::Metrics;
 pub use metrics_layer::MetricsLayer;
-pub use process::resident_bytes;
+pub use tail::{Tail, TailLine};
+pub use top::Counted;
 
 use crate::clock::Clock;
 
@@ -101,6 +107,7 @@ pub struct Log {
     _flushes_on_drop: WorkerGuard,
     dropped: ErrorCounter,
     set_filter: SetFilter,
+    tail: Arc<Tail>,
 }
 
 // The filter's handle knows the type of the whole subscriber.
@@ -110,6 +117,11 @@ impl Log {
     /// Chooses what is logged from now on.
     pub fn set_filter(&self, filter: &LogFilter) {
         (self.set_filter)(filter);
+    }
+
+    /// What was said last.
+    pub fn tail(&self) -> &Tail {
+        &self.tail
     }
 
     /// Lines that were dropped because writing did not keep up.
@@ -139,8 +151,15 @@ pub fn subscriber(
     };
     let (layer, set_filter) = log_layer(settings, writer);
     let counting = counting_layer(metrics, Some(access_log));
-    let subscriber = Registry::default().with(counting).with(layer);
-    (subscriber, Log { _flushes_on_drop: guard, dropped, set_filter })
+    let tail = Arc::<Tail>::default();
+    let said = TailLayer { tail: Arc::clone(&tail), clock: clock.clone() };
+    let said = said.with_filter(filter_fn(|metadata| {
+        *metadata.level() <= Level::INFO
+            && metadata.target().starts_with("ikgate")
+            && !metrics_layer::is_counted(metadata)
+    }));
+    let subscriber = Registry::default().with(counting).with(said).with(layer);
+    (subscriber, Log { _flushes_on_drop: guard, dropped, set_filter, tail })
 }
 
 /// Lines for people on standard error, of a program that has nothing to count.

@@ -48,11 +48,6 @@ impl Reading {
     }
 }
 
-/// Resident memory of this process in bytes; zero where it cannot be read.
-pub fn resident_bytes() -> u64 {
-    Reading::take().map_or(0, |reading| reading.resident_bytes)
-}
-
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let Ok(reading) = Reading::take() else { return Ok(()) };

@@ -44,6 +44,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "caller",
             "clock",
             "exchange",
+            "file_id",
             "invalidation",
             "limit",
             "message",

@@ -41,6 +41,7 @@ mod reload;
 mod restart;
 mod route;
 mod stale;
+mod stats;
 mod support;
 mod tls;
 mod token;

@@ -1,0 +1,43 @@
+//! `/api/stats`: the last quarter of an hour in numbers, for the dashboard and for whoever asks.
+
+use http::StatusCode;
+use serde::Serialize;
+
+use super::{Admin, Reply, json};
+use crate::telemetry::{Counted, HISTORY_INTERVAL, Most, Point, TailLine};
+
+#[derive(Serialize)]
+struct Stats {
+    version: &'static str,
+    /// In Unix time.
+    now: u64,
+    interval_seconds: u64,
+    most: Most,
+    points: Vec<Point>,
+    /// The most frequent files of about the same time. Counts may be too high, never too low.
+    top: Top,
+    /// What was said last, oldest first.
+    events: Vec<TailLine>,
+}
+
+#[derive(Serialize)]
+struct Top {
+    requests: Vec<Counted>,
+    fills: Vec<Counted>,
+}
+
+pub(super) fn show(admin: &Admin) -> Reply {
+    let (points, requests, fills) = admin.metrics.lately();
+    json(
+        StatusCode::OK,
+        &Stats {
+            version: env!("CARGO_PKG_VERSION"),
+            now: admin.clock().unix_time().as_secs(),
+            interval_seconds: HISTORY_INTERVAL.as_secs(),
+            most: admin.most,
+            points,
+            top: Top { requests, fills },
+            events: admin.log.as_ref().map(|log| log.tail().lines()).unwrap_or_default(),
+        },
+    )
+}

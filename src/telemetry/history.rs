@@ -1,0 +1,232 @@
+//! The last quarter of an hour, for the dashboard: what was counted in each interval, and what was
+//! read at its end.
+//!
+//! Made of the same text that Prometheus scrapes, so that both show the same numbers.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+/// How long one point of the dashboard stands for. Shorter shows more of a spike; each costs one
+/// scrape.
+pub const INTERVAL: Duration = Duration::from_secs(5);
+
+/// The bound of the last bucket. "+Inf" ends up here as well: it is more than any number.
+const UNBOUNDED: u64 = u64::MAX;
+
+/// A quarter of an hour.
+const POINTS_MAX: usize = 180;
+
+/// The series as one scrape has them, by name and labels.
+type Scraped<'a> = Vec<(&'a str, BTreeMap<&'a str, &'a str>, f64)>;
+
+/// One interval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Point {
+    /// Its end, in Unix time.
+    pub at: u64,
+    /// Requests for lists and versions, by what the cache did.
+    pub requests: BTreeMap<String, u64>,
+    /// Those of them that failed with a 5xx.
+    pub failed: u64,
+    /// By caller.
+    pub throttled: BTreeMap<String, u64>,
+    /// By outcome; those that were not made as well.
+    pub upstream: BTreeMap<String, u64>,
+    pub invalidations: u64,
+    /// Upper bounds, in milliseconds. `None`: there were none.
+    pub hits: Option<Percentiles>,
+    pub misses: Option<Percentiles>,
+    pub connections: u64,
+    pub resident_bytes: u64,
+    pub cache_bytes: u64,
+    pub cache_entries: u64,
+    pub fills_in_progress: u64,
+    pub budget_available: u64,
+    pub breaker_state: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Percentiles {
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+}
+
+/// The points of the last while, oldest first.
+#[derive(Default)]
+pub struct History(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    points: VecDeque<Point>,
+    /// Counters at the end of the last point, by name and labels.
+    counters: BTreeMap<String, f64>,
+}
+
+impl History {
+    /// Takes note of a scrape. The first one only says where counting begins.
+    pub fn note(&self, scraped: &str, at: u64) {
+        let mut kept = self.0.lock();
+        let counters: BTreeMap<_, _> =
+            lines(scraped).map(|(key, value)| (key.to_owned(), value)).collect();
+        let before = std::mem::replace(&mut kept.counters, counters);
+        if before.is_empty() {
+            return;
+        }
+        let point = point(scraped, &before, at);
+        if kept.points.len() == POINTS_MAX {
+            kept.points.pop_front();
+        }
+        kept.points.push_back(point);
+    }
+
+    pub fn points(&self) -> Vec<Point> {
+        self.0.lock().points.iter().cloned().collect()
+    }
+}
+
+fn lines(scraped: &str) -> impl Iterator<Item = (&str, f64)> {
+    let samples = scraped.lines().filter(|line| !line.starts_with('#'));
+    samples.filter_map(|line| {
+        let (key, value) = line.rsplit_once(' ')?;
+        Some((key, value.parse().ok()?))
+    })
+}
+
+fn parsed<'a>(scraped: &'a str, before: &BTreeMap<String, f64>) -> Scraped<'a> {
+    lines(scraped)
+        .map(|(key, value)| {
+            let (name, labels) = key.split_once('{').unwrap_or((key, ""));
+            // Labels are words of closed sets or configured names, which hold no comma.
+            let labels = labels.trim_end_matches('}').split(',').filter_map(|label| {
+                let (name, value) = label.split_once('=')?;
+                Some((name, value.trim_matches('"')))
+            });
+            let is_gauge = !(name.ends_with("_total") || name.ends_with("_bucket"));
+            let since = if is_gauge { 0.0 } else { before.get(key).copied().unwrap_or_default() };
+            (name, labels.collect(), value - since)
+        })
+        .collect()
+}
+
+fn point(scraped: &str, before: &BTreeMap<String, f64>, at: u64) -> Point {
+    let mut point = Point { at, ..Point::default() };
+    let (mut hits, mut misses) = (BTreeMap::new(), BTreeMap::new());
+    for (name, labels, value) in parsed(scraped, before) {
+        let label = |name: &str| labels.get(name).copied().unwrap_or_default();
+        let count = whole(value);
+        let add = |to: &mut BTreeMap<String, u64>, key: &str| {
+            if count > 0 {
+                *to.entry(key.to_owned()).or_default() += count;
+            }
+        };
+        match name {
+            "ikgate_requests_total" if matches!(label("route"), "list" | "element") => {
+                add(&mut point.requests, label("cache"));
+                if label("status").starts_with('5') {
+                    point.failed += count;
+                }
+            }
+            "ikgate_request_duration_seconds_bucket" => {
+                let buckets = match label("cache") {
+                    "hit" | "stale" => &mut hits,
+                    "miss" | "collapsed" => &mut misses,
+                    _ => continue,
+                };
+                let bound = label("le").parse().map_or(UNBOUNDED, |bound: f64| whole(bound * 1e9));
+                *buckets.entry(bound).or_default() += count;
+            }
+            "ikgate_throttled_total" => add(&mut point.throttled, label("caller")),
+            "ikgate_upstream_requests_total" => add(&mut point.upstream, label("outcome")),
+            "ikgate_invalidations_total" => point.invalidations += count,
+            "ikgate_connections" => point.connections = count,
+            "process_resident_memory_bytes" => point.resident_bytes = count,
+            "ikgate_cache_bytes" => point.cache_bytes = count,
+            "ikgate_cache_entries" => point.cache_entries = count,
+            "ikgate_fills_in_progress" => point.fills_in_progress = count,
+            "ikgate_upstream_budget_available" => point.budget_available = count,
+            "ikgate_upstream_breaker_state" => point.breaker_state = count,
+            _ => {}
+        }
+    }
+    (point.hits, point.misses) = (percentiles(&hits), percentiles(&misses));
+    point
+}
+
+/// The bound of the bucket that each falls into; of the last, which has none, the one before.
+///
+/// `buckets`: how many took no longer than this, in nanoseconds.
+fn percentiles(buckets: &BTreeMap<u64, u64>) -> Option<Percentiles> {
+    let (_, &all) = buckets.last_key_value()?;
+    if all == 0 {
+        return None;
+    }
+    let most = buckets.keys().rev().find(|&&bound| bound != UNBOUNDED).copied();
+    let most = most.unwrap_or_default();
+    let of = |percent: u64| {
+        let rank = (all * percent).div_ceil(100);
+        let found = buckets.iter().find(|&(_, &count)| count >= rank);
+        let nanos = found.map_or(most, |(&bound, _)| bound.min(most));
+        Duration::from_nanos(nanos).as_secs_f64() * 1000.0
+    };
+    Some(Percentiles { p50: of(50), p90: of(90), p99: of(99) })
+}
+
+/// Counts and sizes are whole, and never less than none.
+fn whole(value: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is rounded and not negative; beyond 2^53 nobody reads it off a chart"
+    )]
+    let whole = value.max(0.0).round() as u64;
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrape(hits: u64, slow: u64, connections: u64) -> String {
+        let all = hits + slow;
+        format!(
+            "# TYPE ikgate_requests_total counter\n\
+             ikgate_requests_total{{route=\"list\",caller=\"a\",status=\"200\",cache=\"hit\"}} {all}\n\
+             ikgate_requests_total{{route=\"list\",caller=\"b\",status=\"502\",cache=\"miss\"}} 3\n\
+             ikgate_requests_total{{route=\"none\",caller=\"none\",status=\"404\",cache=\"none\"}} 9\n\
+             ikgate_request_duration_seconds_bucket{{le=\"0.001\",route=\"list\",cache=\"hit\"}} {hits}\n\
+             ikgate_request_duration_seconds_bucket{{le=\"2.5\",route=\"list\",cache=\"hit\"}} {all}\n\
+             ikgate_request_duration_seconds_bucket{{le=\"+Inf\",route=\"list\",cache=\"hit\"}} {all}\n\
+             ikgate_connections {connections}\n"
+        )
+    }
+
+    #[test]
+    fn a_point_is_what_happened_since_the_last_and_what_is_now() {
+        let history = History::default();
+        history.note(&scrape(100, 0, 7), 1000);
+        assert_eq!(history.points(), []);
+        history.note(&scrape(190, 10, 5), 1005);
+        history.note(&scrape(190, 10, 4), 1010);
+        let points = history.points();
+        let [busy, quiet] = points.as_slice() else { panic!("{points:?}") };
+        assert_eq!((busy.at, busy.connections, busy.failed), (1005, 5, 0));
+        assert_eq!(busy.requests, BTreeMap::from([("hit".to_owned(), 100)]));
+        assert_eq!(busy.hits, Some(Percentiles { p50: 1.0, p90: 1.0, p99: 2500.0 }));
+        assert_eq!((busy.misses, quiet.hits, quiet.connections), (None, None, 4));
+        assert_eq!(quiet.requests, BTreeMap::new());
+    }
+
+    #[test]
+    fn it_holds_a_quarter_of_an_hour_and_no_more() {
+        let history = History::default();
+        for second in 0..1000 {
+            history.note(&scrape(second, 0, 1), second);
+        }
+        let points = history.points();
+        assert_eq!((points.len(), points[0].at, points[179].at), (180, 820, 999));
+    }
+}

@@ -1,0 +1,83 @@
+//! The last things that were said, for the dashboard: what the log says of state changes,
+//! invalidations and faults.
+
+use std::collections::VecDeque;
+use std::fmt::{Debug, Write as _};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+use crate::clock::Clock;
+
+/// Lines that are kept.
+const LINES_MAX: usize = 100;
+/// Bytes of one. A longer one is cut.
+const LINE_BYTES_MAX: usize = 300;
+
+/// The last lines, oldest first.
+#[derive(Default)]
+pub struct Tail(Mutex<VecDeque<TailLine>>);
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TailLine {
+    /// In Unix time.
+    pub at: u64,
+    pub level: &'static str,
+    pub text: String,
+}
+
+impl Tail {
+    pub fn lines(&self) -> Vec<TailLine> {
+        self.0.lock().iter().cloned().collect()
+    }
+}
+
+/// Keeps what is said for people at level info and above.
+pub(super) struct TailLayer {
+    pub(super) tail: Arc<Tail>,
+    pub(super) clock: Clock,
+}
+
+impl<S: Subscriber> Layer<S> for TailLayer {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error",
+            Level::WARN => "warn",
+            _ => "info",
+        };
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        let mut text = text.0;
+        if text.len() > LINE_BYTES_MAX {
+            text.truncate(text.floor_char_boundary(LINE_BYTES_MAX));
+        }
+        let mut lines = self.tail.0.lock();
+        if lines.len() == LINES_MAX {
+            lines.pop_front();
+        }
+        lines.push_back(TailLine { at: self.clock.unix_time().as_secs(), level, text });
+    }
+}
+
+/// The message, and then the fields.
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            let rest = std::mem::take(&mut self.0);
+            _ = write!(self.0, "{value:?}{rest}");
+        } else {
+            _ = write!(self.0, " {}={value:?}", field.name());
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        _ = write!(self.0, " {}={value}", field.name());
+    }
+}
