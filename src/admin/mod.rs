@@ -4,6 +4,7 @@
 //! in at all is `guard`'s decision; nothing here is reachable past it.
 
 mod cache_api;
+mod dashboard;
 mod guard;
 mod stats;
 
@@ -24,6 +25,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
 
+use dashboard::Asset;
 use guard::{Access, Refusal};
 pub use guard::{AdminSettings, Exposure};
 
@@ -56,6 +58,7 @@ pub struct Admin {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Operation<'a> {
+    Asset(Asset),
     Cache,
     CacheOf(&'a str),
     Config,
@@ -80,8 +83,9 @@ impl Service for Admin {
         let fields = reply.headers_mut();
         fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let policy = "default-src 'none'; frame-ancestors 'none'";
-        fields.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+        // The dashboard has one of its own.
+        let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+        fields.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
         Ok(reply)
     }
 }
@@ -104,13 +108,14 @@ impl Admin {
                 StatusCode::NOT_FOUND,
                 "no_route",
                 "The admin listener does not serve that path.",
-                "It serves /livez, /readyz, /metrics, /api/cache, /api/cache/{fileId}, /api/config and \
+                "It serves /, /livez, /readyz, /metrics, /api/cache, /api/cache/{fileId}, /api/config and \
                  /api/stats.",
             ),
             Some(Operation::Live) if get => text(StatusCode::OK, "ok\n"),
             Some(Operation::Ready) if get => self.ready(),
             Some(Operation::Metrics) if get => self.expose(head),
             Some(Operation::Config) if get => json(StatusCode::OK, &**self.config.load()),
+            Some(Operation::Asset(asset)) if get => asset.reply(),
             Some(Operation::Stats) if get => stats::show(self),
             Some(Operation::CacheOf(id)) if get => cache_api::show(self, id),
             Some(Operation::CacheOf(id)) if delete => cache_api::purge(self, Some(id), &head.uri),
@@ -118,7 +123,8 @@ impl Admin {
             Some(Operation::Cache) => not_allowed("DELETE"),
             Some(Operation::CacheOf(_)) => not_allowed("GET, HEAD, DELETE"),
             Some(
-                Operation::Config
+                Operation::Asset(_)
+                | Operation::Config
                 | Operation::Live
                 | Operation::Metrics
                 | Operation::Ready
@@ -204,7 +210,10 @@ fn operation_of(path: &str) -> Option<Operation<'_>> {
         "/api/cache" => Some(Operation::Cache),
         "/api/config" => Some(Operation::Config),
         "/api/stats" => Some(Operation::Stats),
-        _ => path.strip_prefix("/api/cache/").map(Operation::CacheOf),
+        _ => match path.strip_prefix("/api/cache/") {
+            Some(id) => Some(Operation::CacheOf(id)),
+            None => Asset::at(path).map(Operation::Asset),
+        },
     }
 }
 

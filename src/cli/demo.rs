@@ -122,6 +122,7 @@ As a caller with a key, as ImageKit's SDKs send it:
 A new version in the sandbox, whose webhook makes the next one a miss too:
   curl -X POST http://{sandbox}/_sandbox/files/{IMAGE_WITH_VERSIONS}/versions
 
+Dashboard:    http://{admin}/
 Metrics:      http://{admin}/metrics
 More files:   http://{sandbox}/_sandbox/files
 Stop with Ctrl-C."

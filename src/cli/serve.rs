@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::{self, Problems, Settings};
 use crate::error::chain;
 use crate::server::{DrainEnd, PassedSockets};
-use crate::telemetry::{self, Log, Metrics, ReloadOutcome};
+use crate::telemetry::{self, LogWriter, Metrics, ReloadOutcome};
 
 /// Files and sockets that are open besides those of callers: upstream, operators, the runtime.
 const OTHER_OPEN_FILES: u64 = 1024;
@@ -106,18 +106,20 @@ fn apply(app: &mut App, loaded: Result<Settings, Problems>) {
 }
 
 /// Sets up the log and starts the gateway. What is said after the log is dropped is lost.
-pub(super) fn start(settings: Settings, passed: PassedSockets) -> Result<(App, Arc<Log>), Failure> {
+pub(super) fn start(
+    settings: Settings,
+    passed: PassedSockets,
+) -> Result<(App, LogWriter), Failure> {
     let metrics = Arc::new(Metrics::new());
     let clock = Clock::system();
-    let (subscriber, log) = telemetry::subscriber(&settings.telemetry, &metrics, &clock);
+    let (subscriber, log, writer) = telemetry::subscriber(&settings.telemetry, &metrics, &clock);
     tracing::subscriber::set_global_default(subscriber)
         .map_err(|error| Failure::Run(chain(&error)))?;
     let upstream = settings.upstream.url.to_string();
-    let log = Arc::new(log);
-    let app = App::start(settings, &clock, metrics, Some(Arc::clone(&log)), passed)
+    let app = App::start(settings, &clock, metrics, Some(Arc::new(log)), passed)
         .map_err(|error| Failure::Run(chain(&error)))?;
     tracing::info!(public = ?app.public, admin = %app.admin, upstream, "ready");
-    Ok((app, log))
+    Ok((app, writer))
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {

@@ -102,9 +102,15 @@ impl LogFilter {
     }
 }
 
-/// The log: keeps writing until dropped. Whoever has the last word must have it.
-pub struct Log {
+/// Writes the log until it is dropped, and what is left of it then. Whoever has the last word must
+/// have it, alone.
+#[must_use = "what is said once it is dropped is lost"]
+pub struct LogWriter {
     _flushes_on_drop: WorkerGuard,
+}
+
+/// What there is to ask of the log.
+pub struct Log {
     dropped: ErrorCounter,
     set_filter: SetFilter,
     tail: Arc<Tail>,
@@ -135,7 +141,7 @@ pub fn subscriber(
     settings: &TelemetrySettings,
     metrics: &Arc<Metrics>,
     clock: &Clock,
-) -> (impl Subscriber + Send + Sync + use<>, Log) {
+) -> (impl Subscriber + Send + Sync + use<>, Log, LogWriter) {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(QUEUED_LINES_MAX)
         .lossy(true)
@@ -159,7 +165,7 @@ pub fn subscriber(
             && !metrics_layer::is_counted(metadata)
     }));
     let subscriber = Registry::default().with(counting).with(said).with(layer);
-    (subscriber, Log { _flushes_on_drop: guard, dropped, set_filter, tail })
+    (subscriber, Log { dropped, set_filter, tail }, LogWriter { _flushes_on_drop: guard })
 }
 
 /// Lines for people on standard error, of a program that has nothing to count.

@@ -58,7 +58,7 @@ export class Programs {
   }
 
   /** A sandbox of ImageKit and a gateway in front of it, for tokens and pages of `origin`. */
-  async gateway(origin) {
+  async gateway(origin, adminToken) {
     const sandbox = await this.start(["sandbox", "--listen", "127.0.0.1:0"], {}, "stdout", (line) =>
       line.match(/http:\/\/\S+/)?.[0],
     );
@@ -75,12 +75,14 @@ export class Programs {
     };
     file("jwt.pub", publicKey);
     const key = file("jwt.pem", privateKey);
+    if (adminToken) file("admin.token", adminToken);
     const config = file(
       "ikgate.toml",
       `[server]
 listen = ["127.0.0.1:0"]
 [admin]
 listen = "127.0.0.1:0"
+${adminToken ? 'token_file = "admin.token"' : ""}
 [upstream]
 url = "${sandbox}"
 [cors]
@@ -104,6 +106,7 @@ quota = { per_second = 1, burst = 4 }
     );
     return {
       url,
+      admin,
       /** A token for one subject, as `ikgate token` signs it. */
       token: (sub, ...more) => {
         const args = ["token", "--config", config, "--key", key, "--sub", sub, ...more];

@@ -49,7 +49,7 @@ async fn paths_methods_and_queries_that_do_not_exist_are_refused() {
     let origin = Origin::start().await;
     let gateway = TestGateway::start(&origin);
     let table = [
-        ("GET", "/", 404, "no_route"),
+        ("GET", "/index.html", 404, "no_route"),
         ("GET", "/api/cache", 405, "method_not_allowed"),
         ("POST", "/livez", 405, "method_not_allowed"),
         ("PUT", "/api/cache/a", 405, "method_not_allowed"),
@@ -132,5 +132,32 @@ async fn the_configuration_in_force_is_shown_without_secrets() {
     assert_eq!(config["upstream"]["private_key"], "Secret(..)");
     assert!(!shown.body.contains("canary"), "{shown:#?}");
     assert_eq!(send(gateway.admin, "DELETE", "/api/config", &[]).await.status, 405);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn the_dashboard_is_served_whole_and_loads_nothing_from_elsewhere() {
+    let gateway = TestGateway::start(&Origin::start().await);
+    let page = get(gateway.admin, "/").await;
+    assert_eq!((page.status, page.field("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = page.field("content-security-policy");
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"),
+        "{policy}"
+    );
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let loaded: Vec<_> = page.body.split('"').filter(|text| text.starts_with("/assets/")).collect();
+    assert_eq!(loaded.len(), 4, "{loaded:?}");
+    for path in loaded {
+        let asset = get(gateway.admin, path).await;
+        assert_eq!(
+            (asset.status, asset.field("x-content-type-options")),
+            (200, "nosniff"),
+            "{path}"
+        );
+        assert!(!asset.body.is_empty(), "{path}");
+    }
+    assert!(!page.body.contains("http:") && !page.body.contains("https:"), "{}", page.body);
+    assert_eq!(send(gateway.admin, "DELETE", "/", &[]).await.status, 405);
     gateway.finish().await;
 }

@@ -1,0 +1,270 @@
+// The live dashboard: asks /api/stats, and draws it. Nothing else is loaded from anywhere.
+"use strict";
+
+const PERIOD = 5000;
+const byId = (id) => document.getElementById(id);
+let token = "";
+let interval = 5;
+
+// Charts -----------------------------------------------------------------------------------------
+
+const count = (point, ...keys) => keys.reduce((sum, key) => sum + (point.requests[key] ?? 0), 0);
+const perSecond = (number) => number / interval;
+const NOT_MADE = new Set(["budget", "queue_full", "breaker_open", "auth_stopped"]);
+const calls = (point) => Object.entries(point.upstream)
+  .reduce((sum, [outcome, made]) => sum + (NOT_MADE.has(outcome) ? 0 : made), 0);
+const answered = (point) => count(point, "hit", "stale", "miss", "collapsed", "stale_error");
+const total = (object) => Object.values(object).reduce((sum, number) => sum + number, 0);
+
+const BREAKER = ["closed", "probing", "open"];
+
+const CHARTS = [
+  { title: "Requests a second, by what the cache did", format: number, series: [
+    ["hit", "--c3", (p) => perSecond(count(p, "hit"))],
+    ["stale", "--c2", (p) => perSecond(count(p, "stale"))],
+    ["miss", "--c1", (p) => perSecond(count(p, "miss"))],
+    ["collapsed", "--c4", (p) => perSecond(count(p, "collapsed"))],
+    ["stale, for an error", "--c6", (p) => perSecond(count(p, "stale_error"))],
+    ["no lookup", "--c5", (p) => perSecond(count(p, "none"))],
+  ] },
+  { title: "Hit ratio", format: percent, max: 1, series: [
+    ["hits", "--c3", (p) => answered(p) ? count(p, "hit", "stale") / answered(p) : null],
+  ] },
+  { title: "Latency of hits, at most", format: milliseconds, series: [
+    ["p50", "--c3", (p) => p.hits?.p50 ?? null],
+    ["p90", "--c2", (p) => p.hits?.p90 ?? null],
+    ["p99", "--c6", (p) => p.hits?.p99 ?? null],
+  ] },
+  { title: "Latency of misses, at most", format: milliseconds, series: [
+    ["p50", "--c3", (p) => p.misses?.p50 ?? null],
+    ["p90", "--c2", (p) => p.misses?.p90 ?? null],
+    ["p99", "--c6", (p) => p.misses?.p99 ?? null],
+  ] },
+  { title: "Calls to ImageKit a second", format: number, series: [
+    ["made", "--c1", (p) => perSecond(calls(p))],
+    ["saved", "--c3", (p) => perSecond(Math.max(0, answered(p) - calls(p)))],
+    ["not made: budget", "--c2", (p) => perSecond((p.upstream.budget ?? 0) + (p.upstream.queue_full ?? 0))],
+    ["not made: breaker, key", "--c6", (p) => perSecond((p.upstream.breaker_open ?? 0) + (p.upstream.auth_stopped ?? 0))],
+  ] },
+  { title: "Budget and fills", format: number, series: [
+    ["calls left", "--c3", (p) => p.budget_available],
+    ["fills in progress", "--c1", (p) => p.fills_in_progress],
+  ] },
+  { title: "Breaker", format: (state) => BREAKER[state] ?? "", max: 2, series: [
+    ["state", "--c6", (p) => p.breaker_state],
+  ] },
+  { title: "Refused and failed a second", format: number, series: [
+    ["throttled", "--c2", (p) => perSecond(total(p.throttled))],
+    ["failed (5xx)", "--c6", (p) => perSecond(p.failed)],
+    ["invalidations", "--c4", (p) => perSecond(p.invalidations)],
+  ] },
+  { title: "Memory", format: bytes, series: [
+    ["resident", "--c1", (p) => p.resident_bytes],
+    ["stored lists", "--c3", (p) => p.cache_bytes],
+  ] },
+  { title: "Connections", format: number, series: [
+    ["open", "--c1", (p) => p.connections],
+  ] },
+];
+
+let plots = [];
+
+function build() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const charts = byId("charts");
+  charts.replaceChildren();
+  plots = CHARTS.map((chart) => {
+    const card = document.createElement("div");
+    card.className = "chart";
+    const title = document.createElement("h3");
+    title.textContent = chart.title;
+    card.append(title);
+    charts.append(card);
+    const axis = { stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
+    const options = {
+      width: width(card), height: 190,
+      cursor: { sync: { key: "ikgate" } },
+      scales: { y: { range: (_, __, max) => [0, chart.max ?? Math.max(max * 1.1, 0.001)] } },
+      axes: [axis, { ...axis, size: 76, values: (_, values) => values.map(chart.format) }],
+      series: [{}, ...chart.series.map(([label, name]) => ({
+        label, stroke: colour(name), width: 1.5, points: { show: false },
+        value: (_, value) => value == null ? "–" : chart.format(value),
+      }))],
+    };
+    const plot = new uPlot(options, [[], ...chart.series.map(() => [])], card);
+    return { plot, card, chart };
+  });
+}
+
+const width = (card) => Math.max(200, card.clientWidth - 16);
+
+function draw(points) {
+  const times = points.map((point) => point.at);
+  for (const { plot, chart } of plots) {
+    plot.setData([times, ...chart.series.map(([, , value]) => points.map(value))]);
+  }
+}
+
+// What is said in words --------------------------------------------------------------------------
+
+function number(value) {
+  if (value >= 10000) return `${(value / 1000).toFixed(0)}k`;
+  return value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+}
+function percent(value) { return `${(value * 100).toFixed(value === 1 || value === 0 ? 0 : 1)} %`; }
+function milliseconds(value) { return value >= 1000 ? `${number(value / 1000)} s` : `${number(value)} ms`; }
+function bytes(value) {
+  const units = ["B", "KiB", "MiB", "GiB"];
+  let unit = 0;
+  for (; value >= 1024 && unit < units.length - 1; unit += 1) value /= 1024;
+  return `${number(value)} ${units[unit]}`;
+}
+
+function say(id, text, mood = "") {
+  const place = byId(id);
+  place.textContent = text;
+  place.className = mood;
+}
+
+function now(stats) {
+  const point = stats.points.at(-1);
+  if (!point) return;
+  const all = answered(point);
+  const ratio = all ? count(point, "hit", "stale") / all : null;
+  const failed = all ? point.failed / all : 0;
+  say("now-requests", `${number(perSecond(total(point.requests)))}/s`);
+  say("now-hits", ratio === null ? "–" : percent(ratio), ratio === null || ratio >= 0.5 ? "" : "warn");
+  say("now-saved", `${number(perSecond(Math.max(0, all - calls(point))))}/s`);
+  say("now-failed", percent(failed), failed > 0.0144 ? "bad" : failed > 0 ? "warn" : "good");
+  say("now-budget", String(point.budget_available), point.budget_available < 5 ? "warn" : "");
+  say("now-breaker", BREAKER[point.breaker_state] ?? "?", ["good", "warn", "bad"][point.breaker_state] ?? "");
+  const full = point.connections / stats.most.connections;
+  say("now-connections", number(point.connections), full > 0.9 ? "bad" : "");
+  say("now-memory", bytes(point.resident_bytes));
+  say("now-stored", bytes(point.cache_bytes));
+}
+
+function rows(body, counted, cells) {
+  const made = counted.map((one) => {
+    const row = document.createElement("tr");
+    for (const cell of cells(one)) row.append(cell);
+    return row;
+  });
+  if (made.length === 0) {
+    const row = document.createElement("tr");
+    const cell = Object.assign(document.createElement("td"), { textContent: "none", colSpan: 3 });
+    row.append(cell);
+    made.push(row);
+  }
+  // Not while somebody is about to press one of its buttons.
+  if (!byId(body).contains(document.activeElement)) byId(body).replaceChildren(...made);
+}
+
+function cell(text, className = "") {
+  return Object.assign(document.createElement("td"), { textContent: text, className });
+}
+
+function fileRow({ file, count: times }) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Purge";
+  button.setAttribute("aria-label", `Purge ${file}`);
+  button.addEventListener("click", () => {
+    byId("purge-file").value = file;
+    purge();
+  });
+  const last = document.createElement("td");
+  last.append(button);
+  return [cell(file), cell(number(times), "number"), last];
+}
+
+function lists(stats) {
+  rows("asked", stats.top.requests, fileRow);
+  rows("filled", stats.top.fills, fileRow);
+  const throttled = new Map();
+  for (const point of stats.points) {
+    for (const [caller, times] of Object.entries(point.throttled)) {
+      throttled.set(caller, (throttled.get(caller) ?? 0) + times);
+    }
+  }
+  const worst = [...throttled].sort((a, b) => b[1] - a[1]).slice(0, 20);
+  rows("throttled", worst, ([caller, times]) => [cell(caller), cell(number(times), "number")]);
+  byId("events").replaceChildren(...stats.events.toReversed().map(({ at, level, text }) => {
+    const line = document.createElement("li");
+    const when = new Date(at * 1000);
+    const time = document.createElement("time");
+    time.dateTime = when.toISOString();
+    time.textContent = when.toLocaleTimeString();
+    const said = document.createElement("span");
+    said.className = level;
+    said.textContent = text;
+    line.append(time, said);
+    return line;
+  }));
+}
+
+// Asking -----------------------------------------------------------------------------------------
+
+function authorization() {
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+async function refresh() {
+  try {
+    const answer = await fetch("/api/stats", { headers: authorization(), cache: "no-store" });
+    if (answer.status === 401) return askForToken("This needs the admin token.");
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const stats = await answer.json();
+    interval = stats.interval_seconds;
+    byId("version").textContent = stats.version;
+    draw(stats.points);
+    now(stats);
+    lists(stats);
+    const at = new Date(stats.now * 1000).toLocaleTimeString();
+    say("state", stats.points.length ? `Live, as of ${at}` : "Live; the first numbers come in a few seconds");
+  } catch (error) {
+    say("state", `No answer from the gateway (${error.message})`, "bad");
+  }
+}
+
+function askForToken(why) {
+  byId("token-label").hidden = false;
+  say("state", why, "bad");
+}
+
+async function purge() {
+  const file = byId("purge-file").value;
+  const soft = byId("purge-soft").checked;
+  token = byId("token").value || token;
+  try {
+    const path = `/api/cache/${encodeURIComponent(file)}${soft ? "?soft=true" : ""}`;
+    const answer = await fetch(path, { method: "DELETE", headers: authorization() });
+    if (answer.ok) return say("purge-said", `${file} is ${soft ? "stale" : "purged"}`, "good");
+    if (answer.status === 401) {
+      byId("token-label").hidden = false;
+      byId("token").focus();
+      return say("purge-said", "This needs the admin token.", "bad");
+    }
+    const said = await answer.json();
+    say("purge-said", said.message ?? `status ${answer.status}`, "bad");
+  } catch (error) {
+    say("purge-said", `No answer from the gateway (${error.message})`, "bad");
+  } finally {
+    refresh();
+  }
+}
+
+byId("purge").addEventListener("submit", (event) => {
+  event.preventDefault();
+  purge();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { build(); refresh(); });
+new ResizeObserver(() => {
+  for (const { plot, card } of plots) plot.setSize({ width: width(card), height: 190 });
+}).observe(byId("charts"));
+
+build();
+refresh();
+setInterval(() => { if (!document.hidden) refresh(); }, PERIOD);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });

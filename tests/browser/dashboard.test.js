@@ -1,0 +1,96 @@
+// The dashboard, as an operator sees it: it moves under load, and a file can be purged from it.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { chromium } from "playwright-core";
+
+import { Programs } from "./programs.js";
+
+const FILE = "64a1b2c3d4e5f60718293a4b";
+const SHOTS = fileURLToPath(new URL("../../target/dashboard", import.meta.url));
+const TOKEN = "an-admin-token";
+
+const programs = new Programs();
+let gateway, browser;
+
+before(async () => {
+  mkdirSync(SHOTS, { recursive: true });
+  gateway = await programs.gateway("https://app.example.com", TOKEN);
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium" });
+  programs.onStop(() => browser.close());
+});
+
+after(() => programs.stop());
+
+/** The dashboard in a window of its own, and whatever went wrong in it. */
+async function open(options) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const wrong = [];
+  page.on("pageerror", (error) => wrong.push(String(error)));
+  page.on("console", (line) => line.type() === "error" && wrong.push(line.text()));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(gateway.admin) && !request.url().startsWith("data:")) wrong.push(request.url());
+  });
+  await page.goto(`${gateway.admin}/`);
+  return { page, wrong, end: () => context.close() };
+}
+
+/** Asks for lists of the sandbox's and for some that do not exist, until `over`. */
+async function load(over) {
+  for (let turn = 0; !over.done; turn += 1) {
+    const file = turn % 5 ? FILE : `missing-${turn}`;
+    await (await fetch(`${gateway.url}/v1/files/${file}/versions`)).arrayBuffer();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const text = (page, id) => page.locator(`#${id}`).textContent();
+
+test("its numbers move under load, at either size and in either colours", async () => {
+  const over = { done: false };
+  const loading = load(over);
+  try {
+    for (const [name, viewport, colorScheme] of [
+      ["wide-light", { width: 1280, height: 900 }, "light"],
+      ["wide-dark", { width: 1280, height: 900 }, "dark"],
+      ["narrow-dark", { width: 400, height: 800 }, "dark"],
+    ]) {
+      const { page, wrong, end } = await open({ viewport, colorScheme });
+      await page.waitForFunction(() => /[1-9]/.test(document.getElementById("now-requests").textContent));
+      assert.match(await text(page, "state"), /^Live, as of/);
+      await page.waitForFunction((file) => document.getElementById("asked").textContent.includes(file), FILE);
+      assert.equal(await page.locator(".chart canvas").count(), 10);
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(overflow <= 0, `${name} is ${overflow} pixels wider than its window`);
+      await page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true });
+      assert.deepEqual(wrong, [], name);
+      await end();
+    }
+  } finally {
+    over.done = true;
+    await loading;
+  }
+});
+
+test("a file is purged from it, once the token is given, by keyboard alone", async () => {
+  await (await fetch(`${gateway.url}/v1/files/${FILE}/versions`)).arrayBuffer();
+  const stored = async () => (await (await fetch(`${gateway.admin}/api/cache/${FILE}`)).json()).stored;
+  assert.equal(await stored(), true);
+  const { page, end } = await open({});
+  await page.locator("#purge-file").focus();
+  await page.keyboard.type(FILE);
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.getElementById("purge-said").textContent.includes("token"));
+  assert.equal(await page.evaluate(() => document.activeElement.id), "token");
+  assert.equal(await stored(), true);
+  await page.keyboard.type(TOKEN);
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.getElementById("purge-said").textContent.includes("purged"));
+  assert.equal(await stored(), false);
+  await page.waitForFunction(() => document.getElementById("events").textContent.includes("purged a file"));
+  await end();
+});
