@@ -75,19 +75,21 @@ def file_id(number):
 
 
 @contextlib.contextmanager
-def ikgate(upstream, directory, server="", core=None):
+def ikgate(upstream, directory, server="", core=None, access_log=False):
     """The gateway in front of `upstream`, perhaps with further keys of [server], on one core."""
     config = directory / "ikgate.toml"
     port = free_port()
     config.write_text(
         (HERE / "ikgate.toml").read_text().replace("@PORT@", str(port))
         .replace("@UPSTREAM@", upstream).replace("@SERVER@", server)
+        .replace("@ACCESS_LOG@", "all" if access_log else "errors")
     )
     pinned = [] if core is None else ["taskset", "-c", core]
     arguments = [*pinned, IKGATE, "serve", "--config", config]
     environment = {**os.environ, "IMAGEKIT_PRIVATE_KEY": KEY}
-    with process(arguments, env=environment, stderr=subprocess.DEVNULL) as started:
-        yield f"http://127.0.0.1:{port}", started.pid
+    with open(directory / "ikgate.log", "w") as log:
+        with process(arguments, env=environment, stderr=log) as started:
+            yield f"http://127.0.0.1:{port}", started.pid
 
 
 def cpu_seconds(pid):
