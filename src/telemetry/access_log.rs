@@ -39,7 +39,7 @@ impl AccessLog {
     pub(super) fn wants(&self, exchanged: Exchanged) -> bool {
         match self.mode {
             AccessLogMode::All => true,
-            AccessLogMode::Errors => exchanged.status() >= 400,
+            AccessLogMode::Errors => exchanged.status() >= 400 || !exchanged.is_whole(),
             AccessLogMode::Off => false,
         }
     }

@@ -83,6 +83,11 @@ pub(super) struct Words {
 }
 
 impl Exchanged {
+    /// Whether the whole answer was handed over.
+    pub(super) fn is_whole(self) -> bool {
+        self.ending == Ending::Answered as u64
+    }
+
     /// Also of an exchange that ended without an answer.
     pub(super) fn status(self) -> u16 {
         match (u16::try_from(self.status), self.ending == Ending::Panicked as u64) {

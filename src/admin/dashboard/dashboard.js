@@ -132,7 +132,7 @@ function now(stats) {
   if (!point) return;
   const all = answered(point);
   const ratio = all ? count(point, "hit", "stale") / all : null;
-  const failed = all ? point.failed / all : 0;
+  const failed = total(point.requests) ? point.failed / total(point.requests) : 0;
   say("now-requests", `${number(perSecond(total(point.requests)))}/s`);
   say("now-hits", ratio === null ? "–" : percent(ratio), ratio === null || ratio >= 0.5 ? "" : "warn");
   say("now-saved", `${number(perSecond(Math.max(0, all - calls(point))))}/s`);
@@ -172,6 +172,8 @@ function fileRow({ file, count: times }) {
   button.setAttribute("aria-label", `Purge ${file}`);
   button.addEventListener("click", () => {
     byId("purge-file").value = file;
+    // The table stands still while one of its buttons has the focus.
+    button.blur();
     purge();
   });
   const last = document.createElement("td");
