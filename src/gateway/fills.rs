@@ -28,12 +28,8 @@ pub(super) fn refresh(gateway: &Arc<Gateway>, file: &FileId, now: Duration) {
 
 /// Fetches for everyone who waits.
 async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
-    let background = order.priority == Priority::Background;
-    tracing::info!(
-        target: "ikgate.fill",
-        background = u64::from(background),
-        file.id = order.file.as_str(),
-    );
+    let priority = order.priority as u64;
+    tracing::info!(target: "ikgate.fill", priority, file.id = order.file.as_str());
     let answer = match gateway.upstream.versions(&order).await {
         Ok(answer) => answer,
         Err(error) => {

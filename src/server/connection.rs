@@ -118,7 +118,7 @@ pub(super) async fn drive(
     let mut timer = pin!(Timer::new(now));
     let (begun, cut) = drain.signals();
     let (mut given_begun, mut given_cut) = (pin!(begun.given()), pin!(cut.given()));
-    let (mut wakers_left, mut leaving, mut closing) = (false, false, false);
+    let (mut wakers_left, mut closing) = (false, false);
     loop {
         // A `select!` would poll the signals' futures, and take their locks, on each turn. Their
         // waker is the task's, so it is enough to leave it behind once and to look at the flags.
@@ -131,7 +131,7 @@ pub(super) async fn drive(
             if cut.is_given() {
                 return Poll::Ready(Turn::Ended(End::Cut));
             }
-            if begun.is_given() && !leaving {
+            if begun.is_given() && !watch.is_leaving() {
                 return Poll::Ready(Turn::Leave);
             }
             if let Poll::Ready(ended) = served.poll(context) {
@@ -155,16 +155,15 @@ pub(super) async fn drive(
                 if matches!(turn, Turn::Due(_)) {
                     Deadline::Age.emit();
                 }
-                leaving = true;
                 watch.leave(Instant::now());
                 closing |= served.leave();
             }
             // The first time, whoever is there is told in the protocol's way.
             Turn::Due(Deadline::Idle) if !closing => {
-                if !leaving {
+                if !watch.is_leaving() {
                     Deadline::Idle.emit();
                 }
-                (leaving, closing) = (true, true);
+                closing = true;
                 let now = Instant::now();
                 watch.leave(now);
                 watch.restart(now);

@@ -113,6 +113,10 @@ impl Watch {
         self.leaving.get_or_insert(now);
     }
 
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
     /// What is going on begins anew.
     pub(super) fn restart(&mut self, now: Instant) {
         self.since = now;

@@ -77,7 +77,7 @@ impl ServerSettings {
     }
 }
 
-/// Who answers, always: the `Result` is hyper's, whose future this then is without a wrapper.
+/// Who answers, always: the `Result` is hyper's.
 pub trait Service: Send + Sync + 'static {
     type Body: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static;
 

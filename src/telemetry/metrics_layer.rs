@@ -41,7 +41,7 @@ const WEBHOOK: Kind = Kind { target: "ikgate.webhook", fields: &["outcome", "uni
 const RELOAD: Kind = Kind { target: "ikgate.config_reload", fields: &["outcome"] };
 const REFUSED: Kind = Kind { target: "ikgate.connection_refused", fields: &["reason"] };
 const DEADLINE: Kind = Kind { target: "ikgate.connection_deadline", fields: &["deadline"] };
-const FILL: Kind = Kind { target: "ikgate.fill", fields: &["background"] };
+const FILL: Kind = Kind { target: "ikgate.fill", fields: &[] };
 const KINDS: [Kind; 10] = [
     EXCHANGE,
     UPSTREAM,

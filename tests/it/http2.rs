@@ -4,7 +4,7 @@ use crate::support::http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, PING, RST_STREAM,
     SETTINGS,
 };
-use crate::support::{Authority, FILE, Origin, Reply, TestGateway, scratch, versions_of};
+use crate::support::{Authority, FILE, Origin, Reply, TestGateway, scratch, secured, versions_of};
 
 struct Misused {
     origin: Origin,
@@ -19,17 +19,13 @@ const ONE_BYTE: [u8; 6] = [0, 4, 0, 0, 0, 1];
 
 impl Misused {
     async fn start(server: &str) -> Self {
-        let (directory, authority) = (scratch(), Authority::new());
-        let pair = authority.pair("localhost", 2999);
-        pair.write_certificate(directory.path());
-        pair.write_key(directory.path());
+        let directory = scratch();
+        let (authority, tls) = secured(directory.path());
         let origin = Origin::start().await;
         origin.replies(&versions_of(FILE), Reply::json(200, "[1,2]"));
-        let at = directory.path().display();
         let more = format!(
             "[limits]\nanonymous = {{ per_second = 100000, burst = 100000 }}\n\
-             [server]\n{server}\n\
-             [server.tls]\ncertificate = '{at}/cert.pem'\nkey = '{at}/key.pem'"
+             [server]\n{server}\n{tls}"
         );
         let gateway = TestGateway::configured(&origin, &more);
         Self { origin, gateway, authority, _directory: directory }

@@ -1,7 +1,5 @@
 //! TLS towards callers: who is answered, in which HTTP, and with which certificate.
 
-use std::path::Path;
-
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
@@ -10,14 +8,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use ikgate::server::{Tls, TlsChange, TlsError, TlsFiles};
 
 use crate::support::{
-    Authority, Connection, FILE, Origin, Reply, TestGateway, scratch, versions_of,
+    Authority, Connection, FILE, Origin, Reply, TestGateway, scratch, section, secured, versions_of,
 };
-
-fn section(directory: &Path) -> String {
-    let (certificate, key) = (directory.join("cert.pem"), directory.join("key.pem"));
-    let (certificate, key) = (certificate.display(), key.display());
-    format!("[server.tls]\ncertificate = '{certificate}'\nkey = '{key}'\n")
-}
 
 struct Secured {
     origin: Origin,
@@ -28,13 +20,11 @@ struct Secured {
 
 impl Secured {
     async fn start() -> Self {
-        let (directory, authority) = (scratch(), Authority::new());
-        let pair = authority.pair("localhost", 2999);
-        pair.write_certificate(directory.path());
-        pair.write_key(directory.path());
+        let directory = scratch();
+        let (authority, tls) = secured(directory.path());
         let origin = Origin::start().await;
         origin.replies(&versions_of(FILE), Reply::json(200, "[1,2]"));
-        let gateway = TestGateway::configured(&origin, &section(directory.path()));
+        let gateway = TestGateway::configured(&origin, &tls);
         Self { origin, gateway, authority, directory }
     }
 
@@ -169,11 +159,9 @@ async fn a_reload_changes_tls_and_those_who_are_there_stay() {
 
 #[tokio::test]
 async fn what_is_no_handshake_is_refused_and_what_never_ends_is_timed_out() {
-    let (directory, authority) = (scratch(), Authority::new());
-    let pair = authority.pair("localhost", 2999);
-    pair.write_certificate(directory.path());
-    pair.write_key(directory.path());
-    let more = format!("{}[server]\nheader_timeout = \"50ms\"", section(directory.path()));
+    let directory = scratch();
+    let (_authority, tls) = secured(directory.path());
+    let more = format!("{tls}[server]\nheader_timeout = \"50ms\"");
     let gateway = TestGateway::configured(&Origin::start().await, &more);
     let mut plain = Connection::open(gateway.public).await;
     plain.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;

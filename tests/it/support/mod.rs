@@ -15,7 +15,7 @@ pub(crate) use client::{Answer, Connection, get, send};
 pub(crate) use gateway::TestGateway;
 pub(crate) use origin::{Origin, Reply};
 pub(crate) use program::{Program, run, scratch};
-pub(crate) use tls::Authority;
+pub(crate) use tls::{Authority, section, secured};
 
 /// A file that most tests ask for.
 pub(crate) const FILE: &str = "64a1b2c3d4e5f60718293a4b";

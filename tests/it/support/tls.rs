@@ -63,6 +63,21 @@ impl Authority {
     }
 }
 
+/// An authority, and the section of a configuration that shows a certificate of it for localhost.
+pub(crate) fn secured(directory: &Path) -> (Authority, String) {
+    let authority = Authority::new();
+    let pair = authority.pair("localhost", 2999);
+    pair.write_certificate(directory);
+    pair.write_key(directory);
+    (authority, section(directory))
+}
+
+/// That shows what is in this directory.
+pub(crate) fn section(directory: &Path) -> String {
+    let at = directory.display();
+    format!("[server.tls]\ncertificate = '{at}/cert.pem'\nkey = '{at}/key.pem'\n")
+}
+
 impl Pair {
     /// What a server shows.
     pub(crate) fn server(&self) -> ServerConfig {
