@@ -186,10 +186,7 @@ impl Admin {
                     |since_1970: Duration| i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
                 seconds(tls.expires()) - seconds(self.clock().unix_time())
             }),
-            dropped_log_lines: self
-                .log
-                .as_ref()
-                .map_or(0, |log| log.dropped_lines().dropped_lines()),
+            dropped_log_lines: self.log.as_ref().map_or(0, |log| log.dropped_lines()),
         }
     }
 

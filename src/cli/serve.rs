@@ -112,7 +112,8 @@ pub(super) fn start(
 ) -> Result<(App, LogWriter), Failure> {
     let metrics = Arc::new(Metrics::new());
     let clock = Clock::system();
-    let (subscriber, log, writer) = telemetry::subscriber(&settings.telemetry, &metrics, &clock);
+    let (subscriber, log, writer) = telemetry::subscriber(&settings.telemetry, &metrics, &clock)
+        .map_err(|error| Failure::Run(format!("cannot start the log: {error}")))?;
     tracing::subscriber::set_global_default(subscriber)
         .map_err(|error| Failure::Run(chain(&error)))?;
     let upstream = settings.upstream.url.to_string();

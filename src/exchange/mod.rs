@@ -147,12 +147,20 @@ impl Drop for Exchange {
             duration_nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
             ending = self.ending() as u64,
             request.id = self.request_id.as_str(),
-            client.addr = %self.client,
+            client.addr = bits_of(self.client),
             method = self.method.as_str(),
             file.id = self.file.as_ref().map(FileId::as_str),
             error.code = self.code,
             trace.id = self.trace.as_deref().map(TraceContext::trace_id),
         );
+    }
+}
+
+/// An address as a number, IPv4 as the IPv6 addresses that stand for it.
+fn bits_of(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
     }
 }
 

@@ -3,15 +3,18 @@
 //! Written by hand rather than by the log's formatter: with every request logged, a line must not
 //! cost more than the answer that it is about.
 
-use std::fmt::{Debug, Write as _};
+use std::cell::Cell;
+use std::fmt::Debug;
 use std::io::Write as _;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use tracing::Event;
 use tracing::field::{Field, Visit};
-use tracing_appender::non_blocking::NonBlocking;
 
 use super::LogFormat;
+use super::lines::Lines;
 use super::metrics::{Exchanged, Metrics};
 use crate::clock::Clock;
 
@@ -30,7 +33,7 @@ pub enum AccessLogMode {
 pub(super) struct AccessLog {
     pub(super) mode: AccessLogMode,
     pub(super) format: LogFormat,
-    pub(super) writer: NonBlocking,
+    pub(super) lines: Lines,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -45,16 +48,18 @@ impl AccessLog {
     }
 
     pub(super) fn write(&self, exchanged: Exchanged, event: &Event<'_>) {
-        let mut line = Line { text: String::with_capacity(LINE), format: self.format };
-        let time = humantime::format_rfc3339_micros(self.clock.wall());
+        let mut line = Line { text: Vec::with_capacity(LINE), format: self.format };
+        let now = self.clock.unix_time();
         match self.format {
             LogFormat::Json => {
-                _ = write!(
-                    line.text,
-                    "{{\"timestamp\":\"{time}\",\"level\":\"INFO\",\"target\":\"ikgate.access\""
-                );
+                line.extend(["{\"timestamp\":\""]);
+                line.time(now);
+                line.extend(["\",\"level\":\"INFO\",\"target\":\"ikgate.access\""]);
             }
-            LogFormat::Pretty => _ = write!(line.text, "{time}  INFO ikgate.access:"),
+            LogFormat::Pretty => {
+                line.time(now);
+                line.extend(["  INFO ikgate.access:"]);
+            }
         }
         let words = exchanged.words(&self.metrics);
         line.word("caller", words.caller.as_deref().unwrap_or_default());
@@ -66,51 +71,123 @@ impl AccessLog {
         line.number("duration_us", u64::try_from(exchanged.took.as_micros()).unwrap_or(u64::MAX));
         line.word("ending", words.ending);
         event.record(&mut line);
-        line.text.push_str(if self.format == LogFormat::Json { "}\n" } else { "\n" });
+        line.extend([if self.format == LogFormat::Json { "}\n" } else { "\n" }]);
         // Counted where it is dropped.
-        _ = self.writer.clone().write_all(line.text.as_bytes());
+        _ = self.lines.clone().write_all(&line.text);
     }
 }
 
 struct Line {
-    text: String,
+    text: Vec<u8>,
     format: LogFormat,
 }
 
 impl Line {
+    fn extend<const PARTS: usize>(&mut self, parts: [&str; PARTS]) {
+        for part in parts {
+            self.text.extend_from_slice(part.as_bytes());
+        }
+    }
+
+    /// RFC 3339, to the microsecond.
+    fn time(&mut self, since_1970: Duration) {
+        let second = text_of_second(since_1970.as_secs());
+        // Digits behind a one are padded with zeros.
+        let mut digits = itoa::Buffer::new();
+        let fraction = digits.format(1_000_000 + since_1970.subsec_micros());
+        self.text.extend_from_slice(&second);
+        self.extend([".", fraction.get(1..).unwrap_or_default(), "Z"]);
+    }
+
     fn name(&mut self, name: &str) {
         match self.format {
-            LogFormat::Json => self.text.extend([",\"", name, "\":"]),
-            LogFormat::Pretty => self.text.extend([" ", name, "="]),
+            LogFormat::Json => self.extend([",\"", name, "\":"]),
+            LogFormat::Pretty => self.extend([" ", name, "="]),
+        }
+    }
+
+    fn quote(&mut self) {
+        if self.format == LogFormat::Json {
+            self.text.push(b'"');
         }
     }
 
     /// A word of ours: nothing in it needs to be escaped.
     fn word(&mut self, name: &str, word: &str) {
         self.name(name);
-        match self.format {
-            LogFormat::Json => self.text.extend(["\"", word, "\""]),
-            LogFormat::Pretty => self.text.push_str(word),
-        }
+        self.quote();
+        self.extend([word]);
+        self.quote();
     }
 
     fn number(&mut self, name: &str, number: u64) {
         self.name(name);
-        self.text.push_str(itoa::Buffer::new().format(number));
+        self.extend([itoa::Buffer::new().format(number)]);
     }
+
+    fn address(&mut self, name: &str, address: Ipv6Addr) {
+        let Some(v4) = address.to_ipv4_mapped() else {
+            return self.word(name, &address.to_string());
+        };
+        let [mut a, mut b, mut c, mut d] = [itoa::Buffer::new(); 4];
+        let [first, second, third, fourth] = v4.octets();
+        self.name(name);
+        self.quote();
+        self.extend([a.format(first), ".", b.format(second), "."]);
+        self.extend([c.format(third), ".", d.format(fourth)]);
+        self.quote();
+    }
+}
+
+/// `2001-09-09T01:46:40`: the same for many lines, and most of what a time costs.
+fn text_of_second(since_1970: u64) -> [u8; 19] {
+    thread_local! {
+        static LAST: Cell<(u64, [u8; 19])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
+    }
+    let (second, mut text) = LAST.get();
+    if second != since_1970 {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(since_1970);
+        // Later than the year 9999 it stays what it was.
+        _ = write!(text.as_mut_slice(), "{}", humantime::format_rfc3339_seconds(time));
+        LAST.set((since_1970, text));
+    }
+    text
 }
 
 /// The event's texts. Their alphabets are closed where they are made: ids, addresses, codes.
 impl Visit for Line {
     fn record_u64(&mut self, _field: &Field, _value: u64) {}
 
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.address(field.name(), Ipv6Addr::from_bits(value));
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         self.word(field.name(), value);
     }
 
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.name(field.name());
-        let quote = if self.format == LogFormat::Json { "\"" } else { "" };
-        _ = write!(self.text, "{quote}{value:?}{quote}");
+    fn record_debug(&mut self, _field: &Field, _value: &dyn Debug) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_addresses_read_as_the_standard_library_writes_them() {
+        for (nanos, address) in [
+            (0, "::ffff:192.0.2.10"),
+            (1_000_000_000_000_001_000, "2001:db8::1"),
+            (1_000_000_000_999_999_999, "::ffff:255.0.0.1"),
+            (1_767_225_599_000_000_000, "::1"),
+        ] {
+            let mut line = Line { text: Vec::new(), format: LogFormat::Pretty };
+            let (since_1970, address) = (Duration::from_nanos(nanos), address.parse().unwrap());
+            line.time(since_1970);
+            line.address("a", address);
+            let time = humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + since_1970);
+            let expected = format!("{time} a={}", std::net::IpAddr::V6(address).to_canonical());
+            assert_eq!(String::from_utf8(line.text).unwrap(), expected);
+        }
     }
 }

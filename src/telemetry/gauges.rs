@@ -31,7 +31,7 @@ pub struct Readings {
     pub connections: usize,
     pub tracked_callers: usize,
     pub most: Most,
-    pub dropped_log_lines: usize,
+    pub dropped_log_lines: u64,
     pub budget_available: u32,
     /// 0 closed, 1 half open, 2 open.
     pub breaker_state: u8,
@@ -118,8 +118,7 @@ impl Gauges {
         self.breaker_state.set(i64::from(readings.breaker_state));
         self.private_key_age.set(i64::try_from(readings.private_key_age).unwrap_or(i64::MAX));
         *self.tls_expires_in.0.lock() = readings.tls_expires_in;
-        let dropped = readings.dropped_log_lines as u64;
-        self.dropped_log_lines.inner().store(dropped, Ordering::Relaxed);
+        self.dropped_log_lines.inner().store(readings.dropped_log_lines, Ordering::Relaxed);
     }
 }
 

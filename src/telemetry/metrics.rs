@@ -55,7 +55,7 @@ pub struct Metrics {
 /// The request counters of one caller by number: a hit must neither hash labels nor take the
 /// family's lock.
 struct CallerCells {
-    name: String,
+    name: Arc<str>,
     requests: Vec<OnceLock<Counter>>,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Exchanged {
 pub(super) struct Words {
     pub(super) route: &'static str,
     /// `None`: a number that was never given.
-    pub(super) caller: Option<String>,
+    pub(super) caller: Option<Arc<str>>,
     pub(super) cache: &'static str,
     pub(super) coding: &'static str,
     pub(super) ending: &'static str,
@@ -144,10 +144,10 @@ impl Metrics {
         let _one_at_a_time = self.labelling.lock();
         let mut callers = Vec::clone(&self.callers.load());
         let mut label = |name: &str| {
-            let known = callers.iter().position(|caller| caller.name == name);
+            let known = callers.iter().position(|caller| &*caller.name == name);
             let place = known.unwrap_or_else(|| {
                 let requests = cells(WAYS * STATUSES.len());
-                callers.push(Arc::new(CallerCells { name: name.to_owned(), requests }));
+                callers.push(Arc::new(CallerCells { name: name.into(), requests }));
                 callers.len() - 1
             });
             CallerLabel(place as u64)
@@ -195,12 +195,12 @@ impl Metrics {
         self.series.request_duration.get_or_create(&DurationLabels { route, cache }).clone()
     }
 
-    fn caller_name(&self, number: usize) -> Option<String> {
-        self.callers.load().get(number).map(|caller| caller.name.clone())
+    fn caller_name(&self, number: usize) -> Option<Arc<str>> {
+        self.callers.load().get(number).map(|caller| Arc::clone(&caller.name))
     }
 
     pub(super) fn throttled(&self, caller: usize, limit: &'static str) {
-        let caller = self.caller_name(caller).unwrap_or_default();
+        let caller = self.caller_name(caller).unwrap_or_default().to_string();
         let labels = ThrottledLabels { caller, limit };
         self.series.throttled.get_or_create(&labels).inc();
     }

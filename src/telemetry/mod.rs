@@ -7,6 +7,7 @@ mod access_log;
 mod exposition;
 mod gauges;
 mod history;
+mod lines;
 mod metrics;
 mod metrics_layer;
 mod process;
@@ -14,12 +15,11 @@ mod series;
 mod tail;
 mod top;
 
-use std::io::{BufWriter, IsTerminal as _};
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 
 use tail::TailLayer;
 use tracing::{Level, Subscriber};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -30,19 +30,14 @@ pub use access_log::AccessLogMode;
 pub use exposition::Exposition;
 pub use gauges::{Most, Readings};
 pub use history::{History, INTERVAL as HISTORY_INTERVAL, Percentiles, Point};
+use lines::Lines;
+pub use lines::LogWriter;
 pub use metrics::Metrics;
 pub use metrics_layer::MetricsLayer;
 pub use tail::{Tail, TailLine};
 pub use top::Counted;
 
 use crate::clock::Clock;
-
-/// Lines that may wait to be written. Beyond it lines are dropped and counted: a terminal or disk
-/// that stalls must not stall requests. Each holds a few hundred bytes.
-const QUEUED_LINES_MAX: usize = 16_384;
-
-/// Bytes of one write to standard error, at most.
-const WRITTEN_TOGETHER: usize = 64 * 1024;
 
 /// What is logged, and how.
 #[derive(Clone, Debug)]
@@ -102,16 +97,9 @@ impl LogFilter {
     }
 }
 
-/// Writes the log until it is dropped, and what is left of it then. Whoever has the last word must
-/// have it, alone.
-#[must_use = "what is said once it is dropped is lost"]
-pub struct LogWriter {
-    _flushes_on_drop: WorkerGuard,
-}
-
 /// What there is to ask of the log.
 pub struct Log {
-    dropped: ErrorCounter,
+    lines: Lines,
     set_filter: SetFilter,
     tail: Arc<Tail>,
 }
@@ -130,32 +118,31 @@ impl Log {
         &self.tail
     }
 
-    /// Lines that were dropped because writing did not keep up.
-    pub fn dropped_lines(&self) -> ErrorCounter {
-        self.dropped.clone()
+    /// Lines that were not written, since writing did not keep up or failed.
+    pub fn dropped_lines(&self) -> u64 {
+        self.lines.dropped()
     }
 }
 
 /// Everything that listens: the metrics, and on standard error the log and the access log.
+///
+/// # Errors
+///
+/// The thread that writes could not be started.
 pub fn subscriber(
     settings: &TelemetrySettings,
     metrics: &Arc<Metrics>,
     clock: &Clock,
-) -> (impl Subscriber + Send + Sync + use<>, Log, LogWriter) {
-    let (writer, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(QUEUED_LINES_MAX)
-        .lossy(true)
-        // Lines that come faster than they can be written are written together.
-        .finish(BufWriter::with_capacity(WRITTEN_TOGETHER, std::io::stderr()));
-    let dropped = writer.error_counter();
+) -> io::Result<(impl Subscriber + Send + Sync + use<>, Log, LogWriter)> {
+    let (lines, writer) = LogWriter::start(io::stderr())?;
     let access_log = AccessLog {
         mode: settings.access_log,
         format: settings.format,
-        writer: writer.clone(),
+        lines: lines.clone(),
         clock: clock.clone(),
         metrics: Arc::clone(metrics),
     };
-    let (layer, set_filter) = log_layer(settings, writer);
+    let (layer, set_filter) = log_layer(settings, lines.clone());
     let counting = counting_layer(metrics, Some(access_log));
     let tail = Arc::<Tail>::default();
     let said = TailLayer { tail: Arc::clone(&tail), clock: clock.clone() };
@@ -165,15 +152,15 @@ pub fn subscriber(
             && !metrics_layer::is_counted(metadata)
     }));
     let subscriber = Registry::default().with(counting).with(said).with(layer);
-    (subscriber, Log { dropped, set_filter, tail }, LogWriter { _flushes_on_drop: guard })
+    Ok((subscriber, Log { lines, set_filter, tail }, writer))
 }
 
 /// Lines for people on standard error, of a program that has nothing to count.
 pub fn log_to_terminal() {
     let log = tracing_subscriber::fmt::layer()
         .compact()
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
         .with_filter(tracing_subscriber::filter::LevelFilter::INFO);
     // Another subscriber is as good.
     _ = tracing::subscriber::set_global_default(Registry::default().with(log));
@@ -200,7 +187,7 @@ where
 
 fn log_layer<S>(
     settings: &TelemetrySettings,
-    writer: NonBlocking,
+    lines: Lines,
 ) -> (Box<dyn Layer<S> + Send + Sync>, SetFilter)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -213,11 +200,11 @@ where
     // The others are made of numbers, for the metrics. Asked first, since it is the cheaper one.
     let readable = filter_fn(|metadata| !metrics_layer::is_counted(metadata));
     let filter = readable.and(chosen);
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    let layer = tracing_subscriber::fmt::layer().with_writer(move || lines.clone());
     let layer = match settings.format {
         LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
         LogFormat::Pretty => {
-            let colours = std::io::stderr().is_terminal();
+            let colours = io::stderr().is_terminal();
             layer.compact().with_ansi(colours).with_filter(filter).boxed()
         }
     };

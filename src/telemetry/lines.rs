@@ -1,0 +1,240 @@
+//! The log's lines on their way to standard error, which may be slow, stuck or full.
+//!
+//! Whoever says something copies it into one buffer and goes on; a thread writes the buffer, many
+//! lines at a time. A line therefore costs its own bytes and, now and then, one wake-up, and a
+//! terminal or disk that stalls does not stall requests: what it cannot take is dropped, and
+//! counted.
+
+use std::io::{self, Write};
+use std::mem;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// Bytes that may wait. Beyond it lines are dropped.
+const WAITING_MAX: usize = 8 << 20;
+
+/// What is written at once, if it comes fast enough.
+const TOGETHER: usize = 64 * 1024;
+
+/// How long a line waits for others.
+const GATHERING: Duration = Duration::from_millis(20);
+
+/// How long the end waits for what still waits.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where lines go. Each write is one line.
+#[derive(Clone)]
+pub struct Lines(Arc<Shared>);
+
+/// Writes the lines until it is dropped, and what is left of them then. Whoever has the last word
+/// must have it, alone.
+#[must_use = "what is said once it is dropped is lost"]
+pub struct LogWriter(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to write, or much, or no more.
+    said: Condvar,
+    /// All is written.
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Waiting,
+    dropped: u64,
+    end: End,
+}
+
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    lines: u64,
+}
+
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+enum End {
+    #[default]
+    Open,
+    /// Write what is left.
+    Asked,
+    Reached,
+}
+
+impl Lines {
+    /// Lines that were not written: because they came faster than they could be, or because
+    /// writing failed.
+    pub fn dropped(&self) -> u64 {
+        self.0.state.lock().dropped
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut state = self.0.state.lock();
+        let before = state.waiting.bytes.len();
+        let after = before + line.len();
+        if after > WAITING_MAX || state.end != End::Open {
+            state.dropped += 1;
+            return Ok(line.len());
+        }
+        state.waiting.bytes.extend_from_slice(line);
+        state.waiting.lines += 1;
+        drop(state);
+        if before == 0 || (before < TOGETHER && after >= TOGETHER) {
+            self.0.said.notify_one();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl LogWriter {
+    /// Starts the thread that writes to `sink`.
+    pub fn start(sink: impl Write + Send + 'static) -> io::Result<(Lines, Self)> {
+        let shared = Arc::<Shared>::default();
+        let thread = Arc::clone(&shared);
+        thread::Builder::new().name("log".to_owned()).spawn(move || thread.write_to(sink))?;
+        Ok((Lines(Arc::clone(&shared)), Self(shared)))
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.end = End::Asked;
+        self.0.said.notify_one();
+        self.0.ended.wait_while_for(&mut state, |state| state.end != End::Reached, PATIENCE);
+    }
+}
+
+impl Shared {
+    fn write_to(&self, mut sink: impl Write) {
+        let mut taken = Waiting::default();
+        while self.take(&mut taken) {
+            let written = sink.write_all(&taken.bytes).and_then(|()| sink.flush());
+            if written.is_err() {
+                self.state.lock().dropped += taken.lines;
+            }
+            taken.lines = 0;
+            taken.bytes.clear();
+            // A flood's buffer is not kept for ever.
+            taken.bytes.shrink_to(2 * TOGETHER);
+        }
+        self.state.lock().end = End::Reached;
+        self.ended.notify_all();
+    }
+
+    /// Waits for lines, and a little for more of them. False: there will be none.
+    fn take(&self, taken: &mut Waiting) -> bool {
+        let mut state = self.state.lock();
+        let less_than = |size: usize| {
+            move |state: &mut State| state.waiting.bytes.len() < size && state.end == End::Open
+        };
+        self.said.wait_while(&mut state, less_than(1));
+        self.said.wait_while_for(&mut state, less_than(TOGETHER), GATHERING);
+        mem::swap(&mut state.waiting, taken);
+        taken.lines > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    use super::*;
+
+    /// Takes a write when it is told how that ends.
+    struct Scripted {
+        script: Receiver<io::Result<()>>,
+        written: SyncSender<Vec<u8>>,
+    }
+
+    impl Write for Scripted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.written.send(bytes.to_vec()).unwrap();
+            self.script.recv().unwrap_or(Ok(()))?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Parts {
+        lines: Lines,
+        writer: LogWriter,
+        script: SyncSender<io::Result<()>>,
+        written: Receiver<Vec<u8>>,
+    }
+
+    fn parts() -> Parts {
+        let (script, scripted) = sync_channel(8);
+        let (told, written) = sync_channel(8);
+        let (lines, writer) =
+            LogWriter::start(Scripted { script: scripted, written: told }).unwrap();
+        Parts { lines, writer, script, written }
+    }
+
+    #[test]
+    fn what_waits_at_the_end_is_written_and_what_comes_later_is_counted() {
+        let Parts { mut lines, writer, script, written } = parts();
+        drop(script);
+        lines.write_all(b"a\n").unwrap();
+        lines.write_all(b"b\n").unwrap();
+        drop(writer);
+        let all: Vec<u8> = written.try_iter().flatten().collect();
+        assert_eq!(all, b"a\nb\n");
+        assert_eq!(lines.dropped(), 0);
+        lines.write_all(b"c\n").unwrap();
+        assert_eq!(lines.dropped(), 1);
+    }
+
+    #[test]
+    fn a_stuck_sink_costs_lines_and_no_time() {
+        let Parts { mut lines, writer, script, written } = parts();
+        lines.write_all(b"first\n").unwrap();
+        // It is being written from here on, and does not end.
+        assert_eq!(written.recv().unwrap(), b"first\n");
+        let line = vec![b'x'; WAITING_MAX / 4];
+        for _ in 0..7 {
+            lines.write_all(&line).unwrap();
+        }
+        assert_eq!(lines.dropped(), 3);
+        drop(script);
+        drop(writer);
+        assert_eq!(written.try_iter().map(|bytes| bytes.len()).sum::<usize>(), WAITING_MAX);
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_are_counted_and_the_next_ones_are_tried() {
+        let Parts { mut lines, writer, script, written } = parts();
+        script.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+        let line = vec![b'x'; TOGETHER];
+        lines.write_all(&line).unwrap();
+        written.recv().unwrap();
+        drop(script);
+        lines.write_all(b"later\n").unwrap();
+        drop(writer);
+        assert_eq!(lines.dropped(), 1);
+        assert_eq!(written.try_iter().last().unwrap(), b"later\n");
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_ever() {
+        let Parts { mut lines, writer, script, written } = parts();
+        lines.write_all(b"first\n").unwrap();
+        written.recv().unwrap();
+        drop(writer);
+        assert!(lines.0.state.lock().end == End::Asked);
+        drop(script);
+    }
+}
