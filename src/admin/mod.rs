@@ -6,6 +6,7 @@
 mod cache_api;
 mod dashboard;
 mod guard;
+mod ready;
 mod stats;
 
 use std::convert::Infallible;
@@ -28,6 +29,7 @@ use serde::Serialize;
 use dashboard::Asset;
 use guard::{Access, Refusal};
 pub use guard::{AdminSettings, Exposure};
+pub use ready::Readiness;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -46,6 +48,7 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     pub log: Option<Arc<Log>>,
     pub key: Arc<PrivateKey>,
+    pub readiness: Readiness,
     /// Of the public listener.
     pub tls: TlsSlot,
     /// Of the public listener.
@@ -79,7 +82,7 @@ impl Service for Admin {
         _peer: SocketAddr,
     ) -> Result<Reply, Infallible> {
         let (head, _body) = request.into_parts();
-        let mut reply = self.answer(&head);
+        let mut reply = self.answer(&head).await;
         let fields = reply.headers_mut();
         fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -91,7 +94,7 @@ impl Service for Admin {
 }
 
 impl Admin {
-    fn answer(&self, head: &Parts) -> Reply {
+    async fn answer(&self, head: &Parts) -> Reply {
         let operation = operation_of(head.uri.path());
         let access = match operation {
             Some(Operation::Live | Operation::Metrics | Operation::Ready) => Access::Open,
@@ -112,7 +115,7 @@ impl Admin {
                  /api/stats.",
             ),
             Some(Operation::Live) if get => text(StatusCode::OK, "ok\n"),
-            Some(Operation::Ready) if get => self.ready(),
+            Some(Operation::Ready) if get => self.readiness.answer(&self.key, &self.drain).await,
             Some(Operation::Metrics) if get => self.expose(head),
             Some(Operation::Config) if get => json(StatusCode::OK, &**self.config.load()),
             Some(Operation::Asset(asset)) if get => asset.reply(),
@@ -130,20 +133,6 @@ impl Admin {
                 | Operation::Ready
                 | Operation::Stats,
             ) => not_allowed("GET, HEAD"),
-        }
-    }
-
-    fn ready(&self) -> Reply {
-        if self.drain.is_announced() {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
-        }
-        match self.key.refresh() {
-            Ok(_) => text(StatusCode::OK, "ready\n"),
-            Err(error) => {
-                let error = &error as &(dyn std::error::Error + 'static);
-                tracing::error!(error, "not ready: the private key cannot be read");
-                text(StatusCode::SERVICE_UNAVAILABLE, "the private key cannot be read\n")
-            }
         }
     }
 
@@ -171,7 +160,7 @@ impl Admin {
             tracked_callers: self.gateway.policy.load().limits.tracked_callers(),
             most: self.most,
             budget_available: self.gateway.upstream.budget_available(),
-            breaker_state: match self.gateway.upstream.breaker_state() {
+            breaker_state: match self.gateway.upstream.breaker_state(self.clock().monotonic()) {
                 BreakerState::Closed => 0,
                 BreakerState::HalfOpen => 1,
                 BreakerState::Open => 2,

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Readiness};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -116,6 +116,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             log,
             key: Arc::clone(&key),
+            readiness: Readiness::default(),
             tls: Arc::clone(&tls),
             drain: public_drain.clone(),
             most: Most {

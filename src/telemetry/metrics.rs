@@ -44,8 +44,8 @@ pub struct Metrics {
     durations: Vec<OnceLock<Histogram>>,
     /// By coding.
     response_bytes: [Counter; Coding::ALL.len()],
-    asked: TopFiles,
-    filled: TopFiles,
+    pub(super) asked: TopFiles,
+    pub(super) filled: TopFiles,
     history: History,
     labelling: Mutex<()>,
     // One scrape at a time: the gauges are set and then read.
@@ -237,14 +237,6 @@ impl Metrics {
 
     pub(super) fn ended(&self, deadline: &'static str) {
         self.series.connection_deadlines.of(deadline).inc();
-    }
-
-    pub(super) fn asked_for(&self, file: &str) {
-        self.asked.count(file);
-    }
-
-    pub(super) fn filled(&self, file: &str) {
-        self.filled.count(file);
     }
 
     /// Takes note of a scrape, for the history; `now` in monotonic, `at` in Unix time.

@@ -16,7 +16,7 @@ use super::access_log::AccessLog;
 use super::metrics::{Exchanged, Metrics};
 use crate::cache::Force;
 use crate::caller::AuthFailure;
-use crate::file_id::FILE_ID_MAX;
+use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
 use crate::limit::Limit;
 use crate::server::{Deadline, Refused};
@@ -64,8 +64,11 @@ struct Kind {
     fields: &'static [&'static str],
 }
 
-/// Which slot each field of a callsite goes to.
-type Places = [usize; FIELDS];
+/// Which slot each field of a callsite goes to, and which one is the file.
+struct Places {
+    slots: [usize; FIELDS],
+    file: Option<usize>,
+}
 
 /// Whether an event is for the metrics rather than for people.
 pub(super) fn is_counted(metadata: &Metadata<'_>) -> bool {
@@ -96,21 +99,29 @@ impl MetricsLayer {
         }
     }
 
-    fn count(&self, event: &Event<'_>, values: &Values<'_>) {
-        let [first, second, ..] = values.slots;
+    /// Whether the file of such an event is counted, and for how many. Most are not read.
+    fn weight_of_file(&self, target: &str) -> Option<u32> {
+        match target {
+            "ikgate.exchange" => self.metrics.asked.weight(),
+            "ikgate.fill" => self.metrics.filled.weight(),
+            _ => None,
+        }
+    }
+
+    fn count_file(&self, target: &str, file: &str, weight: u32) {
+        match target {
+            "ikgate.exchange" => self.metrics.asked.count(file, weight),
+            _ => self.metrics.filled.count(file, weight),
+        }
+    }
+
+    fn count(&self, event: &Event<'_>, values: [u64; SLOTS]) {
+        let [first, second, ..] = values;
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         match event.metadata().target() {
-            "ikgate.exchange" => {
-                self.exchanged(event, values.slots);
-                if let Some(file) = values.file() {
-                    self.metrics.asked_for(file);
-                }
-            }
-            "ikgate.fill" => {
-                if let Some(file) = values.file() {
-                    self.metrics.filled(file);
-                }
-            }
+            "ikgate.exchange" => self.exchanged(event, values),
+            // Its file is all there is to it.
+            "ikgate.fill" => {}
             "ikgate.upstream" => {
                 let outcome = UpstreamOutcome::ALL.get(number(first));
                 let outcome = outcome.map_or("unknown", |outcome| outcome.as_str());
@@ -163,49 +174,45 @@ impl<S: Subscriber> Layer<S> for MetricsLayer {
         let Some(places) = self.places.get(kind) else { return };
         // Each kind has one callsite, so what is found for the first event holds for all.
         let places = places.get_or_init(|| places_of(kind, metadata));
-        let mut values = Values { places, slots: [0; SLOTS], file: [0; FILE_ID_MAX], file_len: 0 };
+        let target = metadata.target();
+        let weight = self.weight_of_file(target);
+        let mut values =
+            Values { places, slots: [0; SLOTS], wants_file: weight.is_some(), file: None };
         event.record(&mut values);
-        self.count(event, &values);
+        if let (Some(weight), Some(file)) = (weight, values.file) {
+            self.count_file(target, file.as_str(), weight);
+        }
+        self.count(event, values.slots);
     }
 }
 
 fn places_of(kind: usize, metadata: &Metadata<'_>) -> Places {
     let read = KINDS.get(kind).map_or(&[][..], |kind| kind.fields);
-    let mut places = [UNREAD; FIELDS];
-    for (place, field) in places.iter_mut().zip(metadata.fields()) {
+    let mut slots = [UNREAD; FIELDS];
+    for (place, field) in slots.iter_mut().zip(metadata.fields()) {
         *place = read.iter().position(|name| *name == field.name()).unwrap_or(UNREAD);
     }
-    places
+    Places { slots, file: metadata.fields().iter().position(|field| field.name() == FILE) }
 }
 
 struct Values<'a> {
     places: &'a Places,
     slots: [u64; SLOTS],
-    file: [u8; FILE_ID_MAX],
-    file_len: usize,
-}
-
-impl Values<'_> {
-    fn file(&self) -> Option<&str> {
-        let file = self.file.get(..self.file_len).filter(|file| !file.is_empty())?;
-        std::str::from_utf8(file).ok()
-    }
+    wants_file: bool,
+    file: Option<FileId>,
 }
 
 impl Visit for Values<'_> {
     fn record_u64(&mut self, field: &Field, value: u64) {
-        let slot = self.places.get(field.index()).and_then(|&slot| self.slots.get_mut(slot));
+        let slot = self.places.slots.get(field.index()).and_then(|&slot| self.slots.get_mut(slot));
         if let Some(slot) = slot {
             *slot = value;
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == FILE
-            && let Some(place) = self.file.get_mut(..value.len())
-        {
-            place.copy_from_slice(value.as_bytes());
-            self.file_len = value.len();
+        if self.wants_file && self.places.file == Some(field.index()) {
+            self.file = FileId::parse(value).ok();
         }
     }
 

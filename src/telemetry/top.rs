@@ -6,6 +6,7 @@
 //! [`KNOWN_MAX`] is among the known, and no count is less than the true one.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -22,9 +23,17 @@ const TOLD: usize = 20;
 /// Half of what the dashboard shows: it adds up this half and the last.
 const HALF: Duration = Duration::from_secs(450);
 
+/// So many are counted one by one in each half. Beyond it one of [`STRIDE`] stands for all of them:
+/// whatever is often is still found, and counting costs a thirtieth.
+const EXACT: u64 = 10_000;
+const STRIDE: u32 = 32;
+
 /// Files by how often something was counted of them lately.
-#[derive(Default)]
-pub(super) struct TopFiles(Mutex<Halves>);
+pub(super) struct TopFiles {
+    halves: Mutex<Halves>,
+    /// How many one that is counted stands for.
+    stride: AtomicU32,
+}
 
 #[derive(Default)]
 struct Halves {
@@ -34,7 +43,10 @@ struct Halves {
 }
 
 #[derive(Default)]
-struct Sketch(HashMap<Box<str>, u64, RandomState>);
+struct Sketch {
+    counts: HashMap<Box<str>, u64, RandomState>,
+    sum: u64,
+}
 
 /// A file, and about how often.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -43,28 +55,44 @@ pub struct Counted {
     pub count: u64,
 }
 
+impl Default for TopFiles {
+    fn default() -> Self {
+        Self { halves: Mutex::default(), stride: AtomicU32::new(1) }
+    }
+}
+
 impl TopFiles {
+    /// Whether the next one is to be counted, and for how many. Asked first, since it is cheap.
+    pub(super) fn weight(&self) -> Option<u32> {
+        let stride = self.stride.load(Ordering::Relaxed);
+        (stride == 1 || fastrand::u32(..stride) == 0).then_some(stride)
+    }
+
     /// Counts one, unless somebody else is counting: it is a sketch.
-    pub(super) fn count(&self, file: &str) {
-        if let Some(mut halves) = self.0.try_lock() {
-            halves.current.count(file);
+    pub(super) fn count(&self, file: &str, weight: u32) {
+        if let Some(mut halves) = self.halves.try_lock() {
+            halves.current.count(file, weight.into());
+            if halves.current.sum >= EXACT {
+                self.stride.store(STRIDE, Ordering::Relaxed);
+            }
         }
     }
 
     /// To be called now and then.
     pub(super) fn age(&self, now: Duration) {
-        let mut halves = self.0.lock();
+        let mut halves = self.halves.lock();
         if now >= halves.began + HALF {
             halves.last = std::mem::take(&mut halves.current);
             halves.began = now;
+            self.stride.store(1, Ordering::Relaxed);
         }
     }
 
     /// The most frequent ones, in order.
     pub(super) fn most(&self) -> Vec<Counted> {
-        let halves = self.0.lock();
+        let halves = self.halves.lock();
         let mut sums: HashMap<&str, u64> = HashMap::new();
-        for (file, count) in halves.current.0.iter().chain(&halves.last.0) {
+        for (file, count) in halves.current.counts.iter().chain(&halves.last.counts) {
             *sums.entry(file).or_default() += count;
         }
         let mut most: Vec<_> = sums
@@ -78,21 +106,22 @@ impl TopFiles {
 }
 
 impl Sketch {
-    fn count(&mut self, file: &str) {
-        if let Some(count) = self.0.get_mut(file) {
-            *count += 1;
+    fn count(&mut self, file: &str, weight: u64) {
+        self.sum += weight;
+        if let Some(count) = self.counts.get_mut(file) {
+            *count += weight;
             return;
         }
         let mut count = 0;
-        if self.0.len() >= KNOWN_MAX {
-            let least = self.0.iter().min_by_key(|&(_, count)| *count);
+        if self.counts.len() >= KNOWN_MAX {
+            let least = self.counts.iter().min_by_key(|&(_, count)| *count);
             let Some((least, &lowest)) = least.map(|(file, count)| (file.clone(), count)) else {
                 return;
             };
-            self.0.remove(&least);
+            self.counts.remove(&least);
             count = lowest;
         }
-        self.0.insert(file.into(), count + 1);
+        self.counts.insert(file.into(), count + weight);
     }
 }
 
@@ -100,29 +129,47 @@ impl Sketch {
 mod tests {
     use super::*;
 
+    fn count(top: &TopFiles, file: &str) {
+        if let Some(weight) = top.weight() {
+            top.count(file, weight);
+        }
+    }
+
     #[test]
     fn what_is_frequent_is_found_among_any_number_of_others() {
         let top = TopFiles::default();
-        for round in 0..10_000 {
-            top.count("often");
+        for round in 0..4_000 {
+            count(&top, "often");
             if round % 4 == 0 {
-                top.count("sometimes");
+                count(&top, "sometimes");
             }
-            top.count(&format!("once-{round}"));
+            count(&top, &format!("once-{round}"));
         }
         let most = top.most();
         assert_eq!((most[0].file.as_str(), most[1].file.as_str()), ("often", "sometimes"));
-        assert!((10_000..10_200).contains(&most[0].count), "{most:?}");
-        assert!((2_500..2_700).contains(&most[1].count), "{most:?}");
-        assert!(top.0.lock().current.0.len() <= KNOWN_MAX);
+        assert!((4_000..4_200).contains(&most[0].count), "{most:?}");
+        assert!((1_000..1_200).contains(&most[1].count), "{most:?}");
+        assert!(top.halves.lock().current.counts.len() <= KNOWN_MAX);
+    }
+
+    #[test]
+    fn of_very_many_a_part_stands_for_all() {
+        let top = TopFiles::default();
+        for _ in 0..1_000_000 {
+            count(&top, "often");
+        }
+        let count = top.most()[0].count;
+        assert!((900_000..1_100_000).contains(&count), "{count}");
+        top.age(HALF);
+        assert_eq!(top.weight(), Some(1), "a new half begins with each one counted");
     }
 
     #[test]
     fn what_was_long_ago_is_forgotten() {
         let top = TopFiles::default();
-        top.count("a");
+        count(&top, "a");
         top.age(HALF);
-        top.count("b");
+        count(&top, "b");
         let shown = |top: &TopFiles| top.most().into_iter().map(|one| one.file).collect::<Vec<_>>();
         assert_eq!(shown(&top), ["a", "b"]);
         top.age(HALF);

@@ -24,7 +24,7 @@ enum State {
     Open {
         until: Duration,
     },
-    /// One call is under way, since then.
+    /// One call is on its way, since then.
     HalfOpen {
         since: Duration,
     },
@@ -104,11 +104,12 @@ impl Breaker {
         Change::Opened
     }
 
-    pub(super) fn state(&self) -> BreakerState {
+    /// As a call would find it at `now`: once it may try, one may.
+    pub(super) fn state(&self, now: Duration) -> BreakerState {
         match self.state {
             State::Closed { .. } => BreakerState::Closed,
-            State::HalfOpen { .. } => BreakerState::HalfOpen,
-            State::Open { .. } => BreakerState::Open,
+            State::Open { until } if now < until => BreakerState::Open,
+            State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 }
@@ -145,8 +146,10 @@ mod tests {
         for _ in 0..3 {
             breaker.failed(secs(0));
         }
+        assert_eq!(breaker.state(secs(4)), BreakerState::Open);
+        assert_eq!(breaker.state(secs(5)), BreakerState::HalfOpen, "nobody has called yet");
         assert_eq!(breaker.admit(secs(5)), Ok(()));
-        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        assert_eq!(breaker.state(secs(6)), BreakerState::HalfOpen);
         assert_eq!(breaker.admit(secs(6)), Err(secs(4)), "one at a time");
         assert_eq!(breaker.failed(secs(7)), Change::None);
         assert_eq!(breaker.failed(secs(7)), Change::None, "a late one changes nothing");
@@ -155,7 +158,7 @@ mod tests {
         assert_eq!(breaker.admit(secs(12)), Ok(()));
         assert_eq!(breaker.succeeded(), Change::Closed);
         assert_eq!(breaker.admit(secs(12)), Ok(()));
-        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert_eq!(breaker.state(secs(6)), BreakerState::Closed);
     }
 
     #[test]

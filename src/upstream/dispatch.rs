@@ -11,7 +11,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-use super::UpstreamSettings;
 use super::answer::Answer;
 use super::breaker::{Breaker, BreakerState, Change};
 use super::budget::Priority;
@@ -20,6 +19,7 @@ use super::key_gate::KeyGate;
 use super::retry::{self, RetryBudget};
 use super::transport::{Exchanged, Transport, UpstreamStartError};
 use super::turns::{Held, Leave, Turns};
+use super::{STATE_CHANGE, UpstreamSettings};
 use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::message::TraceContext;
@@ -90,8 +90,9 @@ impl Upstream {
         self.0.turns.available()
     }
 
-    pub fn breaker_state(&self) -> BreakerState {
-        self.0.breaker.lock().state()
+    /// As a call would find it at `now`, in monotonic time.
+    pub fn breaker_state(&self, now: Duration) -> BreakerState {
+        self.0.breaker.lock().state(now)
     }
 }
 
@@ -248,17 +249,33 @@ impl<T: Exchange> Dispatch<T> {
             self.turns.learn(window);
         }
         if let Some(UpstreamError::Busy { wait, .. }) = error {
-            tracing::warn!(?wait, "the upstream asks to wait");
+            tracing::warn!(
+                target: STATE_CHANGE,
+                part = "budget",
+                state = "paused",
+                ?wait,
+                "the upstream asks to wait"
+            );
             self.turns.refused(*wait);
         } else {
             self.turns.ended(sent);
         }
         if error.is_some_and(UpstreamError::is_outage) {
             if self.breaker.lock().failed(now) == Change::Opened {
-                tracing::error!("the upstream fails: calls stop for a while");
+                tracing::error!(
+                    target: STATE_CHANGE,
+                    part = "breaker",
+                    state = "open",
+                    "the upstream fails: calls stop for a while"
+                );
             }
         } else if self.breaker.lock().succeeded() == Change::Closed {
-            tracing::info!("the upstream works again");
+            tracing::info!(
+                target: STATE_CHANGE,
+                part = "breaker",
+                state = "closed",
+                "the upstream works again"
+            );
         }
         match &exchanged.answer {
             Ok(_) => self.key_gate.accepted(key),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::STATE_CHANGE;
 use super::breaker::{Breaker, BreakerSettings, Change};
 use crate::secret::{PrivateKey, Secret};
 
@@ -65,6 +66,9 @@ impl KeyGate {
         // A call that left with the last key says nothing of this one.
         if Arc::ptr_eq(&state.of, key) && state.breaker.failed(now) == Change::Opened {
             tracing::error!(
+                target: STATE_CHANGE,
+                part = "private_key",
+                state = "refused",
                 "the upstream refuses the private key: only a probe leaves now and then"
             );
         }
@@ -73,7 +77,12 @@ impl KeyGate {
     pub(super) fn accepted(&self, key: &Arc<Secret>) {
         let mut state = self.state.lock();
         if Arc::ptr_eq(&state.of, key) && state.breaker.succeeded() == Change::Closed {
-            tracing::info!("the upstream accepts the private key again");
+            tracing::info!(
+                target: STATE_CHANGE,
+                part = "private_key",
+                state = "accepted",
+                "the upstream accepts the private key again"
+            );
         }
     }
 }

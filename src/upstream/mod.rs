@@ -38,6 +38,9 @@ use rustls::pki_types::CertificateDer;
 
 use crate::limit::Quota;
 
+/// Target of the events that say that something is another way than before.
+const STATE_CHANGE: &str = "ikgate.state_change";
+
 /// Where the upstream is and what a call to it may take.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {

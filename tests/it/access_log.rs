@@ -156,6 +156,34 @@ async fn pretty_lines_say_the_same() {
     }
 }
 
+#[tokio::test]
+async fn a_silent_log_silences_no_metric() {
+    for telemetry in ["log = \"off\"\naccess_log = \"off\"", "log = \"error\"", "log = \"trace\""] {
+        let logged = Logged::start(&format!("{telemetry}\n")).await;
+        for _ in 0..2 {
+            logged.get(&versions_of(FILE), &[]).await;
+        }
+        let bearer = format!("Bearer {ADMIN_TOKEN}");
+        let admin = logged.program.admin;
+        send(admin, "DELETE", "/api/cache", &[("Authorization", &bearer)]).await;
+        let exposed = get(admin, "/metrics").await.body;
+        let requests = "ikgate_requests_total{route=\"list\",caller=\"anonymous\",status=\"200\",";
+        for line in [
+            &format!("{requests}cache=\"miss\"}} 1"),
+            &format!("{requests}cache=\"hit\"}} 1"),
+            "ikgate_upstream_requests_total{outcome=\"ok\"} 1",
+            "ikgate_invalidations_total{source=\"admin\",kind=\"hard\"} 1",
+        ] {
+            assert!(
+                exposed.lines().any(|exposed| exposed == line),
+                "{telemetry}: {line}\n{exposed}"
+            );
+        }
+        let (log, ..) = logged.end();
+        assert_eq!(log.is_empty(), !telemetry.contains("trace"), "{log}");
+    }
+}
+
 /// At the most talkative level, with every kind of secret in use, right and wrong.
 #[tokio::test]
 async fn no_line_and_no_page_holds_a_secret_plain_or_encoded() {

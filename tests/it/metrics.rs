@@ -2,6 +2,44 @@
 
 use crate::support::{FILE, Origin, Reply, TestGateway, get, send, versions_of};
 
+/// All there is before anybody was throttled and without TLS: what did not happen is zero, not
+/// absent.
+const FAMILIES: [&str; 33] = [
+    "ikgate_auth_failures_total",
+    "ikgate_build_info",
+    "ikgate_cache_bytes",
+    "ikgate_cache_bytes_max",
+    "ikgate_cache_entries",
+    "ikgate_cache_evictions_total",
+    "ikgate_config_reloads_total",
+    "ikgate_connection_deadlines_total",
+    "ikgate_connections",
+    "ikgate_connections_max",
+    "ikgate_connections_refused_total",
+    "ikgate_fills_in_progress",
+    "ikgate_invalidations_total",
+    "ikgate_limiter_tracked_callers",
+    "ikgate_limiter_tracked_callers_max",
+    "ikgate_log_lines_dropped_total",
+    "ikgate_private_key_age_seconds",
+    "ikgate_request_duration_seconds",
+    "ikgate_requests_total",
+    "ikgate_response_bytes_total",
+    "ikgate_upstream_breaker_state",
+    "ikgate_upstream_budget_available",
+    "ikgate_upstream_duration_seconds",
+    "ikgate_upstream_requests_total",
+    "ikgate_webhook_last_seconds",
+    "ikgate_webhooks_total",
+    "process_cpu_seconds_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_threads",
+    "process_virtual_memory_bytes",
+];
+
 #[tokio::test]
 async fn a_mixed_workload_is_counted_exactly() {
     let origin = Origin::start().await;
@@ -60,6 +98,11 @@ async fn a_mixed_workload_is_counted_exactly() {
         requests.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();
     assert!((total - 9.0).abs() < f64::EPSILON, "{}", exposed.body);
     assert!(!exposed.body.to_lowercase().contains("canary"), "{}", exposed.body);
+
+    let families = exposed.body.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut families: Vec<_> = families.map(|line| line.split(' ').next().unwrap()).collect();
+    families.sort_unstable();
+    assert_eq!(families, FAMILIES, "{}", exposed.body);
 
     let open = [("Accept", "application/openmetrics-text; version=1.0.0")];
     let open = send(gateway.admin, "GET", "/metrics", &open).await;
