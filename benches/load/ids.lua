@@ -1,15 +1,21 @@
--- Asks for the ids that benches/load/run made, each in turn. The requests are made beforehand: a
--- generator that is slower than a server measures itself.
+-- Asks for a thousand ids, each in turn. The requests are made beforehand: a generator that is
+-- slower than a server measures itself.
+--
+-- IKGATE_PREFIX: how the ids begin. IKGATE_FIRST, IKGATE_IDS: from which one, and how many.
 local requests = {}
 local number = 0
+local prefix = os.getenv("IKGATE_PREFIX") or "65"
+local first = tonumber(os.getenv("IKGATE_FIRST") or "0")
+local ids = tonumber(os.getenv("IKGATE_IDS") or "1000")
 
 init = function()
-  for id = 0, 999 do
-    requests[id + 1] = wrk.format("GET", string.format("/v1/files/65%022x/versions", id))
+  for id = first, first + ids - 1 do
+    local path = string.format("/v1/files/%s%022x/versions", prefix, id)
+    requests[#requests + 1] = wrk.format("GET", path)
   end
 end
 
 request = function()
-  number = number % 1000 + 1
+  number = number % ids + 1
   return requests[number]
 end

@@ -1,13 +1,16 @@
 """What the measurements share: the program, a sandbox with files, and what must be installed."""
 
 import contextlib
+import http.client
 import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -15,17 +18,18 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 IKGATE = ROOT / "target/release/ikgate"
 KEY = "private_sandbox="
-# Files of the sandbox, each with one version: lists of 0.9 KB.
+# Files of each size.
 IDS = 1000
 
 
 def build():
-    if not IKGATE.exists():
-        subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
+    cargo = ["cargo", "build", "--release", "--locked", "--quiet"]
+    subprocess.run([*cargo, "-p", "ikgate", "-p", "ikgate-floor"], cwd=ROOT, check=True)
 
 
 def need(command, package):
-    if shutil.which(command) is None:
+    """A command, or a file, that comes with a package of Debian."""
+    if shutil.which(command) is None and not Path(command).is_file():
         print(f"installing {package} (for {command})", file=sys.stderr)
         apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update", "-qq"], check=True)
@@ -49,60 +53,65 @@ def process(arguments, **options):
         started.wait(timeout=30)
 
 
-def answers(url):
-    for _ in range(200):
+# Peers have certificates of their own making.
+ANY_CERTIFICATE = ssl._create_unverified_context()
+
+
+def answers(url, pause=0.02):
+    """Its body, once somebody answers."""
+    for _ in range(int(10 / pause)):
         try:
-            with urllib.request.urlopen(url) as response:
+            with urllib.request.urlopen(url, context=ANY_CERTIFICATE) as response:
                 return response.read()
+        except urllib.error.HTTPError as error:
+            raise SystemExit(f"{url}: {error}") from error
         except OSError:
-            time.sleep(0.02)
+            time.sleep(pause)
     raise SystemExit(f"{url} does not answer")
 
 
 @contextlib.contextmanager
-def sandbox():
-    arguments = [IKGATE, "sandbox", "--listen", "127.0.0.1:0", "--rate", "1000000"]
+def sandbox(*more):
+    """A stand-in for ImageKit with a thousand files of one version each."""
+    arguments = [IKGATE, "sandbox", "--listen", "127.0.0.1:0", "--rate", "1000000", *more]
     with process(arguments, stdout=subprocess.PIPE, text=True) as started:
-        url = re.search(r"http://(\S+)", started.stdout.readline()).group(1)
-        for number in range(IDS):
-            path = f"http://{url}/_sandbox/files/{file_id(number)}/versions"
-            urllib.request.urlopen(urllib.request.Request(path, method="POST")).close()
-        yield url
+        address = re.search(r"http://(\S+)", started.stdout.readline()).group(1)
+        add_versions(address, "65", 1)
+        yield address
 
 
-def file_id(number):
-    return f"65{number:022x}"
+def add_versions(address, prefix, versions):
+    """Makes a thousand files, whose ids begin so, with so many versions each."""
+    connection = http.client.HTTPConnection(address)
+    for number in range(IDS):
+        for _ in range(versions):
+            connection.request("POST", f"/_sandbox/files/{file_id(number, prefix)}/versions")
+            connection.getresponse().read()
+    connection.close()
 
 
-@contextlib.contextmanager
-def ikgate(upstream, directory, server="", core=None, access_log=False):
-    """The gateway in front of `upstream`, perhaps with further keys of [server], on one core."""
-    config = directory / "ikgate.toml"
-    port = free_port()
-    config.write_text(
-        (HERE / "ikgate.toml").read_text().replace("@PORT@", str(port))
-        .replace("@UPSTREAM@", upstream).replace("@SERVER@", server)
-        .replace("@ACCESS_LOG@", "all" if access_log else "errors")
-    )
-    pinned = [] if core is None else ["taskset", "-c", core]
-    arguments = [*pinned, IKGATE, "serve", "--config", config]
-    environment = {**os.environ, "IMAGEKIT_PRIVATE_KEY": KEY}
-    with open(directory / "ikgate.log", "w") as log:
-        with process(arguments, env=environment, stderr=log) as started:
-            yield f"http://127.0.0.1:{port}", started.pid
+def file_id(number, prefix="65"):
+    return f"{prefix}{number:022x}"
 
 
-def cpu_seconds(pid):
-    """User and system time of a process and its children that live."""
-    total = 0
+def family(pid):
+    """A process and its children that live."""
     tree = [pid]
     while tree:
         pid = tree.pop()
         with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
             for task in Path(f"/proc/{pid}/task").iterdir():
                 tree += [int(child) for child in (task / "children").read_text().split()]
+            yield pid
+
+
+def cpu_seconds(pid):
+    """User and system time of a process and its children."""
+    total = 0
+    for member in family(pid):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{member}/stat").read_text().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
     return total / os.sysconf("SC_CLK_TCK")
 
 
@@ -111,3 +120,8 @@ def resident(pid):
     status = Path(f"/proc/{pid}/status").read_text()
     kilobytes = {name: int(value) for name, value in re.findall(r"(VmRSS|VmHWM):\s+(\d+)", status)}
     return kilobytes["VmRSS"] / 1024, kilobytes["VmHWM"] / 1024
+
+
+def resident_of_all(pid):
+    """Of a process and its children, in MiB."""
+    return sum(resident(member)[0] for member in family(pid))

@@ -1,0 +1,89 @@
+"""Callers that a load generator does not play: a crowd at once, one after another, idle ones."""
+
+import base64
+import http.client
+import selectors
+import socket
+import statistics
+import time
+from urllib.parse import urlsplit
+
+from parts import KEY
+
+AUTHORIZATION = {"Authorization": "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()}
+
+
+def address_of(url):
+    parts = urlsplit(url)
+    return parts.hostname, parts.port
+
+
+def connected(address):
+    connection = socket.create_connection(address)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def percentiles(taken):
+    hundredths = statistics.quantiles(taken, n=100)
+    return hundredths[49], hundredths[98]
+
+
+def crowd(url, file, callers):
+    """All ask for one list at the same time; p50 and p99 in milliseconds."""
+    request = f"GET /v1/files/{file}/versions HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    held = [connected(address_of(url)) for _ in range(callers)]
+    waiting = selectors.DefaultSelector()
+    for connection in held:
+        waiting.register(connection, selectors.EVENT_READ, time.perf_counter())
+        connection.sendall(request)
+    taken = []
+    while len(taken) < callers:
+        ready = waiting.select(timeout=30)
+        if not ready:
+            raise SystemExit(f"{url}: {callers - len(taken)} of {callers} got no answer")
+        now = time.perf_counter()
+        for key, _ in ready:
+            answer = key.fileobj.recv(65536)
+            if not answer.startswith(b"HTTP/1.1 200"):
+                raise SystemExit(f"{url}: {answer[:80]}")
+            taken.append((now - key.data) * 1000)
+            waiting.unregister(key.fileobj)
+    for connection in held:
+        connection.close()
+    return percentiles(taken)
+
+
+def in_turn(urls, files):
+    """Each list of each server, one at a time; p50 and p99 in milliseconds, by name."""
+    connections = {name: http.client.HTTPConnection(*address_of(url)) for name, url in urls.items()}
+    for connection in connections.values():
+        connection.connect()
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    taken = {name: [] for name in urls}
+    for file in files:
+        for name, connection in connections.items():
+            began = time.perf_counter()
+            path = f"{urlsplit(urls[name]).path}/files/{file}/versions"
+            # The gateway does not take its own key from a caller.
+            connection.request("GET", path, headers=AUTHORIZATION if name == "upstream" else {})
+            answer = connection.getresponse()
+            answer.read()
+            taken[name].append((time.perf_counter() - began) * 1000)
+            if answer.status != 200:
+                raise SystemExit(f"{name}: {answer.status}")
+    return {name: percentiles(times) for name, times in taken.items()}
+
+
+def idle(url, file, count):
+    """Connections that have asked once, and are kept."""
+    request = f"GET /v1/files/{file}/versions HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    held = []
+    for _ in range(count):
+        connection = connected(address_of(url))
+        connection.sendall(request)
+        received = connection.recv(65536)
+        if not received.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"{url}: {received[:80]}")
+        held.append(connection)
+    return held

@@ -1,0 +1,81 @@
+"""Load, and what it came to: requests a second, processor time of the server, latencies."""
+
+import os
+import re
+import statistics
+import subprocess
+from typing import NamedTuple
+
+from parts import HERE, IDS, cpu_seconds, file_id
+from peers import CLIENT_CORE
+
+CONNECTIONS = 64
+
+
+class Measured(NamedTuple):
+    """None: this is not measured here."""
+
+    # A second.
+    requests: float | None
+    # Of the server, in microseconds for each request.
+    cpu: float | None
+    # In milliseconds.
+    p50: float | None
+    p99: float | None
+
+
+def milliseconds(text):
+    number, unit = re.match(r"([\d.]+)(\w+)", text).groups()
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[unit]
+
+
+def wrk(server, seconds, *, fields=(), connections=CONNECTIONS, script="ids.lua", **environment):
+    before = cpu_seconds(server.pid)
+    told = subprocess.run(
+        ["taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
+         "--latency", "--timeout", "30s", *(word for field in fields for word in ("-H", field)),
+         *(["-s", HERE / script] if script else []),
+         server.url if script else f"{server.url}/v1/files/{file_id(0)}/versions"],
+        check=True, capture_output=True, text=True,
+        env={**os.environ, **{f"IKGATE_{key.upper()}": str(to) for key, to in environment.items()}},
+    ).stdout
+    spent = cpu_seconds(server.pid) - before
+    if "Non-2xx" in told or "Socket errors" in told:
+        raise SystemExit(f"{server.url} answered with errors:\n{told}")
+    requests = int(re.search(r"(\d+) requests in", told).group(1))
+    return Measured(
+        float(re.search(r"Requests/sec:\s+([\d.]+)", told).group(1)), spent / requests * 1e6,
+        *(milliseconds(re.search(rf"^ +{part}%\s+(\S+)", told, re.M).group(1)) for part in (50, 99)))
+
+
+def h2load(server, seconds, directory):
+    """HTTP/2: sixteen connections with 32 streams each."""
+    targets = directory / "targets"
+    targets.write_text("".join(f"{server.url}/v1/files/{file_id(n)}/versions\n" for n in range(IDS)))
+    before = cpu_seconds(server.pid)
+    told = subprocess.run(
+        ["taskset", "-c", CLIENT_CORE, "h2load", "-t1", "-c16", "-m32", f"-D{seconds}",
+         "-i", targets],
+        check=True, capture_output=True, text=True,
+    ).stdout
+    spent = cpu_seconds(server.pid) - before
+    done, failed = (int(re.search(rf"(\d+) {what}", told).group(1)) for what in ("done", "failed"))
+    good = int(re.search(r"(\d+) 2xx", told).group(1))
+    # Those that were under way at the end are neither.
+    if good < done or "h2" not in told:
+        raise SystemExit(f"{server.url}: {failed} failed, {good} of {done} good\n{told}")
+    return Measured(float(re.search(r"([\d.]+) req/s", told).group(1)), spent / done * 1e6,
+                    None, None)
+
+
+def interleaved(servers, load, rounds):
+    """The medians of each, by name: what disturbs this machine disturbs all alike."""
+    runs = {name: [] for name in servers}
+    for _ in range(rounds):
+        for name, server in servers.items():
+            runs[name].append(load(name, server))
+    return {name: median(measured) for name, measured in runs.items()}
+
+
+def median(runs):
+    return Measured(*(None if None in values else statistics.median(values) for values in zip(*runs)))
