@@ -132,6 +132,12 @@ pub fn find<'a>(
     }
 }
 
+/// The file whose list this path asks for, without a query, if it does so and nothing is wrong.
+pub fn list_of(operations: &Operations, path: &str) -> Option<FileId> {
+    let rest = path.strip_prefix(operations.base_path.as_str())?;
+    FileId::parse(rest.strip_prefix("/v1/files/")?.strip_suffix("/versions")?).ok()
+}
+
 /// `/v1/files/{fileId}/versions`, and perhaps `/{versionId}`.
 fn read_of(path: &str) -> Result<Route<'_>, RouteFault> {
     let rest = path.strip_prefix("/v1/files/").ok_or(RouteFault::NoRoute)?;

@@ -75,6 +75,7 @@ type Reply = Response<Full<Bytes>>;
 
 impl Service for Admin {
     type Body = Full<Bytes>;
+    type Receipt = ();
 
     async fn call(
         self: Arc<Self>,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
@@ -26,10 +27,11 @@ use crate::config::Settings;
 use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
 use crate::gateway::{Gateway, Policy, WebhookEntrance};
 use crate::invalidation::{Invalidator, Webhooks};
+use crate::message::Plain;
 use crate::route::Operations;
 use crate::server::{
-    self, Drain, DrainEnd, Listen, Listener, PassedSockets, Server, ServerSettings, Service,
-    TlsSlot,
+    self, Drain, DrainEnd, Listen, Listener, PassedSockets, Receipt, Server, ServerSettings,
+    Service, TlsSlot,
 };
 use crate::telemetry::{HISTORY_INTERVAL, Log, Metrics, Most};
 use crate::upstream::{Upstream, UpstreamStartError};
@@ -73,8 +75,18 @@ pub enum StartError {
     Upstream(#[from] UpstreamStartError),
 }
 
+/// An exchange whose answer is being sent.
+pub struct Delivery(Exchange);
+
+impl Receipt for Delivery {
+    fn delivered(self) {
+        self.0.delivered();
+    }
+}
+
 impl Service for Gateway {
     type Body = ExchangeBody;
+    type Receipt = Delivery;
 
     fn call(
         self: Arc<Self>,
@@ -82,6 +94,20 @@ impl Service for Gateway {
         peer: SocketAddr,
     ) -> impl Future<Output = Result<Response<ExchangeBody>, Infallible>> + Send {
         self.handle(request, peer)
+    }
+
+    fn has_at_once(&self, peer: SocketAddr) -> bool {
+        self.may_answer_at_once(peer)
+    }
+
+    fn at_once(
+        &self,
+        asked: &Plain<'_>,
+        peer: SocketAddr,
+        head: &mut Vec<u8>,
+    ) -> Option<(Bytes, Delivery)> {
+        let (body, exchange) = self.answer_at_once(asked, peer, head)?;
+        Some((body, Delivery(exchange)))
     }
 
     fn unreadable(&self, peer: SocketAddr, status: StatusCode) {

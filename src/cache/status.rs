@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::HeaderName;
-use http::{HeaderValue, StatusCode};
 
 use crate::message::FieldText;
 
@@ -44,7 +44,7 @@ pub enum FwdReason {
 impl CacheStatus {
     pub const FIELD: HeaderName = HeaderName::from_static("cache-status");
 
-    pub fn to_field_value(self) -> HeaderValue {
+    pub fn to_text(self) -> FieldText {
         let mut text = FieldText::new("ikgate");
         match self {
             Self::Hit { ttl_left } => {
@@ -64,7 +64,7 @@ impl CacheStatus {
                 text.text("; detail=").text(code);
             }
         }
-        text.to_value()
+        text
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
             (CacheStatus::NotConsulted { code: None }, "ikgate"),
         ];
         for (status, expected) in table {
-            assert_eq!(status.to_field_value(), expected, "{status:?}");
+            assert_eq!(status.to_text().to_value(), expected, "{status:?}");
         }
     }
 }

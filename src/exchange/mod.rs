@@ -20,7 +20,7 @@ pub use label::{CacheLabel, CallerLabel, Ending, MethodLabel, RouteLabel};
 
 use crate::clock::Clock;
 use crate::file_id::FileId;
-use crate::message::{Coding, TraceContext};
+use crate::message::{Coding, FieldText, TraceContext};
 use crate::response::{Shaped, X_REQUEST_ID};
 
 /// Longest id that is taken from a proxy, in bytes.
@@ -53,8 +53,13 @@ pub struct Exchange {
 
 impl Exchange {
     pub fn start(clock: &Clock, client: IpAddr, method: &Method) -> Self {
+        Self::start_at(clock, clock.monotonic(), client, method)
+    }
+
+    /// `now`: of this clock, a moment ago.
+    pub fn start_at(clock: &Clock, now: Duration, client: IpAddr, method: &Method) -> Self {
         Self {
-            started: clock.monotonic(),
+            started: now,
             clock: clock.clone(),
             request_id: RequestId::random(),
             trace: None,
@@ -101,13 +106,8 @@ impl Exchange {
         }
     }
 
-    pub fn request_id(&self) -> HeaderValue {
-        match &self.request_id {
-            RequestId::Given(id) => HeaderValue::clone(id),
-            RequestId::Made(digits) => {
-                HeaderValue::from_bytes(digits).expect("hex digits are visible ASCII")
-            }
-        }
+    pub fn request_id(&self) -> FieldText {
+        FieldText::new(self.request_id.as_str())
     }
 
     /// Ties the exchange to its response: it ends with the body.
@@ -118,6 +118,20 @@ impl Exchange {
             self.left_bytes = !bytes.is_empty();
             ExchangeBody { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), exchange: self }
         })
+    }
+
+    /// Ties the exchange to a response of so many bytes that is sent without a [`Response`]: it ends
+    /// with [`Exchange::delivered`], or early.
+    pub fn sending(&mut self, status: StatusCode, coding: Coding, bytes: usize) {
+        self.status = Some(status);
+        self.coding = coding;
+        self.left_bytes = bytes > 0;
+        self.sent_bytes = bytes as u64;
+    }
+
+    /// All that was to be sent has been taken.
+    pub fn delivered(mut self) {
+        self.left_bytes = false;
     }
 
     fn ending(&self) -> Ending {

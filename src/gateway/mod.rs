@@ -3,6 +3,7 @@
 //! Every stage either passes or ends the request with an error; there is one way out, where the
 //! answer, whatever it is, gets its fields.
 
+mod at_once;
 mod fills;
 mod policy;
 mod versions;
@@ -191,7 +192,7 @@ impl Gateway {
             browser_max_age: policy.browser_max_age,
             cors: policy.cors.as_ref(),
         };
-        exchange.respond(response::shape(answer, head, facts))
+        exchange.respond(response::shape(answer, head, &facts))
     }
 }
 

@@ -40,9 +40,16 @@ impl EntityTag {
     }
 
     /// The tag of the body in `coding`, quotes included.
-    pub fn to_field_value(self, coding: Coding) -> HeaderValue {
+    pub fn to_text(self, coding: Coding) -> FieldText {
         let text = std::str::from_utf8(&self.0).expect("base64url is ASCII");
-        FieldText::new("\"").text(text).text(suffix(coding)).text("\"").to_value()
+        let mut quoted = FieldText::new("\"");
+        quoted.text(text).text(suffix(coding)).text("\"");
+        quoted
+    }
+
+    /// The same as a value.
+    pub fn to_field_value(self, coding: Coding) -> HeaderValue {
+        self.to_text(coding).to_value()
     }
 
     /// What `If-None-Match` names of this body, by weak comparison: the first tag of it that is

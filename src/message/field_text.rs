@@ -34,12 +34,16 @@ impl FieldText {
         self.text(itoa::Buffer::new().format(number))
     }
 
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
     /// # Panics
     ///
     /// If something else than visible ASCII and blanks was appended.
     pub fn to_value(&self) -> HeaderValue {
-        let bytes = self.bytes.get(..self.len).unwrap_or_default();
-        HeaderValue::from_bytes(bytes).expect("only visible ASCII and blanks are appended")
+        HeaderValue::from_bytes(self.as_bytes())
+            .expect("only visible ASCII and blanks are appended")
     }
 }
 

@@ -82,7 +82,7 @@ pub fn check(head: &Parts, body: BodyUse) -> Result<(), HeadFault> {
     if too_long && body == BodyUse::Idle { Err(HeadFault::BodyTooLarge) } else { Ok(()) }
 }
 
-fn is_host(bytes: &[u8]) -> bool {
+pub(super) fn is_host(bytes: &[u8]) -> bool {
     // Visible ASCII without the delimiters of a URI is what an authority may hold; parsing it in
     // full costs more than the whole of the other checks, so only odd ones are.
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');

@@ -3,11 +3,15 @@
 pub mod coding;
 pub mod entity_tag;
 pub mod field_text;
+pub mod fields;
 pub mod head;
+pub mod plain;
 pub mod trace_context;
 
 pub use coding::{AcceptedCodings, Coding};
 pub use entity_tag::{EntityTag, Named};
 pub use field_text::FieldText;
+pub use fields::{Fields, ResponseHead};
 pub use head::HeadFault;
+pub use plain::Plain;
 pub use trace_context::TraceContext;

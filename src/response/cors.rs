@@ -12,6 +12,8 @@ use http::header::{
 use http::uri::Authority;
 use http::{HeaderValue, Uri};
 
+use crate::message::Fields;
+
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 
@@ -106,11 +108,11 @@ impl Cors {
     }
 
     /// What lets a page of this origin read the answer.
-    pub(super) fn write(origin: HeaderValue, fields: &mut HeaderMap) {
-        fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        fields.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-        fields.insert(RESOURCE_POLICY, CROSS_ORIGIN);
-        fields.insert(TIMING_ALLOW_ORIGIN, origin);
+    pub(super) fn write(origin: HeaderValue, fields: &mut impl Fields) {
+        fields.put(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        fields.put(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        fields.put(RESOURCE_POLICY, CROSS_ORIGIN);
+        fields.put(TIMING_ALLOW_ORIGIN, origin);
     }
 
     /// What lets it send a request that is not simple, besides.

@@ -5,6 +5,7 @@
 //! (a 304 needs no body), then the coding and the body, then the fields that every answer has.
 
 mod cors;
+mod hit;
 mod problem;
 mod rate;
 
@@ -20,12 +21,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 pub use cors::{AllowedOrigin, Cors, InvalidOrigin};
+pub use hit::Hit;
 pub use problem::{BucketFields, Connection, Problem, Retry};
 pub use rate::RateLimitFields;
 
 use crate::cache::{CacheStatus, Kind, StoredResponse};
 use crate::limit::Standing;
-use crate::message::{AcceptedCodings, Coding, EntityTag, FieldText, Named};
+use crate::message::{AcceptedCodings, Coding, EntityTag, FieldText, Fields, Named};
 use crate::route::ALLOWED_METHODS;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -67,7 +69,7 @@ pub struct Times {
 
 /// What every answer says besides.
 pub struct Facts<'a> {
-    pub request_id: HeaderValue,
+    pub request_id: FieldText,
     pub cache: CacheStatus,
     /// `None` while no caller is known.
     pub standing: Option<(&'a RateLimitFields, Standing)>,
@@ -84,9 +86,9 @@ pub struct Shaped {
 }
 
 /// Makes the response to `head`.
-pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Shaped {
+pub fn shape(answer: &Answer, mut head: Parts, facts: &Facts<'_>) -> Shaped {
     let choice = Choice::of(answer, &head.headers);
-    let page = facts.cors.and_then(|cors| Some((cors, cors.allowed(&head.headers)?)));
+    let page = facts.page(&head.headers);
     // hyper uses one map for a connection's heads, handing each on to the next: the request's,
     // emptied, has room for the response's fields.
     let mut fields = std::mem::take(&mut head.headers);
@@ -104,27 +106,18 @@ pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Shaped {
         Answer::Stored { response: stored, times } => {
             *response.status_mut() = stored.kind.status();
             write_body(&mut response, stored.body_in(choice.coding), choice);
-            write_times(response.headers_mut(), *times, choice, facts.browser_max_age);
+            choice.write_times(response.headers_mut(), *times, facts.browser_max_age);
         }
         Answer::Version { bytes, times, .. } => {
             write_body(&mut response, Some(bytes), choice);
-            write_times(response.headers_mut(), *times, choice, facts.browser_max_age);
+            choice.write_times(response.headers_mut(), *times, facts.browser_max_age);
         }
     }
     let body_bytes = response.body().len();
     let fields = response.headers_mut();
-    fields.insert(X_REQUEST_ID, facts.request_id);
-    fields.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    fields.insert(VARY, VARY_ON);
-    fields.insert(CacheStatus::FIELD, facts.cache.to_field_value());
-    if let Some((names, standing)) = facts.standing {
-        names.write(fields, standing);
-    }
-    if let Some((cors, origin)) = page {
-        Cors::write(origin, fields);
-        if matches!(answer, Answer::Preflight) {
-            cors.write_preflight(fields);
-        }
+    facts.write(fields, page.as_ref());
+    if let (Answer::Preflight, Some(cors), Some(_)) = (answer, facts.cors, page) {
+        cors.write_preflight(fields);
     }
     if head.method == Method::HEAD && body_bytes > 0 {
         // What GET would say (RFC 9110 section 9.3.2).
@@ -132,6 +125,26 @@ pub fn shape(answer: &Answer, mut head: Parts, facts: Facts<'_>) -> Shaped {
         *response.body_mut() = Bytes::new();
     }
     Shaped { response, coding: choice.coding }
+}
+
+impl Facts<'_> {
+    /// The origin of the page that asks, if it may read the answer.
+    fn page(&self, request: &HeaderMap) -> Option<HeaderValue> {
+        self.cors?.allowed(request)
+    }
+
+    fn write(&self, fields: &mut impl Fields, page: Option<&HeaderValue>) {
+        fields.put_text(X_REQUEST_ID, &self.request_id);
+        fields.put(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        fields.put(VARY, VARY_ON);
+        fields.put_text(CacheStatus::FIELD, &self.cache.to_text());
+        if let Some((names, standing)) = self.standing {
+            names.write(fields, standing);
+        }
+        if let Some(origin) = page {
+            Cors::write(origin.clone(), fields);
+        }
+    }
 }
 
 /// Which bytes of an answer one request is sent.
@@ -147,20 +160,49 @@ struct Choice {
 impl Choice {
     fn of(answer: &Answer, fields: &HeaderMap) -> Self {
         let (tag, coding) = match answer {
-            Answer::Stored { response, .. } if response.kind == Kind::List => {
-                let there = |coding| response.body_in(coding).is_some();
-                (response.tag, AcceptedCodings::of(fields).best(there))
-            }
+            Answer::Stored { response, .. } => return Self::of_stored(response, fields),
             Answer::Version { tag, .. } => (Some(*tag), Coding::Identity),
-            Answer::Accepted | Answer::Preflight | Answer::Problem(_) | Answer::Stored { .. } => {
-                (None, Coding::Identity)
-            }
+            Answer::Accepted | Answer::Preflight | Answer::Problem(_) => (None, Coding::Identity),
         };
+        Self::among(tag, coding, fields)
+    }
+
+    fn of_stored(stored: &StoredResponse, fields: &HeaderMap) -> Self {
+        if stored.kind != Kind::List {
+            return Self { coding: Coding::Identity, tag: None, known: false };
+        }
+        let there = |coding| stored.body_in(coding).is_some();
+        Self::among(stored.tag, AcceptedCodings::of(fields).best(there), fields)
+    }
+
+    fn among(tag: Option<EntityTag>, coding: Coding, fields: &HeaderMap) -> Self {
         match tag.and_then(|tag| tag.named_in(fields)) {
             None => Self { coding, tag, known: false },
             Some(Named::Any) => Self { coding, tag, known: true },
             Some(Named::Tag(coding)) => Self { coding, tag, known: true },
         }
+    }
+
+    /// What the body is, where there is one.
+    fn write_content(self, fields: &mut impl Fields) {
+        fields.put(CONTENT_TYPE, JSON);
+        if self.coding != Coding::Identity {
+            fields.put(CONTENT_ENCODING, HeaderValue::from_static(self.coding.as_str()));
+        }
+    }
+
+    /// What a 200 and a 304 have in common, or the little that a negative answer has.
+    fn write_times(self, fields: &mut impl Fields, times: Times, browser_max_age: Duration) {
+        let Some(tag) = self.tag else { return fields.put(CACHE_CONTROL, NO_STORE) };
+        let age = times.age.as_secs();
+        fields.put_text(AGE, FieldText::new("").number(age));
+        fields.put_text(ETAG, &tag.to_text(self.coding));
+        let usable = browser_max_age.min(times.ttl_left).as_secs();
+        if usable == 0 {
+            return fields.put(CACHE_CONTROL, REVALIDATE);
+        }
+        // A browser takes the age off again (RFC 9111 section 4.2.3).
+        fields.put_text(CACHE_CONTROL, FieldText::new("private, max-age=").number(age + usable));
     }
 }
 
@@ -170,29 +212,5 @@ fn write_body(response: &mut Response<Bytes>, body: Option<&Bytes>, choice: Choi
         return;
     }
     *response.body_mut() = body.cloned().unwrap_or_default();
-    let fields = response.headers_mut();
-    fields.insert(CONTENT_TYPE, JSON);
-    if choice.coding != Coding::Identity {
-        let coding = HeaderValue::from_static(choice.coding.as_str());
-        fields.insert(CONTENT_ENCODING, coding);
-    }
-}
-
-/// What a 200 and a 304 have in common, or the little that a negative answer has.
-fn write_times(fields: &mut HeaderMap, times: Times, choice: Choice, browser_max_age: Duration) {
-    let Some(tag) = choice.tag else {
-        fields.insert(CACHE_CONTROL, NO_STORE);
-        return;
-    };
-    fields.insert(AGE, FieldText::new("").number(times.age.as_secs()).to_value());
-    fields.insert(ETAG, tag.to_field_value(choice.coding));
-    let usable = browser_max_age.min(times.ttl_left).as_secs();
-    let control = if usable == 0 {
-        REVALIDATE
-    } else {
-        // A browser takes the age off again (RFC 9111 section 4.2.3).
-        let max_age = times.age.as_secs() + usable;
-        FieldText::new("private, max-age=").number(max_age).to_value()
-    };
-    fields.insert(CACHE_CONTROL, control);
+    choice.write_content(response.headers_mut());
 }

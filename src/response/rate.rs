@@ -1,11 +1,11 @@
 //! `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): what a caller
 //! may send, and how it stands.
 
+use http::HeaderValue;
 use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue};
 
 use crate::limit::{Quota, Standing};
-use crate::message::FieldText;
+use crate::message::{FieldText, Fields};
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -28,12 +28,12 @@ impl RateLimitFields {
         }
     }
 
-    pub(super) fn write(&self, fields: &mut HeaderMap, standing: Standing) {
+    pub(super) fn write(&self, fields: &mut impl Fields, standing: Standing) {
         let until_full = whole_seconds(standing.until_full().as_nanos());
         let mut text = FieldText::new(&self.start);
         text.number(u64::from(standing.left)).text(";t=").number(until_full);
-        fields.insert(RATELIMIT, text.to_value());
-        fields.insert(RATELIMIT_POLICY, self.policy.clone());
+        fields.put_text(RATELIMIT, &text);
+        fields.put(RATELIMIT_POLICY, self.policy.clone());
     }
 }
 
@@ -44,6 +44,8 @@ fn whole_seconds(nanos: u128) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
     use crate::limit::Limit;
 

@@ -68,6 +68,7 @@ type Reply = Response<Full<Bytes>>;
 
 impl Service for Sandbox {
     type Body = Full<Bytes>;
+    type Receipt = ();
 
     async fn call(
         self: Arc<Self>,

@@ -14,6 +14,8 @@ pub(super) struct Activity {
     answering: AtomicBool,
     /// How often something was asked or answered.
     turns: AtomicU32,
+    /// Some request had a body, of which some may be left to be read.
+    body: AtomicBool,
     /// Whether the next answer is to be the last, of this connection or of all.
     leaving: AtomicBool,
     announced: Announcement,
@@ -39,6 +41,7 @@ impl Activity {
             socket,
             answering: AtomicBool::new(false),
             turns: AtomicU32::new(0),
+            body: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             announced,
         }
@@ -49,6 +52,20 @@ impl Activity {
         self.socket.head_begun.store(false, Ordering::Relaxed);
         self.answering.store(true, Ordering::Relaxed);
         bump(&self.turns);
+    }
+
+    pub(super) fn has_body(&self) {
+        self.body.store(true, Ordering::Relaxed);
+    }
+
+    /// How often something was asked or answered, modulo 2^32.
+    pub(super) fn turns(&self) -> u32 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Nothing is asked, nothing is left of what was, and nothing of what comes next is here.
+    pub(super) fn is_between_requests(&self) -> bool {
+        matches!(self.phase(), Phase::Idle { .. }) && !self.body.load(Ordering::Relaxed)
     }
 
     /// Its answer is there, whole: whatever is left to do is the socket's. What came in between

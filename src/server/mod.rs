@@ -29,6 +29,7 @@ use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 
+use crate::message::Plain;
 pub use drain::{Drain, DrainEnd};
 pub use event::{Deadline, Refused};
 pub use listen::{Listen, Listener, PassedSockets, bind};
@@ -81,14 +82,42 @@ impl ServerSettings {
 pub trait Service: Send + Sync + 'static {
     type Body: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static;
 
+    /// Of answers that are given at once; `()`, where there are none.
+    type Receipt: Receipt;
+
     fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send + 'static;
 
+    /// Whether [`Service::at_once`] may be worth asking, of this peer's requests.
+    fn has_at_once(&self, _peer: SocketAddr) -> bool {
+        false
+    }
+
+    /// The answer to a plain request, if nothing has to be waited for: its body, with its head
+    /// written to `head`. Or nothing, without any trace: then it is called.
+    fn at_once(
+        &self,
+        _asked: &Plain<'_>,
+        _peer: SocketAddr,
+        _head: &mut Vec<u8>,
+    ) -> Option<(Bytes, Self::Receipt)> {
+        None
+    }
+
     /// A head could not be read, and was answered so on the way.
     fn unreadable(&self, _peer: SocketAddr, _status: StatusCode) {}
+}
+
+/// Kept while an answer is sent. Dropped without more, the answer was not taken whole.
+pub trait Receipt: Send + 'static {
+    fn delivered(self);
+}
+
+impl Receipt for () {
+    fn delivered(self) {}
 }
 
 /// Connections of one or more listeners that share a limit and end together.

@@ -36,7 +36,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "upstream",
         ],
     ),
-    ("server", &[]),
+    ("server", &["message"]),
     (
         "telemetry",
         &[
@@ -98,6 +98,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "exchange",
             "gateway",
             "invalidation",
+            "message",
             "route",
             "secret",
             "server",

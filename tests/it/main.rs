@@ -33,6 +33,7 @@ mod malformed;
 mod metrics;
 mod model;
 mod outage;
+mod plain;
 mod private;
 mod proxies;
 mod purge;

@@ -1,0 +1,157 @@
+//! The short way of a connection: plain requests whose answers are in memory are answered here,
+//! without hyper. Between requests a connection is here, and then it holds no buffer at all; for
+//! everything else it goes to hyper and comes back.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::message::Plain;
+use crate::server::activity::Activity;
+use crate::server::io::Inbound;
+use crate::server::{Receipt, Service};
+
+/// What is read at once. A longer head is hyper's.
+const READ: usize = 4096;
+
+/// A connection between two requests, or at one that is answered from memory.
+pub(super) struct Lane<'a, I, S: Service> {
+    pub(super) io: Inbound<I>,
+    peer: SocketAddr,
+    service: &'a Arc<S>,
+    activity: &'a Activity,
+    sending: Option<Sending<S::Receipt>>,
+    closing: bool,
+}
+
+/// What the socket has not taken yet of an answer.
+struct Sending<R> {
+    head: Vec<u8>,
+    /// Of the head.
+    sent: usize,
+    body: Bytes,
+    receipt: R,
+}
+
+/// What a turn came to.
+pub(super) enum Turn {
+    Closed,
+    /// What is there to be read next is for hyper.
+    Other,
+}
+
+thread_local! {
+    /// Where a head is written: one is enough for all connections of a thread.
+    static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl<'a, I, S> Lane<'a, I, S>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    S: Service,
+{
+    pub(super) fn new(
+        io: Inbound<I>,
+        peer: SocketAddr,
+        service: &'a Arc<S>,
+        activity: &'a Activity,
+    ) -> Self {
+        Self { io, peer, service, activity, sending: None, closing: false }
+    }
+
+    /// Takes no more requests.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+    }
+
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+        loop {
+            if self.sending.is_some() {
+                ready!(self.poll_send(context))?;
+            }
+            if self.closing {
+                ready!(Pin::new(&mut self.io).poll_shutdown(context))?;
+                return Poll::Ready(Ok(Turn::Closed));
+            }
+            let mut space = [const { MaybeUninit::uninit() }; READ];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                self.closing = true;
+                continue;
+            }
+            if !self.answer_all(buffer.filled(), context)? {
+                return Poll::Ready(Ok(Turn::Other));
+            }
+        }
+    }
+
+    /// Answers as long as answers are taken. False: what comes next is not for here.
+    fn answer_all(&mut self, mut received: &[u8], context: &mut Context<'_>) -> io::Result<bool> {
+        while !received.is_empty() {
+            let Some(length) = self.begin(received) else {
+                self.io.unread(Bytes::copy_from_slice(received));
+                return Ok(false);
+            };
+            received = received.get(length..).unwrap_or_default();
+            if let Poll::Ready(sent) = self.poll_send(context) {
+                sent?;
+            } else {
+                self.io.unread(Bytes::copy_from_slice(received));
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Begins to answer the request that these bytes begin with, and says where it ends.
+    fn begin(&mut self, received: &[u8]) -> Option<usize> {
+        // The last answer says that it is, which is hyper's to say.
+        if self.closing || self.activity.is_leaving() {
+            return None;
+        }
+        let (asked, length) = Plain::parse(received)?;
+        let mut head = HEAD.take();
+        head.clear();
+        let Some((body, receipt)) = self.service.at_once(&asked, self.peer, &mut head) else {
+            HEAD.set(head);
+            return None;
+        };
+        self.activity.asked();
+        self.sending = Some(Sending { head, sent: 0, body, receipt });
+        Some(length)
+    }
+
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(sending) = &mut self.sending else { return Poll::Ready(Ok(())) };
+        let mut io = Pin::new(&mut self.io);
+        loop {
+            let head = sending.head.get(sending.sent..).unwrap_or_default();
+            if head.is_empty() && sending.body.is_empty() {
+                break;
+            }
+            let pieces = [IoSlice::new(head), IoSlice::new(&sending.body)];
+            let taken = ready!(io.as_mut().poll_write_vectored(context, &pieces))?;
+            if taken == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let of_head = taken.min(head.len());
+            sending.sent += of_head;
+            sending.body.advance(taken - of_head);
+        }
+        ready!(io.poll_flush(context))?;
+        if let Some(sent) = self.sending.take() {
+            HEAD.set(sent.head);
+            sent.receipt.delivered();
+        }
+        self.activity.answered();
+        Poll::Ready(Ok(()))
+    }
+}
