@@ -99,6 +99,14 @@ async fn a_connection_goes_both_ways_in_turn_and_answers_in_order() {
             assert_eq!(connection.read("GET").await.unwrap().status, status, "{round}");
         }
     }
+    // Whatever the first is answered by, half of the next one is behind it.
+    for first in ["missing", "never-stored"] {
+        let (half, rest) = ("GET / HTTP/1.1\r\nHo", "st: a\r\n\r\n");
+        connection.write(request(first, "") + half).await;
+        assert_eq!(connection.read("GET").await.unwrap().status, 404);
+        connection.write(rest).await;
+        assert_eq!(connection.read("GET").await.unwrap().code(), "no_route");
+    }
     drop(connection);
     gateway.finish().await;
 }
