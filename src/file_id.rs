@@ -52,7 +52,8 @@ impl FileId {
         std::str::from_utf8(self.as_bytes()).expect("parse() lets only ASCII in")
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    /// The same as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 

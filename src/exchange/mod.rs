@@ -107,7 +107,9 @@ impl Exchange {
     }
 
     pub fn request_id(&self) -> FieldText {
-        FieldText::new(self.request_id.as_str())
+        let mut text = FieldText::new("");
+        text.bytes(self.request_id.as_bytes());
+        text
     }
 
     /// Ties the exchange to its response: it ends with the body.
@@ -160,10 +162,10 @@ impl Drop for Exchange {
             bytes = self.sent_bytes,
             duration_nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
             ending = self.ending() as u64,
-            request.id = self.request_id.as_str(),
+            request.id = self.request_id.as_bytes(),
             client.addr = bits_of(self.client),
             method = self.method.as_str(),
-            file.id = self.file.as_ref().map(FileId::as_str),
+            file.id = self.file.as_ref().map(FileId::as_bytes),
             error.code = self.code,
             trace.id = self.trace.as_deref().map(TraceContext::trace_id),
         );
@@ -215,12 +217,12 @@ enum RequestId {
 }
 
 impl RequestId {
-    fn as_str(&self) -> &str {
-        let text = match self {
+    /// Visible ASCII.
+    fn as_bytes(&self) -> &[u8] {
+        match self {
             Self::Given(id) => id.as_bytes(),
             Self::Made(digits) => digits,
-        };
-        std::str::from_utf8(text).unwrap_or_default()
+        }
     }
 
     fn random() -> Self {

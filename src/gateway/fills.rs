@@ -29,7 +29,7 @@ pub(super) fn refresh(gateway: &Arc<Gateway>, file: &FileId, now: Duration) {
 /// Fetches for everyone who waits.
 async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
     let priority = order.priority as u64;
-    tracing::info!(target: "ikgate.fill", priority, file.id = order.file.as_str());
+    tracing::info!(target: "ikgate.fill", priority, file.id = order.file.as_bytes());
     let answer = match gateway.upstream.versions(&order).await {
         Ok(answer) => answer,
         Err(error) => {

@@ -41,9 +41,8 @@ impl EntityTag {
 
     /// The tag of the body in `coding`, quotes included.
     pub fn to_text(self, coding: Coding) -> FieldText {
-        let text = std::str::from_utf8(&self.0).expect("base64url is ASCII");
         let mut quoted = FieldText::new("\"");
-        quoted.text(text).text(suffix(coding)).text("\"");
+        quoted.bytes(&self.0).text(suffix(coding)).text("\"");
         quoted
     }
 

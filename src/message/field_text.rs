@@ -22,9 +22,14 @@ impl FieldText {
 
     /// Appends visible ASCII or blanks. What does not fit is left out.
     pub fn text(&mut self, text: &str) -> &mut Self {
+        self.bytes(text.as_bytes())
+    }
+
+    /// The same, of what is known to be that.
+    pub fn bytes(&mut self, text: &[u8]) -> &mut Self {
         let end = self.len + text.len();
         if let Some(free) = self.bytes.get_mut(self.len..end) {
-            free.copy_from_slice(text.as_bytes());
+            free.copy_from_slice(text);
             self.len = end;
         }
         self

@@ -17,6 +17,7 @@ use super::LogFormat;
 use super::lines::Lines;
 use super::metrics::{Exchanged, Metrics};
 use crate::clock::Clock;
+use crate::message::FieldText;
 
 /// Room for nearly every line.
 const LINE: usize = 512;
@@ -52,26 +53,26 @@ impl AccessLog {
         let now = self.clock.unix_time();
         match self.format {
             LogFormat::Json => {
-                line.extend(["{\"timestamp\":\""]);
+                line.extend([b"{\"timestamp\":\""]);
                 line.time(now);
-                line.extend(["\",\"level\":\"INFO\",\"target\":\"ikgate.access\""]);
+                line.extend([b"\",\"level\":\"INFO\",\"target\":\"ikgate.access\""]);
             }
             LogFormat::Pretty => {
                 line.time(now);
-                line.extend(["  INFO ikgate.access:"]);
+                line.extend([b"  INFO ikgate.access:"]);
             }
         }
         let words = exchanged.words(&self.metrics);
-        line.word("caller", words.caller.as_deref().unwrap_or_default());
-        line.word("route", words.route);
-        line.word("cache", words.cache);
+        line.word("caller", words.caller.as_deref().unwrap_or_default().as_bytes());
+        line.word("route", words.route.as_bytes());
+        line.word("cache", words.cache.as_bytes());
         line.number("status", exchanged.status().into());
         line.number("bytes", exchanged.bytes);
-        line.word("coding", words.coding);
+        line.word("coding", words.coding.as_bytes());
         line.number("duration_us", u64::try_from(exchanged.took.as_micros()).unwrap_or(u64::MAX));
-        line.word("ending", words.ending);
+        line.word("ending", words.ending.as_bytes());
         event.record(&mut line);
-        line.extend([if self.format == LogFormat::Json { "}\n" } else { "\n" }]);
+        line.extend([if self.format == LogFormat::Json { b"}\n" } else { b"\n" }]);
         // Counted where it is dropped.
         _ = self.lines.clone().write_all(&line.text);
     }
@@ -83,9 +84,9 @@ struct Line {
 }
 
 impl Line {
-    fn extend<const PARTS: usize>(&mut self, parts: [&str; PARTS]) {
+    fn extend<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) {
         for part in parts {
-            self.text.extend_from_slice(part.as_bytes());
+            self.text.extend_from_slice(part);
         }
     }
 
@@ -95,47 +96,40 @@ impl Line {
         // Digits behind a one are padded with zeros.
         let mut digits = itoa::Buffer::new();
         let fraction = digits.format(1_000_000 + since_1970.subsec_micros());
-        self.text.extend_from_slice(&second);
-        self.extend([".", fraction.get(1..).unwrap_or_default(), "Z"]);
+        self.extend([&second, b".", fraction.as_bytes().get(1..).unwrap_or_default(), b"Z"]);
     }
 
     fn name(&mut self, name: &str) {
         match self.format {
-            LogFormat::Json => self.extend([",\"", name, "\":"]),
-            LogFormat::Pretty => self.extend([" ", name, "="]),
-        }
-    }
-
-    fn quote(&mut self) {
-        if self.format == LogFormat::Json {
-            self.text.push(b'"');
+            LogFormat::Json => self.extend([b",\"", name.as_bytes(), b"\":"]),
+            LogFormat::Pretty => self.extend([b" ", name.as_bytes(), b"="]),
         }
     }
 
     /// A word of ours: nothing in it needs to be escaped.
-    fn word(&mut self, name: &str, word: &str) {
-        self.name(name);
-        self.quote();
-        self.extend([word]);
-        self.quote();
+    fn word(&mut self, name: &str, word: &[u8]) {
+        match self.format {
+            LogFormat::Json => self.extend([b",\"", name.as_bytes(), b"\":\"", word, b"\""]),
+            LogFormat::Pretty => self.extend([b" ", name.as_bytes(), b"=", word]),
+        }
     }
 
     fn number(&mut self, name: &str, number: u64) {
         self.name(name);
-        self.extend([itoa::Buffer::new().format(number)]);
+        self.extend([itoa::Buffer::new().format(number).as_bytes()]);
     }
 
     fn address(&mut self, name: &str, address: Ipv6Addr) {
         let Some(v4) = address.to_ipv4_mapped() else {
-            return self.word(name, &address.to_string());
+            return self.word(name, address.to_string().as_bytes());
         };
-        let [mut a, mut b, mut c, mut d] = [itoa::Buffer::new(); 4];
-        let [first, second, third, fourth] = v4.octets();
-        self.name(name);
-        self.quote();
-        self.extend([a.format(first), ".", b.format(second), "."]);
-        self.extend([c.format(third), ".", d.format(fourth)]);
-        self.quote();
+        let mut text = FieldText::new("");
+        let [first, others @ ..] = v4.octets().map(u64::from);
+        text.number(first);
+        for octet in others {
+            text.text(".").number(octet);
+        }
+        self.word(name, text.as_bytes());
     }
 }
 
@@ -162,8 +156,12 @@ impl Visit for Line {
         self.address(field.name(), Ipv6Addr::from_bits(value));
     }
 
-    fn record_str(&mut self, field: &Field, value: &str) {
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
         self.word(field.name(), value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.word(field.name(), value.as_bytes());
     }
 
     fn record_debug(&mut self, _field: &Field, _value: &dyn Debug) {}

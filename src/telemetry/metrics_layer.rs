@@ -210,11 +210,13 @@ impl Visit for Values<'_> {
         }
     }
 
-    fn record_str(&mut self, field: &Field, value: &str) {
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
         if self.wants_file && self.places.file == Some(field.index()) {
-            self.file = FileId::parse(value).ok();
+            self.file = std::str::from_utf8(value).ok().and_then(|text| FileId::parse(text).ok());
         }
     }
+
+    fn record_str(&mut self, _field: &Field, _value: &str) {}
 
     fn record_debug(&mut self, _field: &Field, _value: &dyn std::fmt::Debug) {}
 }
