@@ -116,8 +116,9 @@ def gzip(effort):
 
 
 def not_modified(effort):
-    """304 for the tag that the server itself gave."""
-    with sandbox() as upstream, started(PEERS, upstream) as servers:
+    """304 for the tag that the server itself gave. HAProxy's has a length, which wrk waits for."""
+    names = ["ikgate", "nginx", "varnish"]
+    with sandbox() as upstream, started(names, upstream) as servers:
         tags = {}
         for name, server in servers.items():
             url = f"{server.url}/v1/files/{file_id(0)}/versions"

@@ -84,7 +84,7 @@ impl Gateway {
         exchange.sending(hit.status(), hit.coding(), length.unwrap_or_default());
         let mut written = ResponseHead::begin(head, hit.status());
         hit.write(&mut written, facts);
-        written.end(length, self.clock.unix_time());
+        written.end(length, asked.last, self.clock.unix_time());
         body.unwrap_or_default()
     }
 }

@@ -50,10 +50,11 @@ struct Shard<K> {
 impl<K: Clone + Eq + Hash> BoundedStore<K> {
     pub(super) fn new(capacity: usize, clock: Clock) -> Self {
         let per_shard = capacity.div_ceil(SHARDS);
-        // At once, or what they outgrow is left behind as holes. It is only touched when used.
+        // They grow as callers come. Room for all at once would be resident at once, where the
+        // system has huge pages: 45 MiB of it, by default.
         let shard = || Shard {
-            cells: HashMap::with_capacity_and_hasher(per_shard, RandomState::new()),
-            order: VecDeque::with_capacity(per_shard),
+            cells: HashMap::with_hasher(RandomState::new()),
+            order: VecDeque::new(),
             overflow: None,
         };
         Self(Arc::new(Shards {

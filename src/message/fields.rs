@@ -41,8 +41,12 @@ impl<'a> ResponseHead<'a> {
         head
     }
 
-    /// Ends it. `length`: of the body, where the status allows one; `now`: since 1970.
-    pub fn end(mut self, length: Option<usize>, now: Duration) {
+    /// Ends it. `length`: of the body, where the status allows one; `last`: the connection ends with
+    /// it; `now`: since 1970.
+    pub fn end(mut self, length: Option<usize>, last: bool, now: Duration) {
+        if last {
+            self.extend([b"connection: close\r\n"]);
+        }
         if let Some(length) = length {
             let mut digits = itoa::Buffer::new();
             self.extend([b"content-length: ", digits.format(length).as_bytes(), b"\r\n"]);
@@ -100,13 +104,13 @@ mod tests {
         let mut head = ResponseHead::begin(&mut bytes, StatusCode::OK);
         head.put(VARY, HeaderValue::from_static("Origin"));
         head.put_text(AGE, FieldText::new("").number(7));
-        head.end(Some(12), Duration::from_secs(784_111_777));
-        let expected = "HTTP/1.1 200 OK\r\nvary: Origin\r\nage: 7\r\ncontent-length: 12\r\n\
-                        date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+        head.end(Some(12), true, Duration::from_secs(784_111_777));
+        let expected = "HTTP/1.1 200 OK\r\nvary: Origin\r\nage: 7\r\nconnection: close\r\n\
+                        content-length: 12\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
 
         let mut bytes = Vec::new();
-        ResponseHead::begin(&mut bytes, StatusCode::NOT_MODIFIED).end(None, Duration::ZERO);
+        ResponseHead::begin(&mut bytes, StatusCode::NOT_MODIFIED).end(None, false, Duration::ZERO);
         let expected = "HTTP/1.1 304 Not Modified\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n";
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
     }

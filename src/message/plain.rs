@@ -30,6 +30,8 @@ pub struct Plain<'a> {
     pub path: &'a str,
     /// Those that an answer may depend on, no others.
     pub fields: HeaderMap,
+    /// Whether the connection ends with the answer.
+    pub last: bool,
 }
 
 impl<'a> Plain<'a> {
@@ -40,7 +42,7 @@ impl<'a> Plain<'a> {
         let parsed = request.parse_with_uninit_headers(bytes, &mut space);
         let Ok(httparse::Status::Complete(end)) = parsed else { return None };
         let (Some("GET"), Some(1)) = (request.method, request.version) else { return None };
-        let mut hosts = 0;
+        let (mut hosts, mut last) = (0, false);
         let mut fields = HeaderMap::new();
         for field in &*request.headers {
             let is = |name: &HeaderName| field.name.eq_ignore_ascii_case(name.as_str());
@@ -50,16 +52,18 @@ impl<'a> Plain<'a> {
                     return None;
                 }
             } else if is(&CONNECTION) {
-                if !field.value.eq_ignore_ascii_case(b"keep-alive") {
+                let close = field.value.eq_ignore_ascii_case(b"close");
+                if !close && !field.value.eq_ignore_ascii_case(b"keep-alive") {
                     return None;
                 }
+                last |= close;
             } else if let Some(name) = READ.into_iter().find(is) {
                 fields.append(name, HeaderValue::from_bytes(field.value).ok()?);
             } else if FRAMING.iter().any(is) {
                 return None;
             }
         }
-        (hosts == 1).then_some((Self { path: request.path?, fields }, end))
+        (hosts == 1).then_some((Self { path: request.path?, fields, last }, end))
     }
 }
 
@@ -77,7 +81,9 @@ mod tests {
                     Connection: Keep-Alive\r\nif-none-match: *\r\nOrigin: d\r\n\r\n";
         let more = format!("{head}GET /");
         let (plain, end) = parse(&more).unwrap();
-        assert_eq!((plain.path, end), ("/a?b", head.len()));
+        assert_eq!((plain.path, plain.last, end), ("/a?b", false, head.len()));
+        let close = parse("GET / HTTP/1.1\r\nConnection: Close\r\nHost: a\r\n\r\n");
+        assert!(close.unwrap().0.last);
         let kept: Vec<_> =
             plain.fields.iter().map(|(name, value)| (name.as_str(), value)).collect();
         assert_eq!(kept.len(), 3, "{kept:?}");
@@ -99,7 +105,7 @@ mod tests {
             "get / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
             "GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(),
             format!("{get}Host: a\r\n\r\n"),
-            format!("{get}Connection: close\r\n\r\n"),
+            format!("{get}Connection: close, upgrade\r\n\r\n"),
             format!("{get}Connection: keep-alive, upgrade\r\n\r\n"),
             format!("{get}Content-Length: 0\r\n\r\n"),
             format!("{get}transfer-encoding: chunked\r\n\r\n"),

@@ -41,6 +41,8 @@ async fn both_ways_give_the_same_answer() {
     let requests: &[&[(&str, &str)]] = &[
         &[],
         &[("Accept-Encoding", "gzip")],
+        &[("Connection", "close")],
+        &[("Connection", "close"), ("Connection", "keep-alive")],
         &[("Accept-Encoding", "br;q=0.5, gzip;q=0.1, identity")],
         &[("If-None-Match", &tag)],
         &[("If-None-Match", "*"), ("Accept-Encoding", "br")],

@@ -95,7 +95,7 @@ where
 
     /// Answers as long as answers are taken. False: what comes next is not for here.
     fn answer_all(&mut self, mut received: &[u8], context: &mut Context<'_>) -> io::Result<bool> {
-        while !received.is_empty() {
+        while !received.is_empty() && !self.closing {
             let Some(length) = self.begin(received) else {
                 self.io.unread(Bytes::copy_from_slice(received));
                 return Ok(false);
@@ -113,11 +113,8 @@ where
 
     /// Begins to answer the request that these bytes begin with, and says where it ends.
     fn begin(&mut self, received: &[u8]) -> Option<usize> {
-        // The last answer says that it is, which is hyper's to say.
-        if self.closing || self.activity.is_leaving() {
-            return None;
-        }
-        let (asked, length) = Plain::parse(received)?;
+        let (mut asked, length) = Plain::parse(received)?;
+        asked.last |= self.activity.is_leaving();
         let mut head = HEAD.take();
         head.clear();
         let Some((body, receipt)) = self.service.at_once(&asked, self.peer, &mut head) else {
@@ -125,6 +122,7 @@ where
             return None;
         };
         self.activity.asked();
+        self.closing = asked.last;
         self.sending = Some(Sending { head, sent: 0, body, receipt });
         Some(length)
     }
