@@ -21,8 +21,10 @@ use ikgate::clock::Clock;
 use ikgate::config;
 use ikgate::file_id::FileId;
 use ikgate::gateway::Gateway;
+use ikgate::message::Plain;
 use ikgate::route::{self, Operations};
 use ikgate::telemetry::{Metrics, metrics_layer};
+use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 const TARGET: &str = "/v1/files/64a1b2c3d4e5f60718293a4b/versions";
@@ -88,7 +90,7 @@ fn gateway() -> Arc<Gateway> {
 /// stored body of the same size, so that what differs is the choice alone.
 fn whole(criterion: &mut Criterion) {
     let metrics = Arc::new(Metrics::new());
-    let subscriber = tracing_subscriber::registry().with(metrics_layer(&metrics));
+    let subscriber = Registry::default().with(metrics_layer(&metrics));
     let _counted = tracing::subscriber::set_default(subscriber);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
@@ -128,5 +130,36 @@ fn whole(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(hit, route, lookup, whole);
+/// A plain request, from its bytes to those of its answer: with the metrics on, and with nobody who
+/// listens to what the gateway tells.
+fn plain(criterion: &mut Criterion) {
+    let gateway = gateway();
+    for number in 0..IDS {
+        fill(&gateway.cache, &id(number), gateway.clock.monotonic());
+    }
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let request = |number| {
+        format!("GET /v1/files/{}/versions HTTP/1.1\r\nHost: localhost\r\n\r\n", id(number))
+    };
+    let requests: Vec<_> = (0..IDS).map(request).collect();
+    let metrics = Arc::new(Metrics::new());
+    let counted = tracing::Dispatch::new(Registry::default().with(metrics_layer(&metrics)));
+    for (name, listener) in
+        [("plain hit", counted), ("plain hit, nobody listens", tracing::Dispatch::none())]
+    {
+        let _listening = tracing::dispatcher::set_default(&listener);
+        let (mut next, mut head) = (requests.iter().cycle(), Vec::new());
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                head.clear();
+                let (asked, _) = Plain::parse(next.next().unwrap().as_bytes()).unwrap();
+                let (body, exchange) = gateway.answer_at_once(&asked, peer, &mut head).unwrap();
+                exchange.delivered();
+                body
+            });
+        });
+    }
+}
+
+criterion_group!(hit, route, lookup, plain, whole);
 criterion_main!(hit);
