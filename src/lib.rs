@@ -15,6 +15,10 @@
 //!                         upstream -> may it be stored? -> store, unless invalidated -> wake all
 //!          -> response  conditional, coding, then the fields of every answer
 //! exchange    the body is taken or dropped -> one event -> log and metrics
+//!
+//! A plain request of HTTP/1.1 (`message::plain`) for a list that is stored and fresh goes through
+//! the same stages at once (`gateway::at_once`), without hyper (`server::http1::lane`). Whatever
+//! is not that leaves no trace there, and goes the whole way.
 //! ```
 //!
 //! The rooms, in the order in which they may be used: a room uses only rooms above it.

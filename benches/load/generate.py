@@ -29,23 +29,35 @@ def milliseconds(text):
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[unit]
 
 
-def wrk(server, seconds, *, fields=(), connections=CONNECTIONS, script="ids.lua", **environment):
-    before = cpu_seconds(server.pid)
+def run_wrk(server, seconds, arguments, environment):
+    """What it tells, and for how many requests."""
+    given = {f"IKGATE_{key.upper()}": str(to) for key, to in environment.items()}
     told = subprocess.run(
-        ["taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
-         "--latency", "--timeout", "30s", *(word for field in fields for word in ("-H", field)),
-         *(["-s", HERE / script] if script else []),
-         server.url if script else f"{server.url}/v1/files/{file_id(0)}/versions"],
-        check=True, capture_output=True, text=True,
-        env={**os.environ, **{f"IKGATE_{key.upper()}": str(to) for key, to in environment.items()}},
+        ["taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-d{seconds}s", "--latency", "--timeout", "30s",
+         *arguments],
+        check=True, capture_output=True, text=True, env={**os.environ, **given},
     ).stdout
-    spent = cpu_seconds(server.pid) - before
     if "Non-2xx" in told or "Socket errors" in told:
         raise SystemExit(f"{server.url} answered with errors:\n{told}")
-    requests = int(re.search(r"(\d+) requests in", told).group(1))
+    return told, int(re.search(r"(\d+) requests in", told).group(1))
+
+
+def wrk(server, seconds, *, fields=(), connections=CONNECTIONS, script="ids.lua", **environment):
+    target = ["-s", HERE / script, server.url] if script else [
+        f"{server.url}/v1/files/{file_id(0)}/versions"]
+    arguments = [f"-c{connections}", *(word for field in fields for word in ("-H", field)), *target]
+    before = cpu_seconds(server.pid)
+    told, requests = run_wrk(server, seconds, arguments, environment)
+    spent = cpu_seconds(server.pid) - before
     return Measured(
         float(re.search(r"Requests/sec:\s+([\d.]+)", told).group(1)), spent / requests * 1e6,
         *(milliseconds(re.search(rf"^ +{part}%\s+(\S+)", told, re.M).group(1)) for part in (50, 99)))
+
+
+def ask_once(server, seconds, prefix, first):
+    """Asks for one list after another, and says for how many."""
+    arguments = [f"-c{CONNECTIONS}", "-s", HERE / "once.lua", server.url]
+    return run_wrk(server, seconds, arguments, {"prefix": prefix, "first": first})[1]
 
 
 def h2load(server, seconds, directory):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import callers
-from generate import Measured, h2load, interleaved, median, wrk
+from generate import Measured, ask_once, h2load, interleaved, median, wrk
 from parts import IDS, add_versions, answers, file_id, need, resident, resident_of_all, sandbox
 from peers import PEERS, Wish, floor, ikgate, nginx
 
@@ -196,16 +196,17 @@ def stored(effort, many=1_000_000):
     with floor(length, ["content-type: application/json"], Wish(cores="1")) as upstream:
         address = upstream.url.removeprefix("http://")
         with ikgate(address, Wish(cache='max_bytes = "4GiB"')) as server:
-            answers(f"{server.url}/v1/files/{file_id(0)}/versions")
-            measured = {}
-            for ids in (few, many):
-                before = resident(server.pid)[0]
-                # Long enough for all; it stops by itself.
-                wrk(server, 600, script="once.lua", prefix="68", first=0, ids=ids)
-                each = (resident(server.pid)[0] - before) * (1 << 20) / ids
-                runs = [wrk(server, effort.seconds, prefix="68", ids=ids)
-                        for _ in range(effort.rounds)]
-                measured[f"{ids:,}"] = median(runs)
+            for number in range(few):
+                answers(f"{server.url}/v1/files/{file_id(number, '68')}/versions")
+            load = lambda ids: median([wrk(server, effort.seconds, prefix="68", ids=ids)
+                                       for _ in range(effort.rounds)])
+            measured = {f"{few:,}": load(few)}
+            before = resident(server.pid)[0]
+            there = few
+            while there < many:
+                there += ask_once(server, 10, "68", there)
+            each = (resident(server.pid)[0] - before) * (1 << 20) / (there - few)
+            measured[f"{many:,}"] = load(many)
     yield from rows_of("stored lists", measured)
     fast, slow = measured.values()
     yield at_most("stored lists", "CPU at a million at most 1.25 times that at 100", 1.25,
