@@ -279,9 +279,15 @@ mod tests {
     proptest! {
         #[test]
         fn a_route_is_found_only_for_the_path_that_its_id_makes(path in "/v1/files/[a./%-]{0,6}/versions") {
-            if let Ok(Route::Read(id, Wanted::List)) = get(&path.parse().unwrap()) {
-                prop_assert_eq!(id.versions_path(), path);
+            let uri = path.parse().unwrap();
+            let found = match get(&uri) {
+                Ok(Route::Read(id, Wanted::List)) => Some(id),
+                _ => None,
+            };
+            if let Some(id) = found {
+                prop_assert_eq!(&id.versions_path(), &path);
             }
+            prop_assert_eq!(list_of(&Operations::default(), &path), found, "at a glance");
         }
     }
 }
