@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from parts import HERE, KEY, ROOT, answers, free_port, need, process
+from parts import HERE, KEY, ROOT, free_port, need, process
 import parts
 
 FLOOR = ROOT / "target/release/ikgate-floor"
