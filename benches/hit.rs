@@ -153,7 +153,8 @@ fn plain(criterion: &mut Criterion) {
             bencher.iter(|| {
                 head.clear();
                 let (asked, _) = Plain::parse(next.next().unwrap().as_bytes()).unwrap();
-                let (body, exchange) = gateway.answer_at_once(&asked, peer, &mut head).unwrap();
+                let (body, mut exchange) = gateway.answer_at_once(&asked, peer, &mut head).unwrap();
+                exchange.took(body.len());
                 exchange.delivered();
                 body
             });

@@ -79,6 +79,10 @@ pub enum StartError {
 pub struct Delivery(Exchange);
 
 impl Receipt for Delivery {
+    fn took(&mut self, bytes: usize) {
+        self.0.took(bytes);
+    }
+
     fn delivered(self) {
         self.0.delivered();
     }

@@ -122,13 +122,17 @@ impl Exchange {
         })
     }
 
-    /// Ties the exchange to a response of so many bytes that is sent without a [`Response`]: it ends
-    /// with [`Exchange::delivered`], or early.
-    pub fn sending(&mut self, status: StatusCode, coding: Coding, bytes: usize) {
+    /// Ties the exchange to a response that is sent without a [`Response`]: it ends with
+    /// [`Exchange::delivered`], or early.
+    pub fn sending(&mut self, status: StatusCode, coding: Coding, has_body: bool) {
         self.status = Some(status);
         self.coding = coding;
-        self.left_bytes = bytes > 0;
-        self.sent_bytes = bytes as u64;
+        self.left_bytes = has_body;
+    }
+
+    /// So many bytes more of the body have been taken.
+    pub fn took(&mut self, bytes: usize) {
+        self.sent_bytes += bytes as u64;
     }
 
     /// All that was to be sent has been taken.

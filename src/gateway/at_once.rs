@@ -1,21 +1,20 @@
 //! The shortest way through the pipeline: a plain request for a list that is stored and fresh, from
-//! a caller who is known and may have it. The stages are the same, in the same order, by the same
-//! functions; at the first that would do anything else, nothing has happened yet, and the request
-//! goes the whole way.
+//! a caller who is known and may have it. The stages are the same, by the same functions, but that
+//! the quota is spent last; at the first that would do anything else nothing has happened yet, and
+//! the request goes the whole way.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Method;
 
 use super::Gateway;
-use super::versions::Sight;
-use crate::cache::{CacheStatus, Lookup, Privacy, Reuse, StoredResponse};
+use super::versions::is_hidden;
+use crate::cache::{CacheStatus, Lookup, Reuse};
 use crate::caller::Recognised;
 use crate::exchange::{Exchange, RouteLabel};
 use crate::message::{Plain, ResponseHead};
-use crate::response::{Facts, Hit, Times};
+use crate::response::{Hit, Times};
 use crate::route;
 
 impl Gateway {
@@ -44,7 +43,7 @@ impl Gateway {
         let Lookup::Found { response, reuse: Reuse::Fresh { ttl_left } } = found else {
             return None;
         };
-        if response.privacy == Privacy::Private && policy.sight(&caller, &file) == Sight::Public {
+        if is_hidden(&response, policy.sight(&caller, &file)) {
             return None;
         }
         // The last thing that could fail, and the first that leaves a trace.
@@ -56,35 +55,14 @@ impl Gateway {
         exchange.caller = policy.label(&caller);
         let cache = CacheStatus::Hit { ttl_left };
         exchange.cache = cache.into();
-        let facts = Facts {
-            request_id: exchange.request_id(),
-            cache,
-            standing: policy
-                .rate_limit_fields(&caller, standing.limit)
-                .map(|names| (names, standing)),
-            browser_max_age: policy.browser_max_age,
-            cors: policy.cors.as_ref(),
-        };
-        let times = Times { age: response.age(now), ttl_left };
-        let body = self.write(&response, times, asked, &facts, (head, &mut exchange));
-        Some((body, exchange))
-    }
-
-    fn write(
-        &self,
-        stored: &Arc<StoredResponse>,
-        times: Times,
-        asked: &Plain<'_>,
-        facts: &Facts<'_>,
-        (head, exchange): (&mut Vec<u8>, &mut Exchange),
-    ) -> Bytes {
-        let hit = Hit::new(stored, times, &asked.fields);
+        let facts = policy.facts(exchange.request_id(), cache, Some((&caller, standing)));
+        let hit = Hit::new(&response, Times { age: response.age(now), ttl_left }, &asked.fields);
         let body = hit.body();
         let length = body.as_ref().map(Bytes::len);
-        exchange.sending(hit.status(), hit.coding(), length.unwrap_or_default());
+        exchange.sending(hit.status(), hit.coding(), length.is_some_and(|length| length > 0));
         let mut written = ResponseHead::begin(head, hit.status());
-        hit.write(&mut written, facts);
+        hit.write(&mut written, &facts);
         written.end(length, asked.last, self.clock.unix_time());
-        body.unwrap_or_default()
+        Some((body.unwrap_or_default(), exchange))
     }
 }

@@ -31,7 +31,7 @@ use crate::exchange::{Exchange, ExchangeBody};
 use crate::file_id::FileId;
 use crate::limit::{Limits, Standing};
 use crate::message::{HeadFault, head};
-use crate::response::{self, Answer, Facts};
+use crate::response::{self, Answer};
 use crate::route::{self, Operations, Route, RouteFault, Wanted};
 use crate::upstream::{Upstream, UpstreamError};
 pub use policy::{Policy, PolicySettings};
@@ -183,15 +183,8 @@ impl Gateway {
         };
         let cache = cache.unwrap_or(CacheStatus::NotConsulted { code: exchange.code });
         exchange.cache = cache.into();
-        let facts = Facts {
-            request_id: exchange.request_id(),
-            cache,
-            standing: standing.and_then(|(caller, standing)| {
-                Some((policy.rate_limit_fields(&caller, standing.limit)?, standing))
-            }),
-            browser_max_age: policy.browser_max_age,
-            cors: policy.cors.as_ref(),
-        };
+        let standing = standing.as_ref().map(|(caller, standing)| (caller, *standing));
+        let facts = policy.facts(exchange.request_id(), cache, standing);
         exchange.respond(response::shape(answer, head, &facts))
     }
 }

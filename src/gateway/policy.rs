@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::versions::Sight;
+use crate::cache::CacheStatus;
 use crate::caller::{
     AnonymousPolicy, AuthFailure, Caller, CallerId, CallerSettings, Callers, Recognised,
     TokenSettings,
@@ -15,7 +16,8 @@ use crate::error::GatewayError;
 use crate::exchange::CallerLabel;
 use crate::file_id::FileId;
 use crate::limit::{Enforcement, Limit, LimitSettings, Limits, Standing, Throttled};
-use crate::response::{Cors, RateLimitFields};
+use crate::message::FieldText;
+use crate::response::{Cors, Facts, RateLimitFields};
 use crate::upstream::Priority;
 
 /// What [`Policy::new`] makes its rules of.
@@ -172,11 +174,21 @@ impl Policy {
         }
     }
 
-    pub(super) fn rate_limit_fields(
+    /// What every answer says. `standing`: of whoever asks, once that is known.
+    pub(super) fn facts(
         &self,
-        caller: &Caller,
-        limit: Limit,
-    ) -> Option<&RateLimitFields> {
+        request_id: FieldText,
+        cache: CacheStatus,
+        standing: Option<(&Caller, Standing)>,
+    ) -> Facts<'_> {
+        let standing = standing.and_then(|(caller, standing)| {
+            Some((self.rate_limit_fields(caller, standing.limit)?, standing))
+        });
+        let (browser_max_age, cors) = (self.browser_max_age, self.cors.as_ref());
+        Facts { request_id, cache, standing, browser_max_age, cors }
+    }
+
+    fn rate_limit_fields(&self, caller: &Caller, limit: Limit) -> Option<&RateLimitFields> {
         let fields = &self.rate_limit_fields;
         match (caller, limit) {
             (Caller::Anonymous(_), Limit::Prefix) => fields.wide.as_ref(),

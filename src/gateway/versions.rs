@@ -130,7 +130,7 @@ async fn wait(
     let error = match end {
         None => GatewayError::ShuttingDown,
         Some(Ok(Some(FillEnd::Answered { response, freshness }))) => {
-            let hidden = is_hidden(&response, ask);
+            let hidden = is_hidden(&response, ask.sight);
             let status = if hidden { StatusCode::NOT_FOUND } else { response.kind.status() };
             forwarded.status = Some(status);
             forwarded.stored = freshness.is_some();
@@ -175,8 +175,9 @@ fn instead_of(
     }
 }
 
-fn is_hidden(response: &StoredResponse, ask: Ask<'_>) -> bool {
-    response.privacy == Privacy::Private && ask.sight == Sight::Public
+/// Whether it is as if it did not exist, to somebody who sees no further.
+pub(super) fn is_hidden(response: &StoredResponse, sight: Sight) -> bool {
+    response.privacy == Privacy::Private && sight == Sight::Public
 }
 
 /// Whether a response has what is wanted. A negative one answers for every version.
@@ -193,7 +194,7 @@ fn answer_from(
     now: Duration,
     ttl_left: Duration,
 ) -> Answer {
-    if is_hidden(&response, ask) {
+    if is_hidden(&response, ask.sight) {
         return Answer::Problem(error::not_found());
     }
     let times = Times { age: response.age(now), ttl_left };

@@ -23,8 +23,7 @@ const READ: [HeaderName; 4] = [ACCEPT_ENCODING, AUTHORIZATION, IF_NONE_MATCH, OR
 /// Those that say how messages are framed and connections are used.
 const FRAMING: [HeaderName; 6] = [CONTENT_LENGTH, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
-/// A request that needs no more than a look.
-#[derive(Debug)]
+/// A request that needs no more than a look. It may hold a credential, and so is not shown.
 pub struct Plain<'a> {
     /// As it was received: a query, if there is one, included.
     pub path: &'a str,

@@ -1,5 +1,5 @@
-//! The socket as hyper uses it. [`Inbound`] lies right below hyper, [`Outbound`] right above the
-//! socket; between them may be TLS, which has buffers of its own.
+//! The socket as whoever answers uses it. [`Inbound`] lies right below that, [`Outbound`] right
+//! above the socket; between them may be TLS, which has buffers of its own.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};

@@ -113,10 +113,13 @@ pub trait Service: Send + Sync + 'static {
 
 /// Kept while an answer is sent. Dropped without more, the answer was not taken whole.
 pub trait Receipt: Send + 'static {
+    /// So many bytes more of the body have been taken.
+    fn took(&mut self, bytes: usize);
     fn delivered(self);
 }
 
 impl Receipt for () {
+    fn took(&mut self, _bytes: usize) {}
     fn delivered(self) {}
 }
 

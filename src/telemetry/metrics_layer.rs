@@ -14,6 +14,7 @@ use tracing_subscriber::layer::Context;
 use super::ReloadOutcome;
 use super::access_log::AccessLog;
 use super::metrics::{Exchanged, Metrics};
+use super::top::TopFiles;
 use crate::cache::Force;
 use crate::caller::AuthFailure;
 use crate::file_id::FileId;
@@ -99,19 +100,12 @@ impl MetricsLayer {
         }
     }
 
-    /// Whether the file of such an event is counted, and for how many. Most are not read.
-    fn weight_of_file(&self, target: &str) -> Option<u32> {
+    /// Where the files of such events are counted.
+    fn top_files(&self, target: &str) -> Option<&TopFiles> {
         match target {
-            "ikgate.exchange" => self.metrics.asked.weight(),
-            "ikgate.fill" => self.metrics.filled.weight(),
+            "ikgate.exchange" => Some(&self.metrics.asked),
+            "ikgate.fill" => Some(&self.metrics.filled),
             _ => None,
-        }
-    }
-
-    fn count_file(&self, target: &str, file: &str, weight: u32) {
-        match target {
-            "ikgate.exchange" => self.metrics.asked.count(file, weight),
-            _ => self.metrics.filled.count(file, weight),
         }
     }
 
@@ -174,13 +168,14 @@ impl<S: Subscriber> Layer<S> for MetricsLayer {
         let Some(places) = self.places.get(kind) else { return };
         // Each kind has one callsite, so what is found for the first event holds for all.
         let places = places.get_or_init(|| places_of(kind, metadata));
-        let target = metadata.target();
-        let weight = self.weight_of_file(target);
+        // Of most events the file is not counted, and then it is not read.
+        let top = self.top_files(metadata.target());
+        let counting = top.and_then(|top| Some((top, top.weight()?)));
         let mut values =
-            Values { places, slots: [0; SLOTS], wants_file: weight.is_some(), file: None };
+            Values { places, slots: [0; SLOTS], wants_file: counting.is_some(), file: None };
         event.record(&mut values);
-        if let (Some(weight), Some(file)) = (weight, values.file) {
-            self.count_file(target, file.as_str(), weight);
+        if let (Some((top, weight)), Some(file)) = (counting, values.file) {
+            top.count(file.as_str(), weight);
         }
         self.count(event, values.slots);
     }

@@ -143,6 +143,7 @@ where
             let of_head = taken.min(head.len());
             sending.sent += of_head;
             sending.body.advance(taken - of_head);
+            sending.receipt.took(taken - of_head);
         }
         ready!(io.poll_flush(context))?;
         if let Some(sent) = self.sending.take() {

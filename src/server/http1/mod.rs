@@ -1,25 +1,22 @@
 //! HTTP/1.1 on one connection: in turns the [`Lane`]'s, where requests are answered from memory,
 //! and hyper's, which can do everything else.
 
+mod engine;
 mod lane;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
+use engine::{Answered, Engine};
 use lane::{Lane, Turn};
 
 use super::activity::{Activity, SocketActivity};
@@ -115,37 +112,7 @@ enum Way<'a, I, S: Service, C> {
     Between,
 }
 
-/// hyper's connection, whose type cannot be written down.
-trait Hyper<I> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>>;
-    fn close(&mut self);
-    /// The stream, and what of it was read and not used.
-    fn into_stream(self) -> (Inbound<I>, Bytes);
-}
-
-impl<I, S, B> Hyper<I> for http1::Connection<TokioIo<Inbound<I>>, S>
-where
-    I: AsyncRead + AsyncWrite + Unpin,
-    S: hyper::service::HttpService<Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: http_body::Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        Pin::new(self).poll(context)
-    }
-
-    fn close(&mut self) {
-        Pin::new(self).graceful_shutdown();
-    }
-
-    fn into_stream(self) -> (Inbound<I>, Bytes) {
-        let parts = self.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
-    }
-}
-
-impl<I, S: Service, C: Hyper<I>> Way<'_, I, S, C> {
+impl<I, S: Service, C: Engine<I>> Way<'_, I, S, C> {
     fn into_socket(self) -> Option<Inbound<I>> {
         match self {
             Way::Lane(lane) => Some(lane.io),
@@ -159,7 +126,7 @@ impl<I, S, C, O> Http1<'_, I, S, C, O>
 where
     I: AsyncRead + AsyncWrite + Unpin,
     S: Service,
-    C: Hyper<I>,
+    C: Engine<I>,
     O: Fn(Inbound<I>) -> C,
 {
     /// Gives the connection to whoever has not got it.
@@ -191,7 +158,7 @@ impl<I, S, C, O> Served for Http1<'_, I, S, C, O>
 where
     I: AsyncRead + AsyncWrite + Unpin,
     S: Service,
-    C: Hyper<I>,
+    C: Engine<I>,
     O: Fn(Inbound<I>) -> C,
 {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
@@ -235,36 +202,5 @@ where
 
     fn socket(&self) -> &SocketActivity {
         self.activity.socket()
-    }
-}
-
-pin_project! {
-    /// An answer in the making, after which the connection may have to end.
-    struct Answered<F> {
-        #[pin]
-        answer: F,
-        activity: Arc<Activity>,
-    }
-}
-
-impl<F, B> Future for Answered<F>
-where
-    F: Future<Output = Result<Response<B>, Infallible>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        // Changed in its place: moving it costs more than all else here.
-        let mut answer = this.answer.poll(context);
-        if let Poll::Ready(answered) = &mut answer {
-            this.activity.answered();
-            if this.activity.is_leaving()
-                && let Ok(response) = answered
-            {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-        }
-        answer
     }
 }
