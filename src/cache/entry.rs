@@ -1,6 +1,7 @@
 //! A stored response: the bytes as the upstream sent them, and what was worked out once so that
 //! no hit has to.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,9 @@ use super::codings::Codings;
 use super::elements::{Element, Elements, Privacy};
 use crate::file_id::VersionId;
 use crate::message::{Coding, EntityTag};
+
+/// More uses than this are not told apart. Two bits, as S3-FIFO has them.
+const USES_MAX: u8 = 3;
 
 /// What the upstream said.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,8 +36,8 @@ impl Kind {
     }
 }
 
-/// One response, complete and immutable.
-#[derive(Clone, Debug)]
+/// One response, complete and immutable but for how often it was used.
+#[derive(Debug)]
 pub struct StoredResponse {
     pub kind: Kind,
     pub body: Bytes,
@@ -42,6 +46,8 @@ pub struct StoredResponse {
     /// When it was received, by our monotonic clock.
     pub received: Duration,
     pub privacy: Privacy,
+    /// Not spent yet by whoever looks for room.
+    uses: AtomicU8,
     /// Apart, so that what most hits need stands together.
     forms: Box<Forms>,
 }
@@ -60,14 +66,38 @@ impl StoredResponse {
             Kind::BadRequest | Kind::NotFound => (None, (Elements::default(), Privacy::Public)),
         };
         let forms = Box::new(Forms { elements, codings: Codings::default() });
-        Self { kind, body, tag, received, privacy, forms }
+        Self { kind, body, tag, received, privacy, uses: AtomicU8::new(0), forms }
     }
 
     /// The same, in these codings too.
     #[must_use]
     pub fn with(&self, codings: Codings) -> Self {
         let forms = Box::new(Forms { elements: self.forms.elements.clone(), codings });
-        Self { body: self.body.clone(), forms, ..*self }
+        let Self { kind, ref body, tag, received, privacy, .. } = *self;
+        let uses = AtomicU8::new(0);
+        Self { kind, body: body.clone(), tag, received, privacy, uses, forms }
+    }
+
+    /// Takes note that somebody was answered with it, which keeps it in the cache for longer. Once
+    /// there are enough, nothing is written: what every core answers with stays in the cache of
+    /// each.
+    pub fn note_use(&self) {
+        let uses = self.uses.load(Ordering::Relaxed);
+        if uses < USES_MAX {
+            self.uses.store(uses + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes one use away, if there is one.
+    pub(super) fn spend_use(&self) -> bool {
+        let uses = self.uses.load(Ordering::Relaxed);
+        self.uses.store(uses.saturating_sub(1), Ordering::Relaxed);
+        uses > 0
+    }
+
+    /// Counts another's uses as its own: it takes that one's place.
+    pub(super) fn inherit_uses(&self, other: &Self) {
+        self.uses.store(other.uses.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// The body in a coding, if it was made.

@@ -8,20 +8,28 @@
 //! - [`freshness`]: what may be reused when; pure, takes `now`.
 //! - [`fill`]: request collapsing; a fill, who leads it, who waits.
 //! - [`store`]: all of it together, under one lock per shard, so that an invalidation is final.
-//!   `shelf`: memory and its bound; `purges`: purges of everything; `recent`: which files
-//!   were invalidated lately.
+//!   `shelf`: memory, its bound, and who leaves first (`bound`, `slots`, `ghosts`); `purges`: purges of
+//!   everything; `recent`: which files were invalidated lately; `housekeeping`: room for what is
+//!   new, and the end of what is old.
 //! - [`status`]: `Cache-Status` as RFC 9211 has it.
 
+mod bound;
 pub mod codings;
 mod elements;
 pub mod entry;
 pub mod fill;
 pub mod freshness;
+mod ghosts;
+mod housekeeping;
 mod purges;
 mod recent;
 mod shelf;
+mod slots;
 pub mod status;
 pub mod store;
+mod target;
+#[cfg(test)]
+mod tests;
 
 pub use codings::Codings;
 pub use elements::{Element, Privacy};
@@ -30,4 +38,5 @@ pub use fill::{Fill, FillEnd, Waiter};
 pub use freshness::{Circumstances, Freshness, FreshnessSettings, Reuse, Windows};
 pub use recent::Invalidated;
 pub use status::{CacheStatus, Forwarded, FwdReason};
-pub use store::{Cache, CacheSettings, Force, Lookup, Seat, Target};
+pub use store::{Cache, CacheSettings, Lookup, Seat};
+pub use target::{Force, Target};

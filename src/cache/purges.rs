@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use super::recent::Invalidated;
-use super::store::Force;
+use super::target::Force;
 
 /// How many soft purges are told apart. Beyond it the oldest two are taken for one, the earlier.
 const SOFT_PURGES_MAX: usize = 64;

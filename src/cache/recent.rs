@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 
-use super::store::Force;
+use super::target::Force;
 use crate::file_id::FileId;
 
 /// One invalidation.

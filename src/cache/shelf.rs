@@ -1,20 +1,25 @@
-//! Where stored responses stand: moka, for capacity and nothing else.
+//! Where the stored responses of one shard stand, and which of them makes room for others.
+//!
+//! S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023): new
+//! entries wait in a small queue, and leave from there unless they are used again; what is used
+//! stands in the main one. So whoever asks for one file after another pushes out the like of
+//! these, and not what others ask for time and again. A use costs a hit no more than a byte.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-use ahash::RandomState;
-use moka::Expiry;
+use hashbrown::HashTable;
 
+use super::bound::{Bound, Line};
 use super::entry::StoredResponse;
 use super::freshness::Freshness;
+use super::ghosts::Ghosts;
 use super::purges::Generation;
+use super::slots::{Place, Slot, Slots};
 use crate::file_id::FileId;
 
-/// What one entry costs besides what its response weighs: the key twice, the entry, and moka's
-/// nodes of both queues and the table, as allocated.
-const ENTRY_BYTES: usize = 512;
+/// What an entry takes besides its slot and what its response weighs: its place in the table and
+/// among the ghosts, and what an allocator adds to the pieces of a response.
+const OVERHEAD_BYTES: usize = 64;
 
 /// One stored response, and what decides whether it may be used.
 #[derive(Clone)]
@@ -22,46 +27,198 @@ pub(super) struct Entry {
     pub(super) response: Arc<StoredResponse>,
     pub(super) freshness: Freshness,
     pub(super) generation: Generation,
-    /// How long it may be of use, from its insert on.
-    pub(super) life: Duration,
 }
 
-/// A bounded map from file to entry.
-pub(super) type Shelf = moka::sync::Cache<FileId, Entry, RandomState>;
-
-/// Lets entries go at the end of their life. By moka's own clock, so it only ever removes what no
-/// lookup would use any more.
-struct EndOfLife;
-
-impl Expiry<FileId, Entry> for EndOfLife {
-    fn expire_after_create(&self, _: &FileId, entry: &Entry, _: Instant) -> Option<Duration> {
-        Some(entry.life)
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &FileId,
-        entry: &Entry,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(entry.life)
+impl Entry {
+    /// In bytes.
+    pub(super) fn weight(&self) -> u64 {
+        (self.response.weight() + size_of::<Slot>() + OVERHEAD_BYTES) as u64
     }
 }
 
-/// A shelf of so many bytes.
-pub(super) fn shelf(max_bytes: u64, evictions: &Arc<AtomicU64>) -> Shelf {
-    let evictions = Arc::clone(evictions);
-    moka::sync::Cache::builder()
-        .max_capacity(max_bytes)
-        .weigher(|_, entry: &Entry| {
-            u32::try_from(entry.response.weight() + ENTRY_BYTES).unwrap_or(u32::MAX)
-        })
-        .expire_after(EndOfLife)
-        .eviction_listener(move |_, _, cause| {
-            if cause == moka::notification::RemovalCause::Size {
-                evictions.fetch_add(1, Ordering::Relaxed);
+/// What came of a step towards room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    /// Nobody of that line is here.
+    Empty,
+    Evicted,
+    /// It was its turn, and it stays: it was used.
+    Spared,
+}
+
+pub(super) struct Shelf {
+    table: HashTable<Place>,
+    slots: Slots,
+    ghosts: Ghosts,
+}
+
+impl Shelf {
+    pub(super) fn new(bound: &Arc<Bound>) -> Self {
+        let (table, ghosts) = Default::default();
+        Self { table, slots: Slots::new(bound), ghosts }
+    }
+
+    /// `hash`: of `id`, here and below.
+    pub(super) fn find(&self, hash: u64, id: &FileId) -> Option<&Slot> {
+        self.place(hash, id).map(|place| self.slots.get(place))
+    }
+
+    /// Puts an entry in, in the place of the last one of the same id.
+    pub(super) fn put(&mut self, hash: u64, id: &FileId, entry: Entry) {
+        if let Some(place) = self.place(hash, id) {
+            self.slots.replace(place, entry);
+            return;
+        }
+        let line = if self.ghosts.recall(hash) { Line::Main } else { Line::Small };
+        let place = self.slots.push(Slot::new(hash, *id, entry, line));
+        let slots = &self.slots;
+        self.table.insert_unique(hash, place, |place| slots.get(*place).hash);
+    }
+
+    /// Whether there was one.
+    pub(super) fn remove(&mut self, hash: u64, id: &FileId) -> bool {
+        let slots = &self.slots;
+        let Ok(found) = self.table.find_entry(hash, |place| slots.get(*place).id == *id) else {
+            return false;
+        };
+        let (place, _) = found.remove();
+        self.slots.remove(place);
+        true
+    }
+
+    /// Takes everything out.
+    pub(super) fn take(&mut self) -> Self {
+        let bound = Arc::clone(self.slots.bound());
+        let slots = self.slots.take();
+        let empty = std::mem::replace(self, Self::new(&bound));
+        Self { slots, ..empty }
+    }
+
+    /// Lets the first of a line go, unless it was used; with `strictly`, used or not.
+    pub(super) fn evict(&mut self, line: Line, strictly: bool) -> Step {
+        let Some(place) = self.slots.first(line) else { return Step::Empty };
+        if self.slots.get(place).entry.response.spend_use() && !strictly {
+            self.slots.requeue(place, Line::Main);
+            return Step::Spared;
+        }
+        let slot = self.slots.get(place);
+        let (hash, id) = (slot.hash, slot.id);
+        if line == Line::Small {
+            self.ghosts.remember(hash, self.slots.len());
+        }
+        self.remove(hash, &id);
+        self.slots.bound().count_eviction();
+        Step::Evicted
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
+    fn place(&self, hash: u64, id: &FileId) -> Option<Place> {
+        self.table.find(hash, |place| self.slots.get(*place).id == *id).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::super::entry::Kind;
+    use super::super::purges::Purges;
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Action {
+        Put(u64, usize),
+        Take(u64),
+        Use(u64),
+        Evict { line: Line, strictly: bool },
+        Empty,
+    }
+
+    fn action() -> impl Strategy<Value = Action> {
+        let numbers = 0..40_u64;
+        prop_oneof![
+            6 => (numbers.clone(), 0..2000_usize).prop_map(|(n, length)| Action::Put(n, length)),
+            2 => numbers.clone().prop_map(Action::Take),
+            4 => numbers.prop_map(Action::Use),
+            4 => (any::<bool>(), any::<bool>()).prop_map(|(small, strictly)| {
+                let line = if small { Line::Small } else { Line::Main };
+                Action::Evict { line, strictly }
+            }),
+            1 => Just(Action::Empty),
+        ]
+    }
+
+    fn file(number: u64) -> FileId {
+        FileId::parse(&number.to_string()).unwrap()
+    }
+
+    /// Of so few that some entries share one.
+    fn hash(number: u64) -> u64 {
+        (number % 23).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn entry(length: usize) -> Entry {
+        let received = Duration::ZERO;
+        let body = Bytes::from(vec![0; length]);
+        Entry {
+            response: Arc::new(StoredResponse::new(Kind::NotFound, body, received)),
+            freshness: Freshness::default(),
+            generation: Purges::default().generation(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_shelf_is_a_map_whose_queues_hold_each_entry_once(
+            actions in proptest::collection::vec(action(), 1..200),
+        ) {
+            let bound = Bound::new(1_000_000);
+            let mut shelf = Shelf::new(&bound);
+            let mut model = HashMap::new();
+            for action in actions {
+                match action {
+                    Action::Put(number, length) => {
+                        shelf.put(hash(number), &file(number), entry(length));
+                        model.insert(number, length);
+                    }
+                    Action::Take(number) => {
+                        let taken = shelf.remove(hash(number), &file(number));
+                        prop_assert_eq!(taken, model.remove(&number).is_some());
+                    }
+                    Action::Use(number) => {
+                        shelf.find(hash(number), &file(number)).inspect(|slot| {
+                            slot.entry.response.note_use();
+                        });
+                    }
+                    Action::Evict { line, strictly } => {
+                        let step = shelf.evict(line, strictly);
+                        let before = model.len();
+                        model.retain(|n, _| shelf.find(hash(*n), &file(*n)).is_some());
+                        let gone = before - model.len();
+                        prop_assert_eq!(gone, usize::from(step == Step::Evicted));
+                        prop_assert!(!(strictly && step == Step::Spared));
+                    }
+                    Action::Empty => {
+                        prop_assert_eq!(shelf.take().slots.len(), model.len());
+                        model.clear();
+                    }
+                }
+                let mut weight = 0;
+                for (number, length) in &model {
+                    let slot = shelf.find(hash(*number), &file(*number)).unwrap();
+                    prop_assert_eq!(slot.entry.response.body.len(), *length);
+                    weight += slot.weight();
+                }
+                prop_assert_eq!((bound.entries(), bound.bytes()), (model.len() as u64, weight));
+                prop_assert_eq!(shelf.slots.queued(), model.len());
             }
-        })
-        .build_with_hasher(RandomState::new())
+        }
+    }
 }

@@ -46,6 +46,8 @@ pub struct Exchange {
     /// `None` until a response is handed over.
     status: Option<StatusCode>,
     coding: Coding,
+    /// When the answer was there, if that is not where the exchange ends.
+    ready: Option<Duration>,
     sent_bytes: u64,
     /// Of the body.
     left_bytes: bool,
@@ -72,6 +74,7 @@ impl Exchange {
             code: None,
             status: None,
             coding: Coding::Identity,
+            ready: None,
             sent_bytes: 0,
             left_bytes: false,
         }
@@ -123,8 +126,10 @@ impl Exchange {
     }
 
     /// Ties the exchange to a response that is sent without a [`Response`]: it ends with
-    /// [`Exchange::delivered`], or early.
+    /// [`Exchange::delivered`], or early. Its duration ends here, as that of the others does with
+    /// the handing over: how fast a client reads says nothing of the gateway.
     pub fn sending(&mut self, status: StatusCode, coding: Coding, has_body: bool) {
+        self.ready = Some(self.clock.monotonic());
         self.status = Some(status);
         self.coding = coding;
         self.left_bytes = has_body;
@@ -152,7 +157,8 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let took = self.clock.monotonic().saturating_sub(self.started);
+        let ready = self.ready.unwrap_or_else(|| self.clock.monotonic());
+        let took = ready.saturating_sub(self.started);
         // Numbers, as far as it goes: whoever turns them into words does so once for each, not for
         // each event. Texts are borrowed, and nothing is formatted unless somebody writes it down.
         tracing::info!(

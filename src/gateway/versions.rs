@@ -69,6 +69,7 @@ pub(super) fn look_up(
         Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => return Err(FwdReason::Stale),
     };
     findings.cache = Some(status);
+    response.note_use();
     Ok(answer_from(response, ask, now, ttl_left))
 }
 

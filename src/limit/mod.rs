@@ -175,15 +175,16 @@ impl Limits {
         }
     }
 
-    /// Its own quota first: whoever has used that up spends nothing of their neighbours'.
+    /// Whoever has used up their own quota spends nothing of their neighbours', and a refusal for
+    /// the neighbours' sake costs nothing of one's own.
     fn admit_address(&self, address: IpAddr) -> Result<Standing, Throttled> {
         let subscriber = self.subscriber(address);
-        let own = self.anonymous.check(&subscriber)?;
         if !subscriber.is_v6() {
-            return Ok(own);
+            return self.anonymous.check(&subscriber);
         }
-        let neighbours = Subscriber::of(address, self.ipv6.wide_prefix);
-        let wide = self.wide.check(&neighbours)?;
+        self.anonymous.peek(&subscriber)?;
+        let wide = self.wide.check(&Subscriber::of(address, self.ipv6.wide_prefix))?;
+        let own = self.anonymous.check(&subscriber)?;
         Ok(if wide.left < own.left { wide } else { own })
     }
 

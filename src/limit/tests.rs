@@ -137,6 +137,23 @@ fn whoever_has_used_up_their_own_quota_spends_nothing_of_their_neighbours() {
 }
 
 #[test]
+fn a_refusal_for_the_neighbours_sake_costs_nothing_of_ones_own() {
+    let (limits, clock) = limits(1, 2);
+    let neighbour = |number: u32| address(&format!("2001:db8:0:{number:x}::1"));
+    for number in 1..=8 {
+        assert!(limits.admit(&neighbour(number)).is_ok());
+    }
+    let caller = address("2001:db8::1");
+    for _ in 0..10 {
+        assert_eq!(limits.admit(&caller).unwrap_err().limit, Limit::Prefix);
+    }
+    clock.advance(Duration::from_secs(1));
+    assert!(limits.admit(&caller).is_ok());
+    assert!(limits.admit(&caller).is_ok(), "its own burst of two was whole");
+    assert_eq!(limits.admit(&caller).unwrap_err().limit, Limit::Address);
+}
+
+#[test]
 fn the_tightest_quota_is_told() {
     let (limits, _clock) = limits(1, 3);
     let left = |text: &str| limits.admit(&address(text)).map(|own| (own.limit, own.left));

@@ -50,6 +50,10 @@ impl<S> Inbound<S> {
 
     /// Gives back what was read last, to be read again first.
     pub(super) fn unread(&mut self, bytes: Bytes) {
+        // Even of no bytes, whoever read them may have kept their whole buffer.
+        if bytes.is_empty() {
+            return;
+        }
         self.unread = if self.unread.is_empty() {
             bytes
         } else {
@@ -87,7 +91,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inbound<S> {
     ) -> Poll<io::Result<()>> {
         if !self.unread.is_empty() {
             let length = self.unread.len().min(buffer.remaining());
-            buffer.put_slice(&self.unread.split_to(length));
+            let again = self.unread.split_to(length);
+            if self.unread.is_empty() {
+                self.unread = Bytes::new();
+            }
+            self.activity.received(&again);
+            buffer.put_slice(&again);
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();

@@ -37,6 +37,18 @@ async fn a_head_that_never_ends_is_timed_out_and_counted() {
 }
 
 #[tokio::test]
+async fn half_a_head_behind_an_answer_from_memory_is_timed_out_like_any_other() {
+    let (_origin, gateway) = gateway("[]", "header_timeout = \"50ms\"").await;
+    let mut first = Connection::open(gateway.public).await;
+    first.write(request()).await;
+    assert_eq!(first.read("GET").await.unwrap().status, 200);
+    first.write(format!("{}GET / HTTP/1.1\r\nHo", request())).await;
+    assert_eq!(first.read("GET").await.unwrap().status, 200);
+    assert_eq!(first.read("GET").await.unwrap().status, 408);
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn a_connection_that_waits_for_longer_than_a_head_may_take_is_kept() {
     let (_origin, gateway) = gateway("[]", "header_timeout = \"20ms\"").await;
     let mut patient = Connection::open(gateway.public).await;
