@@ -317,7 +317,9 @@ mod tests {
         let clock = Clock::manual();
         let gateway = gateway(settings, vec![], &clock).unwrap();
         let file = FileId::parse("a").unwrap();
-        let Seat::Leader(ticket, _) = gateway.cache.join(&file, clock.monotonic()) else { panic!() };
+        let Seat::Leader(ticket, _) = gateway.cache.join(&file, clock.monotonic()) else {
+            panic!()
+        };
         let list = Bytes::from_static(b"[]");
         ticket.store(Arc::new(StoredResponse::new(Kind::List, list, clock.monotonic())));
         let sweeping = tokio::spawn(sweep(Arc::clone(&gateway), Drain::default()));

@@ -48,15 +48,9 @@ pub struct StoredResponse {
     pub privacy: Privacy,
     /// Not spent yet by whoever looks for room.
     uses: AtomicU8,
-    /// Apart, so that what most hits need stands together.
-    forms: Box<Forms>,
-}
-
-/// What the body is sent as, besides what it is.
-#[derive(Clone, Debug)]
-struct Forms {
     elements: Elements,
-    codings: Codings,
+    /// Apart: short bodies have none.
+    codings: Option<Box<Codings>>,
 }
 
 impl StoredResponse {
@@ -65,17 +59,17 @@ impl StoredResponse {
             Kind::List => (Some(EntityTag::of(&body)), Elements::of(&body)),
             Kind::BadRequest | Kind::NotFound => (None, (Elements::default(), Privacy::Public)),
         };
-        let forms = Box::new(Forms { elements, codings: Codings::default() });
-        Self { kind, body, tag, received, privacy, uses: AtomicU8::new(0), forms }
+        let uses = AtomicU8::new(0);
+        Self { kind, body, tag, received, privacy, uses, elements, codings: None }
     }
 
     /// The same, in these codings too.
     #[must_use]
     pub fn with(&self, codings: Codings) -> Self {
-        let forms = Box::new(Forms { elements: self.forms.elements.clone(), codings });
-        let Self { kind, ref body, tag, received, privacy, .. } = *self;
-        let uses = AtomicU8::new(0);
-        Self { kind, body: body.clone(), tag, received, privacy, uses, forms }
+        let Self { kind, tag, received, privacy, .. } = *self;
+        let (body, elements) = (self.body.clone(), self.elements.clone());
+        let (uses, codings) = (AtomicU8::new(0), Some(Box::new(codings)));
+        Self { kind, body, tag, received, privacy, uses, elements, codings }
     }
 
     /// Takes note that somebody was answered with it, which keeps it in the cache for longer. Once
@@ -102,16 +96,17 @@ impl StoredResponse {
 
     /// The body in a coding, if it was made.
     pub fn body_in(&self, coding: Coding) -> Option<&Bytes> {
+        let codings = self.codings.as_deref();
         match coding {
-            Coding::Brotli => self.forms.codings.brotli.as_ref(),
-            Coding::Gzip => self.forms.codings.gzip.as_ref(),
+            Coding::Brotli => codings?.brotli.as_ref(),
+            Coding::Gzip => codings?.gzip.as_ref(),
             Coding::Identity => Some(&self.body),
         }
     }
 
     /// The version of this id, as it stands in the list.
     pub fn version(&self, id: VersionId<'_>) -> Option<&Element> {
-        self.forms.elements.find(id)
+        self.elements.find(id)
     }
 
     /// `Age`: time since it was received (RFC 9111 section 4.2.3).
@@ -123,8 +118,8 @@ impl StoredResponse {
     pub(super) fn weight(&self) -> usize {
         let bodies = Coding::ALL.into_iter().filter_map(|coding| self.body_in(coding));
         bodies.map(Bytes::len).sum::<usize>()
-            + self.forms.elements.weight()
+            + self.elements.weight()
             + size_of::<Self>()
-            + size_of::<Forms>()
+            + self.codings.as_ref().map_or(0, |_| size_of::<Codings>())
     }
 }

@@ -62,7 +62,7 @@ pub struct Circumstances {
 }
 
 /// The time that one stored response is fresh for.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Freshness {
     received: Duration,
     ttl: Duration,
@@ -102,6 +102,14 @@ impl Freshness {
             settings.ttl.saturating_sub(most * u32::from(draw) / u32::from(u16::MAX))
         };
         Self { received, ttl }
+    }
+
+    pub(super) fn of(received: Duration, ttl: Duration) -> Self {
+        Self { received, ttl }
+    }
+
+    pub(super) fn ttl(self) -> Duration {
+        self.ttl
     }
 
     /// The same, with its ttl over at `now` if it was not before.

@@ -8,8 +8,7 @@ use parking_lot::RwLock;
 use super::bound::Bound;
 use super::entry::Kind;
 use super::freshness::Reuse;
-use super::shelf::Step;
-use super::slots::Slot;
+use super::shelf::{Entry, Step};
 use super::store::{Cache, SHARDS, Shard};
 
 /// How many used entries one insert passes over before it evicts whatever comes next, so that an
@@ -33,26 +32,18 @@ impl<E: Clone> Cache<E> {
         self.lists.evictions() + self.negatives.evictions()
     }
 
-    /// Removes what no lookup will use any more. Takes some milliseconds for each 100,000 entries,
-    /// and no lock for longer than a shard's part of that.
+    /// Removes what no lookup will use any more. Takes some tens of milliseconds for a million
+    /// entries, and each lock for its shard's part of that.
     pub fn sweep(&self, now: Duration) {
         let freshness = self.freshness.load();
-        let over = |slot: &&Slot| {
-            let windows = freshness.windows(slot.entry.response.kind);
-            self.freshness_of(&slot.entry).reuse(windows, now) == Reuse::Expired
+        let is_over = |entry: &Entry| {
+            let windows = freshness.windows(entry.response.kind);
+            self.freshness_of(entry).reuse(windows, now) == Reuse::Expired
         };
         for shard in &self.shards {
-            let shelves = shard.read();
-            let slots = shelves.lists.iter().chain(shelves.negatives.iter());
-            let ended: Vec<_> = slots.filter(over).map(|slot| (slot.hash, slot.id)).collect();
-            drop(shelves);
-            for (hash, id) in ended {
-                let mut shard = shard.write();
-                // It may have been replaced since.
-                if shard.find(hash, &id).as_ref().is_some_and(over) {
-                    shard.remove(hash, &id);
-                }
-            }
+            let mut shard = shard.write();
+            shard.lists.remove_where(is_over);
+            shard.negatives.remove_where(is_over);
         }
     }
 

@@ -6,6 +6,7 @@
 //! these, and not what others ask for time and again. A use costs a hit no more than a byte.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashTable;
 
@@ -25,14 +26,27 @@ const OVERHEAD_BYTES: usize = 64;
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) response: Arc<StoredResponse>,
-    pub(super) freshness: Freshness,
+    /// From when the response was received on.
+    ttl: Duration,
     pub(super) generation: Generation,
 }
 
 impl Entry {
-    /// In bytes.
-    pub(super) fn weight(&self) -> u64 {
-        (self.response.weight() + size_of::<Slot>() + OVERHEAD_BYTES) as u64
+    pub(super) fn new(
+        response: &Arc<StoredResponse>,
+        freshness: Freshness,
+        generation: Generation,
+    ) -> Self {
+        Self { response: Arc::clone(response), ttl: freshness.ttl(), generation }
+    }
+
+    pub(super) fn freshness(&self) -> Freshness {
+        Freshness::of(self.response.received, self.ttl)
+    }
+
+    /// What an entry with this response takes, in bytes.
+    pub(super) fn weight_of(response: &StoredResponse) -> u64 {
+        (response.weight() + size_of::<Slot>() + OVERHEAD_BYTES) as u64
     }
 }
 
@@ -70,20 +84,21 @@ impl Shelf {
             return;
         }
         let line = if self.ghosts.recall(hash) { Line::Main } else { Line::Small };
-        let place = self.slots.push(Slot::new(hash, *id, entry, line));
+        let place = self.slots.push(Slot::new(hash, id, entry, line));
         let slots = &self.slots;
         self.table.insert_unique(hash, place, |place| slots.get(*place).hash);
     }
 
     /// Whether there was one.
     pub(super) fn remove(&mut self, hash: u64, id: &FileId) -> bool {
-        let slots = &self.slots;
-        let Ok(found) = self.table.find_entry(hash, |place| slots.get(*place).id == *id) else {
-            return false;
-        };
-        let (place, _) = found.remove();
-        self.slots.remove(place);
-        true
+        self.place(hash, id).inspect(|place| self.vacate(*place)).is_some()
+    }
+
+    fn vacate(&mut self, place: Place) {
+        let slot = self.slots.remove(place);
+        if let Ok(found) = self.table.find_entry(slot.hash, |other| *other == place) {
+            found.remove();
+        }
     }
 
     /// Takes everything out.
@@ -101,29 +116,31 @@ impl Shelf {
             self.slots.requeue(place, Line::Main);
             return Step::Spared;
         }
-        let slot = self.slots.get(place);
-        let (hash, id) = (slot.hash, slot.id);
         if line == Line::Small {
-            self.ghosts.remember(hash, self.slots.len());
+            self.ghosts.remember(self.slots.get(place).hash, self.slots.len());
         }
-        self.remove(hash, &id);
+        self.vacate(place);
         self.slots.bound().count_eviction();
         Step::Evicted
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter()
+    /// Removes each entry of which this is so.
+    pub(super) fn remove_where(&mut self, is_over: impl Fn(&Entry) -> bool) {
+        let over = |place: &Place| is_over(&self.slots.get(*place).entry);
+        let places: Vec<_> = self.table.iter().copied().filter(over).collect();
+        for place in places {
+            self.vacate(place);
+        }
     }
 
     fn place(&self, hash: u64, id: &FileId) -> Option<Place> {
-        self.table.find(hash, |place| self.slots.get(*place).id == *id).copied()
+        self.table.find(hash, |place| self.slots.get(*place).is_of(id)).copied()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::time::Duration;
 
     use bytes::Bytes;
     use proptest::prelude::*;
@@ -167,11 +184,9 @@ mod tests {
     fn entry(length: usize) -> Entry {
         let received = Duration::ZERO;
         let body = Bytes::from(vec![0; length]);
-        Entry {
-            response: Arc::new(StoredResponse::new(Kind::NotFound, body, received)),
-            freshness: Freshness::default(),
-            generation: Purges::default().generation(),
-        }
+        let response = Arc::new(StoredResponse::new(Kind::NotFound, body, received));
+        let freshness = Freshness::of(received, Duration::ZERO);
+        Entry::new(&response, freshness, Purges::default().generation())
     }
 
     proptest! {

@@ -29,6 +29,37 @@ impl Place {
     }
 }
 
+/// As many bytes as ImageKit's own ids have.
+const SHORT_ID: usize = 24;
+
+/// The id of a slot: in place if it is like most, so that a slot takes two lines of a processor's
+/// cache at most.
+enum SlotId {
+    Long(Box<FileId>),
+    Short { bytes: [u8; SHORT_ID], length: u8 },
+}
+
+impl SlotId {
+    fn of(id: &FileId) -> Self {
+        let length = id.as_bytes().len();
+        let mut bytes = [0; SHORT_ID];
+        match (bytes.get_mut(..length), u8::try_from(length)) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(id.as_bytes());
+                Self::Short { bytes, length }
+            }
+            _ => Self::Long(Box::new(*id)),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Long(id) => id.as_bytes(),
+            Self::Short { bytes, length } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+        }
+    }
+}
+
 /// One entry with what its shelf must know of it.
 pub(super) struct Slot {
     pub(super) hash: u64,
@@ -38,14 +69,18 @@ pub(super) struct Slot {
     before: Option<Place>,
     after: Option<Place>,
     line: Line,
-    pub(super) id: FileId,
+    id: SlotId,
 }
 
 impl Slot {
-    pub(super) fn new(hash: u64, id: FileId, entry: Entry, line: Line) -> Self {
+    pub(super) fn new(hash: u64, id: &FileId, entry: Entry, line: Line) -> Self {
         let (before, after) = (None, None);
-        let weight = weight_of(&entry);
+        let (id, weight) = (SlotId::of(id), weight_of(&entry));
         Self { hash, entry, weight, before, after, line, id }
+    }
+
+    pub(super) fn is_of(&self, id: &FileId) -> bool {
+        self.id.as_bytes() == id.as_bytes()
     }
 
     fn put(&mut self, entry: Entry) {
@@ -60,7 +95,7 @@ impl Slot {
 }
 
 fn weight_of(entry: &Entry) -> u32 {
-    u32::try_from(entry.weight()).unwrap_or(u32::MAX)
+    u32::try_from(Entry::weight_of(&entry.response)).unwrap_or(u32::MAX)
 }
 
 /// The ends of a line, and what all in it weighs.
@@ -108,10 +143,6 @@ impl Slots {
 
     pub(super) fn len(&self) -> usize {
         self.slab.len()
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
-        self.slab.iter().map(|(_, slot)| slot)
     }
 
     /// Who has waited the longest.

@@ -193,7 +193,7 @@ impl<E: Clone> Cache<E> {
                 }
                 if let Some(slot) = shard.find(hash, id) {
                     let freshness = self.freshness_of(&slot.entry).ended(now);
-                    let entry = Entry { freshness, ..slot.entry.clone() };
+                    let entry = Entry::new(&slot.entry.response, freshness, slot.entry.generation);
                     shard.shelf(entry.response.kind).put(hash, id, entry);
                 }
             }
@@ -209,14 +209,10 @@ impl<E: Clone> Cache<E> {
     ) -> Option<Freshness> {
         let kind = response.kind;
         let (hash, shard) = self.shard(id);
-        let mut entry = Entry {
-            response: Arc::clone(response),
-            freshness: Freshness::default(),
-            generation: flight.generation,
-        };
-        let fits = self.bound(kind).admits(entry.weight());
+        let weight = Entry::weight_of(response);
+        let fits = self.bound(kind).admits(weight);
         if fits {
-            self.make_room(kind, entry.weight());
+            self.make_room(kind, weight);
         }
         let mut shard = shard.write();
         let own = take_place(&mut shard.flights, id, flight);
@@ -236,7 +232,8 @@ impl<E: Clone> Cache<E> {
             draw: fastrand::u16(..),
         };
         let freshness = Freshness::new(&self.freshness.load(), kind, &circumstances);
-        entry.freshness = flight.softened().map_or(freshness, |at| freshness.ended(at));
+        let freshness = flight.softened().map_or(freshness, |at| freshness.ended(at));
+        let entry = Entry::new(response, freshness, flight.generation);
         let freshness = self.freshness_of(&entry);
         let other = match kind {
             Kind::List => &mut shard.negatives,
@@ -259,7 +256,8 @@ impl<E: Clone> Cache<E> {
         let mut shard = shard.write();
         let slot = shard.lists.find(hash, id);
         if let Some(slot) = slot.filter(|slot| Arc::ptr_eq(&slot.entry.response, response)) {
-            let entry = Entry { response: better, ..slot.entry.clone() };
+            let Entry { generation, .. } = slot.entry;
+            let entry = Entry::new(&better, slot.entry.freshness(), generation);
             shard.lists.put(hash, id, entry);
         }
     }
@@ -316,7 +314,7 @@ impl<E: Clone> Cache<E> {
     /// younger than.
     pub(super) fn freshness_of(&self, entry: &Entry) -> Freshness {
         let softened = self.purges.softened(entry.generation);
-        softened.map_or(entry.freshness, |at| entry.freshness.ended(at))
+        softened.map_or(entry.freshness(), |at| entry.freshness().ended(at))
     }
 }
 
