@@ -25,10 +25,6 @@ pub(super) async fn serve<S: Service>(
     acceptor: Option<TlsAcceptor>,
 ) {
     let Server { service, settings, drain, .. } = server;
-    // Answers are written whole; waiting to fill a packet only delays them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
     let activity = Arc::<SocketActivity>::default();
     let stream = Outbound::new(stream, Arc::clone(&activity));
     let Some(acceptor) = acceptor else {

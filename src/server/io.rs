@@ -33,6 +33,8 @@ pub(super) struct Inbound<S> {
     stream: S,
     /// Received before, to be read again.
     unread: Bytes,
+    /// The last read left nothing behind: it was given less than it had room for.
+    read_up: bool,
     activity: Arc<SocketActivity>,
     heard_out: usize,
 }
@@ -45,7 +47,7 @@ pub(super) struct Outbound {
 
 impl<S> Inbound<S> {
     pub(super) fn new(stream: S, activity: Arc<SocketActivity>) -> Self {
-        Self { stream, unread: Bytes::new(), activity, heard_out: 0 }
+        Self { stream, unread: Bytes::new(), read_up: false, activity, heard_out: 0 }
     }
 
     /// Gives back what was read last, to be read again first.
@@ -59,6 +61,11 @@ impl<S> Inbound<S> {
         } else {
             [bytes, self.unread.clone()].concat().into()
         };
+    }
+
+    /// Whether all that had come was read, when it was last read.
+    pub(super) fn is_read_up(&self) -> bool {
+        self.read_up && self.unread.is_empty()
     }
 
     pub(super) fn activity(&self) -> Arc<SocketActivity> {
@@ -104,6 +111,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inbound<S> {
         if let Some(received) = buffer.filled().get(before..) {
             self.activity.received(received);
         }
+        self.read_up = buffer.remaining() > 0;
         outcome
     }
 }
@@ -201,7 +209,11 @@ impl AsyncWrite for Outbound {
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
+    /// Whoever has been heard out hears of the end from the closing, which follows.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity.is_heard_out() {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }

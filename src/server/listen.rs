@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use listenfd::ListenFd;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::event::Refused;
@@ -57,7 +58,7 @@ impl PassedSockets {
         for place in 0..passed.len() {
             if let Some(socket) = passed.take_tcp_listener(place)? {
                 socket.set_nonblocking(true)?;
-                listeners.push(Listener { socket: TcpListener::from_std(socket)?, passed: true });
+                listeners.push(Listener::new(TcpListener::from_std(socket)?, true));
             }
         }
         Ok(listeners)
@@ -65,6 +66,16 @@ impl PassedSockets {
 }
 
 impl Listener {
+    /// Connections get the option from the socket that they come from, one system call less for
+    /// each.
+    fn new(socket: TcpListener, passed: bool) -> Self {
+        // Answers are written whole; waiting to fill a packet only delays them.
+        if let Err(error) = SockRef::from(&socket).set_tcp_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+        Self { socket, passed }
+    }
+
     pub fn local_addr(&self) -> Result<SocketAddr, Error> {
         self.socket.local_addr()
     }
@@ -79,7 +90,7 @@ pub fn bind(address: SocketAddr) -> Result<Listener, Error> {
     // A restart must not wait for old connections to be forgotten.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    Ok(Listener { socket: socket.listen(BACKLOG)?, passed: false })
+    Ok(Listener::new(socket.listen(BACKLOG)?, false))
 }
 
 /// Next connection, with its place.
@@ -159,4 +170,18 @@ fn concerns_one_connection(error: &Error) -> bool {
         error.kind(),
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_send_without_waiting_to_fill_a_packet() {
+        let listeners = [bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()];
+        let address = listeners[0].local_addr().unwrap();
+        let (_client, (accepted, _)) =
+            tokio::join!(TcpStream::connect(address), next_stream(&listeners));
+        assert!(accepted.nodelay().unwrap());
+    }
 }

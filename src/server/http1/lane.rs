@@ -85,6 +85,7 @@ where
             ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
             if buffer.filled().is_empty() {
                 self.closing = true;
+                self.activity.socket().heard_out();
                 continue;
             }
             if !self.answer_all(buffer.filled(), context)? {
@@ -96,11 +97,15 @@ where
     /// Answers as long as answers are taken. False: what comes next is not for here.
     fn answer_all(&mut self, mut received: &[u8], context: &mut Context<'_>) -> io::Result<bool> {
         while !received.is_empty() && !self.closing {
-            let Some(length) = self.begin(received) else {
+            let Some((length, last)) = self.begin(received) else {
                 self.io.unread(Bytes::copy_from_slice(received));
                 return Ok(false);
             };
             received = received.get(length..).unwrap_or_default();
+            if last && received.is_empty() && self.io.is_read_up() {
+                // It has said all that it will ever say (RFC 9112 section 9.6).
+                self.activity.socket().heard_out();
+            }
             if let Poll::Ready(sent) = self.poll_send(context) {
                 sent?;
             } else {
@@ -111,9 +116,11 @@ where
         Ok(true)
     }
 
-    /// Begins to answer the request that these bytes begin with, and says where it ends.
-    fn begin(&mut self, received: &[u8]) -> Option<usize> {
+    /// Begins to answer the request that these bytes begin with. Says where it ends, and whether
+    /// the client wants it to be the last.
+    fn begin(&mut self, received: &[u8]) -> Option<(usize, bool)> {
         let (mut asked, length) = Plain::parse(received)?;
+        let last = asked.last;
         asked.last |= self.activity.is_leaving();
         let mut head = HEAD.take();
         head.clear();
@@ -124,7 +131,7 @@ where
         self.activity.asked();
         self.closing = asked.last;
         self.sending = Some(Sending { head, sent: 0, body, receipt });
-        Some(length)
+        Some((length, last))
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
