@@ -45,6 +45,7 @@
 //! | [`admin`] | what can operators see and do? |
 //! | [`config`] | what was configured, and is it right? |
 //! | [`sandbox`] | what would ImageKit answer? |
+//! | [`demo`] | what would a page show? |
 //! | [`app`] | how does it all start and end? |
 //! | [`cli`] | what was typed? |
 
@@ -55,6 +56,7 @@ pub mod caller;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod error;
 pub mod exchange;
 pub mod file_id;

@@ -65,11 +65,15 @@ enum Operation<'a> {
     Cache,
     CacheOf(&'a str),
     Config,
+    Description,
     Live,
     Metrics,
     Ready,
     Stats,
 }
+
+/// Both listeners, as OpenAPI describes them.
+const DESCRIPTION: &[u8] = include_bytes!("openapi.json");
 
 type Reply = Response<Full<Bytes>>;
 
@@ -112,14 +116,17 @@ impl Admin {
                 StatusCode::NOT_FOUND,
                 "no_route",
                 "The admin listener does not serve that path.",
-                "It serves /, /livez, /readyz, /metrics, /api/cache, /api/cache/{fileId}, /api/config and \
-                 /api/stats.",
+                "It serves /, /livez, /readyz, /metrics, /api/cache, /api/cache/{fileId}, /api/config, \
+                 /api/stats and /openapi.json.",
             ),
             Some(Operation::Live) if get => text(StatusCode::OK, "ok\n"),
             Some(Operation::Ready) if get => self.readiness.answer(&self.key, &self.drain).await,
             Some(Operation::Metrics) if get => self.expose(head),
             Some(Operation::Config) if get => json(StatusCode::OK, &**self.config.load()),
             Some(Operation::Asset(asset)) if get => asset.reply(),
+            Some(Operation::Description) if get => {
+                reply(StatusCode::OK, "application/json", DESCRIPTION)
+            }
             Some(Operation::Stats) if get => stats::show(self),
             Some(Operation::CacheOf(id)) if get => cache_api::show(self, id),
             Some(Operation::CacheOf(id)) if delete => cache_api::purge(self, Some(id), &head.uri),
@@ -129,6 +136,7 @@ impl Admin {
             Some(
                 Operation::Asset(_)
                 | Operation::Config
+                | Operation::Description
                 | Operation::Live
                 | Operation::Metrics
                 | Operation::Ready
@@ -197,6 +205,7 @@ fn operation_of(path: &str) -> Option<Operation<'_>> {
         "/api/cache" => Some(Operation::Cache),
         "/api/config" => Some(Operation::Config),
         "/api/stats" => Some(Operation::Stats),
+        "/openapi.json" => Some(Operation::Description),
         _ => match path.strip_prefix("/api/cache/") {
             Some(id) => Some(Operation::CacheOf(id)),
             None => Asset::at(path).map(Operation::Asset),

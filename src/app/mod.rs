@@ -70,8 +70,9 @@ struct Parts {
 /// Why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot listen on {address}")]
-    Bind { address: SocketAddr, source: io::Error },
+    /// `key`: where the address is configured.
+    #[error("cannot listen on {address}, as {key} says")]
+    Bind { key: &'static str, address: SocketAddr, source: io::Error },
     #[error("server.listen says \"systemd\", and no socket was passed")]
     NothingPassed,
     #[error("a socket that was passed cannot be listened on")]
@@ -138,7 +139,7 @@ impl App {
         passed: PassedSockets,
     ) -> Result<Self, StartError> {
         let public = listeners(&settings.public.listen, passed)?;
-        let (admin_address, admin_listener) = bind(settings.admin.listen)?;
+        let (admin_address, admin_listener) = bind("admin.listen", settings.admin.listen)?;
         let labels = metrics.label_callers(settings.caller_names());
         let gateway = gateway(settings.clone(), labels, clock)?;
         let (public_drain, admin_drain) = (Drain::default(), Drain::default());
@@ -284,7 +285,7 @@ fn listeners(
     let mut listeners = Vec::new();
     for listen in listen {
         if let Listen::Address(address) = listen {
-            listeners.push(bind(*address)?);
+            listeners.push(bind("server.listen", *address)?);
         }
     }
     if listen.contains(&Listen::Passed) {
@@ -295,8 +296,8 @@ fn listeners(
     Ok(listeners)
 }
 
-fn bind(address: SocketAddr) -> Result<(SocketAddr, Listener), StartError> {
-    let failed = |source| StartError::Bind { address, source };
+fn bind(key: &'static str, address: SocketAddr) -> Result<(SocketAddr, Listener), StartError> {
+    let failed = |source| StartError::Bind { key, address, source };
     let listener = server::bind(address).map_err(failed)?;
     Ok((listener.local_addr().map_err(failed)?, listener))
 }

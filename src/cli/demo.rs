@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
+use super::beside::Bound;
 use super::serve::{self, StopSignals};
 use super::{Failure, runtime, sandbox, say};
 use crate::caller::KeyDigest;
 use crate::config::{self, PRIVATE_KEY_VARIABLE};
+use crate::demo::{DemoPage, Places};
 use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::sandbox::{
     DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, SandboxSettings, WebhookTarget, WebhookUrl,
@@ -31,12 +34,16 @@ pub(super) struct Demo {
     /// Where operators look.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
+    /// Where a page of another origin is, with a file's version history.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8070")]
+    page: SocketAddr,
 }
 
 impl Demo {
     pub(super) fn run(&self) -> Result<(), Failure> {
         runtime()?.block_on(async {
             let mut stop = StopSignals::listen()?;
+            let page = Bound::new(self.page, "the page").map_err(other_ports)?;
             let sandbox = sandbox::start(
                 SocketAddr::from(([127, 0, 0, 1], 0)),
                 SandboxSettings {
@@ -47,22 +54,28 @@ impl Demo {
                 },
             )?;
             let key = (PRIVATE_KEY_VARIABLE.to_owned(), DEFAULT_KEY.to_owned());
-            let settings = config::from_text(&self.config(sandbox.address), Path::new(""), [key]);
+            let settings = config::from_text(
+                &self.config(page.address, sandbox.address),
+                Path::new(""),
+                [key],
+            );
             let mut settings = settings.map_err(Failure::Config)?;
             let secret = SigningSecret::new(webhook_secret()?);
             settings.webhooks =
                 Some(WebhookSettings { secret: secret.clone(), tolerance: TOLERANCE });
             let started = serve::start(settings, PassedSockets::default());
-            let (app, _log) = started.map_err(|failure| {
-                let Failure::Run(message) = failure else { return failure };
-                Failure::Run(format!("{message} (other ports: --listen and --admin)"))
-            })?;
+            let (app, _log) = started.map_err(other_ports)?;
             let public = app.public.first().copied().unwrap_or(self.listen);
             let url = format!("http://{public}/webhooks/imagekit");
             let url = WebhookUrl::parse(&url).map_err(|error| Failure::Run(error.to_owned()))?;
             sandbox.sandbox.deliver_to(WebhookTarget { url, secret });
-            say(&greeting(public, app.admin, sandbox.address));
+            let file = IMAGE_WITH_VERSIONS;
+            let (admin, sandbox_at, page_at) = (app.admin, sandbox.address, page.address);
+            let places = Places { gateway: public, admin, sandbox: sandbox_at, file };
+            let page = page.serve(Arc::new(DemoPage::new(&places)));
+            say(&greeting(&places, page_at));
             stop.next().await;
+            page.stop().await;
             let ended = stop.drain(app).await;
             sandbox.stop().await;
             ended
@@ -70,7 +83,7 @@ impl Demo {
     }
 
     /// A configuration as anybody could write it.
-    fn config(&self, sandbox: SocketAddr) -> String {
+    fn config(&self, page: SocketAddr, sandbox: SocketAddr) -> String {
         format!(
             r#"
             [server]
@@ -82,6 +95,8 @@ impl Demo {
             url = "http://{sandbox}"
             [limits]
             anonymous = {{ per_second = 10, burst = 20 }}
+            [cors]
+            allowed_origins = ["http://{page}"]
             [[callers]]
             name = "demo"
             key_sha256 = "{}"
@@ -96,6 +111,11 @@ impl Demo {
     }
 }
 
+fn other_ports(failure: Failure) -> Failure {
+    let Failure::Run(message) = failure else { return failure };
+    Failure::Run(format!("{message} (other ports: --listen, --admin and --page)"))
+}
+
 /// Made anew for each demo: nobody else can purge what it has stored.
 fn webhook_secret() -> Result<Secret, Failure> {
     let mut bits = [0; 24];
@@ -104,8 +124,9 @@ fn webhook_secret() -> Result<Secret, Failure> {
     Ok(Secret::new(format!("whsec_{}", BASE64_STANDARD.encode(bits))))
 }
 
-fn greeting(public: SocketAddr, admin: SocketAddr, sandbox: SocketAddr) -> String {
-    let list = format!("http://{public}/v1/files/{IMAGE_WITH_VERSIONS}/versions");
+fn greeting(places: &Places, page: SocketAddr) -> String {
+    let Places { gateway, admin, sandbox, file } = places;
+    let list = format!("http://{gateway}/v1/files/{file}/versions");
     format!(
         "ikgate is running in front of a sandbox of ImageKit. Paste these:
 
@@ -114,14 +135,15 @@ A miss, then a hit (see Cache-Status):
   curl -i {list}
 
 A purge, after which the next one is a miss again:
-  curl -X DELETE http://{admin}/api/cache/{IMAGE_WITH_VERSIONS}
+  curl -X DELETE http://{admin}/api/cache/{file}
 
 As a caller with a key, as ImageKit's SDKs send it:
   curl -i -u {CALLER_KEY}: {list}
 
 A new version in the sandbox, whose webhook makes the next one a miss too:
-  curl -X POST http://{sandbox}/_sandbox/files/{IMAGE_WITH_VERSIONS}/versions
+  curl -X POST http://{sandbox}/_sandbox/files/{file}/versions
 
+Page:         http://{page}/
 Dashboard:    http://{admin}/
 Metrics:      http://{admin}/metrics
 More files:   http://{sandbox}/_sandbox/files

@@ -1,9 +1,12 @@
 //! The command line: what can be asked of the program, and how it ends.
 
 mod admin_client;
+mod beside;
+mod completions;
 mod demo;
 mod healthcheck;
 mod keygen;
+mod man;
 mod purge;
 mod sandbox;
 mod serve;
@@ -15,13 +18,16 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Problems, Settings};
 
+/// With the commit that it was built from, where that is known.
+const VERSION: &str = env!("IKGATE_VERSION");
+
 /// A caching gateway in front of ImageKit's Media API.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, max_term_width = 100)]
+#[command(version = VERSION, arg_required_else_help = true, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,6 +40,10 @@ enum Command {
     /// Prints `ok`, or every problem with its path.
     #[command(after_help = "Example:\n  ikgate check --config ikgate.toml")]
     Check(ConfigFile),
+    /// Print what a shell must know to complete these commands.
+    #[command(after_help = "Example:\n  ikgate completions bash > \
+                            ~/.local/share/bash-completion/completions/ikgate")]
+    Completions(completions::Completions),
     /// Try everything on this machine: a sandbox and the gateway in front of it.
     ///
     /// Needs no account and no configuration. Prints commands to paste.
@@ -47,6 +57,9 @@ enum Command {
     /// Prints the key, once, and the configuration that lets it in. Only its digest is kept.
     #[command(after_help = "Example:\n  ikgate keygen --caller web-team")]
     Keygen(keygen::Keygen),
+    /// Write manual pages into a directory.
+    #[command(after_help = "Example:\n  ikgate man ~/.local/share/man/man1")]
+    Man(man::Man),
     /// Make a running gateway forget files, or all of them.
     #[command(after_help = "Examples:\n  ikgate purge 64a1b2c3d4e5f60718293a4b\n  \
                             ikgate purge --all --soft --token-file admin.token")]
@@ -107,9 +120,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match cli.command {
         Command::Check(file) => return check(&file),
+        Command::Completions(completions) => {
+            completions.run(Cli::command());
+            Ok(())
+        }
         Command::Demo(demo) => demo.run(),
         Command::Healthcheck(healthcheck) => healthcheck.run(),
         Command::Keygen(keygen) => keygen.run(),
+        Command::Man(man) => man.run(Cli::command()),
         Command::Purge(purge) => purge.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Serve(file) => serve::run(&file),

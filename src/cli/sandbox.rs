@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::beside::{Beside, Bound};
 use super::serve::StopSignals;
 use super::{Failure, runtime, say};
 use crate::clock::Clock;
@@ -14,14 +15,7 @@ use crate::sandbox::{
     WebhookUrl,
 };
 use crate::secret::{Secret, is_one_word};
-use crate::server::{self, Drain, Server, ServerSettings};
 use crate::telemetry;
-
-/// The sandbox's own limits: it is for one team at most.
-const CONNECTIONS_MAX: usize = 1024;
-
-/// How long requests may take to finish when it stops.
-const GRACE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SandboxCommand {
@@ -49,7 +43,7 @@ pub(super) struct SandboxCommand {
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) sandbox: Arc<Sandbox>,
-    drain: Drain,
+    server: Beside,
 }
 
 impl SandboxCommand {
@@ -75,24 +69,16 @@ impl SandboxCommand {
 
 /// Binds and runs. Must be called within a runtime.
 pub(super) fn start(listen: SocketAddr, settings: SandboxSettings) -> Result<Running, Failure> {
-    let failed = |error| Failure::Run(format!("the sandbox cannot listen on {listen}: {error}"));
-    let listener = server::bind(listen).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    let drain = Drain::default();
+    let bound = Bound::new(listen, "the sandbox")?;
+    let address = bound.address;
     let sandbox = Arc::new(Sandbox::new(settings, Clock::system()));
-    let limits = ServerSettings {
-        max_connections: CONNECTIONS_MAX,
-        max_connections_per_ip: CONNECTIONS_MAX,
-        ..ServerSettings::internal()
-    };
-    Server::new(Arc::clone(&sandbox), limits, drain.clone()).listen(vec![listener]);
-    Ok(Running { address, sandbox, drain })
+    let server = bound.serve(Arc::clone(&sandbox));
+    Ok(Running { address, sandbox, server })
 }
 
 impl Running {
     pub(super) async fn stop(&self) {
-        self.drain.finish(GRACE).await;
-        self.drain.cut().await;
+        self.server.stop().await;
     }
 }
 

@@ -80,7 +80,8 @@ fn keep_fixed(new: &mut Table, old: &Table, section: &str, waiting: &mut BTreeSe
     }
 }
 
-fn is_live(path: &str) -> bool {
+/// Whether a key, as a path like `cache.ttl`, changes without a restart.
+pub fn is_live(path: &str) -> bool {
     let covers = |key: &str| {
         path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };

@@ -6,6 +6,7 @@
 
 mod check;
 mod effective;
+mod keys;
 mod live;
 mod problem;
 mod raw;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use check::caller_name;
+pub use keys::keys;
+pub use live::is_live;
 pub use problem::{Problem, Problems};
 
 use crate::admin::AdminSettings;

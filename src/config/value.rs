@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use toml::{Table, Value};
 
+use super::keys;
 use super::problem::Problem;
 
 /// Longest duration that can be configured: what is longer is a slip, and sums of some must fit.
@@ -137,7 +138,11 @@ impl Section {
 impl Drop for Section {
     fn drop(&mut self) {
         for key in self.table.keys() {
-            self.noted.note(&self.path(key), "is not a key of this version of ikgate");
+            let path = self.path(key);
+            match keys::nearest(&path) {
+                Some(near) => self.noted.note(&path, format_args!("is not a key; {near} is")),
+                None => self.noted.note(&path, "is not a key of this version of ikgate"),
+            }
         }
     }
 }

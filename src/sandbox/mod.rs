@@ -44,6 +44,8 @@ pub const DEFAULT_RATE: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
 /// Files that the sandbox begins with, for those who want to show something.
 pub const IMAGE_WITH_VERSIONS: &str = "64a1b2c3d4e5f60718293a4b";
 
+const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
+
 const HELP: &str = "For support kindly contact us at support@imagekit.io.";
 
 /// How the sandbox behaves.
@@ -77,7 +79,9 @@ impl Service for Sandbox {
     ) -> Result<Reply, Infallible> {
         let (head, _body) = request.into_parts();
         if let Some(path) = head.uri.path().strip_prefix("/_sandbox/") {
-            return Ok(self.control(&head.method, path));
+            let mut reply = self.control(&head.method, path);
+            reply.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
+            return Ok(reply);
         }
         if !self.settings.latency.is_zero() {
             tokio::time::sleep(self.settings.latency).await;
@@ -89,7 +93,7 @@ impl Service for Sandbox {
         for name in ["x-ik-requestid", "x-request-id"] {
             reply.headers_mut().insert(HeaderName::from_static(name), id.clone());
         }
-        reply.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        reply.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
         Ok(reply)
     }
 }

@@ -1,10 +1,17 @@
 """The programs under test, started as users start them, on ports that the kernel picks."""
 
+import contextlib
+import hashlib
+import http.server
 import json
 import os
 import re
+import socket
+import socketserver
 import subprocess
 import tempfile
+import threading
+import time
 import urllib.request
 from pathlib import Path
 
@@ -73,3 +80,63 @@ def metric(process, series):
             if line.startswith(series + " "):
                 return float(line.rsplit(" ", 1)[1])
     return None
+
+
+def caller(name, key, **quota):
+    """The block that lets a caller in, for `serve`."""
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    quota = ", ".join(f"{of} = {number}" for of, number in quota.items())
+    return f'[[callers]]\nname = "{name}"\nkey_sha256 = "{digest}"\nquota = {{ {quota} }}\n'
+
+
+def get(url, credential):
+    """The body at a URL, as it is without a coding."""
+    request = urllib.request.Request(url, headers={"Authorization": credential})
+    with urllib.request.urlopen(request) as response:
+        return response.read()
+
+
+def stored_and_coded(gateway, key, file):
+    """Waits until the gateway has a file's list in every coding: early answers are identity."""
+    get(f"{gateway.url}/v1/files/{file}/versions", f"Bearer {key}")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{gateway.admin}/api/cache/{file}") as response:
+            if "gzip" in json.load(response)["response"]["bytes"]:
+                return
+    raise AssertionError("it was never coded")
+
+
+@contextlib.contextmanager
+def deaf():
+    """The URL of a port that refuses connections, and that nobody else can take."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield "http://127.0.0.1:{}".format(taken.getsockname()[1])
+
+
+@contextlib.contextmanager
+def recorder():
+    """The URL of a server that answers with empty lists, and the path and fields of each request."""
+    heard = []
+
+    class Recorder(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            heard.append((self.path, dict(self.headers.items())))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        def log_message(self, *_):
+            pass
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Recorder) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield "http://127.0.0.1:{}".format(server.server_address[1]), heard
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,19 +1,14 @@
 """ImageKit's official Python SDK, unmodified, through the gateway in front of the sandbox."""
 
-import hashlib
 import os
 import unittest
 
 import imagekitio
-from processes import metric, sandbox, serve
+from processes import caller, metric, sandbox, serve
 
 FILE = "64a1b2c3d4e5f60718293a4b"
 CALLER_KEY = "ikg_python"
-
-
-def caller(quota):
-    digest = hashlib.sha256(CALLER_KEY.encode()).hexdigest()
-    return f'[[callers]]\nname = "python"\nkey_sha256 = "{digest}"\nquota = {quota}\n'
+PLENTY = caller("python", CALLER_KEY, per_second=100, burst=100)
 
 
 class PythonSdk(unittest.TestCase):
@@ -23,8 +18,7 @@ class PythonSdk(unittest.TestCase):
         return imagekitio.ImageKit(private_key=CALLER_KEY, **options)
 
     def test_a_list_is_parsed_and_the_second_one_is_a_hit(self):
-        quota = "{ per_second = 100, burst = 100 }"
-        with sandbox() as upstream, serve(upstream.url, caller(quota)) as gateway:
+        with sandbox() as upstream, serve(upstream.url, PLENTY) as gateway:
             client = self.client(gateway)
             versions = client.files.versions.list(FILE)
             self.assertEqual(len(versions), 3)
@@ -44,8 +38,7 @@ class PythonSdk(unittest.TestCase):
             self.assertEqual(len(client.files.versions.list("64a1b2c3d4e5f60718293a4f")), 100)
 
     def test_a_file_that_does_not_exist_is_not_found_with_imagekits_words(self):
-        quota = "{ per_second = 100, burst = 100 }"
-        with sandbox() as upstream, serve(upstream.url, caller(quota)) as gateway:
+        with sandbox() as upstream, serve(upstream.url, PLENTY) as gateway:
             with self.assertRaises(imagekitio.NotFoundError) as caught:
                 self.client(gateway).files.versions.list("000000000000000000000000")
             body = caught.exception.body
@@ -53,8 +46,8 @@ class PythonSdk(unittest.TestCase):
             self.assertIn("support", body["help"])
 
     def test_a_429_says_how_long_and_the_sdks_one_retry_comes_on_time(self):
-        quota = "{ per_second = 1, burst = 2 }"
-        with sandbox() as upstream, serve(upstream.url, caller(quota)) as gateway:
+        tight = caller("python", CALLER_KEY, per_second=1, burst=2)
+        with sandbox() as upstream, serve(upstream.url, tight) as gateway:
             impatient = self.client(gateway, max_retries=0)
             for _ in range(2):
                 impatient.files.versions.list(FILE)

@@ -136,6 +136,18 @@ async fn the_configuration_in_force_is_shown_without_secrets() {
 }
 
 #[tokio::test]
+async fn both_listeners_are_described_in_the_version_that_runs() {
+    let gateway = TestGateway::start(&Origin::start().await);
+    let shown = get(gateway.admin, "/openapi.json").await;
+    assert_eq!((shown.status, shown.field("content-type")), (200, "application/json"));
+    let description = shown.json();
+    assert_eq!(description["openapi"], "3.1.0");
+    assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(send(gateway.admin, "POST", "/openapi.json", &[]).await.status, 405);
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn the_dashboard_is_served_whole_and_loads_nothing_from_elsewhere() {
     let gateway = TestGateway::start(&Origin::start().await);
     let page = get(gateway.admin, "/").await;

@@ -14,16 +14,62 @@ fn write(directory: &Path, name: &str, content: &str) -> String {
     file.to_str().unwrap().to_owned()
 }
 
+const COMMANDS: [&str; 10] = [
+    "check",
+    "completions",
+    "demo",
+    "healthcheck",
+    "keygen",
+    "man",
+    "purge",
+    "sandbox",
+    "serve",
+    "token",
+];
+
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["check", "demo", "healthcheck", "keygen", "purge", "sandbox", "serve", "token"]
-    {
+    for command in COMMANDS {
         let help = run(&[command, "--help"], &[]);
         assert_eq!(help.status.code(), Some(0), "{command}");
         let help = text(&help.stdout);
         assert!(help.contains("Example") && help.contains(&format!("ikgate {command}")), "{help}");
     }
-    assert_eq!(run(&["--version"], &[]).status.code(), Some(0));
+}
+
+#[test]
+fn the_version_is_the_packages_with_the_commit_if_that_is_known() {
+    let version = text(&run(&["--version"], &[]).stdout);
+    let rest = version.strip_prefix(concat!("ikgate ", env!("CARGO_PKG_VERSION"))).unwrap();
+    if let Some(commit) = rest.trim_end().strip_prefix(" (") {
+        let commit = commit.strip_suffix(')').unwrap();
+        assert!(commit.len() >= 12 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+}
+
+#[test]
+fn each_command_has_a_manual_page_and_is_completed_by_shells() {
+    let directory = scratch();
+    let man = directory.path().join("man");
+    let done = run(&["man", man.to_str().unwrap()], &[]);
+    assert_eq!((done.status.code(), done.stdout.len()), (Some(0), 0));
+    let page = std::fs::read_to_string(man.join("ikgate.1")).unwrap();
+    for command in COMMANDS {
+        assert!(page.contains(&format!("ikgate\\-{command}(1)")), "{command}: {page}");
+        let own = std::fs::read_to_string(man.join(format!("ikgate-{command}.1"))).unwrap();
+        assert!(own.contains("Example"), "{own}");
+    }
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let completions = text(&run(&["completions", shell], &[]).stdout);
+        for command in COMMANDS {
+            assert!(completions.contains(command), "{shell}: {command}");
+        }
+    }
+    assert_eq!(run(&["completions", "cmd"], &[]).status.code(), Some(64));
+    let file = write(directory.path(), "a-file", "");
+    let failed = run(&["man", &file], &[]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(text(&failed.stderr).contains("a-file"));
 }
 
 #[test]
@@ -71,6 +117,34 @@ fn check_prints_ok_or_every_problem_with_its_path() {
 }
 
 #[test]
+fn a_first_slip_is_one_line_that_says_what_to_do() {
+    let directory = scratch();
+    let config = |text: &str| write(directory.path(), "ikgate.toml", text);
+    for (text_of_file, key, line) in [
+        (
+            "",
+            None,
+            "upstream.private_key_file: is required: a file that holds ImageKit's private key, or set IMAGEKIT_PRIVATE_KEY",
+        ),
+        ("", Some(""), "upstream.private_key_file: IMAGEKIT_PRIVATE_KEY is empty"),
+        (
+            "",
+            Some("public_a="),
+            "upstream.private_key_file: IMAGEKIT_PRIVATE_KEY holds the public key; what is needed begins with private_",
+        ),
+        ("[cache]\ntll = \"30s\"", Some("private_a="), "cache.tll: is not a key; cache.ttl is"),
+        ("[upsteam]", Some("private_a="), "upsteam: is not a key; upstream is"),
+        ("[cache]\nttl = 30", Some("private_a="), "cache.ttl: must be a duration like \"30s\""),
+    ] {
+        let variables: Vec<_> = key.iter().map(|key| ("IMAGEKIT_PRIVATE_KEY", *key)).collect();
+        let output = run(&["serve", "--config", &config(text_of_file)], &variables);
+        assert_eq!(output.status.code(), Some(78), "{line}");
+        let said = text(&output.stderr);
+        assert_eq!(said.lines().skip(1).collect::<Vec<_>>(), [line]);
+    }
+}
+
+#[test]
 fn serve_starts_nothing_on_a_bad_configuration_or_a_port_that_is_taken() {
     let directory = scratch();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -87,7 +161,11 @@ fn serve_starts_nothing_on_a_bad_configuration_or_a_port_that_is_taken() {
     );
     let output = run(&["serve", "--config", &clash], &[("IMAGEKIT_PRIVATE_KEY", "private_a=")]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains(&format!("cannot listen on {address}")), "{output:?}");
+    assert!(
+        text(&output.stderr)
+            .contains(&format!("cannot listen on {address}, as server.listen says")),
+        "{output:?}"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Every configuration that is shipped can be used as it is.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use ikgate::config::{self, Settings};
@@ -58,4 +59,87 @@ fn the_defaults_that_are_shown_of_optional_sections_are_the_defaults() {
     shown["upstream"].as_table_mut().unwrap().remove("private_key");
     let settings = Settings { anonymous_is_written: true, ..settings };
     assert_eq!(format!("{:#?}", load(&shown.to_string())), format!("{settings:#?}"));
+}
+
+/// The rows of the README's table of keys: each key with its default, if it has one.
+fn keys_of_the_readme() -> Vec<(String, Option<String>)> {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, after) = readme.split_once("### Configure it").unwrap();
+    let (section, _) = after.split_once("\n### ").unwrap();
+    let mut rows = Vec::new();
+    for row in section.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = row.trim_matches('|').split('|').map(str::trim);
+        let (keys, default) = (cells.next().unwrap(), cells.next().unwrap());
+        let keys: Vec<_> = keys.split(", ").map(|key| key.trim_matches('`')).collect();
+        let section = keys[0].rsplit_once('.').unwrap().0;
+        for key in &keys {
+            let key =
+                if key.contains('.') { (*key).to_owned() } else { format!("{section}.{key}") };
+            let default =
+                Some(default.trim_matches('`').to_owned()).filter(|text| !text.is_empty());
+            rows.push((key, default));
+        }
+    }
+    rows
+}
+
+#[test]
+fn the_readme_names_every_key_with_its_default() {
+    let rows = keys_of_the_readme();
+    let named: BTreeSet<_> = rows.iter().map(|(key, _)| key.replace("[]", "")).collect();
+    assert_eq!(named, config::keys());
+
+    let directory = crate::support::scratch();
+    std::fs::write(directory.path().join("webhook.secret"), "whsec_a").unwrap();
+    let public = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().public_key_pem();
+    std::fs::write(directory.path().join("jwt.pub"), public).unwrap();
+    let digest = "a".repeat(64);
+    let needed = [
+        ("cors", "allowed_origins = [\"https://a.example\"]".to_owned()),
+        ("webhooks", "secret_file = \"webhook.secret\"".to_owned()),
+        ("jwt", "key_file = \"jwt.pub\"\nissuer = \"https://a.example\"".to_owned()),
+        ("callers[]", format!("name = \"a\"\nkey_sha256 = \"{digest}\"")),
+    ];
+    let sections: BTreeSet<_> =
+        rows.iter().map(|(key, _)| key.rsplit_once('.').unwrap().0).collect();
+    let text = |with_defaults: bool| {
+        let mut lines = Vec::new();
+        for section in sections.iter().filter(|section| **section != "server.tls") {
+            let list = section.strip_suffix("[]").map(|name| format!("[[{name}]]"));
+            lines.push(list.unwrap_or_else(|| format!("[{section}]")));
+            let needed = needed.iter().filter(|(of, _)| of == section);
+            lines.extend(needed.map(|(_, needed)| needed.clone()));
+            for (key, default) in rows.iter().filter(|_| with_defaults) {
+                let (of, name) = key.rsplit_once('.').unwrap();
+                let default = default.as_ref().filter(|_| of == *section);
+                lines.extend(default.map(|default| format!("{name} = {default}")));
+            }
+        }
+        lines.join("\n")
+    };
+    let load = |text: &str| {
+        let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), "private_a=".to_owned());
+        let settings = config::from_text(text, directory.path(), [key]).unwrap();
+        // Of what is in force: whether it was written is another matter.
+        Settings { anonymous_is_written: true, ..settings }
+    };
+    assert_eq!(format!("{:#?}", load(&text(true))), format!("{:#?}", load(&text(false))));
+}
+
+#[test]
+fn the_readme_says_which_keys_change_live() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    for (key, _) in keys_of_the_readme() {
+        let path = key.replace("[]", "");
+        let row = readme.lines().find(|line| {
+            let (section, name) = key.rsplit_once('.').unwrap();
+            line.starts_with(&format!("| `{key}`"))
+                || (line.starts_with(&format!("| `{section}."))
+                    && line.contains(&format!(", `{name}`")))
+        });
+        let row = row.unwrap_or_else(|| panic!("{key}"));
+        assert_eq!(row.contains("*live*"), config::is_live(&path), "{row}");
+    }
 }

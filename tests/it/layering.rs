@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it uses. A room uses only rooms above it.
-const ARROWS: [(&str, &[&str]); 21] = [
+const ARROWS: [(&str, &[&str]); 22] = [
     ("clock", &[]),
     ("file_id", &[]),
     ("secret", &[]),
@@ -88,6 +88,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
         ],
     ),
     ("sandbox", &["clock", "error", "file_id", "invalidation", "secret", "server"]),
+    ("demo", &["server"]),
     (
         "app",
         &[
@@ -113,6 +114,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "caller",
             "clock",
             "config",
+            "demo",
             "error",
             "file_id",
             "invalidation",

@@ -102,15 +102,19 @@ fn private_key(
             upstream.note(KEY, format_args!("{PRIVATE_KEY_VARIABLE} is set too: use only one"));
             None
         }
-        (Some(key), false) if is_one_word(key.expose()) => Some(PrivateKey::fixed(key)),
-        (Some(_), false) => {
-            let message = format_args!("{PRIVATE_KEY_VARIABLE} must be one line of visible ASCII");
-            upstream.note(KEY, message);
-            None
-        }
+        (Some(key), false) => match judge(&key) {
+            Ok(()) => Some(PrivateKey::fixed(key)),
+            Err(message) => {
+                upstream.note(KEY, format_args!("{PRIVATE_KEY_VARIABLE} {message}"));
+                None
+            }
+        },
         (None, true) => upstream.get(KEY, |given| {
             let path = file(given, directory).map_err(str::to_owned)?;
-            PrivateKey::from_file(&path).map_err(|error| chain(&error))
+            let key = PrivateKey::from_file(&path).map_err(|error| chain(&error))?;
+            let judged = judge(&key.current());
+            judged.map_err(|message| format!("{} {message}", path.display()))?;
+            Ok::<_, String>(key)
         }),
         (None, false) => {
             let message = format_args!(
@@ -120,5 +124,18 @@ fn private_key(
             upstream.note(KEY, message);
             None
         }
+    }
+}
+
+/// Whether it could be a private key of ImageKit's at all.
+fn judge(key: &Secret) -> Result<(), &'static str> {
+    match key.expose() {
+        "" => Err("is empty"),
+        text if !is_one_word(text) => Err("must be one line of visible ASCII"),
+        // Beside the private one in ImageKit's dashboard, and easily taken for it.
+        text if text.starts_with("public_") => {
+            Err("holds the public key; what is needed begins with private_")
+        }
+        _ => Ok(()),
     }
 }

@@ -1,0 +1,49 @@
+//! Servers that run beside the gateway, for one team at most: the sandbox, the demo's page.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Failure;
+use crate::server::{self, Drain, Listener, Server, ServerSettings, Service};
+
+const CONNECTIONS_MAX: usize = 1024;
+
+/// How long requests may take to finish when it stops.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A place to answer at, where nobody answers yet.
+pub(super) struct Bound {
+    pub(super) address: SocketAddr,
+    listener: Listener,
+}
+
+/// A server that answers.
+pub(super) struct Beside(Drain);
+
+impl Bound {
+    /// `what` is to answer there. Must be called within a runtime.
+    pub(super) fn new(listen: SocketAddr, what: &str) -> Result<Self, Failure> {
+        let failed = |error| Failure::Run(format!("{what} cannot listen on {listen}: {error}"));
+        let listener = server::bind(listen).map_err(failed)?;
+        Ok(Self { address: listener.local_addr().map_err(failed)?, listener })
+    }
+
+    pub(super) fn serve<S: Service>(self, service: Arc<S>) -> Beside {
+        let drain = Drain::default();
+        let limits = ServerSettings {
+            max_connections: CONNECTIONS_MAX,
+            max_connections_per_ip: CONNECTIONS_MAX,
+            ..ServerSettings::internal()
+        };
+        Server::new(service, limits, drain.clone()).listen(vec![self.listener]);
+        Beside(drain)
+    }
+}
+
+impl Beside {
+    pub(super) async fn stop(&self) {
+        self.0.finish(GRACE).await;
+        self.0.cut().await;
+    }
+}

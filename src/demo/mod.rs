@@ -1,0 +1,115 @@
+//! What a frontend developer would build on the gateway: a page with a file's version history, at
+//! an origin of its own. `ikgate demo` serves it.
+//!
+//! The page and the helper that it fetches with are plain modules, embedded as they stand in
+//! `page/` and `deploy/page/`.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde::Serialize;
+
+use crate::server::Service;
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+type Reply = Response<Full<Bytes>>;
+
+/// Where the page finds what it shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    pub gateway: SocketAddr,
+    pub admin: SocketAddr,
+    pub sandbox: SocketAddr,
+    /// The file that it shows first.
+    pub file: &'static str,
+}
+
+/// The page's own server.
+pub struct DemoPage {
+    settings: Bytes,
+    policy: HeaderValue,
+}
+
+impl DemoPage {
+    pub fn new(places: &Places) -> Self {
+        #[derive(Serialize)]
+        struct Settings {
+            gateway: String,
+            sandbox: String,
+            dashboard: String,
+            file: &'static str,
+        }
+        let Places { gateway, admin, sandbox, file } = *places;
+        let settings = Settings {
+            gateway: format!("http://{gateway}"),
+            sandbox: format!("http://{sandbox}"),
+            dashboard: format!("http://{admin}/"),
+            file,
+        };
+        // Nothing from anywhere else, nothing inline, and in nobody's frame.
+        let policy = format!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; \
+             connect-src 'self' {} {}; img-src data: blob:; base-uri 'none'; \
+             form-action 'none'; frame-ancestors 'none'",
+            settings.gateway, settings.sandbox
+        );
+        Self {
+            settings: serde_json::to_vec(&settings).expect("our own structs serialise").into(),
+            policy: HeaderValue::try_from(policy).expect("addresses are ASCII"),
+        }
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> Reply {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let mut reply = reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", Bytes::new());
+            reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return reply;
+        }
+        let (content_type, body): (_, &[u8]) = match path {
+            "/" => ("text/html; charset=utf-8", include_bytes!("page/index.html")),
+            "/page.css" => ("text/css; charset=utf-8", include_bytes!("page/page.css")),
+            "/page.js" => (SCRIPT, include_bytes!("page/page.js")),
+            "/ikgate.js" => (SCRIPT, include_bytes!("../../deploy/page/ikgate.js")),
+            "/settings.json" => {
+                return reply(StatusCode::OK, "application/json", self.settings.clone());
+            }
+            _ => return reply(StatusCode::NOT_FOUND, "text/plain", Bytes::new()),
+        };
+        reply(StatusCode::OK, content_type, Bytes::from_static(body))
+    }
+}
+
+impl Service for DemoPage {
+    type Body = Full<Bytes>;
+    type Receipt = ();
+
+    async fn call(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        _peer: SocketAddr,
+    ) -> Result<Reply, Infallible> {
+        let mut reply = self.answer(request.method(), request.uri().path());
+        let fields = reply.headers_mut();
+        fields.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
+        fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // Whoever changes the page sees it with the next start.
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(reply)
+    }
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}

@@ -1,0 +1,25 @@
+# frozen_string_literal: true
+
+# What ImageKit's SDK for Ruby, 3, sends, by the HTTP client that it sends it with: what comes of
+# each thing asked for, a line of JSON each.
+require "json"
+require "rest-client"
+
+URL, fields, *asked = ARGV
+FIELDS = JSON.parse(fields)
+
+def told(version) = [version["fileId"], version["versionInfo"]["name"], version["type"]]
+
+def answer(file, version = nil)
+  url = "#{URL}/v1/files/#{file}/versions#{version && "/#{version}"}"
+  parsed = JSON.parse(RestClient::Request.execute(method: "get", url:, headers: FIELDS).body)
+  version ? { version: told(parsed) } : { versions: parsed.map { told(_1) } }
+rescue RestClient::ExceptionWithResponse => e
+  parsed = JSON.parse(e.response)
+  { error: { name: e.class.name, status: e.http_code, message: parsed["message"],
+             help: parsed["help"], wait: e.response.headers[:x_ratelimit_reset]&.to_i } }
+rescue SystemCallError => e
+  { error: { name: e.class.name } }
+end
+
+asked.each { puts JSON.generate(answer(*_1.split("/"))) }

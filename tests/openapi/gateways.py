@@ -1,0 +1,99 @@
+"""The gateways that the document is held to, and the document."""
+
+import contextlib
+import json
+import tempfile
+from pathlib import Path
+
+from processes import KEY, ROOT, Process, caller
+
+FILE = ROOT / "src/admin/openapi.json"
+CALLER_KEY = "ikg_openapi"
+# May read one file, and asks too often at once.
+NARROW_KEY = "ikg_narrow"
+ADMIN_TOKEN = "t0ken"
+WEBHOOK_SECRET = "whsec_c2FuZGJveA=="
+ORIGIN = "https://app.example.com"
+NO_LIMIT = "{ per_second = 100000, burst = 100000 }"
+
+DEFAULTS = {
+    "admin": "",
+    "upstream": "",
+    "limits": f"anonymous = {NO_LIMIT}",
+    "webhooks": '[webhooks]\nsecret_file = "webhook.secret"',
+}
+
+# Schemas of ours. What ImageKit sends is not ours to close.
+OWN = {"AdminProblem", "CacheEntry", "Counted", "Percentiles", "Purged", "Stats", "StatsPoint"}
+
+
+def document():
+    return json.loads(FILE.read_text())
+
+
+def nodes(node):
+    yield node
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for child in children:
+        yield from nodes(child)
+
+
+def closed():
+    """The document with nothing more in our own objects than is described: readers must expect
+    more some day, and we must not forget to describe it."""
+    described = document()
+    for name in OWN:
+        for node in nodes(described["components"]["schemas"][name]):
+            if isinstance(node, dict) and "required" in node and "properties" in node:
+                node["additionalProperties"] = False
+    return described
+
+
+@contextlib.contextmanager
+def gateway(url, **more):
+    """`ikgate serve` in front of `url` with limits that are out of the way, and more lines by
+    section: `.url` is where callers ask, `.admin` where operators do, `.secrets` a directory."""
+    more = DEFAULTS | more
+    with tempfile.TemporaryDirectory() as directory:
+        directory = Path(directory)
+        (directory / "imagekit.key").write_text(KEY)
+        (directory / "admin.token").write_text(ADMIN_TOKEN)
+        (directory / "webhook.secret").write_text(WEBHOOK_SECRET)
+        config = directory / "ikgate.toml"
+        config.write_text(f"""
+            [server]
+            listen = ["127.0.0.1:0"]
+            [admin]
+            listen = "127.0.0.1:0"
+            {more["admin"]}
+            [upstream]
+            url = "{url}"
+            private_key_file = "imagekit.key"
+            budget = {NO_LIMIT}
+            {more["upstream"]}
+            [limits]
+            auth_failures = {NO_LIMIT}
+            {more["limits"]}
+            [cors]
+            allowed_origins = ["{ORIGIN}"]
+            {more["webhooks"]}
+            {caller("openapi", CALLER_KEY, per_second=100000, burst=100000)}
+            {caller("narrow", NARROW_KEY, per_second=1, burst=1)}
+            files = ["narrow"]
+        """)
+        with Process("serve", "--config", str(config)) as process:
+            for line in process.process.stderr:
+                event = json.loads(line)
+                if event.get("message") == "ready":
+                    process.url = "http://" + event["public"].strip("[]")
+                    process.admin = "http://" + event["admin"]
+                    break
+            else:
+                raise AssertionError("it ended before it was ready")
+            process.secrets = directory
+            yield process
+
+
+def guarded(url):
+    """A gateway that asks everybody who they are."""
+    return gateway(url, admin='token_file = "admin.token"', limits="anonymous = false")
