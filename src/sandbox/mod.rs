@@ -195,9 +195,9 @@ impl Sandbox {
                     }
                     Err(AddError::Id) => {
                         let message = "Your request contains invalid fileId parameter.";
-                        error(StatusCode::BAD_REQUEST, message)
+                        own_error(StatusCode::BAD_REQUEST, message)
                     }
-                    Err(AddError::Full(what)) => error(StatusCode::CONFLICT, what),
+                    Err(AddError::Full(what)) => own_error(StatusCode::CONFLICT, what),
                 }
             }
             (&Method::DELETE, ["files", file, "versions"]) => {
@@ -209,10 +209,10 @@ impl Sandbox {
                         self.happened(Happened::Deleted { file, removed });
                         reply
                     }
-                    None => error(StatusCode::NOT_FOUND, "The requested file does not exist."),
+                    None => own_error(StatusCode::NOT_FOUND, "The requested file does not exist."),
                 }
             }
-            _ => error(
+            _ => own_error(
                 StatusCode::NOT_FOUND,
                 "Use GET /_sandbox/files, or POST or DELETE /_sandbox/files/{fileId}/versions.",
             ),
@@ -231,12 +231,21 @@ fn too_many() -> Reply {
 }
 
 fn error(status: StatusCode, message: &str) -> Reply {
+    problem(status, message, HELP)
+}
+
+/// One that is not ImageKit's.
+fn own_error(status: StatusCode, message: &str) -> Reply {
+    problem(status, message, "Under /_sandbox/ the sandbox speaks for itself.")
+}
+
+fn problem(status: StatusCode, message: &str, help: &str) -> Reply {
     #[derive(Serialize)]
     struct Body<'a> {
         message: &'a str,
-        help: &'static str,
+        help: &'a str,
     }
-    json(status, &Body { message, help: HELP })
+    json(status, &Body { message, help })
 }
 
 /// A 200 with the weak tag that Express makes: the length in hex, and a part of a digest.

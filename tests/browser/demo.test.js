@@ -21,7 +21,7 @@ let url, settings, browser;
 
 before(async () => {
   mkdirSync(SHOTS, { recursive: true });
-  url = await (process.env.STAND_IN ? programs.demoStandIn() : programs.demo());
+  url = await programs.demo();
   settings = await (await fetch(new URL("/settings.json", url))).json();
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium" });
   programs.onStop(() => browser.close());

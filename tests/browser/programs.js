@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -69,41 +69,6 @@ export class Programs {
     return this.start(["demo", ...anyPort], {}, "stdout", (line) => line.match(/^Page:\s+(http:\S+)/)?.[1]);
   }
 
-  /** What `demo` is without `--page`: the same page, and purges of the admin API's for webhooks. */
-  async demoStandIn() {
-    const files = new Map();
-    const page = await this.serve((request, answer) => {
-      const { type, text } = files.get(request.url) ?? {};
-      if (!type) return answer.writeHead(404).end();
-      answer.setHeader("Content-Type", type);
-      answer.setHeader("Content-Security-Policy", files.get("policy"));
-      answer.end(text);
-    });
-    const gateway = await this.gateway(page);
-    const sandbox = await this.serve(async (request, answer) => {
-      const reply = await fetch(gateway.sandbox + request.url, { method: request.method });
-      answer.setHeader("Access-Control-Allow-Origin", "*");
-      answer.writeHead(reply.status, { "Content-Type": "application/json" }).end(await reply.text());
-      const changed = request.url.match(/files\/([^/]+)\/versions/)?.[1];
-      if (changed) await fetch(`${gateway.admin}/api/cache/${changed}`, { method: "DELETE" });
-    });
-    for (const [path, source, type] of [
-      ["/", "src/demo/page/index.html", "text/html; charset=utf-8"],
-      ["/page.css", "src/demo/page/page.css", "text/css"],
-      ["/page.js", "src/demo/page/page.js", "text/javascript"],
-      ["/ikgate.js", "deploy/page/ikgate.js", "text/javascript"],
-    ]) {
-      files.set(path, { type, text: readFileSync(join(ROOT, source)) });
-    }
-    const [file, dashboard] = ["64a1b2c3d4e5f60718293a4b", `${gateway.admin}/`];
-    const settings = { gateway: gateway.url, sandbox, file, dashboard };
-    files.set("/settings.json", { type: "application/json", text: JSON.stringify(settings) });
-    files.set("policy", "default-src 'none'; script-src 'self'; style-src 'self'; " +
-      `connect-src 'self' ${gateway.url} ${sandbox}; img-src data: blob:; ` +
-      "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
-    return `${page}/`;
-  }
-
   /** A sandbox of ImageKit and a gateway in front of it, for tokens and pages of `origin`. */
   async gateway(origin, adminToken) {
     const sandbox = await this.start(["sandbox", "--listen", "127.0.0.1:0"], {}, "stdout", (line) =>
@@ -154,7 +119,6 @@ quota = { per_second = 1, burst = 4 }
     return {
       url,
       admin,
-      sandbox,
       /** A token for one subject, as `ikgate token` signs it. */
       token: (sub, ...more) => {
         const args = ["token", "--config", config, "--key", key, "--sub", sub, ...more];

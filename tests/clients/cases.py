@@ -1,4 +1,4 @@
-"""What is asked for in these tests: the sandbox's files, and a caller with much or little to spend."""
+"""What these tests ask for: the sandbox's files, by a caller with much or with little to spend."""
 
 from clients import basic
 from processes import KEY as PRIVATE_KEY

@@ -30,7 +30,7 @@ def basic(credentials):
     return "Basic " + base64.b64encode(credentials.encode()).decode()
 
 
-def fields(request, key, host):
+def fields_of(request, key, host):
     """The header fields of a request of `requests.json`, in order."""
 
     def filled(value):
@@ -56,7 +56,7 @@ class Client:
         told = [key, str(retries)]
         if self.stands_in_for:
             request = REQUESTS[self.stands_in_for]
-            every = fields(request, key, host=None)
+            every = fields_of(request, key, host=None)
             told = [json.dumps({
                 name: value for name, value in every.items()
                 if name not in request["by_http_client"]

@@ -117,7 +117,7 @@ def deaf():
 
 @contextlib.contextmanager
 def recorder():
-    """The URL of a server that answers with empty lists, and the path and fields of each request."""
+    """The URL of a server that lists nothing, and the path and the fields of each request."""
     heard = []
 
     class Recorder(http.server.BaseHTTPRequestHandler):

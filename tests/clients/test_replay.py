@@ -23,7 +23,7 @@ import urllib.parse
 from cases import (
     FILE, FILE_OF_100_VERSIONS, FILE_OF_ONE_VERSION, KEY, NO_FILE, PLENTY, TIGHT, TOO_MANY, listed,
 )
-from clients import CLIENTS, REQUESTS, fields
+from clients import CLIENTS, REQUESTS, fields_of
 from processes import recorder, sandbox, serve, stored_and_coded
 
 
@@ -33,7 +33,7 @@ class Connection:
     def __init__(self, name, gateway, key=KEY):
         self.request = REQUESTS[name]
         host = urllib.parse.urlsplit(gateway.url).netloc
-        self.fields = fields(self.request, key, host)
+        self.fields = fields_of(self.request, key, host)
         self.connection = http.client.HTTPConnection(host)
         self.connection.connect()
         # Without this the library would open another one in silence.
@@ -126,7 +126,7 @@ class Replay(unittest.TestCase):
                 [(path, sent)] = heard
                 self.assertEqual(path, f"/v1/files/{FILE}/versions")
                 request = REQUESTS[client.stands_in_for]
-                expected = fields(request, KEY, urllib.parse.urlsplit(url).netloc)
+                expected = fields_of(request, KEY, urllib.parse.urlsplit(url).netloc)
                 self.assertEqual(list(sent), list(expected))
                 # Debian's HTTP client is of another version than the SDK's.
                 for name in set(expected) - set(request["by_http_client"]):

@@ -50,6 +50,7 @@ async function add(file, signal) {
   const reply = fetch(`${settings.sandbox}/_sandbox/files/${file}/versions`, { method: "POST" });
   const unreachable = () => ({ message: "The sandbox cannot be reached." });
   const added = await reply.then((answer) => answer.json()).catch(unreachable);
+  if (signal.aborted) return undefined;
   if (!added.versionInfo) return showProblem(file, { code: "sandbox", ...added });
   for (let asks = 1; asks <= ADDED_ASKS_MAX && !signal.aborted; asks += 1) {
     const versions = await ask(file, signal);
