@@ -34,6 +34,8 @@ pub enum SecretError {
     TooLong { path: PathBuf },
     #[error("{path} is not one line of visible ASCII", path = .path.display())]
     NotText { path: PathBuf },
+    #[error("{path} holds the public key; what is needed begins with private_", path = .path.display())]
+    PublicKey { path: PathBuf },
 }
 
 impl Secret {
@@ -118,6 +120,20 @@ pub struct PrivateKey {
     written: ArcSwap<Option<SystemTime>>,
 }
 
+/// Whether it is the other one of ImageKit's keys, which stands beside the private one in its
+/// dashboard and is easily taken for it.
+pub fn is_public_key(text: &str) -> bool {
+    text.starts_with("public_")
+}
+
+fn private_key_from_file(path: &Path) -> Result<Secret, SecretError> {
+    let key = Secret::from_file(path)?;
+    if is_public_key(key.expose()) {
+        return Err(SecretError::PublicKey { path: path.to_owned() });
+    }
+    Ok(key)
+}
+
 fn written(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
@@ -136,7 +152,7 @@ impl PrivateKey {
     }
 
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
-        let key = Secret::from_file(path)?;
+        let key = private_key_from_file(path)?;
         Ok(Self {
             current: ArcSwap::from_pointee(key),
             source: KeySource::File(path.to_owned()),
@@ -149,7 +165,7 @@ impl PrivateKey {
     /// Compares content: Kubernetes swaps symbolic links, so names and times say little.
     pub fn refresh(&self) -> Result<KeyChange, SecretError> {
         let KeySource::File(path) = &self.source else { return Ok(KeyChange::Unchanged) };
-        let key = Secret::from_file(path)?;
+        let key = private_key_from_file(path)?;
         if *self.current.load_full() == key {
             return Ok(KeyChange::Unchanged);
         }
@@ -194,6 +210,17 @@ mod tests {
         assert!(matches!(read(&vec![b'a'; 65_537]), SecretError::TooLong { .. }));
         let missing = Secret::from_file(Path::new("/nonexistent")).unwrap_err();
         assert!(matches!(missing, SecretError::Unreadable { .. }));
+    }
+
+    #[test]
+    fn the_public_key_does_not_take_the_place_of_the_private_one() {
+        let key = file(b"private_abc=");
+        let private = PrivateKey::from_file(key.path()).unwrap();
+        std::fs::write(key.path(), b"public_abc=").unwrap();
+        assert!(matches!(private.refresh(), Err(SecretError::PublicKey { .. })));
+        assert_eq!(private.current().expose(), "private_abc=");
+        let public = PrivateKey::from_file(key.path());
+        assert!(matches!(public, Err(SecretError::PublicKey { .. })));
     }
 
     #[test]

@@ -3,16 +3,17 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockUpgradableReadGuard};
 
 use super::bound::Bound;
 use super::entry::Kind;
 use super::freshness::Reuse;
+use super::shard::Shard;
 use super::shelf::{Entry, Step};
-use super::store::{Cache, SHARDS, Shard};
+use super::store::{Cache, SHARDS};
 
-/// How many used entries one insert passes over before it evicts whatever comes next, so that an
-/// insert ends soon whatever was used.
+/// How many used entries are passed over before the next one is evicted, used or not: an insert
+/// ends soon, whatever was used.
 const SPARED_MAX: usize = 64;
 
 /// How many entries are freed on the spot. More take milliseconds, a million a good part of a
@@ -33,7 +34,7 @@ impl<E: Clone> Cache<E> {
     }
 
     /// Removes what no lookup will use any more. Takes some tens of milliseconds for a million
-    /// entries, and each lock for its shard's part of that.
+    /// entries; readers wait for what is removed, and not for what is looked at.
     pub fn sweep(&self, now: Duration) {
         let freshness = self.freshness.load();
         let is_over = |entry: &Entry| {
@@ -41,9 +42,17 @@ impl<E: Clone> Cache<E> {
             self.freshness_of(entry).reuse(windows, now) == Reuse::Expired
         };
         for shard in &self.shards {
-            let mut shard = shard.write();
-            shard.lists.remove_where(is_over);
-            shard.negatives.remove_where(is_over);
+            let shard = shard.upgradable_read();
+            let lists = shard.lists.places_where(is_over);
+            let negatives = shard.negatives.places_where(is_over);
+            if lists.is_empty() && negatives.is_empty() {
+                continue;
+            }
+            let mut shard = RwLockUpgradableReadGuard::upgrade(shard);
+            let removed = [shard.lists.vacate_all(&lists), shard.negatives.vacate_all(&negatives)];
+            // Their memory is given back without the lock.
+            drop(shard);
+            drop(removed);
         }
     }
 
@@ -66,7 +75,11 @@ impl<E: Clone> Cache<E> {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % SHARDS;
             let shard = self.shards.get(turn).expect("a remainder is in range");
             let step = shard.write().shelf(kind).evict(bound.next_line(), spared >= SPARED_MAX);
-            spared += usize::from(step == Step::Spared);
+            spared = match step {
+                Step::Empty => spared,
+                Step::Evicted => 0,
+                Step::Spared => spared + 1,
+            };
         }
     }
 

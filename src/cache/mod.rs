@@ -8,9 +8,9 @@
 //! - [`freshness`]: what may be reused when; pure, takes `now`.
 //! - [`fill`]: request collapsing; a fill, who leads it, who waits.
 //! - [`store`]: all of it together, under one lock per shard, so that an invalidation is final.
-//!   `shelf`: memory, its bound, and who leaves first (`bound`, `slots`, `ghosts`); `purges`: purges of
-//!   everything; `recent`: which files were invalidated lately; `housekeeping`: room for what is
-//!   new, and the end of what is old.
+//!   `shard`: what a lock is over; `invalidate`: what ends early (`purges`: of everything; `recent`:
+//!   which files lately); `housekeeping`: room for what is new, and the end of what is old.
+//! - `shelf`: the responses of one shard, and who of them leaves first (`bound`, `slots`, `ghosts`).
 //! - [`status`]: `Cache-Status` as RFC 9211 has it.
 
 mod bound;
@@ -21,13 +21,14 @@ pub mod fill;
 pub mod freshness;
 mod ghosts;
 mod housekeeping;
+mod invalidate;
 mod purges;
 mod recent;
+mod shard;
 mod shelf;
 mod slots;
 pub mod status;
 pub mod store;
-mod target;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +37,7 @@ pub use elements::{Element, Privacy};
 pub use entry::{Kind, StoredResponse};
 pub use fill::{Fill, FillEnd, Waiter};
 pub use freshness::{Circumstances, Freshness, FreshnessSettings, Reuse, Windows};
+pub use invalidate::{Force, Target};
 pub use recent::Invalidated;
 pub use status::{CacheStatus, Forwarded, FwdReason};
 pub use store::{Cache, CacheSettings, Lookup, Seat};
-pub use target::{Force, Target};

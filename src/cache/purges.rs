@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
+use super::invalidate::Force;
 use super::recent::Invalidated;
-use super::target::Force;
 
 /// How many soft purges are told apart. Beyond it the oldest two are taken for one, the earlier.
 const SOFT_PURGES_MAX: usize = 64;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 
-use super::target::Force;
+use super::invalidate::Force;
 use crate::file_id::FileId;
 
 /// One invalidation.

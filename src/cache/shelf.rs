@@ -91,14 +91,15 @@ impl Shelf {
 
     /// Whether there was one.
     pub(super) fn remove(&mut self, hash: u64, id: &FileId) -> bool {
-        self.place(hash, id).inspect(|place| self.vacate(*place)).is_some()
+        self.place(hash, id).map(|place| self.vacate(place)).is_some()
     }
 
-    fn vacate(&mut self, place: Place) {
+    fn vacate(&mut self, place: Place) -> Slot {
         let slot = self.slots.remove(place);
         if let Ok(found) = self.table.find_entry(slot.hash, |other| *other == place) {
             found.remove();
         }
+        slot
     }
 
     /// Takes everything out.
@@ -124,13 +125,15 @@ impl Shelf {
         Step::Evicted
     }
 
-    /// Removes each entry of which this is so.
-    pub(super) fn remove_where(&mut self, is_over: impl Fn(&Entry) -> bool) {
-        let over = |place: &Place| is_over(&self.slots.get(*place).entry);
-        let places: Vec<_> = self.table.iter().copied().filter(over).collect();
-        for place in places {
-            self.vacate(place);
-        }
+    /// Where the entries are of which this is so.
+    pub(super) fn places_where(&self, is_so: impl Fn(&Entry) -> bool) -> Vec<Place> {
+        let is_so = |place: &Place| is_so(&self.slots.get(*place).entry);
+        self.table.iter().copied().filter(is_so).collect()
+    }
+
+    /// Takes these out. Of this shelf, and under the same lock as when they were found.
+    pub(super) fn vacate_all(&mut self, places: &[Place]) -> Vec<Slot> {
+        places.iter().map(|place| self.vacate(*place)).collect()
     }
 
     fn place(&self, hash: u64, id: &FileId) -> Option<Place> {

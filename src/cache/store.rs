@@ -10,7 +10,6 @@
 //! A purge of everything raises an epoch (`purges`): from then on responses and fills of an older
 //! one do not count when they are looked up. Only then are the shards visited, one by one.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -24,18 +23,14 @@ use super::entry::{Kind, StoredResponse};
 use super::fill::{Fill, Flight, Waiter};
 use super::freshness::{Circumstances, Freshness, FreshnessSettings, Reuse};
 use super::purges::Purges;
-use super::recent::{Invalidated, Recent};
-use super::shelf::{Entry, Shelf};
+use super::shard::Shard;
+use super::shelf::Entry;
 use super::slots::Slot;
-use super::target::{Force, Target};
 use crate::file_id::FileId;
 
 /// More shards let more fills of different files end at once, and keep each one's lock for less
 /// time when its memory grows; each is a lock and small maps.
 pub(super) const SHARDS: usize = 256;
-
-/// How many files' last invalidations each shard remembers: a megabyte for all.
-const RECENT_PER_SHARD: usize = 32;
 
 /// The share of the memory that 404s and 400s may take, as a divisor.
 ///
@@ -70,33 +65,6 @@ pub enum Seat<E: Clone> {
     Follower(Waiter<E>),
 }
 
-type Flights<E> = HashMap<FileId, Arc<Flight<E>>, RandomState>;
-
-pub(super) struct Shard<E> {
-    pub(super) lists: Shelf,
-    pub(super) negatives: Shelf,
-    flights: Flights<E>,
-    recent: Recent,
-}
-
-impl<E> Shard<E> {
-    pub(super) fn find(&self, hash: u64, id: &FileId) -> Option<&Slot> {
-        self.lists.find(hash, id).or_else(|| self.negatives.find(hash, id))
-    }
-
-    pub(super) fn shelf(&mut self, kind: Kind) -> &mut Shelf {
-        match kind {
-            Kind::List => &mut self.lists,
-            Kind::BadRequest | Kind::NotFound => &mut self.negatives,
-        }
-    }
-
-    pub(super) fn remove(&mut self, hash: u64, id: &FileId) {
-        self.lists.remove(hash, id);
-        self.negatives.remove(hash, id);
-    }
-}
-
 /// Version lists and negative answers, by file. `E` is how a fill can fail.
 pub struct Cache<E> {
     pub(super) shards: Box<[RwLock<Shard<E>>]>,
@@ -105,7 +73,7 @@ pub struct Cache<E> {
     pub(super) negatives: Arc<Bound>,
     /// The shard that is next to make room.
     pub(super) turn: AtomicUsize,
-    purges: Purges,
+    pub(super) purges: Purges,
     pub(super) freshness: ArcSwap<FreshnessSettings>,
 }
 
@@ -114,14 +82,7 @@ impl<E: Clone> Cache<E> {
         let negative_bytes = settings.max_bytes / NEGATIVE_SHARE;
         let lists = Bound::new(settings.max_bytes - negative_bytes);
         let negatives = Bound::new(negative_bytes);
-        let shard = || {
-            RwLock::new(Shard {
-                lists: Shelf::new(&lists),
-                negatives: Shelf::new(&negatives),
-                flights: HashMap::default(),
-                recent: Recent::new(RECENT_PER_SHARD),
-            })
-        };
+        let shard = || RwLock::new(Shard::new(&lists, &negatives));
         Arc::new(Self {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             hasher: RandomState::new(),
@@ -166,40 +127,6 @@ impl<E: Clone> Cache<E> {
         Seat::Leader(Fill::new(Arc::clone(self), *id, flight), waiter)
     }
 
-    /// Makes what is known of `target` unusable. When this returns it is done: see the module.
-    pub fn invalidate(&self, target: &Target, force: Force, source: &'static str, now: Duration) {
-        let invalidated = Invalidated { at: now, force, source };
-        let id = match target {
-            Target::File(id) => id,
-            Target::All => {
-                self.purges.purge(invalidated);
-                if force == Force::Hard {
-                    self.empty();
-                }
-                return;
-            }
-        };
-        let (hash, shard) = self.shard(id);
-        let mut shard = shard.write();
-        shard.recent.note(id, invalidated);
-        match force {
-            Force::Hard => {
-                shard.flights.remove(id);
-                shard.remove(hash, id);
-            }
-            Force::Soft => {
-                if let Some(flight) = shard.flights.get(id) {
-                    flight.soften(now);
-                }
-                if let Some(slot) = shard.find(hash, id) {
-                    let freshness = self.freshness_of(&slot.entry).ended(now);
-                    let entry = Entry::new(&slot.entry.response, freshness, slot.entry.generation);
-                    shard.shelf(entry.response.kind).put(hash, id, entry);
-                }
-            }
-        }
-    }
-
     /// Ends a fill with a response to keep, if the fill is still current.
     pub(super) fn store(
         &self,
@@ -212,10 +139,11 @@ impl<E: Clone> Cache<E> {
         let weight = Entry::weight_of(response);
         let fits = self.bound(kind).admits(weight);
         if fits {
-            self.make_room(kind, weight);
+            let before = shard.read().weight(kind, hash, id);
+            self.make_room(kind, weight.saturating_sub(before));
         }
         let mut shard = shard.write();
-        let own = take_place(&mut shard.flights, id, flight);
+        let own = shard.land(id, flight);
         // A purge of everything may come between this check and the insert: the entry says which
         // ones it is younger than.
         if !own || flight.generation.hard != self.purges.hard() {
@@ -235,12 +163,7 @@ impl<E: Clone> Cache<E> {
         let freshness = flight.softened().map_or(freshness, |at| freshness.ended(at));
         let entry = Entry::new(response, freshness, flight.generation);
         let freshness = self.freshness_of(&entry);
-        let other = match kind {
-            Kind::List => &mut shard.negatives,
-            Kind::BadRequest | Kind::NotFound => &mut shard.lists,
-        };
-        other.remove(hash, id);
-        shard.shelf(kind).put(hash, id, entry);
+        shard.put(hash, id, entry);
         Some(freshness)
     }
 
@@ -266,14 +189,14 @@ impl<E: Clone> Cache<E> {
     pub(super) fn forget(&self, id: &FileId, flight: &Arc<Flight<E>>) {
         let (hash, shard) = self.shard(id);
         let mut shard = shard.write();
-        if take_place(&mut shard.flights, id, flight) {
+        if shard.land(id, flight) {
             shard.remove(hash, id);
         }
     }
 
     /// Takes a fill off the list, if its place is still its own.
     pub(super) fn leave(&self, id: &FileId, flight: &Arc<Flight<E>>) {
-        take_place(&mut self.shard(id).1.write().flights, id, flight);
+        self.shard(id).1.write().land(id, flight);
     }
 
     /// How many wait for the current fill of `id`; `None` if there is none.
@@ -281,18 +204,12 @@ impl<E: Clone> Cache<E> {
         self.shard(id).1.read().flights.get(id).map(|flight| flight.waiting())
     }
 
-    /// The last invalidation that concerned `id`, as far as it is remembered.
-    pub fn last_invalidation(&self, id: &FileId) -> Option<Invalidated> {
-        let own = self.shard(id).1.read().recent.last(id);
-        [own, self.purges.last()].into_iter().flatten().max_by_key(|last| last.at)
-    }
-
     pub fn fills_in_progress(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().flights.len()).sum()
     }
 
     /// The hash of `id`, and the shard that it belongs to.
-    fn shard(&self, id: &FileId) -> (u64, &RwLock<Shard<E>>) {
+    pub(super) fn shard(&self, id: &FileId) -> (u64, &RwLock<Shard<E>>) {
         let hash = self.hasher.hash_one(id);
         // By other bits than those that tell the entries of a shard apart.
         let place = usize::try_from((hash >> 40) % SHARDS as u64);
@@ -316,9 +233,4 @@ impl<E: Clone> Cache<E> {
         let softened = self.purges.softened(entry.generation);
         softened.map_or(entry.freshness(), |at| entry.freshness().ended(at))
     }
-}
-
-fn take_place<E>(flights: &mut Flights<E>, id: &FileId, flight: &Arc<Flight<E>>) -> bool {
-    let own = flights.get(id).is_some_and(|listed| Arc::ptr_eq(listed, flight));
-    own && flights.remove(id).is_some()
 }

@@ -80,6 +80,39 @@ fn what_is_asked_for_again_outlives_any_number_that_is_asked_for_once() {
 }
 
 #[test]
+fn a_large_list_makes_room_of_what_is_not_used() {
+    let cache = cache(1_500_000);
+    for number in 0..500 {
+        store(&cache, number, Kind::List, 1000);
+        assert!(is_used(&cache, number));
+    }
+    for number in 1000..1500 {
+        store(&cache, number, Kind::List, 1000);
+    }
+    store(&cache, 2000, Kind::List, 300_000);
+    assert!(is_stored(&cache, 2000));
+    let kept = (0..500).filter(|number| is_stored(&cache, *number)).count();
+    assert!(kept >= 490, "{kept} of 500 that are used");
+}
+
+#[test]
+fn a_list_that_is_refreshed_takes_no_room_from_others() {
+    let cache = cache(1_000_000);
+    store(&cache, 1, Kind::List, 500_000);
+    let mut number = 2;
+    while cache.evictions() == 0 && cache.usage().1 < 960_000 {
+        store(&cache, number, Kind::List, 1000);
+        number += 1;
+    }
+    let before = cache.usage();
+    let later = NOW + SETTINGS.ttl;
+    let Seat::Leader(fill, _) = cache.join(&file(1), later) else { panic!("it is stale") };
+    let body = Bytes::from(vec![b' '; 500_000]);
+    assert!(fill.store(Arc::new(StoredResponse::new(Kind::List, body, later))));
+    assert_eq!((cache.usage(), cache.evictions()), (before, 0));
+}
+
+#[test]
 fn what_is_used_no_more_makes_room_in_the_end() {
     let cache = cache(1_000_000);
     for number in 0..500 {

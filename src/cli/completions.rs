@@ -1,8 +1,8 @@
 //! `ikgate completions`: what a shell must know to complete its commands.
 
-use std::io;
-
 use clap_complete::Shell;
+
+use super::say;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Completions {
@@ -12,6 +12,9 @@ pub(super) struct Completions {
 
 impl Completions {
     pub(super) fn run(&self, mut command: clap::Command) {
-        clap_complete::generate(self.shell, &mut command, "ikgate", &mut io::stdout());
+        // Into memory first: it panics where nothing can be written.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, "ikgate", &mut script);
+        say(String::from_utf8_lossy(&script).trim_end());
     }
 }

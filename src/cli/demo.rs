@@ -1,6 +1,6 @@
 //! `ikgate demo`: the main job with nothing to set up.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,8 @@ use crate::server::PassedSockets;
 /// What an SDK sends in place of ImageKit's private key. It opens nothing but the demo.
 const CALLER_KEY: &str = "ikg_demo";
 
+const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8070);
+
 /// Both ends are in one process: their clocks are the same.
 const TOLERANCE: Duration = Duration::from_mins(1);
 
@@ -34,16 +36,17 @@ pub(super) struct Demo {
     /// Where operators look.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
-    /// Where a page of another origin is, with a file's version history.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8070")]
-    page: SocketAddr,
+    /// Where a page of another origin is, with a file's version history: 127.0.0.1:8070, or any
+    /// port if that is taken.
+    #[arg(long, value_name = "ADDRESS")]
+    page: Option<SocketAddr>,
 }
 
 impl Demo {
     pub(super) fn run(&self) -> Result<(), Failure> {
         runtime()?.block_on(async {
             let mut stop = StopSignals::listen()?;
-            let page = Bound::new(self.page, "the page").map_err(other_ports)?;
+            let page = self.bind_page()?;
             let sandbox = sandbox::start(
                 SocketAddr::from(([127, 0, 0, 1], 0)),
                 SandboxSettings {
@@ -82,6 +85,15 @@ impl Demo {
         })
     }
 
+    /// Whoever did not ask for the page is not kept from the rest by a port that is taken.
+    fn bind_page(&self) -> Result<Bound, Failure> {
+        let bind = |address| Bound::new(address, "the page").map_err(other_ports);
+        match self.page {
+            Some(address) => bind(address),
+            None => bind(PAGE).or_else(|_| bind(SocketAddr::from((PAGE.ip(), 0)))),
+        }
+    }
+
     /// A configuration as anybody could write it.
     fn config(&self, page: SocketAddr, sandbox: SocketAddr) -> String {
         format!(
@@ -96,7 +108,7 @@ impl Demo {
             [limits]
             anonymous = {{ per_second = 10, burst = 20 }}
             [cors]
-            allowed_origins = ["http://{page}"]
+            allowed_origins = ["{}"]
             [[callers]]
             name = "demo"
             key_sha256 = "{}"
@@ -106,8 +118,17 @@ impl Demo {
             "#,
             self.listen,
             self.admin,
+            origin(page),
             KeyDigest::of(CALLER_KEY)
         )
+    }
+}
+
+/// As a browser writes it.
+fn origin(page: SocketAddr) -> String {
+    match page.port() {
+        80 => format!("http://{}", page.to_string().trim_end_matches(":80")),
+        _ => format!("http://{page}"),
     }
 }
 
@@ -149,4 +170,21 @@ Metrics:      http://{admin}/metrics
 More files:   http://{sandbox}/_sandbox/files
 Stop with Ctrl-C."
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_of_the_page_is_as_a_browser_writes_it() {
+        for (address, written) in [
+            ("127.0.0.1:8070", "http://127.0.0.1:8070"),
+            ("127.0.0.1:80", "http://127.0.0.1"),
+            ("[::1]:80", "http://[::1]"),
+            ("[::1]:8080", "http://[::1]:8080"),
+        ] {
+            assert_eq!(origin(address.parse().unwrap()), written);
+        }
+    }
 }

@@ -110,6 +110,7 @@ async fn wait(
     let now = gateway.clock.monotonic();
     let (waiter, role) = match gateway.cache.join(&ask.file, now) {
         Seat::Answered { response, ttl_left } => {
+            response.note_use();
             findings.cache = Some(CacheStatus::Hit { ttl_left });
             return Ok(answer_from(response, ask, now, ttl_left));
         }
@@ -170,6 +171,8 @@ fn instead_of(
         // Another fill has succeeded in the meantime.
         Reuse::Fresh { ttl_left } => Some((response, CacheStatus::Hit { ttl_left }, ttl_left)),
         Reuse::Revalidate { .. } | Reuse::IfError if allowed && is_in(&response, ask.wanted) => {
+            // Or it would be evicted while it is all there is.
+            response.note_use();
             Some((response, CacheStatus::StaleIfError, Duration::ZERO))
         }
         Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => None,

@@ -35,6 +35,8 @@ pub(super) struct Inbound<S> {
     unread: Bytes,
     /// The last read left nothing behind: it was given less than it had room for.
     read_up: bool,
+    /// The bytes are the socket's own.
+    plain: bool,
     activity: Arc<SocketActivity>,
     heard_out: usize,
 }
@@ -46,8 +48,14 @@ pub(super) struct Outbound {
 }
 
 impl<S> Inbound<S> {
-    pub(super) fn new(stream: S, activity: Arc<SocketActivity>) -> Self {
-        Self { stream, unread: Bytes::new(), read_up: false, activity, heard_out: 0 }
+    /// Right above the socket.
+    pub(super) fn plain(stream: S, activity: Arc<SocketActivity>) -> Self {
+        let unread = Bytes::new();
+        Self { stream, unread, read_up: false, plain: true, activity, heard_out: 0 }
+    }
+
+    pub(super) fn over_tls(stream: S, activity: Arc<SocketActivity>) -> Self {
+        Self { plain: false, ..Self::plain(stream, activity) }
     }
 
     /// Gives back what was read last, to be read again first.
@@ -63,9 +71,10 @@ impl<S> Inbound<S> {
         };
     }
 
-    /// Whether all that had come was read, when it was last read.
+    /// Whether all that had come was read, when it was last read, and nothing but requests can
+    /// follow. TLS says goodbye by itself.
     pub(super) fn is_read_up(&self) -> bool {
-        self.read_up && self.unread.is_empty()
+        self.plain && self.read_up && self.unread.is_empty()
     }
 
     pub(super) fn activity(&self) -> Arc<SocketActivity> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::RandomState;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use super::deadline::Phase;
 /// some, whoever only makes work gives up all.
 const ABANDONED_MAX: u32 = 200;
 
-/// The streams of one connection. They are answered in tasks of their own.
+/// The streams of one connection. Those that have to wait do so in tasks of their own.
 #[derive(Debug)]
 pub(super) struct Streams {
     socket: Arc<SocketActivity>,
@@ -23,7 +24,7 @@ pub(super) struct Streams {
 #[derive(Debug, Default)]
 struct Table {
     /// When each last moved, once its answer is there.
-    open: HashMap<u64, Option<Instant>>,
+    open: HashMap<u64, Option<Instant>, RandomState>,
     next: u64,
     /// Given up before they were answered, less those that were answered.
     abandoned: u32,

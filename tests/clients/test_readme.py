@@ -61,7 +61,7 @@ class Readme(unittest.TestCase):
         self.running.clear()
         ports = [f"127.0.0.1:{self.ports[port]}" for port in ("8080", "9090")]
         if " demo" in command:
-            command += f" --listen {ports[0]} --admin {ports[1]}"
+            command += f" --listen {ports[0]} --admin {ports[1]} --page 127.0.0.1:0"
             health = ports[1]
         elif " serve" in command:
             self.environment |= {

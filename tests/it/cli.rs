@@ -66,6 +66,10 @@ fn each_command_has_a_manual_page_and_is_completed_by_shells() {
         }
     }
     assert_eq!(run(&["completions", "cmd"], &[]).status.code(), Some(64));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ikgate"));
+    let ended = command.args(["completions", "bash"]).stdout(full).status().unwrap();
+    assert_eq!(ended.code(), Some(0), "a reader that is gone is not its problem");
     let file = write(directory.path(), "a-file", "");
     let failed = run(&["man", &file], &[]);
     assert_eq!(failed.status.code(), Some(1));

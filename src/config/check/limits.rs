@@ -6,7 +6,7 @@ use super::super::value::{Given, Section};
 use crate::caller::AnonymousPolicy;
 use crate::limit::{CallerQuota, Enforcement, Ipv6Limits, LimitSettings, Quota};
 
-/// Of 64 bytes each, in four tables.
+/// Of 64 bytes each, in five tables.
 const TRACKED_MAX: usize = 10_000_000;
 const AUTH_FAILURES: Quota = Quota::new(10, 100).expect("neither is zero");
 const ANONYMOUS_QUOTA: Quota = Quota::new(10, 20).expect("neither is zero");

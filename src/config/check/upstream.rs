@@ -13,7 +13,7 @@ use super::limits::quota;
 use super::{GIB, KIB, MIB, bytes, file};
 use crate::error::chain;
 use crate::limit::Quota;
-use crate::secret::{PrivateKey, Secret, is_one_word};
+use crate::secret::{PrivateKey, Secret, is_one_word, is_public_key};
 use crate::upstream::{BreakerSettings, RetrySettings, UpstreamSettings, UpstreamUrl};
 
 const BUDGET: Quota = Quota::new(40, 100).expect("neither is zero");
@@ -111,10 +111,7 @@ fn private_key(
         },
         (None, true) => upstream.get(KEY, |given| {
             let path = file(given, directory).map_err(str::to_owned)?;
-            let key = PrivateKey::from_file(&path).map_err(|error| chain(&error))?;
-            let judged = judge(&key.current());
-            judged.map_err(|message| format!("{} {message}", path.display()))?;
-            Ok::<_, String>(key)
+            PrivateKey::from_file(&path).map_err(|error| chain(&error))
         }),
         (None, false) => {
             let message = format_args!(
@@ -132,8 +129,7 @@ fn judge(key: &Secret) -> Result<(), &'static str> {
     match key.expose() {
         "" => Err("is empty"),
         text if !is_one_word(text) => Err("must be one line of visible ASCII"),
-        // Beside the private one in ImageKit's dashboard, and easily taken for it.
-        text if text.starts_with("public_") => {
+        text if is_public_key(text) => {
             Err("holds the public key; what is needed begins with private_")
         }
         _ => Ok(()),

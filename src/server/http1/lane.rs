@@ -27,7 +27,8 @@ pub(super) struct Lane<'a, I, S: Service> {
     peer: SocketAddr,
     service: &'a Arc<S>,
     activity: &'a Activity,
-    sending: Option<Sending<S::Receipt>>,
+    /// Apart: the socket takes most answers at once.
+    sending: Option<Box<Sending<S::Receipt>>>,
     closing: bool,
 }
 
@@ -73,8 +74,11 @@ where
 
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turn>> {
         loop {
-            if self.sending.is_some() {
-                ready!(self.poll_send(context))?;
+            if let Some(sending) = &mut self.sending {
+                ready!(sending.poll(&mut self.io, context))?;
+                if let Some(sending) = self.sending.take() {
+                    self.delivered(*sending);
+                }
             }
             if self.closing {
                 ready!(Pin::new(&mut self.io).poll_shutdown(context))?;
@@ -97,7 +101,7 @@ where
     /// Answers as long as answers are taken. False: what comes next is not for here.
     fn answer_all(&mut self, mut received: &[u8], context: &mut Context<'_>) -> io::Result<bool> {
         while !received.is_empty() && !self.closing {
-            let Some((length, last)) = self.begin(received) else {
+            let Some((mut sending, length, last)) = self.begin(received) else {
                 self.io.unread(Bytes::copy_from_slice(received));
                 return Ok(false);
             };
@@ -106,9 +110,11 @@ where
                 // It has said all that it will ever say (RFC 9112 section 9.6).
                 self.activity.socket().heard_out();
             }
-            if let Poll::Ready(sent) = self.poll_send(context) {
+            if let Poll::Ready(sent) = sending.poll(&mut self.io, context) {
                 sent?;
+                self.delivered(sending);
             } else {
+                self.sending = Some(Box::new(sending));
                 self.io.unread(Bytes::copy_from_slice(received));
                 break;
             }
@@ -118,7 +124,7 @@ where
 
     /// Begins to answer the request that these bytes begin with. Says where it ends, and whether
     /// the client wants it to be the last.
-    fn begin(&mut self, received: &[u8]) -> Option<(usize, bool)> {
+    fn begin(&mut self, received: &[u8]) -> Option<(Sending<S::Receipt>, usize, bool)> {
         let (mut asked, length) = Plain::parse(received)?;
         let last = asked.last;
         asked.last |= self.activity.is_leaving();
@@ -130,34 +136,37 @@ where
         };
         self.activity.asked();
         self.closing = asked.last;
-        self.sending = Some(Sending { head, sent: 0, body, receipt });
-        Some((length, last))
+        Some((Sending { head, sent: 0, body, receipt }, length, last))
     }
 
-    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(sending) = &mut self.sending else { return Poll::Ready(Ok(())) };
-        let mut io = Pin::new(&mut self.io);
+    fn delivered(&mut self, sending: Sending<S::Receipt>) {
+        HEAD.set(sending.head);
+        sending.receipt.delivered();
+        self.activity.answered();
+    }
+}
+
+impl<R: Receipt> Sending<R> {
+    /// Ready once the socket has taken it whole.
+    fn poll<I>(&mut self, io: &mut Inbound<I>, context: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut io = Pin::new(io);
         loop {
-            let head = sending.head.get(sending.sent..).unwrap_or_default();
-            if head.is_empty() && sending.body.is_empty() {
-                break;
+            let head = self.head.get(self.sent..).unwrap_or_default();
+            if head.is_empty() && self.body.is_empty() {
+                return io.poll_flush(context);
             }
-            let pieces = [IoSlice::new(head), IoSlice::new(&sending.body)];
+            let pieces = [IoSlice::new(head), IoSlice::new(&self.body)];
             let taken = ready!(io.as_mut().poll_write_vectored(context, &pieces))?;
             if taken == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             let of_head = taken.min(head.len());
-            sending.sent += of_head;
-            sending.body.advance(taken - of_head);
-            sending.receipt.took(taken - of_head);
+            self.sent += of_head;
+            self.body.advance(taken - of_head);
+            self.receipt.took(taken - of_head);
         }
-        ready!(io.poll_flush(context))?;
-        if let Some(sent) = self.sending.take() {
-            HEAD.set(sent.head);
-            sent.receipt.delivered();
-        }
-        self.activity.answered();
-        Poll::Ready(Ok(()))
     }
 }
