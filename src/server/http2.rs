@@ -7,10 +7,9 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::Response;
@@ -20,7 +19,7 @@ use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -69,7 +68,7 @@ pub(super) async fn serve<I, S>(
         Answered { answer, stream: Some(stream) }
     };
     let head_max = u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX);
-    let connection = http2::Builder::new(AtOnce)
+    let connection = http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(head_max)
         .max_send_buf_size(SEND_BUFFER)
@@ -84,37 +83,19 @@ pub(super) async fn serve<I, S>(
     }
 }
 
-/// Goes on with a stream where it was opened, as far as it goes: most answers are there at once, and
-/// a task for each would only be handed over. What has to wait does so in a task of its own.
-#[derive(Clone)]
-struct AtOnce;
-
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for AtOnce {
-    fn execute(&self, stream: F) {
-        let mut stream = Box::pin(stream);
-        // Whoever is asked to wake nobody will be asked again, by the task.
-        let mut context = Context::from_waker(Waker::noop());
-        let polled = catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll(&mut context)));
-        // One that panicked is reset as it is dropped, and ends no other.
-        if matches!(polled, Ok(Poll::Pending)) {
-            tokio::spawn(stream);
-        }
-    }
-}
-
 struct Http2<'a, C> {
     connection: C,
     streams: &'a Streams,
 }
 
-impl<I, S, B> Served for Http2<'_, http2::Connection<I, S, AtOnce>>
+impl<I, S, B> Served for Http2<'_, http2::Connection<I, S, TokioExecutor>>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     I: hyper::rt::Read + hyper::rt::Write + Unpin,
     B: Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    AtOnce: Http2ServerConnExec<S::Future, B>,
+    TokioExecutor: Http2ServerConnExec<S::Future, B>,
 {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         Pin::new(&mut self.connection).poll(context)

@@ -14,7 +14,7 @@ use super::deadline::Phase;
 /// some, whoever only makes work gives up all.
 const ABANDONED_MAX: u32 = 200;
 
-/// The streams of one connection. Those that have to wait do so in tasks of their own.
+/// The streams of one connection. They are answered in tasks of their own.
 #[derive(Debug)]
 pub(super) struct Streams {
     socket: Arc<SocketActivity>,
