@@ -143,12 +143,12 @@ impl Freshness {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    const SETTINGS: FreshnessSettings = FreshnessSettings {
+    pub(in crate::cache) const SETTINGS: FreshnessSettings = FreshnessSettings {
         ttl: Duration::from_mins(1),
         ttl_jitter_percent: 0,
         stale_while_revalidate: Duration::from_mins(5),

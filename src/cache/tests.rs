@@ -6,18 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::freshness::tests::SETTINGS;
 use super::store::Cache;
 use super::*;
 use crate::file_id::FileId;
-
-const SETTINGS: FreshnessSettings = FreshnessSettings {
-    ttl: Duration::from_mins(1),
-    ttl_jitter_percent: 0,
-    stale_while_revalidate: Duration::from_mins(5),
-    stale_if_error: Duration::from_hours(1),
-    not_found_ttl: Duration::from_secs(10),
-    settle: Duration::from_secs(2),
-};
 
 const NOW: Duration = Duration::from_secs(100);
 
