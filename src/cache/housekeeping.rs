@@ -16,8 +16,8 @@ use super::store::{Cache, SHARDS};
 /// ends soon, whatever was used.
 const SPARED_MAX: usize = 64;
 
-/// How many entries are freed on the spot. More take milliseconds, a million a good part of a
-/// second, and whoever asked for the purge is a thread that answers others.
+/// How many entries are freed on the spot: whoever asked for the purge is a thread that answers
+/// others, and must not be kept by a million of them.
 const DROPPED_HERE_MAX: u64 = 10_000;
 
 impl<E: Clone> Cache<E> {
@@ -33,8 +33,8 @@ impl<E: Clone> Cache<E> {
         self.lists.evictions() + self.negatives.evictions()
     }
 
-    /// Removes what no lookup will use any more. Takes some tens of milliseconds for a million
-    /// entries; readers wait for what is removed, and not for what is looked at.
+    /// Removes what no lookup will use any more. Looks at every entry, so not for a thread that
+    /// answers; readers wait for what is removed, and not for what is looked at.
     pub fn sweep(&self, now: Duration) {
         let freshness = self.freshness.load();
         let is_over = |entry: &Entry| {
