@@ -43,8 +43,9 @@ pub struct StoredResponse {
     pub body: Bytes,
     /// Of the body. Negative answers have none.
     pub tag: Option<EntityTag>,
-    /// When it was received, by our monotonic clock.
-    pub received: Duration,
+    /// When the upstream was asked for it, by our monotonic clock: it is not younger than that,
+    /// however long it took to come, or its process slept in between (RFC 9111 section 4.2.3).
+    pub as_of: Duration,
     pub privacy: Privacy,
     /// Not spent yet by whoever looks for room.
     uses: AtomicU8,
@@ -54,22 +55,22 @@ pub struct StoredResponse {
 }
 
 impl StoredResponse {
-    pub fn new(kind: Kind, body: Bytes, received: Duration) -> Self {
+    pub fn new(kind: Kind, body: Bytes, as_of: Duration) -> Self {
         let (tag, (elements, privacy)) = match kind {
             Kind::List => (Some(EntityTag::of(&body)), Elements::of(&body)),
             Kind::BadRequest | Kind::NotFound => (None, (Elements::default(), Privacy::Public)),
         };
         let uses = AtomicU8::new(0);
-        Self { kind, body, tag, received, privacy, uses, elements, codings: None }
+        Self { kind, body, tag, as_of, privacy, uses, elements, codings: None }
     }
 
     /// The same, in these codings too.
     #[must_use]
     pub fn with(&self, codings: Codings) -> Self {
-        let Self { kind, tag, received, privacy, .. } = *self;
+        let Self { kind, tag, as_of, privacy, .. } = *self;
         let (body, elements) = (self.body.clone(), self.elements.clone());
         let (uses, codings) = (AtomicU8::new(0), Some(Box::new(codings)));
-        Self { kind, body, tag, received, privacy, uses, elements, codings }
+        Self { kind, body, tag, as_of, privacy, uses, elements, codings }
     }
 
     /// Takes note that somebody was answered with it, which keeps it in the cache for longer. Once
@@ -109,9 +110,9 @@ impl StoredResponse {
         self.elements.find(id)
     }
 
-    /// `Age`: time since it was received (RFC 9111 section 4.2.3).
+    /// `Age`: time since the upstream was asked for it.
     pub fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.received)
+        now.saturating_sub(self.as_of)
     }
 
     /// What it takes in memory, in bytes.

@@ -33,8 +33,6 @@ pub enum FillEnd<E> {
 /// A fill in progress, as it stands in the list.
 pub(super) struct Flight<E> {
     pub(super) generation: Generation,
-    /// When it began, and not later than when the upstream is asked.
-    pub(super) asked: Duration,
     /// When a soft invalidation hit it, in nanoseconds; [`NEVER`] if none did.
     softened: AtomicU64,
     end: watch::Sender<Option<FillEnd<E>>>,
@@ -43,9 +41,9 @@ pub(super) struct Flight<E> {
 const NEVER: u64 = u64::MAX;
 
 impl<E: Clone> Flight<E> {
-    pub(super) fn new(generation: Generation, asked: Duration) -> Arc<Self> {
+    pub(super) fn new(generation: Generation) -> Arc<Self> {
         let (end, _) = watch::channel(None);
-        Arc::new(Self { generation, asked, softened: AtomicU64::new(NEVER), end })
+        Arc::new(Self { generation, softened: AtomicU64::new(NEVER), end })
     }
 
     pub(super) fn waiter(&self) -> Waiter<E> {

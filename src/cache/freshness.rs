@@ -4,7 +4,7 @@
 //! `now`. The store decides what is kept; this module alone decides what may be answered.
 //!
 //! ```text
-//! received        end of ttl                 stale_while_revalidate        stale_if_error
+//! as_of        end of ttl                 stale_while_revalidate        stale_if_error
 //!    |--- Fresh ------|--- Revalidate ---------------|--- IfError ---------------|--- Expired
 //! ```
 //!
@@ -51,10 +51,8 @@ impl FreshnessSettings {
 /// What bears on the ttl of one response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Circumstances {
-    /// When the upstream was asked.
-    pub asked: Duration,
-    /// When its answer was here.
-    pub received: Duration,
+    /// When the upstream was asked for it.
+    pub as_of: Duration,
     /// When the file was last invalidated by itself, if that is known.
     pub invalidated: Option<Duration>,
     /// Where between none (0) and all (`u16::MAX`) of the jitter this response falls.
@@ -64,7 +62,7 @@ pub struct Circumstances {
 /// The time that one stored response is fresh for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Freshness {
-    received: Duration,
+    as_of: Duration,
     ttl: Duration,
 }
 
@@ -90,22 +88,22 @@ pub enum Reuse {
 
 impl Freshness {
     pub fn new(settings: &FreshnessSettings, kind: Kind, circumstances: &Circumstances) -> Self {
-        let Circumstances { asked, received, invalidated, draw } = *circumstances;
+        let Circumstances { as_of, invalidated, draw } = *circumstances;
         if kind != Kind::List {
-            return Self { received, ttl: settings.not_found_ttl };
+            return Self { as_of, ttl: settings.not_found_ttl };
         }
-        let unsettled = invalidated.is_some_and(|at| asked < at + settings.settle);
+        let unsettled = invalidated.is_some_and(|at| as_of < at + settings.settle);
         let ttl = if unsettled {
             settings.settle.min(settings.ttl)
         } else {
             let most = settings.ttl * u32::from(settings.ttl_jitter_percent) / 100;
             settings.ttl.saturating_sub(most * u32::from(draw) / u32::from(u16::MAX))
         };
-        Self { received, ttl }
+        Self { as_of, ttl }
     }
 
-    pub(super) fn of(received: Duration, ttl: Duration) -> Self {
-        Self { received, ttl }
+    pub(super) fn of(as_of: Duration, ttl: Duration) -> Self {
+        Self { as_of, ttl }
     }
 
     pub(super) fn ttl(self) -> Duration {
@@ -115,12 +113,12 @@ impl Freshness {
     /// The same, with its ttl over at `now` if it was not before.
     #[must_use]
     pub fn ended(self, now: Duration) -> Self {
-        Self { ttl: self.ttl.min(now.saturating_sub(self.received)), ..self }
+        Self { ttl: self.ttl.min(now.saturating_sub(self.as_of)), ..self }
     }
 
     /// What is left of the ttl; nothing once it is over.
     pub fn ttl_left(self, now: Duration) -> Duration {
-        self.ttl.saturating_sub(now.saturating_sub(self.received))
+        self.ttl.saturating_sub(now.saturating_sub(self.as_of))
     }
 
     /// What may be done with the response at `now`.
@@ -128,7 +126,7 @@ impl Freshness {
     /// A response whose age equals its lifetime is stale: section 4.2 asks for strictly greater.
     /// The windows end in the same way.
     pub fn reuse(self, windows: Windows, now: Duration) -> Reuse {
-        let age = now.saturating_sub(self.received);
+        let age = now.saturating_sub(self.as_of);
         let Some(stale_for) = age.checked_sub(self.ttl) else {
             return Reuse::Fresh { ttl_left: self.ttl.saturating_sub(age) };
         };
@@ -166,8 +164,8 @@ pub(super) mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn received(at: u64) -> Circumstances {
-        Circumstances { asked: secs(at), received: secs(at), invalidated: None, draw: 0 }
+    fn at(at: u64) -> Circumstances {
+        Circumstances { as_of: secs(at), invalidated: None, draw: 0 }
     }
 
     #[test]
@@ -189,7 +187,7 @@ pub(super) mod tests {
             (Kind::BadRequest, 110, Reuse::Expired),
         ];
         for (kind, now, expected) in table {
-            let freshness = Freshness::new(&SETTINGS, kind, &received(100));
+            let freshness = Freshness::new(&SETTINGS, kind, &at(100));
             let reuse = freshness.reuse(SETTINGS.windows(kind), secs(now));
             assert_eq!(reuse, expected, "{kind:?} at t={now}s");
         }
@@ -210,7 +208,7 @@ pub(super) mod tests {
             (windows(0, 0), 0, Reuse::Expired),
         ];
         for (settings, after_ttl, expected) in table {
-            let freshness = Freshness::new(&settings, Kind::List, &received(0));
+            let freshness = Freshness::new(&settings, Kind::List, &at(0));
             let reuse = freshness.reuse(settings.windows(Kind::List), secs(60 + after_ttl));
             assert_eq!(reuse, expected, "{settings:?}");
         }
@@ -218,7 +216,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_ended_response_is_stale_from_that_instant_and_never_longer_fresh() {
-        let freshness = Freshness::new(&SETTINGS, Kind::List, &received(100));
+        let freshness = Freshness::new(&SETTINGS, Kind::List, &at(100));
         let ended = freshness.ended(secs(130));
         assert_eq!(ended.reuse(LIST, secs(129)), Reuse::Fresh { ttl_left: secs(1) });
         assert_eq!(ended.reuse(LIST, secs(130)), Reuse::Revalidate { stale_for: secs(0) });
@@ -234,28 +232,26 @@ pub(super) mod tests {
     #[test]
     fn a_list_asked_for_soon_after_its_invalidation_settles_first() {
         let table = [
-            // (invalidated, asked, received, ttl)
-            (100, 100, 100, 2),
-            (100, 101, 101, 2),
-            (100, 101, 109, 2), // what counts is when the upstream was asked
-            (100, 102, 102, 60),
-            (100, 500, 500, 60),
+            // (invalidated, asked, ttl)
+            (100, 100, 2),
+            (100, 101, 2),
+            (100, 102, 60),
+            (100, 500, 60),
         ];
-        for (invalidated, asked, received, ttl) in table {
+        for (invalidated, asked, ttl) in table {
             let circumstances = Circumstances {
-                asked: secs(asked),
-                received: secs(received),
+                as_of: secs(asked),
                 invalidated: Some(secs(invalidated)),
                 draw: u16::MAX,
             };
             let freshness = Freshness::new(&SETTINGS, Kind::List, &circumstances);
             let expected = Reuse::Fresh { ttl_left: secs(ttl) };
-            assert_eq!(freshness.reuse(LIST, secs(received)), expected, "asked at t={asked}s");
-            let over = freshness.reuse(LIST, secs(received + ttl));
+            assert_eq!(freshness.reuse(LIST, secs(asked)), expected, "asked at t={asked}s");
+            let over = freshness.reuse(LIST, secs(asked + ttl));
             assert_eq!(over, Reuse::Revalidate { stale_for: secs(0) }, "asked at t={asked}s");
         }
         let short = FreshnessSettings { ttl: secs(1), ..SETTINGS };
-        let circumstances = Circumstances { invalidated: Some(secs(9)), ..received(9) };
+        let circumstances = Circumstances { invalidated: Some(secs(9)), ..at(9) };
         let freshness = Freshness::new(&short, Kind::List, &circumstances);
         assert_eq!(freshness.reuse(LIST, secs(9)), Reuse::Fresh { ttl_left: secs(1) });
     }
@@ -269,11 +265,11 @@ pub(super) mod tests {
         ) {
             let ttl = Duration::from_micros(ttl);
             let settings = FreshnessSettings { ttl, ttl_jitter_percent: percent, ..SETTINGS };
-            let circumstances = Circumstances { draw, ..received(0) };
+            let circumstances = Circumstances { draw, ..at(0) };
             let freshness = Freshness::new(&settings, Kind::List, &circumstances);
             prop_assert!(freshness.ttl <= ttl);
             prop_assert!(freshness.ttl >= ttl * u32::from(100 - percent) / 100);
-            let all = Circumstances { draw: u16::MAX, ..received(0) };
+            let all = Circumstances { draw: u16::MAX, ..at(0) };
             let least = Freshness::new(&settings, Kind::List, &all);
             prop_assert_eq!(least.ttl, ttl.saturating_sub(ttl * u32::from(percent) / 100));
         }
@@ -288,7 +284,7 @@ pub(super) mod tests {
                 stale_if_error: secs(error),
                 ..SETTINGS
             };
-            let freshness = Freshness::new(&settings, Kind::List, &received(0));
+            let freshness = Freshness::new(&settings, Kind::List, &at(0));
             let rank = |now| match freshness.reuse(settings.windows(Kind::List), secs(now)) {
                 Reuse::Fresh { .. } => 0,
                 Reuse::Revalidate { .. } => 1,

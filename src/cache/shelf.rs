@@ -26,7 +26,7 @@ const OVERHEAD_BYTES: usize = 64;
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) response: Arc<StoredResponse>,
-    /// From when the response was received on.
+    /// From when the upstream was asked for the response on.
     ttl: Duration,
     pub(super) generation: Generation,
 }
@@ -41,7 +41,7 @@ impl Entry {
     }
 
     pub(super) fn freshness(&self) -> Freshness {
-        Freshness::of(self.response.received, self.ttl)
+        Freshness::of(self.response.as_of, self.ttl)
     }
 
     /// What an entry with this response takes, in bytes.
@@ -185,10 +185,10 @@ mod tests {
     }
 
     fn entry(length: usize) -> Entry {
-        let received = Duration::ZERO;
+        let as_of = Duration::ZERO;
         let body = Bytes::from(vec![0; length]);
-        let response = Arc::new(StoredResponse::new(Kind::NotFound, body, received));
-        let freshness = Freshness::of(received, Duration::ZERO);
+        let response = Arc::new(StoredResponse::new(Kind::NotFound, body, as_of));
+        let freshness = Freshness::of(as_of, Duration::ZERO);
         Entry::new(&response, freshness, Purges::default().generation())
     }
 

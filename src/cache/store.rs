@@ -120,7 +120,7 @@ impl<E: Clone> Cache<E> {
         if let Lookup::Found { response, reuse: Reuse::Fresh { ttl_left } } = found {
             return Seat::Answered { response, ttl_left };
         }
-        let flight = Flight::new(self.purges.generation(), now);
+        let flight = Flight::new(self.purges.generation());
         shard.flights.insert(*id, Arc::clone(&flight));
         drop(shard);
         let waiter = flight.waiter();
@@ -154,8 +154,7 @@ impl<E: Clone> Cache<E> {
             return None;
         }
         let circumstances = Circumstances {
-            asked: flight.asked,
-            received: response.received,
+            as_of: response.as_of,
             invalidated: shard.recent.latest(id),
             draw: fastrand::u16(..),
         };

@@ -46,7 +46,7 @@ async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
             (Kind::NotFound, body.unwrap_or_else(|| error::not_found().body()))
         }
     };
-    let response = Arc::new(StoredResponse::new(kind, body, gateway.clock.monotonic()));
+    let response = Arc::new(StoredResponse::new(kind, body, answer.asked));
     match answer.storable {
         Storable::No => ticket.answer_only(response),
         Storable::Yes => {

@@ -1,5 +1,7 @@
 //! What an upstream's response means, once its body is here.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode};
@@ -14,6 +16,8 @@ use super::error::{BadAnswer, UpstreamError, UpstreamOutcome};
 pub struct Answer {
     pub kind: AnswerKind,
     pub storable: Storable,
+    /// When the call that brought it left.
+    pub asked: Duration,
     /// What the body takes of the memory for bodies in flight: to be kept until it is stored.
     pub held: Held,
 }
@@ -50,8 +54,10 @@ impl Answer {
         fields: &HeaderMap,
         body: Bytes,
         held: Held,
+        asked: Duration,
     ) -> Result<Self, UpstreamError> {
-        Ok(Self { kind: AnswerKind::judge(status, body)?, storable: storable(fields), held })
+        let kind = AnswerKind::judge(status, body)?;
+        Ok(Self { kind, storable: storable(fields), asked, held })
     }
 }
 

@@ -68,7 +68,7 @@ impl Strict {
 }
 
 impl Exchange for Strict {
-    async fn exchange(&self, _order: &Order, _key: &Secret, _now: Duration) -> Exchanged {
+    async fn exchange(&self, _order: &Order, _key: &Secret, now: Duration) -> Exchanged {
         if let Some(wait) = self.spend() {
             let fields = RateFields {
                 limit: Some(ALLOWED as u64),
@@ -81,7 +81,8 @@ impl Exchange for Strict {
         self.clock.sleep(LATENCY).await;
         let body = Full::from("[]");
         let (bytes, held) = self.bodies.read(body, BodyCoding::Identity).await.unwrap();
-        let answer = Answer { kind: AnswerKind::List(bytes), storable: Storable::Yes, held };
+        let (kind, storable) = (AnswerKind::List(bytes), Storable::Yes);
+        let answer = Answer { kind, storable, asked: now, held };
         Exchanged { answer: Ok(answer), window: None }
     }
 }

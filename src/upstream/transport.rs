@@ -137,10 +137,11 @@ impl Transport {
         fields: &HeaderMap,
         status: StatusCode,
         body: hyper::body::Incoming,
+        asked: Duration,
     ) -> Result<Answer, UpstreamError> {
         let coding = BodyCoding::of(fields).ok_or(UpstreamError::Bad(BadAnswer::Coding))?;
         let (bytes, share) = self.bodies.read(body, coding).await.map_err(UpstreamError::Bad)?;
-        Answer::judge(status, fields, bytes, share)
+        Answer::judge(status, fields, bytes, share, asked)
     }
 
     fn request(&self, order: &Order, key: &Secret) -> Request<Empty<Bytes>> {
@@ -186,7 +187,7 @@ impl Exchange for Transport {
         let rate = RateFields::of(&head.headers);
         let answer = match head.status {
             StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
-                self.read(&head.headers, head.status, body).await
+                self.read(&head.headers, head.status, body, now).await
             }
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 Err(UpstreamError::Auth { status: Some(status) })

@@ -42,7 +42,7 @@ pub(super) enum Read {
 struct Stored {
     from: usize,
     found: bool,
-    received: Duration,
+    as_of: Duration,
     ttl: Duration,
 }
 
@@ -84,7 +84,7 @@ enum Reuse {
 
 impl Stored {
     fn reuse(&self, now: Duration) -> Reuse {
-        let end = self.received + self.ttl;
+        let end = self.as_of + self.ttl;
         let window = |length: Duration| self.found && now < end + length;
         if now < end {
             Reuse::Fresh(end.saturating_sub(now))
@@ -102,7 +102,7 @@ impl Stored {
             status: if self.found { 200 } else { 404 },
             from: Some(self.from),
             cache_status: format!("ikgate; {cache_status}"),
-            age: self.found.then(|| now.saturating_sub(self.received).as_secs()),
+            age: self.found.then(|| now.saturating_sub(self.as_of).as_secs()),
         }
     }
 }
@@ -151,7 +151,7 @@ impl File {
 
     pub(super) fn invalidate_soft(&mut self, now: Duration, own: bool) {
         if let Some(stored) = &mut self.stored {
-            stored.ttl = stored.ttl.min(now.saturating_sub(stored.received));
+            stored.ttl = stored.ttl.min(now.saturating_sub(stored.as_of));
         }
         if let Some(flight) = &mut self.current {
             flight.softened.get_or_insert(now);
@@ -178,9 +178,9 @@ impl File {
                 (true, true) => SETTLE,
                 (true, false) => TTL,
             };
-            let softened = flight.softened.map_or(ttl, |at| ttl.min(at.saturating_sub(now)));
-            let (from, received) = (flight.number, now);
-            self.stored = Some(Stored { from, found, received, ttl: softened });
+            let as_of = flight.asked;
+            let ttl = flight.softened.map_or(ttl, |at| ttl.min(at.saturating_sub(as_of)));
+            self.stored = Some(Stored { from: flight.number, found, as_of, ttl });
         } else if current && outcome == Outcome::NoStore {
             self.stored = None;
         }
@@ -206,11 +206,10 @@ impl File {
             age,
         };
         let number = Some(flight.number);
+        let age = Some(now.saturating_sub(flight.asked).as_secs());
         match outcome {
-            Outcome::List => {
-                answer(200, number, &format!("; fwd-status=200{}", stored(true)), Some(0))
-            }
-            Outcome::NoStore => answer(200, number, "; fwd-status=200", Some(0)),
+            Outcome::List => answer(200, number, &format!("; fwd-status=200{}", stored(true)), age),
+            Outcome::NoStore => answer(200, number, "; fwd-status=200", age),
             Outcome::NotFound => {
                 answer(404, number, &format!("; fwd-status=404{}", stored(true)), None)
             }
