@@ -8,9 +8,14 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the time")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long before the process monotonic time began: what others of a fleet fetched before this
+/// process was there has an instant too. Longer than anything may be fresh.
+const BEFORE: Duration = Duration::from_hours(366 * 24);
 
 /// A cheap, cloneable handle to the gateway's time source.
 #[derive(Clone, Debug)]
@@ -18,8 +23,13 @@ pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    System { started: Instant },
-    Manual { elapsed: Arc<watch::Sender<Duration>> },
+    /// tokio's, which a test of many nodes in one process can make virtual.
+    System {
+        started: Instant,
+    },
+    Manual {
+        elapsed: Arc<watch::Sender<Duration>>,
+    },
 }
 
 impl Clock {
@@ -33,11 +43,19 @@ impl Clock {
         Self(Source::Manual { elapsed: Arc::default() })
     }
 
-    /// Time since this clock was created. Never runs backwards.
+    /// Time since an instant that means nothing by itself. Never runs backwards.
     pub fn monotonic(&self) -> Duration {
         match &self.0 {
-            Source::System { started } => started.elapsed(),
+            Source::System { started } => BEFORE + started.elapsed(),
             Source::Manual { elapsed } => *elapsed.borrow(),
+        }
+    }
+
+    /// Time since this clock was created.
+    pub fn uptime(&self) -> Duration {
+        match &self.0 {
+            Source::System { started } => started.elapsed(),
+            Source::Manual { .. } => self.monotonic(),
         }
     }
 

@@ -36,6 +36,7 @@
 //! | [`cache`] | what is stored, may it be used, who fills it? |
 //! | [`upstream`] | what does ImageKit say? |
 //! | [`invalidation`] | what is to be forgotten? |
+//! | [`cluster`] | what do the other gateways know? |
 //! | [`response`] | how does the answer look for this caller? |
 //! | [`error`] | what does a failure look like from outside? |
 //! | [`exchange`] | what happened to this request? |
@@ -55,6 +56,7 @@ pub mod cache;
 pub mod caller;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod demo;
 pub mod error;

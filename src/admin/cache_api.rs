@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Admin, Reply, json, problem};
 use crate::cache::{Force, Lookup, Reuse, StoredResponse, Target};
 use crate::file_id::FileId;
-use crate::invalidation::InvalidationSource;
+use crate::invalidation::{InvalidationSource, Purge};
 use crate::message::Coding;
 
 /// What the cache knows of one file.
@@ -99,7 +99,7 @@ fn shown_response(response: &StoredResponse, reuse: Reuse, now: Duration) -> Sho
     }
 }
 
-pub(super) fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
+pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
     let force = match uri.query() {
         None | Some("" | "soft=false") => Force::Hard,
         Some("soft=true") => Force::Soft,
@@ -117,7 +117,15 @@ pub(super) fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
         Some(Ok(id)) => Target::File(id),
         Some(Err(_)) => return bad_id(),
     };
-    admin.invalidator.invalidate(&target, force, InvalidationSource::Admin);
+    let purge = Purge { target, force, source: InvalidationSource::Admin };
+    if admin.gateway.invalidator.invalidate(purge).await.is_err() {
+        return problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "purge_partial",
+            "The purge is done on this gateway, and the others could not be told yet.",
+            "They are told as soon as the fleet's Redis can be reached. Send it again to be sure.",
+        );
+    }
     let purged = Purged { purged: id.unwrap_or("all"), soft: force == Force::Soft };
     json(StatusCode::OK, &purged)
 }

@@ -33,18 +33,17 @@ pub use ready::Readiness;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
+use crate::cluster::{Cluster, ClusterState};
 use crate::gateway::Gateway;
-use crate::invalidation::Invalidator;
 use crate::secret::PrivateKey;
 use crate::server::{Drain, Service, TlsSlot};
-use crate::telemetry::{Exposition, Log, Metrics, Most, Readings};
+use crate::telemetry::{ClusterReadings, Exposition, Log, Metrics, Most, Readings};
 use crate::upstream::{BreakerState, UpstreamError};
 
 /// What operators can see and do.
 pub struct Admin {
     pub settings: AdminSettings,
     pub gateway: Arc<Gateway>,
-    pub invalidator: Invalidator,
     pub metrics: Arc<Metrics>,
     pub log: Option<Arc<Log>>,
     pub key: Arc<PrivateKey>,
@@ -129,8 +128,10 @@ impl Admin {
             }
             Some(Operation::Stats) if get => stats::show(self),
             Some(Operation::CacheOf(id)) if get => cache_api::show(self, id),
-            Some(Operation::CacheOf(id)) if delete => cache_api::purge(self, Some(id), &head.uri),
-            Some(Operation::Cache) if delete => cache_api::purge(self, None, &head.uri),
+            Some(Operation::CacheOf(id)) if delete => {
+                cache_api::purge(self, Some(id), &head.uri).await
+            }
+            Some(Operation::Cache) if delete => cache_api::purge(self, None, &head.uri).await,
             Some(Operation::Cache) => not_allowed("DELETE"),
             Some(Operation::CacheOf(_)) => not_allowed("GET, HEAD, DELETE"),
             Some(
@@ -176,7 +177,7 @@ impl Admin {
             },
             private_key_age: match self.key.written() {
                 Some(written) => self.clock().wall().duration_since(written).unwrap_or_default(),
-                None => self.clock().monotonic(),
+                None => self.clock().uptime(),
             }
             .as_secs(),
             tls_expires_in: self.tls.load().as_ref().map(|tls| {
@@ -184,6 +185,12 @@ impl Admin {
                     |since_1970: Duration| i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
                 seconds(tls.expires()) - seconds(self.clock().unix_time())
             }),
+            cluster: self
+                .gateway
+                .cluster
+                .as_ref()
+                .map(|cluster| cluster_readings(cluster))
+                .unwrap_or_default(),
             dropped_log_lines: self.log.as_ref().map_or(0, |log| log.dropped_lines()),
         }
     }
@@ -194,6 +201,21 @@ impl Admin {
 
     fn clock(&self) -> &Clock {
         &self.gateway.clock
+    }
+}
+
+fn cluster_readings(cluster: &Cluster) -> ClusterReadings {
+    let readings = cluster.readings();
+    ClusterReadings {
+        state: match readings.state {
+            ClusterState::Connected => 1,
+            ClusterState::CutOff => 2,
+        },
+        nodes: readings.nodes,
+        lag: readings.lag.as_secs_f64(),
+        clock_skew: readings.clock_skew,
+        pending_purges: readings.pending_purges,
+        resets: readings.resets,
     }
 }
 

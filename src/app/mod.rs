@@ -17,16 +17,18 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{Admin, Readiness};
 use crate::cache::Cache;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
 use crate::gateway::{Gateway, Policy, WebhookEntrance};
-use crate::invalidation::{Invalidator, Webhooks};
+use crate::invalidation::{Bus, Invalidator, LocalInvalidator, Webhooks};
 use crate::message::Plain;
 use crate::route::Operations;
 use crate::server::{
@@ -64,6 +66,8 @@ struct Parts {
     admin: Arc<Admin>,
     metrics: Arc<Metrics>,
     tls: TlsSlot,
+    /// Ends once the others have been told that this one does.
+    fleet: Option<JoinHandle<()>>,
     clock: Clock,
 }
 
@@ -147,7 +151,6 @@ impl App {
         let tls = TlsSlot::new(settings.public.tls.clone().into());
         let admin = Arc::new(Admin {
             settings: settings.admin.guard.clone(),
-            invalidator: Invalidator::new(Arc::clone(&gateway.cache), clock.clone()),
             gateway: Arc::clone(&gateway),
             metrics: Arc::clone(&metrics),
             log,
@@ -174,12 +177,16 @@ impl App {
         tokio::spawn(watch);
         tokio::spawn(sample(Arc::clone(&admin), clock.clone(), admin_drain.clone()));
         tokio::spawn(sweep(Arc::clone(&gateway), admin_drain.clone()));
+        let fleet = gateway
+            .cluster
+            .clone()
+            .map(|cluster| tokio::spawn(be_of_fleet(cluster, admin_drain.clone())));
         Ok(Self {
             public: addresses,
             admin: admin_address,
             public_drain,
             admin_drain,
-            parts: Parts { gateway, admin, metrics, tls, clock: clock.clone() },
+            parts: Parts { gateway, admin, metrics, tls, fleet, clock: clock.clone() },
             settings,
         })
     }
@@ -200,6 +207,9 @@ impl App {
         self.parts.gateway.fills.close();
         self.admin_drain.finish(ADMIN_GRACE).await;
         self.admin_drain.cut().await;
+        if let Some(fleet) = self.parts.fleet {
+            _ = fleet.await;
+        }
         if unfinished == 0 { DrainEnd::Finished } else { DrainEnd::Cut { connections: unfinished } }
     }
 }
@@ -220,6 +230,10 @@ pub fn gateway(
     let cache = Cache::new(&settings.cache);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let encoders = cores.div_ceil(2);
+    let local = LocalInvalidator::new(Arc::clone(&cache), clock.clone());
+    let cluster = settings.cluster.map(|settings| Cluster::new(&settings, local.clone(), clock));
+    let bus = cluster.clone().map(|cluster| cluster as Arc<dyn Bus>);
+    let invalidator = Invalidator::new(local, bus);
     Ok(Arc::new(Gateway {
         clock: clock.clone(),
         operations: Operations {
@@ -227,9 +241,10 @@ pub fn gateway(
             webhooks: settings.webhooks.is_some(),
         },
         webhooks: settings.webhooks.map(|settings| {
-            let invalidator = Invalidator::new(Arc::clone(&cache), clock.clone());
-            WebhookEntrance::new(Webhooks::new(settings, invalidator, clock.clone()))
+            WebhookEntrance::new(Webhooks::new(settings, invalidator.clone(), clock.clone()))
         }),
+        invalidator,
+        cluster,
         proxies: settings.public.proxies,
         policy: ArcSwap::from_pointee(Policy::new(settings.policy, labels, clock)),
         cache,
@@ -239,6 +254,15 @@ pub fn gateway(
         closing: CancellationToken::new(),
         encoders: Semaphore::new(encoders),
     }))
+}
+
+/// Keeps this gateway one of a fleet, until it ends.
+async fn be_of_fleet(cluster: Arc<Cluster>, drain: Drain) {
+    tokio::select! {
+        () = Arc::clone(&cluster).run() => {}
+        () = drain.begun() => {}
+    }
+    _ = tokio::time::timeout(LAST_WORDS, cluster.leave()).await;
 }
 
 /// Keeps the history that operators look at.

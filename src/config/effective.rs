@@ -2,18 +2,20 @@
 //!
 //! Secrets are not in it to begin with: they come from files of their own, or from a variable
 //! that is not laid over anything, and a [`crate::secret::Secret`] says no more than that it is
-//! one.
+//! one. The password in a URL is left out.
 
 use std::collections::HashSet;
 
 use toml::{Table, Value};
 
 use super::raw::Raw;
+use crate::cluster::RedisUrl;
 
 /// Every key with its default. A test holds it to what is really done without the key.
 const DEFAULTS: &str = include_str!("../../config/ikgate.toml");
 /// The same of sections that are off when absent.
-const OPTIONAL: &str = "[cors]\nmax_age = \"10m\"\n[webhooks]\ntolerance = \"5m\"\n\
+const OPTIONAL: &str = "[cluster]\nnamespace = \"ikgate\"\n\
+                        [cors]\nmax_age = \"10m\"\n[webhooks]\ntolerance = \"5m\"\n\
                         [jwt]\nalgorithm = \"EdDSA\"\naudience = \"ikgate\"\n\
                         quota = { per_second = 5, burst = 20 }";
 const CALLER: &str = "quota = { per_second = 50, burst = 100 }";
@@ -37,7 +39,17 @@ pub(super) fn effective(raw: &Raw) -> Table {
     {
         upstream.insert("private_key".to_owned(), Value::String(format!("{key:?}")));
     }
+    if let Some(Value::Table(cluster)) = effective.get_mut("cluster")
+        && let Some(Value::String(url)) = cluster.get_mut("redis_url")
+    {
+        *url = shown_url(url);
+    }
     effective
+}
+
+/// What cannot be read may hold a password all the same.
+fn shown_url(text: &str) -> String {
+    RedisUrl::parse(text).map_or_else(|_| "unreadable".to_owned(), |url| url.to_string())
 }
 
 fn parsed(text: &str) -> Table {

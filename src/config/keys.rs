@@ -52,7 +52,7 @@ mod tests {
             ("server.listten", Some("server.listen")),
             ("callers[3].quotas", Some("callers.quota")),
             ("jwt.alogrithm", Some("jwt.algorithm")),
-            ("cluster", None),
+            ("cluter", Some("cluster")),
             ("server.workers", None),
         ] {
             assert_eq!(nearest(written).as_deref(), meant, "{written}");

@@ -39,6 +39,11 @@ impl Settings {
         if self.admin.guard.exposure.token() != new.admin.guard.exposure.token() {
             waiting.insert("admin.token_file".to_owned());
         }
+        if let (Some(old), Some(new)) = (&self.cluster, &new.cluster)
+            && old.url != new.url
+        {
+            waiting.insert("cluster.redis_url".to_owned());
+        }
         let mut effective = new.effective;
         keep_fixed(&mut effective, &self.effective, "", &mut waiting);
         let max_tracked_callers = self.policy.limits.max_tracked_callers;

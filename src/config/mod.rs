@@ -25,6 +25,7 @@ pub use problem::{Problem, Problems};
 use crate::admin::AdminSettings;
 use crate::cache::CacheSettings;
 use crate::caller::{Proxies, TokenSettings};
+use crate::cluster::ClusterSettings;
 use crate::gateway::PolicySettings;
 use crate::invalidation::WebhookSettings;
 use crate::route::BasePath;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub anonymous_is_written: bool,
     /// `None`: events are not taken.
     pub webhooks: Option<WebhookSettings>,
+    /// `None`: this gateway is alone.
+    pub cluster: Option<ClusterSettings>,
     pub telemetry: TelemetrySettings,
     /// All of it as it would stand in a file, without secrets.
     pub effective: toml::Table,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use problems::{bad_request, not_found, version_not_found};
 
 use crate::caller::{AuthFailure, FileForbidden};
-use crate::invalidation::SignatureFault;
+use crate::invalidation::{Partial, SignatureFault, WebhookFault};
 use crate::limit::Throttled;
 use crate::message::HeadFault;
 use crate::route::RouteFault;
@@ -32,6 +32,8 @@ pub enum GatewayError {
     #[error("a fill ended without a result")]
     Internal,
     #[error(transparent)]
+    PurgePartial(#[from] Partial),
+    #[error(transparent)]
     Route(#[from] RouteFault),
     #[error("the gateway is shutting down")]
     ShuttingDown,
@@ -47,6 +49,15 @@ pub enum GatewayError {
     /// As many webhooks are being read as may be.
     #[error("too many webhooks are being read")]
     WebhooksBusy,
+}
+
+impl From<WebhookFault> for GatewayError {
+    fn from(fault: WebhookFault) -> Self {
+        match fault {
+            WebhookFault::Partial(partial) => partial.into(),
+            WebhookFault::Signature(fault) => fault.into(),
+        }
+    }
 }
 
 /// An error and what caused it, in one line, for logs and terminals.

@@ -50,6 +50,7 @@ impl GatewayError {
                 allowed: None,
                 connection: Connection::Keep,
             },
+            Self::PurgePartial(_) => purge_partial(),
             Self::Route(fault) => route_problem(*fault),
             Self::ShuttingDown => closing(Problem {
                 status: StatusCode::SERVICE_UNAVAILABLE,
@@ -77,6 +78,19 @@ impl GatewayError {
                 connection: Connection::Keep,
             },
         }
+    }
+}
+
+/// A purge that the rest of the fleet has not heard of yet.
+fn purge_partial() -> Problem {
+    Problem {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "purge_partial",
+        message: "The purge is done on this gateway, and the others could not be told yet.".into(),
+        help: "They are told as soon as the fleet's Redis can be reached. Send it again to be sure.",
+        allowed: None,
+        retry: Retry::Elsewhere { wait: Duration::from_secs(1) },
+        connection: Connection::Keep,
     }
 }
 

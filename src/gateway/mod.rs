@@ -26,9 +26,11 @@ use tokio_util::task::TaskTracker;
 use crate::cache::{Cache, CacheStatus};
 use crate::caller::{Caller, Proxies};
 use crate::clock::Clock;
+use crate::cluster::{Cluster, ClusterState};
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, ExchangeBody};
 use crate::file_id::FileId;
+use crate::invalidation::Invalidator;
 use crate::limit::{Limits, Standing};
 use crate::message::{HeadFault, head};
 use crate::response::{self, Answer};
@@ -53,6 +55,9 @@ pub struct Gateway {
     pub policy: ArcSwap<Policy>,
     pub cache: Arc<Cache<Arc<UpstreamError>>>,
     pub upstream: Upstream,
+    /// `None`: this gateway is alone.
+    pub cluster: Option<Arc<Cluster>>,
+    pub invalidator: Invalidator,
     /// How long a caller waits for the upstream.
     pub request_timeout: Duration,
     /// Fills run here, so that they outlive whoever started them but not the process.
@@ -79,6 +84,11 @@ struct Findings {
 }
 
 impl Gateway {
+    /// Whether purges of other gateways may be missed here.
+    fn is_cut_off(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.state() == ClusterState::CutOff)
+    }
+
     /// Answers one request.
     pub async fn handle<B: GatewayBody>(
         self: Arc<Self>,

@@ -62,7 +62,9 @@ pub(super) fn look_up(
     let (status, ttl_left) = match reuse {
         Reuse::Fresh { ttl_left } => (CacheStatus::Hit { ttl_left }, ttl_left),
         // What is stale says nothing of a version that it does not know yet.
-        Reuse::Revalidate { stale_for } if is_in(&response, ask.wanted) => {
+        Reuse::Revalidate { stale_for }
+            if is_in(&response, ask.wanted) && !gateway.is_cut_off() =>
+        {
             fills::refresh(gateway, &ask.file, now);
             (CacheStatus::StaleHit { stale_for }, Duration::ZERO)
         }
@@ -162,8 +164,11 @@ fn instead_of(
     now: Duration,
 ) -> Option<(Arc<StoredResponse>, CacheStatus, Duration)> {
     let allowed = match error {
+        // What may have been purged elsewhere is for an upstream that fails, and nothing less.
+        GatewayError::Upstream(error) if gateway.is_cut_off() => error.is_upstreams_failure(),
+        GatewayError::ShuttingDown => !gateway.is_cut_off(),
         GatewayError::Upstream(error) => error.allows_stale(),
-        other => matches!(other, GatewayError::ShuttingDown | GatewayError::UpstreamTimeout),
+        other => matches!(other, GatewayError::UpstreamTimeout),
     };
     let found = gateway.cache.lookup(&ask.file, now);
     let Lookup::Found { response, reuse } = found else { return None };

@@ -57,7 +57,7 @@ impl WebhookEntrance {
         limits.admit_webhook(from).map_err(|throttled| refused(throttled.into()))?;
         let _place = self.places.take(from).ok_or_else(|| refused(GatewayError::WebhooksBusy))?;
         let body = read(body).await.inspect_err(|_| WebhookOutcome::Unread.emit(clock.wall()))?;
-        Ok(self.webhooks.receive(&head.headers, &body)?)
+        Ok(self.webhooks.receive(&head.headers, &body).await?)
     }
 }
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::event::{Event, InvalidEvent};
 use super::signature::{SignatureFault, SigningSecret};
-use super::{InvalidationSource, Invalidator};
+use super::{InvalidationSource, Invalidator, Partial, Purge};
 use crate::cache::{Force, Target};
 use crate::clock::Clock;
 
@@ -43,12 +43,15 @@ pub enum WebhookOutcome {
     MalformedSignature,
     MissingSignature,
     OutOfTolerance,
+    /// Lists were invalidated here, and the rest of the fleet could not be told yet: to be sent
+    /// again.
+    Partial,
     /// The body was too long or did not come in time.
     Unread,
 }
 
 impl WebhookOutcome {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Applied,
         Self::Busy,
         Self::Duplicate,
@@ -58,6 +61,7 @@ impl WebhookOutcome {
         Self::MalformedSignature,
         Self::MissingSignature,
         Self::OutOfTolerance,
+        Self::Partial,
         Self::Unread,
     ];
 
@@ -72,13 +76,17 @@ impl WebhookOutcome {
             Self::MalformedSignature => "malformed_signature",
             Self::MissingSignature => "missing_signature",
             Self::OutOfTolerance => "out_of_tolerance",
+            Self::Partial => "partial",
             Self::Unread => "unread",
         }
     }
 
     /// Whether the signature held.
     pub fn is_genuine(self) -> bool {
-        matches!(self, Self::Applied | Self::Duplicate | Self::Ignored | Self::InvalidEvent)
+        matches!(
+            self,
+            Self::Applied | Self::Duplicate | Self::Ignored | Self::InvalidEvent | Self::Partial
+        )
     }
 
     /// Counts one delivery.
@@ -103,6 +111,15 @@ impl From<SignatureFault> for WebhookOutcome {
     }
 }
 
+/// Why a delivery is not done with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum WebhookFault {
+    #[error(transparent)]
+    Partial(#[from] Partial),
+    #[error(transparent)]
+    Signature(#[from] SignatureFault),
+}
+
 /// Takes deliveries.
 pub struct Webhooks {
     settings: WebhookSettings,
@@ -121,37 +138,39 @@ impl Webhooks {
     ///
     /// # Errors
     ///
-    /// A delivery whose signature does not hold.
-    pub fn receive(&self, fields: &HeaderMap, body: &[u8]) -> Result<(), SignatureFault> {
+    /// A delivery whose signature does not hold, or that is to be sent again.
+    pub async fn receive(&self, fields: &HeaderMap, body: &[u8]) -> Result<(), WebhookFault> {
         let now = self.clock.wall();
         let WebhookSettings { secret, tolerance } = &self.settings;
         secret
             .verify(fields, body, now, *tolerance)
             .inspect_err(|fault| WebhookOutcome::from(*fault).emit(now))?;
-        match Event::parse(body) {
-            Ok(event) => self.apply(event),
+        let outcome = match Event::parse(body) {
+            Ok(event) => self.apply(event).await,
             Err(error) => {
                 invalid(&error);
                 WebhookOutcome::InvalidEvent
             }
-        }
-        .emit(now);
-        Ok(())
+        };
+        outcome.emit(now);
+        if outcome == WebhookOutcome::Partial { Err(Partial.into()) } else { Ok(()) }
     }
 
-    fn apply(&self, event: Event) -> WebhookOutcome {
+    async fn apply(&self, event: Event) -> WebhookOutcome {
         let Event::Changed { id, files } = event else { return WebhookOutcome::Ignored };
         // With the files: an id that is not as unique as promised must not cost an invalidation.
         let event = id.map(|id| self.hasher.hash_one((id, &files)));
         if event.is_some_and(|event| self.applied.lock().contains(event)) {
             return WebhookOutcome::Duplicate;
         }
+        let (force, source) = (Force::Hard, InvalidationSource::Webhook);
+        let mut told = Ok(());
         for file in files {
-            self.invalidator.invalidate(
-                &Target::File(file),
-                Force::Hard,
-                InvalidationSource::Webhook,
-            );
+            let purge = Purge { target: Target::File(file), force, source };
+            told = self.invalidator.invalidate(purge).await.and(told);
+        }
+        if told.is_err() {
+            return WebhookOutcome::Partial;
         }
         // Not before it is done: a second delivery that is answered at once must be as final.
         if let Some(event) = event {

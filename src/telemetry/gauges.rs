@@ -1,7 +1,7 @@
 //! What is read when somebody asks, rather than counted as it happens.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
@@ -39,9 +39,32 @@ pub struct Readings {
     pub private_key_age: u64,
     /// Seconds; less than none once it has. `None`: there is no TLS.
     pub tls_expires_in: Option<i64>,
+    pub cluster: ClusterReadings,
 }
 
+/// How this gateway stands with its fleet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClusterReadings {
+    /// 0 there is none, 1 connected, 2 cut off.
+    pub state: u8,
+    pub nodes: usize,
+    /// Seconds.
+    pub lag: f64,
+    /// Seconds.
+    pub clock_skew: f64,
+    pub pending_purges: usize,
+    pub resets: u64,
+}
+
+type FloatGauge = Gauge<f64, AtomicU64>;
+
 pub(super) struct Gauges {
+    cluster_state: Gauge,
+    cluster_nodes: Gauge,
+    cluster_lag: FloatGauge,
+    cluster_clock_skew: FloatGauge,
+    cluster_pending_purges: Gauge,
+    cluster_resets: Counter,
     cache_entries: Gauge,
     cache_bytes: Gauge,
     cache_evictions: Counter,
@@ -69,8 +92,31 @@ impl Gauges {
             Unit::Seconds,
             private_key_age.clone(),
         );
+        let (cluster_lag, cluster_clock_skew) = (FloatGauge::default(), FloatGauge::default());
+        let told_and_heard = "From telling the fleet something to hearing it";
+        registry.register_with_unit(
+            "cluster_lag",
+            told_and_heard,
+            Unit::Seconds,
+            cluster_lag.clone(),
+        );
+        let skew = "The clock of the fleet's Redis less our own";
+        registry.register_with_unit(
+            "cluster_clock_skew",
+            skew,
+            Unit::Seconds,
+            cluster_clock_skew.clone(),
+        );
         let mut gauge = |name, help| registered::<Gauge>(registry, name, help);
         Self {
+            cluster_state: gauge("cluster_state", "0: no fleet, 1: connected, 2: cut off"),
+            cluster_nodes: gauge("cluster_nodes", "Gateways of the fleet, as last heard"),
+            cluster_pending_purges: gauge(
+                "cluster_pending_purges",
+                "Purges that the fleet has not heard of yet",
+            ),
+            cluster_lag,
+            cluster_clock_skew,
             cache_entries: gauge("cache_entries", "Stored responses"),
             cache_bytes: gauge("cache_bytes", "What they count"),
             fills_in_progress: gauge("fills_in_progress", "Files being fetched now"),
@@ -91,6 +137,11 @@ impl Gauges {
                 registry,
                 "cache_evictions",
                 "Stored responses dropped to make room",
+            ),
+            cluster_resets: registered(
+                registry,
+                "cluster_resets",
+                "Times that everything was purged, since something may have been missed",
             ),
             dropped_log_lines: registered(
                 registry,
@@ -117,6 +168,13 @@ impl Gauges {
         self.budget_available.set(i64::from(readings.budget_available));
         self.breaker_state.set(i64::from(readings.breaker_state));
         self.private_key_age.set(i64::try_from(readings.private_key_age).unwrap_or(i64::MAX));
+        let cluster = &readings.cluster;
+        self.cluster_state.set(i64::from(cluster.state));
+        self.cluster_nodes.set(number(cluster.nodes));
+        self.cluster_lag.set(cluster.lag);
+        self.cluster_clock_skew.set(cluster.clock_skew);
+        self.cluster_pending_purges.set(number(cluster.pending_purges));
+        self.cluster_resets.inner().store(cluster.resets, Ordering::Relaxed);
         *self.tls_expires_in.0.lock() = readings.tls_expires_in;
         self.dropped_log_lines.inner().store(readings.dropped_log_lines, Ordering::Relaxed);
     }

@@ -28,7 +28,7 @@ use tracing_subscriber::{Layer, Registry, reload};
 use access_log::AccessLog;
 pub use access_log::AccessLogMode;
 pub use exposition::Exposition;
-pub use gauges::{Most, Readings};
+pub use gauges::{ClusterReadings, Most, Readings};
 pub use history::{History, INTERVAL as HISTORY_INTERVAL, Percentiles, Point};
 use lines::Lines;
 pub use lines::LogWriter;

@@ -164,6 +164,11 @@ impl UpstreamError {
         }
     }
 
+    /// Whether it is the upstream that fails, rather than what may be asked of it that is spent.
+    pub fn is_upstreams_failure(&self) -> bool {
+        self.allows_stale() && !matches!(self, Self::QueueFull(_) | Self::Spent(_))
+    }
+
     /// Whether a call was made at all.
     pub(super) fn has_left(&self) -> bool {
         match self {

@@ -16,7 +16,7 @@ fn every_shipped_configuration_is_right() {
         assert!(loaded.is_ok(), "{}: {}", file.display(), loaded.err().unwrap());
         checked += 1;
     }
-    assert_eq!(checked, 2);
+    assert_eq!(checked, 3);
 }
 
 /// The example that names every key is also the documentation of the defaults.
@@ -40,7 +40,8 @@ fn the_defaults_that_are_shown_of_optional_sections_are_the_defaults() {
     std::fs::write(directory.path().join("jwt.pub"), key).unwrap();
     let digest = "a".repeat(64);
     let written = format!(
-        "[cors]\nallowed_origins = [\"https://a.example\"]\n\
+        "[cluster]\nredis_url = \"redis://127.0.0.1:1\"\n\
+         [cors]\nallowed_origins = [\"https://a.example\"]\n\
          [webhooks]\nsecret_file = \"webhook.secret\"\n\
          [jwt]\nkey_file = \"jwt.pub\"\nissuer = \"https://a.example\"\n\
          [[callers]]\nname = \"a\"\nkey_sha256 = \"{digest}\""
@@ -51,7 +52,7 @@ fn the_defaults_that_are_shown_of_optional_sections_are_the_defaults() {
     };
     let settings = load(&written);
     let mut shown = settings.effective.clone();
-    for section in ["cors", "jwt", "webhooks"] {
+    for section in ["cluster", "cors", "jwt", "webhooks"] {
         assert!(shown[section].as_table().unwrap().len() > 1, "{section}: no defaults are shown");
     }
     assert!(shown["callers"][0].get("quota").is_some());
@@ -96,6 +97,7 @@ fn the_readme_names_every_key_with_its_default() {
     std::fs::write(directory.path().join("jwt.pub"), public).unwrap();
     let digest = "a".repeat(64);
     let needed = [
+        ("cluster", "redis_url = \"redis://127.0.0.1:1\"".to_owned()),
         ("cors", "allowed_origins = [\"https://a.example\"]".to_owned()),
         ("webhooks", "secret_file = \"webhook.secret\"".to_owned()),
         ("jwt", "key_file = \"jwt.pub\"\nissuer = \"https://a.example\"".to_owned()),

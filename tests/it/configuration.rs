@@ -125,8 +125,21 @@ fn every_mistake_is_reported_in_one_run() {
 }
 
 #[test]
-fn keys_of_parts_that_are_not_there_are_unknown() {
-    assert_eq!(paths("[cluster]\nnamespace = \"ikgate\"", &[KEY]), ["cluster"]);
+fn a_fleet_needs_one_server_by_its_url_and_keeps_its_password_to_itself() {
+    let url = |url: &str| format!("[cluster]\nredis_url = \"{url}\"");
+    assert_eq!(
+        paths("[cluster]\nnamespace = \"a b\"", &[KEY]),
+        ["cluster.redis_url", "cluster.namespace"]
+    );
+    for wrong in ["127.0.0.1:6379", "http://h", "redis://", "unix:///run/redis.sock"] {
+        assert_eq!(paths(&url(wrong), &[KEY]), ["cluster.redis_url"], "{wrong}");
+    }
+    let settings = check(&url("rediss://fleet:canary@redis.example:6380/1"), &[KEY]).unwrap();
+    let shown = format!("{settings:?} {}", settings.effective);
+    assert!(shown.contains("rediss://***@redis.example:6380/1") && !shown.contains("canary"));
+    // What cannot be read is not repeated either.
+    let problems = check(&url("redis:/:canary@h"), &[KEY]).unwrap_err();
+    assert!(!format!("{problems:?}").contains("canary"), "{problems:?}");
 }
 
 #[test]

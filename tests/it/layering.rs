@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it uses. A room uses only rooms above it.
-const ARROWS: [(&str, &[&str]); 22] = [
+const ARROWS: [(&str, &[&str]); 23] = [
     ("clock", &[]),
     ("file_id", &[]),
     ("secret", &[]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ("cache", &["file_id", "message"]),
     ("upstream", &["clock", "file_id", "limit", "message", "secret"]),
     ("invalidation", &["cache", "clock", "file_id", "secret", "upstream"]),
+    ("cluster", &["cache", "clock", "file_id", "invalidation", "secret"]),
     ("response", &["cache", "limit", "message", "route"]),
     ("error", &["caller", "invalidation", "limit", "message", "response", "route", "upstream"]),
     ("exchange", &["cache", "clock", "file_id", "message", "response", "route"]),
@@ -25,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
             "cache",
             "caller",
             "clock",
+            "cluster",
             "error",
             "exchange",
             "file_id",
@@ -57,6 +59,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
         &[
             "cache",
             "clock",
+            "cluster",
             "file_id",
             "gateway",
             "invalidation",
@@ -73,6 +76,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
             "admin",
             "cache",
             "caller",
+            "cluster",
             "error",
             "exchange",
             "file_id",
@@ -95,6 +99,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
             "admin",
             "cache",
             "clock",
+            "cluster",
             "config",
             "exchange",
             "gateway",

@@ -4,13 +4,19 @@ use crate::support::{FILE, Origin, Reply, TestGateway, get, send, versions_of};
 
 /// All there is before anybody was throttled and without TLS: what did not happen is zero, not
 /// absent.
-const FAMILIES: [&str; 33] = [
+const FAMILIES: [&str; 39] = [
     "ikgate_auth_failures_total",
     "ikgate_build_info",
     "ikgate_cache_bytes",
     "ikgate_cache_bytes_max",
     "ikgate_cache_entries",
     "ikgate_cache_evictions_total",
+    "ikgate_cluster_clock_skew_seconds",
+    "ikgate_cluster_lag_seconds",
+    "ikgate_cluster_nodes",
+    "ikgate_cluster_pending_purges",
+    "ikgate_cluster_resets_total",
+    "ikgate_cluster_state",
     "ikgate_config_reloads_total",
     "ikgate_connection_deadlines_total",
     "ikgate_connections",

@@ -6,6 +6,7 @@
 
 mod cache;
 mod callers;
+mod cluster;
 mod jwt;
 mod limits;
 mod server;
@@ -57,6 +58,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let lists = cache::cache(&mut root.section("cache"));
     let cors = root.has("cors").then(|| cors(&mut root.section("cors")));
     let webhooks = root.has("webhooks").then(|| webhooks(&mut root.section("webhooks"), directory));
+    let cluster = root.has("cluster").then(|| cluster::cluster(&mut root.section("cluster")));
     let telemetry = telemetry(&mut root.section("telemetry"));
     drop(root);
     let problems = noted.take();
@@ -78,6 +80,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
             },
             anonymous_is_written,
             webhooks: webhooks.flatten(),
+            cluster: cluster.flatten(),
             telemetry,
             effective,
         }),

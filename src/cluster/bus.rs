@@ -1,0 +1,112 @@
+//! What a node asks of the server that the fleet shares: small traits, so that the same protocol
+//! runs over Redis and over a twin in the same process (`twin`).
+//!
+//! Whoever implements them promises what the scripts in `redis/` do: each call happens at once, at
+//! some instant between its beginning and its end, and all of them in one order.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::invalidation::Purge;
+
+/// One gateway, for as long as its process lives.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) struct NodeId(pub(super) u64);
+
+impl NodeId {
+    pub(super) fn random() -> Self {
+        Self(fastrand::u64(..))
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// How far of the stream somebody knows everything.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Position {
+    /// Of what server, and since when: with another one nothing that was known counts.
+    pub(super) epoch: String,
+    /// Of the last record. Each has the next number.
+    pub(super) seq: u64,
+    /// Of the same record, as the server finds it.
+    pub(super) id: String,
+}
+
+/// One entry of the stream.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) position: Position,
+    pub(super) node: NodeId,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum What {
+    /// The node is there. `sent`: by its own clock.
+    Beat {
+        sent: Duration,
+    },
+    /// The node has ended in order.
+    Leave,
+    Purge(Purge),
+}
+
+/// The stream of invalidations, and the signs of life between them.
+pub(super) trait Stream: Send + Sync + 'static {
+    /// Connects anew, and says where the stream stands. Calls of before fail.
+    fn join(&self) -> impl Future<Output = Result<Position, ServerFault>> + Send;
+
+    /// The records after `position`, in order, at most [`BATCH_MAX`]; waits a second for one.
+    fn read(
+        &self,
+        position: &Position,
+    ) -> impl Future<Output = Result<Vec<Record>, ServerFault>> + Send;
+
+    /// Puts a record in that purges nothing. The server's clock.
+    fn tell(&self, what: What) -> impl Future<Output = Result<Duration, ServerFault>> + Send;
+
+    /// Makes a purge final for everyone who asks the server from now on, and puts it in the
+    /// stream. The number of its record.
+    fn purge(&self, purge: &Purge) -> impl Future<Output = Result<u64, ServerFault>> + Send;
+}
+
+/// More records are read in another call.
+pub(super) const BATCH_MAX: usize = 1000;
+
+/// Why the server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServerFault {
+    #[error("it cannot be reached, or failed: {0}")]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+    #[error("there is no connection to it")]
+    NotConnected,
+    #[error(transparent)]
+    Refused(#[from] Unfit),
+    #[error("it did not answer in time")]
+    Timeout,
+    #[error("its answer cannot be understood")]
+    Unreadable,
+}
+
+/// Why a server cannot be what a fleet shares.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum Unfit {
+    #[error(
+        "it is a Redis Cluster, whose parts fail one by one; use one primary, with replicas if \
+         you like"
+    )]
+    Cluster,
+    #[error(
+        "it may evict keys (maxmemory-policy {policy}), and with them what was purged; set \
+         maxmemory-policy noeviction"
+    )]
+    Evicts { policy: String },
+    #[error("it is a replica; name the primary")]
+    Replica,
+    #[error("it is of version {version}; Redis 7 or Valkey is needed")]
+    Version { version: String },
+}

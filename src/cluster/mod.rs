@@ -1,0 +1,122 @@
+//! Several gateways as one: what is purged on one is purged on all.
+//!
+//! A server that all of them share (Redis) keeps a stream of purges. A purge is one script there:
+//! when it has run, the purge is acknowledged. Each node reads the stream in order and applies
+//! what it finds; a node that was away replays what it missed, and where that is gone it forgets
+//! everything.
+//!
+//! *The promise.* Acknowledged means that the server has run the script. The node that
+//! acknowledges keeps the promise of a single node at once; a connected node from the moment it
+//! receives the record. A node that has heard nothing for three seconds is cut off: it shares
+//! nothing and answers only what is fresh, so it may answer with purged bytes for the ttl and no
+//! longer (what is stale only where the upstream fails, too).
+//!
+//! - `bus`: what is asked of the server, as small traits; `redis`: the real one; `twin`: one
+//!   in the same process, for tests.
+//! - `link`: a node's tie to the stream; `members`: who else is there; `outbox`: purges that the
+//!   others have not heard of yet; `standing`: what everybody here is told of it.
+
+mod bus;
+mod link;
+mod members;
+mod outbox;
+mod redis;
+mod standing;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use redis::{InvalidRedisUrl, RedisUrl};
+pub use standing::ClusterState;
+
+use crate::clock::Clock;
+use crate::invalidation::{Bus, LocalInvalidator, Partial, Purge};
+use bus::NodeId;
+use link::Link;
+use redis::RedisServer;
+use standing::Standing;
+
+/// Target of the events that say that something is another way than before.
+const STATE_CHANGE: &str = "ikgate.state_change";
+
+/// Where the fleet meets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClusterSettings {
+    pub url: RedisUrl,
+    /// Before the name of every key there.
+    pub namespace: String,
+}
+
+/// This gateway as one of several.
+pub struct Cluster {
+    link: Link<RedisServer>,
+    standing: Arc<Standing>,
+    clock: Clock,
+}
+
+/// How it stands, for those who watch.
+#[derive(Clone, Copy, Debug)]
+pub struct ClusterReadings {
+    pub state: ClusterState,
+    /// That were there when the stream was last heard, this one included.
+    pub nodes: usize,
+    /// From telling something to hearing it.
+    pub lag: Duration,
+    /// The server's clock less our own, in seconds.
+    pub clock_skew: f64,
+    /// Purges that the others have not heard of yet.
+    pub pending_purges: usize,
+    /// How often something may have been missed, so that everything here was purged.
+    pub resets: u64,
+}
+
+impl Cluster {
+    pub fn new(settings: &ClusterSettings, local: LocalInvalidator, clock: &Clock) -> Arc<Self> {
+        let node = NodeId::random();
+        let server = Arc::new(RedisServer::new(&settings.url, &settings.namespace, node));
+        let standing = Arc::new(Standing::new());
+        let link = Link::new(server, node, Arc::clone(&standing), local, clock.clone());
+        Arc::new(Self { link, standing, clock: clock.clone() })
+    }
+
+    /// Keeps this node one of the fleet. Never ends by itself.
+    pub async fn run(self: Arc<Self>) {
+        self.link.keep().await;
+    }
+
+    /// Tells the others that this node ends.
+    pub async fn leave(&self) {
+        self.link.leave().await;
+    }
+
+    pub fn state(&self) -> ClusterState {
+        self.standing.state(self.clock.monotonic())
+    }
+
+    pub fn readings(&self) -> ClusterReadings {
+        ClusterReadings {
+            state: self.state(),
+            nodes: self.standing.nodes(),
+            lag: self.standing.lag(),
+            clock_skew: self.standing.skew(),
+            pending_purges: self.link.outbox.len(),
+            resets: self.standing.resets(),
+        }
+    }
+}
+
+impl Bus for Cluster {
+    fn publish(
+        self: Arc<Self>,
+        purge: Purge,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Partial>> + Send>> {
+        Box::pin(async move {
+            self.link.publish(&purge).await.map_err(|fault| {
+                let error = &fault as &(dyn std::error::Error + 'static);
+                tracing::warn!(error, "a purge could not be told to the fleet, and will be");
+                Partial
+            })
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! What a server says of itself, as far as it bears on whether a fleet can rely on it.
+
+use std::collections::HashMap;
+
+use crate::cluster::bus::{ServerFault, Unfit};
+
+/// The first with scripts that may run on a server that is full.
+const VERSION_MIN: u32 = 7;
+
+pub(super) struct Info {
+    version: String,
+    is_cluster: bool,
+    is_primary: bool,
+    /// In bytes; 0: no limit.
+    max_memory: u64,
+    policy: String,
+    /// Another one after each restart, and after another server took its place.
+    pub(super) replid: String,
+}
+
+impl Info {
+    /// The answer to `INFO`.
+    pub(super) fn parse(text: &str) -> Result<Self, ServerFault> {
+        let lines = text.lines().filter_map(|line| line.trim_end().split_once(':'));
+        let fields: HashMap<&str, &str> = lines.collect();
+        let field = |name: &str| fields.get(name).copied().ok_or(ServerFault::Unreadable);
+        Ok(Self {
+            version: field("redis_version")?.to_owned(),
+            is_cluster: field("cluster_enabled")? == "1",
+            is_primary: field("role")? == "master",
+            max_memory: field("maxmemory")?.parse().map_err(|_| ServerFault::Unreadable)?,
+            policy: field("maxmemory_policy")?.to_owned(),
+            replid: field("master_replid")?.to_owned(),
+        })
+    }
+
+    pub(super) fn check(&self) -> Result<(), Unfit> {
+        let major = self.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if major.is_none_or(|major| major < VERSION_MIN) {
+            return Err(Unfit::Version { version: self.version.clone() });
+        }
+        if self.is_cluster {
+            return Err(Unfit::Cluster);
+        }
+        if !self.is_primary {
+            return Err(Unfit::Replica);
+        }
+        if self.max_memory > 0 && self.policy != "noeviction" {
+            return Err(Unfit::Evicts { policy: self.policy.clone() });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "# Server\r\nredis_version:7.0.15\r\n# Memory\r\nmaxmemory:1000\r\n\
+                        maxmemory_policy:noeviction\r\n# Replication\r\nrole:master\r\n\
+                        master_replid:abc\r\n# Cluster\r\ncluster_enabled:0\r\n";
+
+    fn check(from: &str, to: &str) -> Result<(), Unfit> {
+        assert!(GOOD.contains(from));
+        Info::parse(&GOOD.replace(from, to)).unwrap().check()
+    }
+
+    #[test]
+    fn only_what_cannot_forget_a_purge_is_fit() {
+        assert_eq!(check("master_replid:abc", "master_replid:abc"), Ok(()));
+        assert_eq!(check("cluster_enabled:0", "cluster_enabled:1"), Err(Unfit::Cluster));
+        assert_eq!(check("role:master", "role:slave"), Err(Unfit::Replica));
+        let version = "6.2.7".to_owned();
+        assert_eq!(check("7.0.15", "6.2.7"), Err(Unfit::Version { version }));
+        let policy = "volatile-lru".to_owned();
+        assert_eq!(check("noeviction", "volatile-lru"), Err(Unfit::Evicts { policy }));
+        let unlimited = GOOD.replace("maxmemory:1000", "maxmemory:0");
+        let unlimited = unlimited.replace("noeviction", "allkeys-lru");
+        assert_eq!(Info::parse(&unlimited).unwrap().check(), Ok(()));
+    }
+
+    #[test]
+    fn what_does_not_say_it_is_unreadable() {
+        assert!(matches!(Info::parse("redis_version:7"), Err(ServerFault::Unreadable)));
+    }
+}

@@ -1,0 +1,162 @@
+//! The server of a fleet, as it really is: Redis 7 or Valkey, one primary.
+//!
+//! Two connections for each node: one waits for records, the other takes everything else. Both
+//! are made anew together, and what is on the server is looked at before either is used. Nothing
+//! reconnects behind our back: a server that was away may have forgotten something.
+
+mod info;
+mod records;
+mod scripts;
+mod url;
+
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use redis::aio::MultiplexedConnection;
+use redis::streams::{StreamReadOptions, StreamReadReply};
+use redis::{AsyncCommands as _, AsyncConnectionConfig, Client, ErrorKind, RedisError};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+use super::bus::{BATCH_MAX, NodeId, Position, Record, ServerFault, Stream, What};
+use crate::cache::Target;
+use crate::invalidation::Purge;
+use info::Info;
+use scripts::Scripts;
+pub use url::{InvalidRedisUrl, RedisUrl};
+
+/// How long a connection may take, TLS and password included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long anything but a read may take. Whoever waits for a purge waits no longer than this.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a read waits for a record. Each node tells one in this time.
+const BLOCK: Duration = Duration::from_secs(1);
+
+pub(super) struct RedisServer {
+    client: Client,
+    keys: Keys,
+    node: NodeId,
+    scripts: Scripts,
+    session: ArcSwapOption<Session>,
+}
+
+/// Connections that were made together.
+struct Session {
+    reader: Mutex<MultiplexedConnection>,
+    commands: MultiplexedConnection,
+}
+
+/// The names of everything on the server.
+struct Keys {
+    namespace: String,
+    state: String,
+    stream: String,
+}
+
+impl Keys {
+    fn new(namespace: &str) -> Self {
+        let named = |name: &str| format!("{namespace}:{name}");
+        Self { namespace: namespace.to_owned(), state: named("state"), stream: named("stream") }
+    }
+
+    fn of(&self, what: &str, id: &str) -> String {
+        format!("{}:{what}:{id}", self.namespace)
+    }
+}
+
+impl RedisServer {
+    pub(super) fn new(url: &RedisUrl, namespace: &str, node: NodeId) -> Self {
+        Self {
+            client: url.client(),
+            keys: Keys::new(namespace),
+            node,
+            scripts: Scripts::new(),
+            session: ArcSwapOption::empty(),
+        }
+    }
+
+    fn session(&self) -> Result<Arc<Session>, ServerFault> {
+        self.session.load_full().ok_or(ServerFault::NotConnected)
+    }
+
+    fn commands(&self) -> Result<MultiplexedConnection, ServerFault> {
+        Ok(self.session()?.commands.clone())
+    }
+
+    async fn connect(&self) -> Result<(Session, Info), ServerFault> {
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT));
+        let of_commands = config.clone().set_response_timeout(Some(ANSWER_TIMEOUT));
+        let of_reader = config.set_response_timeout(Some(BLOCK + ANSWER_TIMEOUT));
+        let mut commands =
+            self.client.get_multiplexed_async_connection_with_config(&of_commands).await?;
+        let info: String = redis::cmd("INFO").query_async(&mut commands).await?;
+        let info = Info::parse(&info)?;
+        info.check()?;
+        let reader = self.client.get_multiplexed_async_connection_with_config(&of_reader).await?;
+        Ok((Session { reader: Mutex::new(reader), commands }, info))
+    }
+}
+
+/// An epoch that nobody had before.
+fn fresh_epoch() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+impl Stream for RedisServer {
+    async fn join(&self) -> Result<Position, ServerFault> {
+        self.session.store(None);
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT * 3, self.connect()).await;
+        let (session, info) = connected.map_err(|_| ServerFault::Timeout)??;
+        let mut commands = session.commands.clone();
+        let mut join = self.scripts.join.prepare_invoke();
+        join.key(&self.keys.state).key(&self.keys.stream).arg(fresh_epoch()).arg(info.replid);
+        let (epoch, seq, id): (String, u64, String) = join.invoke_async(&mut commands).await?;
+        self.session.store(Some(Arc::new(session)));
+        Ok(Position { epoch, seq, id })
+    }
+
+    async fn read(&self, position: &Position) -> Result<Vec<Record>, ServerFault> {
+        let session = self.session()?;
+        let mut reader = session.reader.lock().await;
+        let block = usize::try_from(BLOCK.as_millis()).unwrap_or(usize::MAX);
+        let options = StreamReadOptions::default().count(BATCH_MAX).block(block);
+        let (keys, ids) = ([&self.keys.stream], [&position.id]);
+        let reply: Option<StreamReadReply> = reader.xread_options(&keys, &ids, &options).await?;
+        let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
+        entries.map(|entry| records::parse(&entry)).collect()
+    }
+
+    async fn tell(&self, what: What) -> Result<Duration, ServerFault> {
+        let mut commands = self.commands()?;
+        let mut beat = self.scripts.beat.prepare_invoke();
+        beat.key(&self.keys.state).key(&self.keys.stream).arg(fresh_epoch());
+        let micros: u64 =
+            beat.arg(records::fields(self.node, &what)).invoke_async(&mut commands).await?;
+        Ok(Duration::from_micros(micros))
+    }
+
+    async fn purge(&self, purge: &Purge) -> Result<u64, ServerFault> {
+        let mut commands = self.commands()?;
+        let mut script = self.scripts.purge.prepare_invoke();
+        script.key(&self.keys.state).key(&self.keys.stream);
+        if let Target::File(file) = &purge.target {
+            for what in ["fence", "list", "fill"] {
+                script.key(self.keys.of(what, file.as_str()));
+            }
+        }
+        let fields = records::fields(self.node, &What::Purge(*purge));
+        Ok(script.arg(fresh_epoch()).arg(fields).invoke_async(&mut commands).await?)
+    }
+}
+
+impl From<RedisError> for ServerFault {
+    fn from(error: RedisError) -> Self {
+        if error.is_timeout() {
+            Self::Timeout
+        } else if matches!(error.kind(), ErrorKind::UnexpectedReturnType | ErrorKind::Parse) {
+            Self::Unreadable
+        } else {
+            Self::Failed(Box::new(error))
+        }
+    }
+}

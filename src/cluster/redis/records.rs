@@ -1,0 +1,114 @@
+//! Records of the stream as the server keeps them: names and texts.
+
+use std::time::Duration;
+
+use redis::streams::StreamId;
+
+use crate::cache::{Force, Target};
+use crate::cluster::bus::{NodeId, Position, Record, ServerFault, What};
+use crate::file_id::FileId;
+use crate::invalidation::{InvalidationSource, Purge};
+
+/// Stands for every file. No file has this id.
+const ALL: &str = "*";
+
+/// The fields of a record, but for its place in the sequence.
+pub(super) fn fields(node: NodeId, what: &What) -> Vec<String> {
+    let mut fields = vec!["node".to_owned(), node.to_string()];
+    let mut put = |name: &str, value: &str| fields.extend([name.to_owned(), value.to_owned()]);
+    match what {
+        What::Beat { sent } => {
+            put("kind", "beat");
+            put("sent", &sent.as_nanos().to_string());
+        }
+        What::Leave => put("kind", "leave"),
+        What::Purge(Purge { target, force, source }) => {
+            put("kind", force.as_str());
+            put(
+                "target",
+                match target {
+                    Target::All => ALL,
+                    Target::File(file) => file.as_str(),
+                },
+            );
+            put("source", source.as_str());
+        }
+    }
+    fields
+}
+
+/// One entry of the stream.
+pub(super) fn parse(entry: &StreamId) -> Result<Record, ServerFault> {
+    read(entry).ok_or(ServerFault::Unreadable)
+}
+
+fn read(entry: &StreamId) -> Option<Record> {
+    let text = |name: &str| entry.get::<String>(name);
+    let position =
+        Position { epoch: text("epoch")?, seq: text("seq")?.parse().ok()?, id: entry.id.clone() };
+    let node = NodeId(u64::from_str_radix(&text("node")?, 16).ok()?);
+    let kind = text("kind")?;
+    let what = match kind.as_str() {
+        "beat" => What::Beat { sent: Duration::from_nanos(text("sent")?.parse().ok()?) },
+        "leave" => What::Leave,
+        kind => {
+            let force = Force::ALL.into_iter().find(|force| force.as_str() == kind)?;
+            let target = match text("target")?.as_str() {
+                ALL => Target::All,
+                file => Target::File(FileId::parse(file).ok()?),
+            };
+            let source = text("source")?;
+            let known = InvalidationSource::ALL.into_iter();
+            let source = known.into_iter().find(|known| known.as_str() == source)?;
+            What::Purge(Purge { target, force, source })
+        }
+    };
+    Some(Record { position, node, what })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use redis::Value;
+
+    use super::*;
+
+    fn entry(fields: &[String]) -> StreamId {
+        let text = |text: &String| Value::BulkString(text.clone().into_bytes());
+        let of_server = ["epoch", "e", "seq", "7"].map(str::to_owned);
+        let all = [&of_server[..], fields].concat();
+        let map = all.chunks(2).map(|pair| (pair[0].clone(), text(&pair[1])));
+        StreamId {
+            id: "5-0".to_owned(),
+            map: map.collect::<HashMap<_, _>>(),
+            milliseconds_elapsed_from_delivery: None,
+            delivered_count: None,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let file = Target::File(FileId::parse("a-b_C9").unwrap());
+        let purges = [file, Target::All].into_iter().flat_map(|target| {
+            Force::ALL.map(|force| Purge { target, force, source: InvalidationSource::Webhook })
+        });
+        let beat = What::Beat { sent: Duration::from_nanos(u64::MAX) };
+        for what in purges.map(What::Purge).chain([beat, What::Leave]) {
+            let record = parse(&entry(&fields(NodeId(0xab), &what))).unwrap();
+            assert_eq!((record.node, record.what), (NodeId(0xab), what));
+            let position = Position { epoch: "e".to_owned(), seq: 7, id: "5-0".to_owned() };
+            assert_eq!(record.position, position);
+        }
+    }
+
+    #[test]
+    fn what_no_node_wrote_is_not_read() {
+        let good = fields(NodeId(1), &What::Leave);
+        let purge = ["node", "1", "kind", "hard", "target", "../x", "source", "admin"];
+        let later = ["node", "1", "kind", "rename", "target", "*", "source", "admin"];
+        for fields in [&good[..2], &purge.map(str::to_owned), &later.map(str::to_owned)] {
+            assert!(parse(&entry(fields)).is_err(), "{fields:?}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! How this node stands with its fleet: written by whoever reads the stream, read by everybody.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Without a record for so long, a node may have missed one.
+pub(super) const CUT_OFF_AFTER: Duration = Duration::from_secs(3);
+
+/// Whether a node hears of what is purged elsewhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ClusterState {
+    Connected,
+    /// It may not. Only what is fresh is answered, and nothing is shared.
+    CutOff,
+}
+
+/// Shared by all parts of a node.
+#[derive(Debug)]
+pub(super) struct Standing {
+    /// All that was in the stream at this instant has been applied. In nanoseconds of monotonic
+    /// time; 0: never.
+    heard: AtomicU64,
+    /// Nodes that were there when the stream was last heard, this one included.
+    nodes: AtomicUsize,
+    /// From telling a beat to hearing it, in nanoseconds.
+    lag: AtomicU64,
+    /// The server's clock less our own, in microseconds.
+    skew: AtomicI64,
+    /// How often something may have been missed.
+    resets: AtomicU64,
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Standing {
+    pub(super) fn new() -> Self {
+        Self {
+            heard: AtomicU64::new(0),
+            nodes: AtomicUsize::new(1),
+            lag: AtomicU64::new(0),
+            skew: AtomicI64::new(0),
+            resets: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn state(&self, now: Duration) -> ClusterState {
+        let heard = self.heard.load(Ordering::Acquire);
+        let is_recent = nanos(now).saturating_sub(heard) <= nanos(CUT_OFF_AFTER);
+        if heard > 0 && is_recent { ClusterState::Connected } else { ClusterState::CutOff }
+    }
+
+    pub(super) fn note_heard(&self, at: Duration) {
+        self.heard.store(nanos(at).max(1), Ordering::Release);
+    }
+
+    /// Nothing is known any more, until the stream is heard again.
+    pub(super) fn note_reset(&self) {
+        self.heard.store(0, Ordering::Release);
+        self.resets.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_lag(&self, lag: Duration) {
+        self.lag.store(nanos(lag), Ordering::Relaxed);
+    }
+
+    /// Both in Unix time.
+    pub(super) fn note_skew(&self, server: Duration, own: Duration) {
+        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        self.skew.store(micros(server) - micros(own), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_nodes(&self, nodes: usize) {
+        self.nodes.store(nodes.max(1), Ordering::Release);
+    }
+
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.load(Ordering::Acquire)
+    }
+
+    pub(super) fn lag(&self) -> Duration {
+        Duration::from_nanos(self.lag.load(Ordering::Relaxed))
+    }
+
+    /// In seconds.
+    #[expect(clippy::cast_precision_loss, reason = "for people to look at")]
+    pub(super) fn skew(&self) -> f64 {
+        self.skew.load(Ordering::Relaxed) as f64 / 1e6
+    }
+
+    pub(super) fn resets(&self) -> u64 {
+        self.resets.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_cut_off_until_it_has_heard_something_and_three_seconds_after_it_last_did() {
+        let (standing, at) = (Standing::new(), Duration::from_secs(100));
+        assert_eq!(standing.state(Duration::ZERO), ClusterState::CutOff);
+        assert_eq!(standing.state(at), ClusterState::CutOff);
+        standing.note_heard(at);
+        assert_eq!(standing.state(at + CUT_OFF_AFTER), ClusterState::Connected);
+        let later = at + CUT_OFF_AFTER + Duration::from_nanos(1);
+        assert_eq!(standing.state(later), ClusterState::CutOff);
+        standing.note_heard(later);
+        standing.note_reset();
+        assert_eq!(standing.state(later), ClusterState::CutOff);
+    }
+}
