@@ -15,7 +15,8 @@ use http::{Method, Request, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use ikgate::app;
 use ikgate::cache::{
-    Cache, CacheSettings, Codings, FreshnessSettings, Kind, Lookup, Reuse, Seat, StoredResponse,
+    Cache, CacheSettings, Codings, FreshnessSettings, Kind, Lookup, Origin, Reuse, Seat,
+    StoredResponse,
 };
 use ikgate::clock::Clock;
 use ikgate::config;
@@ -40,7 +41,7 @@ fn list() -> Bytes {
 
 fn fill<E: Clone>(cache: &Arc<Cache<E>>, id: &FileId, now: Duration) {
     let Seat::Leader(fill, _waiter) = cache.join(id, now) else { return };
-    fill.store(Arc::new(StoredResponse::new(Kind::List, list(), now)));
+    fill.store(Arc::new(StoredResponse::new(Kind::List, list(), now)), Origin::Upstream);
 }
 
 fn route(criterion: &mut Criterion) {
@@ -52,6 +53,7 @@ fn route(criterion: &mut Criterion) {
 
 fn lookup(criterion: &mut Criterion) {
     let settings = CacheSettings {
+        fill_timeout: Duration::from_secs(12),
         max_bytes: 64 << 20,
         freshness: FreshnessSettings {
             ttl: Duration::from_hours(1),
@@ -101,7 +103,7 @@ fn whole(criterion: &mut Criterion) {
             let Seat::Leader(fill, _waiter) = gateway.cache.join(&id, now) else { continue };
             let plain = StoredResponse::new(Kind::List, list(), now);
             let coded = accepted.map(|_| plain.with(Codings { brotli: Some(list()), gzip: None }));
-            fill.store(Arc::new(coded.unwrap_or(plain)));
+            fill.store(Arc::new(coded.unwrap_or(plain)), Origin::Upstream);
         }
         let requests: Vec<_> = (0..IDS)
             .map(|number| {

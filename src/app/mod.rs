@@ -331,7 +331,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::cache::{Kind, Seat, StoredResponse};
+    use crate::cache::{Kind, Origin, Seat, StoredResponse};
     use crate::config;
     use crate::file_id::FileId;
 
@@ -346,7 +346,8 @@ mod tests {
             panic!()
         };
         let list = Bytes::from_static(b"[]");
-        ticket.store(Arc::new(StoredResponse::new(Kind::List, list, clock.monotonic())));
+        let list = Arc::new(StoredResponse::new(Kind::List, list, clock.monotonic()));
+        ticket.store(list, Origin::Upstream);
         let sweeping = tokio::spawn(sweep(Arc::clone(&gateway), Drain::default()));
         tokio::time::sleep(SWEEP_INTERVAL * 2).await;
         assert_eq!(gateway.cache.usage().0, 1);

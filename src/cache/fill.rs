@@ -26,13 +26,25 @@ pub enum FillEnd<E> {
     Answered {
         response: Arc<StoredResponse>,
         freshness: Option<Freshness>,
+        origin: Origin,
     },
     Failed(E),
+}
+
+/// Where a fill had its response from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Origin {
+    /// A cache that others fill too, who say how long it is fresh.
+    SecondLevel {
+        ttl: Duration,
+    },
+    Upstream,
 }
 
 /// A fill in progress, as it stands in the list.
 pub(super) struct Flight<E> {
     pub(super) generation: Generation,
+    pub(super) began: Duration,
     /// When a soft invalidation hit it, in nanoseconds; [`NEVER`] if none did.
     softened: AtomicU64,
     end: watch::Sender<Option<FillEnd<E>>>,
@@ -41,9 +53,9 @@ pub(super) struct Flight<E> {
 const NEVER: u64 = u64::MAX;
 
 impl<E: Clone> Flight<E> {
-    pub(super) fn new(generation: Generation) -> Arc<Self> {
+    pub(super) fn new(generation: Generation, began: Duration) -> Arc<Self> {
         let (end, _) = watch::channel(None);
-        Arc::new(Self { generation, softened: AtomicU64::new(NEVER), end })
+        Arc::new(Self { generation, began, softened: AtomicU64::new(NEVER), end })
     }
 
     pub(super) fn waiter(&self) -> Waiter<E> {
@@ -89,18 +101,18 @@ impl<E: Clone> Fill<E> {
     }
 
     /// Stores the response, unless an invalidation says that it is too old, and wakes everyone.
-    /// Whether it was stored.
-    pub fn store(self, response: Arc<StoredResponse>) -> bool {
-        let freshness = self.cache.store(&self.id, &self.flight, &response);
-        self.flight.land(FillEnd::Answered { response, freshness });
-        freshness.is_some()
+    /// How it was stored, if it was.
+    pub fn store(self, response: Arc<StoredResponse>, origin: Origin) -> Option<Freshness> {
+        let freshness = self.cache.store(&self.id, &self.flight, &response, origin);
+        self.flight.land(FillEnd::Answered { response, freshness, origin });
+        freshness
     }
 
     /// Answers the waiters with something that must not be kept, and forgets what was stored:
     /// it has been replaced by something that cannot be.
     pub fn answer_only(self, response: Arc<StoredResponse>) {
         self.cache.forget(&self.id, &self.flight);
-        self.flight.land(FillEnd::Answered { response, freshness: None });
+        self.flight.land(FillEnd::Answered { response, freshness: None, origin: Origin::Upstream });
     }
 
     /// Tells everyone why there is no response. What is stored stays.

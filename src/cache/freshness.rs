@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use super::entry::Kind;
+use super::fill::Origin;
 
 /// How long responses may be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,6 +58,7 @@ pub struct Circumstances {
     pub invalidated: Option<Duration>,
     /// Where between none (0) and all (`u16::MAX`) of the jitter this response falls.
     pub draw: u16,
+    pub origin: Origin,
 }
 
 /// The time that one stored response is fresh for.
@@ -88,25 +90,30 @@ pub enum Reuse {
 
 impl Freshness {
     pub fn new(settings: &FreshnessSettings, kind: Kind, circumstances: &Circumstances) -> Self {
-        let Circumstances { as_of, invalidated, draw } = *circumstances;
-        if kind != Kind::List {
-            return Self { as_of, ttl: settings.not_found_ttl };
-        }
+        let Circumstances { as_of, invalidated, draw, origin } = *circumstances;
         let unsettled = invalidated.is_some_and(|at| as_of < at + settings.settle);
-        let ttl = if unsettled {
-            settings.settle.min(settings.ttl)
-        } else {
-            let most = settings.ttl * u32::from(settings.ttl_jitter_percent) / 100;
-            settings.ttl.saturating_sub(most * u32::from(draw) / u32::from(u16::MAX))
+        let ttl = match (kind, origin) {
+            (Kind::BadRequest | Kind::NotFound, _) => settings.not_found_ttl,
+            (Kind::List, _) if unsettled => settings.settle.min(settings.ttl),
+            // Whoever fetched it has drawn already.
+            (Kind::List, Origin::SecondLevel { .. }) => settings.ttl,
+            (Kind::List, Origin::Upstream) => {
+                let most = settings.ttl * u32::from(settings.ttl_jitter_percent) / 100;
+                settings.ttl.saturating_sub(most * u32::from(draw) / u32::from(u16::MAX))
+            }
         };
-        Self { as_of, ttl }
+        match origin {
+            Origin::SecondLevel { ttl: theirs } => Self { as_of, ttl: ttl.min(theirs) },
+            Origin::Upstream => Self { as_of, ttl },
+        }
     }
 
     pub(super) fn of(as_of: Duration, ttl: Duration) -> Self {
         Self { as_of, ttl }
     }
 
-    pub(super) fn ttl(self) -> Duration {
+    /// How long it lasts in all.
+    pub fn ttl(self) -> Duration {
         self.ttl
     }
 
@@ -165,7 +172,8 @@ pub(super) mod tests {
     }
 
     fn at(at: u64) -> Circumstances {
-        Circumstances { as_of: secs(at), invalidated: None, draw: 0 }
+        let origin = Origin::Upstream;
+        Circumstances { as_of: secs(at), invalidated: None, draw: 0, origin }
     }
 
     #[test]
@@ -243,6 +251,7 @@ pub(super) mod tests {
                 as_of: secs(asked),
                 invalidated: Some(secs(invalidated)),
                 draw: u16::MAX,
+                origin: Origin::Upstream,
             };
             let freshness = Freshness::new(&SETTINGS, Kind::List, &circumstances);
             let expected = Reuse::Fresh { ttl_left: secs(ttl) };
@@ -254,6 +263,28 @@ pub(super) mod tests {
         let circumstances = Circumstances { invalidated: Some(secs(9)), ..at(9) };
         let freshness = Freshness::new(&short, Kind::List, &circumstances);
         assert_eq!(freshness.reuse(LIST, secs(9)), Reuse::Fresh { ttl_left: secs(1) });
+    }
+
+    #[test]
+    fn what_others_fetched_is_fresh_as_long_as_they_say_and_no_longer_than_it_would_be() {
+        let table = [
+            (Kind::List, 54, 54),
+            (Kind::List, 99, 60),
+            (Kind::NotFound, 7, 7),
+            (Kind::NotFound, 99, 10),
+        ];
+        let settings = FreshnessSettings { ttl_jitter_percent: 100, ..SETTINGS };
+        for (kind, theirs, ttl) in table {
+            let origin = Origin::SecondLevel { ttl: secs(theirs) };
+            let circumstances = Circumstances { origin, draw: u16::MAX, ..at(100) };
+            let freshness = Freshness::new(&settings, kind, &circumstances);
+            assert_eq!(freshness, Freshness::of(secs(100), secs(ttl)), "{kind:?} {theirs}");
+            let invalidated = Some(secs(99));
+            let unsettled =
+                Freshness::new(&settings, kind, &Circumstances { invalidated, ..circumstances });
+            let expected = if kind == Kind::List { 2 } else { ttl };
+            assert_eq!(unsettled, Freshness::of(secs(100), secs(expected)), "{kind:?} {theirs}");
+        }
     }
 
     proptest! {

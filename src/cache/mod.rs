@@ -35,7 +35,7 @@ mod tests;
 pub use codings::Codings;
 pub use elements::{Element, Privacy};
 pub use entry::{Kind, StoredResponse};
-pub use fill::{Fill, FillEnd, Waiter};
+pub use fill::{Fill, FillEnd, Origin, Waiter};
 pub use freshness::{Circumstances, Freshness, FreshnessSettings, Reuse, Windows};
 pub use invalidate::{Force, Target};
 pub use recent::Invalidated;

@@ -14,6 +14,8 @@ pub enum CacheStatus {
     Hit { ttl_left: Duration },
     /// Answered from a stale one, while another is asked for.
     StaleHit { stale_for: Duration },
+    /// Answered from what another gateway had fetched.
+    SecondLevelHit,
     /// Answered from a stale one, because the upstream had none.
     StaleIfError,
     /// The upstream was asked, for this request or another that it waited with.
@@ -54,6 +56,9 @@ impl CacheStatus {
                 // Seconds begun count: what has been stale for half of one has no ttl left.
                 let seconds = stale_for.as_secs() + u64::from(stale_for.subsec_nanos() > 0);
                 text.text("; hit; ttl=").text(if seconds > 0 { "-" } else { "" }).number(seconds);
+            }
+            Self::SecondLevelHit => {
+                text.text("; hit; detail=l2");
             }
             Self::StaleIfError => {
                 text.text("; fwd=stale; detail=stale-if-error");
@@ -101,6 +106,7 @@ mod tests {
             (CacheStatus::StaleHit { stale_for: Duration::ZERO }, "ikgate; hit; ttl=0"),
             (CacheStatus::StaleHit { stale_for: Duration::from_millis(1) }, "ikgate; hit; ttl=-1"),
             (CacheStatus::StaleHit { stale_for: Duration::from_secs(7) }, "ikgate; hit; ttl=-7"),
+            (CacheStatus::SecondLevelHit, "ikgate; hit; detail=l2"),
             (CacheStatus::StaleIfError, "ikgate; fwd=stale; detail=stale-if-error"),
             (
                 forwarded(FwdReason::UriMiss, ok, true, false),

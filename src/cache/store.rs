@@ -20,7 +20,7 @@ use parking_lot::RwLock;
 
 use super::bound::Bound;
 use super::entry::{Kind, StoredResponse};
-use super::fill::{Fill, Flight, Waiter};
+use super::fill::{Fill, Flight, Origin, Waiter};
 use super::freshness::{Circumstances, Freshness, FreshnessSettings, Reuse};
 use super::purges::Purges;
 use super::shard::Shard;
@@ -43,6 +43,9 @@ const NEGATIVE_SHARE: u64 = 32;
 pub struct CacheSettings {
     /// Memory for stored responses, in bytes.
     pub max_bytes: u64,
+    /// How long a fill may take. One that has taken longer, since its process slept, is joined by
+    /// nobody: what it brings was asked for too long ago.
+    pub fill_timeout: Duration,
     pub freshness: FreshnessSettings,
 }
 
@@ -75,6 +78,7 @@ pub struct Cache<E> {
     pub(super) turn: AtomicUsize,
     pub(super) purges: Purges,
     pub(super) freshness: ArcSwap<FreshnessSettings>,
+    fill_timeout: Duration,
 }
 
 impl<E: Clone> Cache<E> {
@@ -91,6 +95,7 @@ impl<E: Clone> Cache<E> {
             turn: AtomicUsize::default(),
             purges: Purges::default(),
             freshness: ArcSwap::from_pointee(settings.freshness),
+            fill_timeout: settings.fill_timeout,
         })
     }
 
@@ -112,6 +117,7 @@ impl<E: Clone> Cache<E> {
         let mut shard = shard.write();
         if let Some(flight) = shard.flights.get(id)
             && flight.generation.hard == self.purges.hard()
+            && now <= flight.began + self.fill_timeout
         {
             return Seat::Follower(flight.waiter());
         }
@@ -120,7 +126,7 @@ impl<E: Clone> Cache<E> {
         if let Lookup::Found { response, reuse: Reuse::Fresh { ttl_left } } = found {
             return Seat::Answered { response, ttl_left };
         }
-        let flight = Flight::new(self.purges.generation());
+        let flight = Flight::new(self.purges.generation(), now);
         shard.flights.insert(*id, Arc::clone(&flight));
         drop(shard);
         let waiter = flight.waiter();
@@ -133,6 +139,7 @@ impl<E: Clone> Cache<E> {
         id: &FileId,
         flight: &Arc<Flight<E>>,
         response: &Arc<StoredResponse>,
+        origin: Origin,
     ) -> Option<Freshness> {
         let kind = response.kind;
         let (hash, shard) = self.shard(id);
@@ -157,6 +164,7 @@ impl<E: Clone> Cache<E> {
             as_of: response.as_of,
             invalidated: shard.recent.latest(id),
             draw: fastrand::u16(..),
+            origin,
         };
         let freshness = Freshness::new(&self.freshness.load(), kind, &circumstances);
         let freshness = flight.softened().map_or(freshness, |at| freshness.ended(at));

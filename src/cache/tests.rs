@@ -14,7 +14,8 @@ use crate::file_id::FileId;
 const NOW: Duration = Duration::from_secs(100);
 
 fn cache(max_bytes: u64) -> Arc<Cache<()>> {
-    Cache::new(&CacheSettings { max_bytes, freshness: SETTINGS })
+    let fill_timeout = Duration::from_secs(12);
+    Cache::new(&CacheSettings { max_bytes, fill_timeout, freshness: SETTINGS })
 }
 
 fn file(number: u64) -> FileId {
@@ -24,7 +25,9 @@ fn file(number: u64) -> FileId {
 fn store(cache: &Arc<Cache<()>>, number: u64, kind: Kind, length: usize) -> bool {
     let body = Bytes::from(vec![b' '; length]);
     match cache.join(&file(number), NOW) {
-        Seat::Leader(fill, _) => fill.store(Arc::new(StoredResponse::new(kind, body, NOW))),
+        Seat::Leader(fill, _) => {
+            fill.store(Arc::new(StoredResponse::new(kind, body, NOW)), Origin::Upstream).is_some()
+        }
         Seat::Answered { .. } | Seat::Follower(_) => panic!("{number} is there"),
     }
 }
@@ -100,7 +103,8 @@ fn a_list_that_is_refreshed_takes_no_room_from_others() {
     let later = NOW + SETTINGS.ttl;
     let Seat::Leader(fill, _) = cache.join(&file(1), later) else { panic!("it is stale") };
     let body = Bytes::from(vec![b' '; 500_000]);
-    assert!(fill.store(Arc::new(StoredResponse::new(Kind::List, body, later))));
+    let list = Arc::new(StoredResponse::new(Kind::List, body, later));
+    assert!(fill.store(list, Origin::Upstream).is_some());
     assert_eq!((cache.usage(), cache.evictions()), (before, 0));
 }
 
@@ -143,7 +147,8 @@ fn a_response_that_exceeds_the_bound_is_not_stored_and_replaces_what_was() {
     let later = NOW + SETTINGS.ttl;
     let Seat::Leader(fill, _) = cache.join(&file(1), later) else { panic!("it is stale") };
     let body = Bytes::from(vec![b' '; 100_000]);
-    assert!(!fill.store(Arc::new(StoredResponse::new(Kind::List, body, later))));
+    let list = Arc::new(StoredResponse::new(Kind::List, body, later));
+    assert!(fill.store(list, Origin::Upstream).is_none());
     assert_eq!(cache.usage(), (0, 0));
 }
 
@@ -175,4 +180,17 @@ fn a_purge_of_everything_leaves_nothing_at_once() {
     cache.invalidate(&Target::All, Force::Hard, "test", NOW);
     assert_eq!(cache.usage(), (0, 0));
     assert!(store(&cache, 1, Kind::List, 10));
+}
+
+#[test]
+fn a_fill_that_has_taken_longer_than_one_may_is_joined_by_nobody() {
+    let cache = cache(1 << 20);
+    let Seat::Leader(slept, _waiter) = cache.join(&file(1), NOW) else { panic!() };
+    let latest = NOW + Duration::from_secs(12);
+    assert!(matches!(cache.join(&file(1), latest), Seat::Follower(_)));
+    let later = latest + Duration::from_millis(1);
+    let Seat::Leader(second, _waiter) = cache.join(&file(1), later) else { panic!() };
+    let list = |as_of| Arc::new(StoredResponse::new(Kind::List, Bytes::from_static(b"[]"), as_of));
+    assert!(slept.store(list(NOW), Origin::Upstream).is_none(), "its place is another's");
+    assert!(second.store(list(later), Origin::Upstream).is_some());
 }

@@ -7,6 +7,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use crate::file_id::FileId;
 use crate::invalidation::Purge;
 
 /// One gateway, for as long as its process lives.
@@ -76,6 +79,66 @@ pub(super) trait Stream: Send + Sync + 'static {
 
 /// More records are read in another call.
 pub(super) const BATCH_MAX: usize = 1000;
+
+/// What was true of a file when the server was asked, which a value of it depends on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Ticket {
+    /// Of the epoch, and of the last purge of everything.
+    pub(super) stamp: String,
+    /// Of the last purge of the file.
+    pub(super) fence: String,
+    /// By the server's clock.
+    pub(super) at: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Look {
+    pub(super) ticket: Ticket,
+    pub(super) found: Found,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    Value(Bytes),
+    /// There is none, and whoever asked has the lease to fetch it.
+    Lead,
+    /// There is none, and somebody else has the lease.
+    Wait,
+}
+
+/// Who holds a lease.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Token(pub(super) u64);
+
+/// How long a lease is somebody's who never comes back.
+pub(super) const LEASE: Duration = Duration::from_secs(3);
+
+/// The second level: values by file.
+pub(super) trait Values: Send + Sync + 'static {
+    fn look(
+        &self,
+        file: &FileId,
+        token: Token,
+    ) -> impl Future<Output = Result<Look, ServerFault>> + Send;
+
+    /// Stores a value if nothing was purged since its ticket, and the ticket is not too old; gives
+    /// the lease back. Whether it was stored.
+    fn keep(
+        &self,
+        file: &FileId,
+        ticket: &Ticket,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<bool, ServerFault>> + Send;
+
+    /// Gives a lease back, if it is still held.
+    fn release(
+        &self,
+        file: &FileId,
+        token: Token,
+    ) -> impl Future<Output = Result<(), ServerFault>> + Send;
+}
 
 /// Why the server did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

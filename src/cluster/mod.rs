@@ -1,4 +1,5 @@
-//! Several gateways as one: what is purged on one is purged on all.
+//! Several gateways as one: what is purged on one is purged on all, what is fetched by one is not
+//! fetched by the others.
 //!
 //! A server that all of them share (Redis) keeps a stream of purges. A purge is one script there:
 //! when it has run, the purge is acknowledged. Each node reads the stream in order and applies
@@ -15,26 +16,36 @@
 //!   in the same process, for tests.
 //! - `link`: a node's tie to the stream; `members`: who else is there; `outbox`: purges that the
 //!   others have not heard of yet; `standing`: what everybody here is told of it.
+//! - `second_level`: what one has fetched, for all; `value`: as bytes.
 
 mod bus;
 mod link;
 mod members;
 mod outbox;
 mod redis;
+mod second_level;
 mod standing;
+mod value;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use redis::{InvalidRedisUrl, RedisUrl};
+pub use second_level::{Permit, SecondLevelOutcome, Seen, SharedResponse};
 pub use standing::ClusterState;
+pub use value::Value;
 
+use bytes::Bytes;
+
+use crate::cache::Kind;
 use crate::clock::Clock;
+use crate::file_id::FileId;
 use crate::invalidation::{Bus, LocalInvalidator, Partial, Purge};
 use bus::NodeId;
 use link::Link;
 use redis::RedisServer;
+use second_level::SecondLevel;
 use standing::Standing;
 
 /// Target of the events that say that something is another way than before.
@@ -46,11 +57,14 @@ pub struct ClusterSettings {
     pub url: RedisUrl,
     /// Before the name of every key there.
     pub namespace: String,
+    /// Longest body that is taken from there, in bytes.
+    pub body_max: usize,
 }
 
 /// This gateway as one of several.
 pub struct Cluster {
     link: Link<RedisServer>,
+    second_level: SecondLevel<RedisServer>,
     standing: Arc<Standing>,
     clock: Clock,
 }
@@ -76,8 +90,16 @@ impl Cluster {
         let node = NodeId::random();
         let server = Arc::new(RedisServer::new(&settings.url, &settings.namespace, node));
         let standing = Arc::new(Standing::new());
-        let link = Link::new(server, node, Arc::clone(&standing), local, clock.clone());
-        Arc::new(Self { link, standing, clock: clock.clone() })
+        let link =
+            Link::new(Arc::clone(&server), node, Arc::clone(&standing), local, clock.clone());
+        let second_level = SecondLevel::new(
+            server,
+            Arc::clone(&standing),
+            Arc::clone(&link.outbox),
+            clock.clone(),
+            settings.body_max,
+        );
+        Arc::new(Self { link, second_level, standing, clock: clock.clone() })
     }
 
     /// Keeps this node one of the fleet. Never ends by itself.
@@ -88,6 +110,21 @@ impl Cluster {
     /// Tells the others that this node ends.
     pub async fn leave(&self) {
         self.link.leave().await;
+    }
+
+    /// Looks for what another gateway has fetched; while one does, waits a little.
+    pub async fn find(&self, file: &FileId) -> Seen {
+        self.second_level.find(file).await
+    }
+
+    /// Gives what was fetched to the others, fresh for `ttl`.
+    pub async fn keep(&self, file: &FileId, permit: Permit, what: (Kind, Bytes), ttl: Duration) {
+        self.second_level.keep(file, permit, what, ttl).await;
+    }
+
+    /// Lets another gateway fetch: nothing came of it here.
+    pub async fn release(&self, file: &FileId, permit: Permit) {
+        self.second_level.release(file, permit).await;
     }
 
     pub fn state(&self) -> ClusterState {

@@ -72,7 +72,7 @@ impl From<CacheStatus> for CacheLabel {
         match status {
             CacheStatus::Forwarded(Forwarded { collapsed: true, .. }) => Self::Collapsed,
             CacheStatus::Forwarded(_) => Self::Miss,
-            CacheStatus::Hit { .. } => Self::Hit,
+            CacheStatus::Hit { .. } | CacheStatus::SecondLevelHit => Self::Hit,
             CacheStatus::StaleHit { .. } => Self::Stale,
             CacheStatus::StaleIfError => Self::StaleError,
             CacheStatus::NotConsulted { .. } => Self::None,

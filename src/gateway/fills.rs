@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Gateway;
-use crate::cache::{Codings, Fill, Kind, Seat, StoredResponse};
+use crate::cache::{Codings, Fill, Freshness, Kind, Origin, Seat, StoredResponse};
+use crate::cluster::{Seen, SharedResponse};
 use crate::error;
 use crate::file_id::FileId;
 use crate::upstream::{AnswerKind, Held, Order, Priority, Storable, UpstreamError};
@@ -26,15 +27,59 @@ pub(super) fn refresh(gateway: &Arc<Gateway>, file: &FileId, now: Duration) {
     }
 }
 
-/// Fetches for everyone who waits.
+/// Fetches for everyone who waits, unless another gateway has.
 async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
+    let permit = match &gateway.cluster {
+        None => None,
+        Some(cluster) => match cluster.find(&order.file).await {
+            Seen::Shared(shared) => {
+                let SharedResponse { kind, body, as_of, ttl } = shared;
+                let response = Arc::new(StoredResponse::new(kind, body, as_of));
+                let stored = ticket.store(Arc::clone(&response), Origin::SecondLevel { ttl });
+                if stored.is_some() && Codings::suit(&response) {
+                    encode(&gateway, order.file, response).await;
+                }
+                return;
+            }
+            Seen::Nothing(permit) => permit,
+        },
+    };
+    let fetched = fetch(&gateway, ticket, &order).await;
+    if let (Some(cluster), Some(permit)) = (&gateway.cluster, permit) {
+        match &fetched {
+            Some(Fetched { response, freshness, .. }) => {
+                let body = response.body.clone();
+                cluster.keep(&order.file, permit, (response.kind, body), freshness.ttl()).await;
+            }
+            None => cluster.release(&order.file, permit).await,
+        }
+    }
+    if let Some(Fetched { response, held, .. }) = fetched
+        && Codings::suit(&response)
+    {
+        encode(&gateway, order.file, response).await;
+        drop(held);
+    }
+}
+
+/// What was fetched and stored.
+struct Fetched {
+    response: Arc<StoredResponse>,
+    freshness: Freshness,
+    /// Until everything is done with it, so that no more can wait for that than may be in flight.
+    held: Held,
+}
+
+/// Asks the upstream, and tells everyone who waits.
+async fn fetch(gateway: &Gateway, ticket: Ticket, order: &Order) -> Option<Fetched> {
     let priority = order.priority as u64;
     tracing::info!(target: "ikgate.fill", priority, file.id = order.file.as_bytes());
-    let answer = match gateway.upstream.versions(&order).await {
+    let answer = match gateway.upstream.versions(order).await {
         Ok(answer) => answer,
         Err(error) => {
             log(ticket.id(), &error);
-            return ticket.fail(Arc::new(error));
+            ticket.fail(Arc::new(error));
+            return None;
         }
     };
     let (kind, body) = match answer.kind {
@@ -48,12 +93,13 @@ async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
     };
     let response = Arc::new(StoredResponse::new(kind, body, answer.asked));
     match answer.storable {
-        Storable::No => ticket.answer_only(response),
+        Storable::No => {
+            ticket.answer_only(response);
+            None
+        }
         Storable::Yes => {
-            let file = *ticket.id();
-            if ticket.store(Arc::clone(&response)) && Codings::suit(&response) {
-                encode(&gateway, file, response, answer.held).await;
-            }
+            let freshness = ticket.store(Arc::clone(&response), Origin::Upstream)?;
+            Some(Fetched { response, freshness, held: answer.held })
         }
     }
 }
@@ -80,14 +126,13 @@ fn log(file: &FileId, error: &UpstreamError) {
 }
 
 /// Makes the codings of what has just been stored: after everyone who waited has an answer, and
-/// off the threads that answer. Until it is done the body still counts as in flight, so that no
-/// more can wait for it than may be in flight.
-async fn encode(gateway: &Gateway, file: FileId, response: Arc<StoredResponse>, held: Held) {
+/// off the threads that answer.
+async fn encode(gateway: &Gateway, file: FileId, response: Arc<StoredResponse>) {
     let turn = gateway.encoders.acquire().await;
     let body = response.body.clone();
     let made = tokio::task::spawn_blocking(move || Codings::of(&body)).await;
     if let Ok(codings) = made {
         gateway.cache.improve(&file, &response, response.with(codings));
     }
-    drop((turn, held));
+    drop(turn);
 }

@@ -11,7 +11,8 @@ use http::StatusCode;
 
 use super::{Findings, Gateway, fills};
 use crate::cache::{
-    CacheStatus, FillEnd, Forwarded, FwdReason, Kind, Lookup, Privacy, Reuse, Seat, StoredResponse,
+    CacheStatus, FillEnd, Forwarded, FwdReason, Kind, Lookup, Origin, Privacy, Reuse, Seat,
+    StoredResponse,
 };
 use crate::error::{self, GatewayError};
 use crate::file_id::FileId;
@@ -133,12 +134,15 @@ async fn wait(
     let now = gateway.clock.monotonic();
     let error = match end {
         None => GatewayError::ShuttingDown,
-        Some(Ok(Some(FillEnd::Answered { response, freshness }))) => {
+        Some(Ok(Some(FillEnd::Answered { response, freshness, origin }))) => {
             let hidden = is_hidden(&response, ask.sight);
             let status = if hidden { StatusCode::NOT_FOUND } else { response.kind.status() };
             forwarded.status = Some(status);
             forwarded.stored = freshness.is_some();
-            findings.cache = Some(CacheStatus::Forwarded(forwarded));
+            findings.cache = Some(match origin {
+                Origin::SecondLevel { .. } => CacheStatus::SecondLevelHit,
+                Origin::Upstream => CacheStatus::Forwarded(forwarded),
+            });
             let ttl_left = freshness.map(|freshness| freshness.ttl_left(now)).unwrap_or_default();
             return Ok(answer_from(response, ask, now, ttl_left));
         }

@@ -18,6 +18,7 @@ use super::series::{DurationLabels, InvalidationLabels, RequestLabels, Series, T
 use super::top::{Counted, TopFiles};
 use crate::cache::Force;
 use crate::caller::AuthFailure;
+use crate::cluster::SecondLevelOutcome;
 use crate::exchange::{CacheLabel, CallerLabel, Ending, RouteLabel};
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
 use crate::message::Coding;
@@ -239,6 +240,10 @@ impl Metrics {
         self.series.connection_deadlines.of(deadline).inc();
     }
 
+    pub(super) fn shared(&self, outcome: &'static str) {
+        self.series.second_level.of(outcome).inc();
+    }
+
     /// Takes note of a scrape, for the history; `now` in monotonic, `at` in Unix time.
     pub fn note(&self, scraped: &str, now: Duration, at: Duration) {
         self.history.note(scraped, at.as_secs());
@@ -275,6 +280,9 @@ fn begin_at_zero(series: &Series) {
     }
     for reason in Refused::ALL {
         series.connections_refused.of(reason.as_str());
+    }
+    for outcome in SecondLevelOutcome::ALL {
+        series.second_level.of(outcome.as_str());
     }
     for deadline in Deadline::ALL {
         series.connection_deadlines.of(deadline.as_str());

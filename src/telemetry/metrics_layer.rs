@@ -17,6 +17,7 @@ use super::metrics::{Exchanged, Metrics};
 use super::top::TopFiles;
 use crate::cache::Force;
 use crate::caller::AuthFailure;
+use crate::cluster::SecondLevelOutcome;
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
 use crate::limit::Limit;
@@ -43,7 +44,8 @@ const RELOAD: Kind = Kind { target: "ikgate.config_reload", fields: &["outcome"]
 const REFUSED: Kind = Kind { target: "ikgate.connection_refused", fields: &["reason"] };
 const DEADLINE: Kind = Kind { target: "ikgate.connection_deadline", fields: &["deadline"] };
 const FILL: Kind = Kind { target: "ikgate.fill", fields: &[] };
-const KINDS: [Kind; 10] = [
+const SECOND_LEVEL: Kind = Kind { target: "ikgate.second_level", fields: &["outcome"] };
+const KINDS: [Kind; 11] = [
     EXCHANGE,
     UPSTREAM,
     INVALIDATION,
@@ -54,6 +56,7 @@ const KINDS: [Kind; 10] = [
     REFUSED,
     DEADLINE,
     FILL,
+    SECOND_LEVEL,
 ];
 
 /// The one text that is read: the file that an exchange or a fill is about.
@@ -150,6 +153,10 @@ impl MetricsLayer {
             "ikgate.connection_deadline" => {
                 let deadline = Deadline::ALL.get(number(first));
                 self.metrics.ended(deadline.map_or("unknown", |deadline| deadline.as_str()));
+            }
+            "ikgate.second_level" => {
+                let outcome = SecondLevelOutcome::ALL.get(number(first));
+                self.metrics.shared(outcome.map_or("unknown", |outcome| outcome.as_str()));
             }
             _ => {
                 let reason = AuthFailure::ALL.get(number(first));

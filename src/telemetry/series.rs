@@ -73,6 +73,7 @@ pub(super) struct Series {
     pub(super) config_reloads: Counters,
     pub(super) connections_refused: Counters,
     pub(super) connection_deadlines: Counters,
+    pub(super) second_level: Counters,
 }
 
 impl Series {
@@ -133,6 +134,11 @@ impl Series {
                 "connection_deadlines",
                 "Connections that were ended, by the deadline that they missed",
                 "deadline",
+            ),
+            second_level: counters(
+                "second_level",
+                "What became of looking for, and sharing, what is fetched",
+                "outcome",
             ),
         }
     }

@@ -11,7 +11,7 @@ pub struct BreakerSettings {
 
 /// Stops calls after failures in a row, then lets one through to see.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub struct Breaker {
     settings: BreakerSettings,
     state: State,
 }
@@ -40,19 +40,19 @@ pub enum BreakerState {
 
 /// That something changed with an outcome.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Change {
+pub enum Change {
     None,
     Closed,
     Opened,
 }
 
 impl Breaker {
-    pub(super) fn new(settings: BreakerSettings) -> Self {
+    pub fn new(settings: BreakerSettings) -> Self {
         Self { settings, state: State::Closed { failures: 0 } }
     }
 
     /// Whether a call could leave at `now`, or how long until one could.
-    pub(super) fn peek(&self, now: Duration) -> Result<(), Duration> {
+    pub fn peek(&self, now: Duration) -> Result<(), Duration> {
         let until = match self.state {
             State::Closed { .. } => return Ok(()),
             State::Open { until } => until,
@@ -64,7 +64,7 @@ impl Breaker {
     }
 
     /// Lets a call leave at `now`, or says how long until one may.
-    pub(super) fn admit(&mut self, now: Duration) -> Result<(), Duration> {
+    pub fn admit(&mut self, now: Duration) -> Result<(), Duration> {
         self.peek(now)?;
         if !matches!(self.state, State::Closed { .. }) {
             self.state = State::HalfOpen { since: now };
@@ -73,7 +73,7 @@ impl Breaker {
     }
 
     /// The other side works.
-    pub(super) fn succeeded(&mut self) -> Change {
+    pub fn succeeded(&mut self) -> Change {
         let change = match self.state {
             State::Closed { .. } => Change::None,
             State::HalfOpen { .. } => Change::Closed,
@@ -85,7 +85,7 @@ impl Breaker {
     }
 
     /// It does not.
-    pub(super) fn failed(&mut self, now: Duration) -> Change {
+    pub fn failed(&mut self, now: Duration) -> Change {
         let failures = match self.state {
             State::Closed { failures } => failures + 1,
             State::HalfOpen { .. } => {
@@ -105,7 +105,7 @@ impl Breaker {
     }
 
     /// As a call would find it at `now`: once it may try, one may.
-    pub(super) fn state(&self, now: Duration) -> BreakerState {
+    pub fn state(&self, now: Duration) -> BreakerState {
         match self.state {
             State::Closed { .. } => BreakerState::Closed,
             State::Open { until } if now < until => BreakerState::Open,

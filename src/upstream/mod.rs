@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use answer::{Answer, AnswerKind, Storable};
 pub use body::Held;
-pub use breaker::{BreakerSettings, BreakerState};
+pub use breaker::{Breaker, BreakerSettings, BreakerState, Change};
 pub use budget::Priority;
 pub use dispatch::{Order, Upstream};
 pub use error::{BadAnswer, RateFields, Refusal, UpstreamError, UpstreamOutcome};

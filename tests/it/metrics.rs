@@ -4,7 +4,7 @@ use crate::support::{FILE, Origin, Reply, TestGateway, get, send, versions_of};
 
 /// All there is before anybody was throttled and without TLS: what did not happen is zero, not
 /// absent.
-const FAMILIES: [&str; 39] = [
+const FAMILIES: [&str; 40] = [
     "ikgate_auth_failures_total",
     "ikgate_build_info",
     "ikgate_cache_bytes",
@@ -31,6 +31,7 @@ const FAMILIES: [&str; 39] = [
     "ikgate_request_duration_seconds",
     "ikgate_requests_total",
     "ikgate_response_bytes_total",
+    "ikgate_second_level_total",
     "ikgate_upstream_breaker_state",
     "ikgate_upstream_budget_available",
     "ikgate_upstream_duration_seconds",

@@ -9,17 +9,22 @@ mod records;
 mod scripts;
 mod url;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands as _, AsyncConnectionConfig, Client, ErrorKind, RedisError};
-use std::sync::Arc;
 use tokio::sync::Mutex;
 
-use super::bus::{BATCH_MAX, NodeId, Position, Record, ServerFault, Stream, What};
+use super::bus::{
+    BATCH_MAX, Found, LEASE, Look, NodeId, Position, Record, ServerFault, Stream, Ticket, Token,
+    Values, What,
+};
 use crate::cache::Target;
+use crate::file_id::FileId;
 use crate::invalidation::Purge;
 use info::Info;
 use scripts::Scripts;
@@ -147,6 +152,58 @@ impl Stream for RedisServer {
         let fields = records::fields(self.node, &What::Purge(*purge));
         Ok(script.arg(fresh_epoch()).arg(fields).invoke_async(&mut commands).await?)
     }
+}
+
+impl Values for RedisServer {
+    async fn look(&self, file: &FileId, token: Token) -> Result<Look, ServerFault> {
+        let mut commands = self.commands()?;
+        let mut look = self.scripts.look.prepare_invoke();
+        look.key(&self.keys.state);
+        for what in ["fence", "list", "fill"] {
+            look.key(self.keys.of(what, file.as_str()));
+        }
+        look.arg(token.0).arg(millis(LEASE));
+        let (stamp, fence, micros, found, value): (String, String, u64, String, Vec<u8>) =
+            look.invoke_async(&mut commands).await?;
+        let ticket = Ticket { stamp, fence, at: Duration::from_micros(micros) };
+        let found = match found.as_str() {
+            "found" => Found::Value(value.into()),
+            "lead" => Found::Lead,
+            "wait" => Found::Wait,
+            _ => return Err(ServerFault::Unreadable),
+        };
+        Ok(Look { ticket, found })
+    }
+
+    async fn keep(
+        &self,
+        file: &FileId,
+        ticket: &Ticket,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<bool, ServerFault> {
+        let mut commands = self.commands()?;
+        let mut keep = self.scripts.keep.prepare_invoke();
+        keep.key(&self.keys.state);
+        for what in ["fence", "list", "fill"] {
+            keep.key(self.keys.of(what, file.as_str()));
+        }
+        let at = u64::try_from(ticket.at.as_micros()).unwrap_or(u64::MAX);
+        keep.arg(&ticket.stamp).arg(&ticket.fence).arg(at).arg(token.0).arg(millis(ttl).max(1));
+        Ok(keep.arg(&value[..]).invoke_async(&mut commands).await?)
+    }
+
+    async fn release(&self, file: &FileId, token: Token) -> Result<(), ServerFault> {
+        let mut commands = self.commands()?;
+        let mut release = self.scripts.release.prepare_invoke();
+        release.key(self.keys.of("fill", file.as_str())).arg(token.0);
+        Ok(release.invoke_async(&mut commands).await?)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<RedisError> for ServerFault {

@@ -8,7 +8,10 @@ const ALWAYS: &str = "#!lua flags=allow-oom\n";
 pub(super) struct Scripts {
     pub(super) beat: Script,
     pub(super) join: Script,
+    pub(super) keep: Script,
+    pub(super) look: Script,
     pub(super) purge: Script,
+    pub(super) release: Script,
 }
 
 impl Scripts {
@@ -16,11 +19,18 @@ impl Scripts {
         Self {
             beat: always(include_str!("beat.lua")),
             join: always(include_str!("join.lua")),
+            keep: script("#!lua\n", include_str!("keep.lua")),
+            look: always(include_str!("look.lua")),
             purge: always(include_str!("purge.lua")),
+            release: always(include_str!("release.lua")),
         }
     }
 }
 
 fn always(body: &str) -> Script {
-    Script::new(&format!("{ALWAYS}{}{body}", include_str!("common.lua")))
+    script(ALWAYS, body)
+}
+
+fn script(head: &str, body: &str) -> Script {
+    Script::new(&format!("{head}{}{body}", include_str!("common.lua")))
 }

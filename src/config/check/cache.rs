@@ -13,7 +13,12 @@ pub(super) struct ListSettings {
     pub(super) expose_private: bool,
 }
 
-pub(super) fn cache(cache: &mut Section) -> ListSettings {
+/// How much longer than a call to the upstream, retries included, a fill may take: it may wait for
+/// another gateway's first.
+const BEFORE_THE_CALL: Duration = Duration::from_secs(2);
+
+/// `request_timeout`: of the upstream.
+pub(super) fn cache(cache: &mut Section, request_timeout: Duration) -> ListSettings {
     let max_bytes = cache.get("max_bytes", |given| given.size(&(MIB..=1024 * GIB)));
     let ttl = cache.get("ttl", Given::duration);
     let jitter = cache.get("ttl_jitter_percent", |given| given.integer(&(0..=100_u8)));
@@ -26,6 +31,7 @@ pub(super) fn cache(cache: &mut Section) -> ListSettings {
         cache.get("expose_private", |given| given.boolean().ok_or("must be true or false"));
     let settings = CacheSettings {
         max_bytes: max_bytes.unwrap_or(256 * MIB),
+        fill_timeout: request_timeout + BEFORE_THE_CALL,
         freshness: FreshnessSettings {
             ttl: ttl.unwrap_or(Duration::from_mins(1)),
             ttl_jitter_percent: jitter.unwrap_or(10),

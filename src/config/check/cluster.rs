@@ -5,7 +5,8 @@ use crate::cluster::{ClusterSettings, RedisUrl};
 
 const NAMESPACE_MAX: usize = 64;
 
-pub(super) fn cluster(cluster: &mut Section) -> Option<ClusterSettings> {
+/// `body_max`: as of the upstream.
+pub(super) fn cluster(cluster: &mut Section, body_max: usize) -> Option<ClusterSettings> {
     let url = cluster.require("redis_url", |given| {
         RedisUrl::parse(given.text().map_err(str::to_owned)?).map_err(|error| error.to_string())
     });
@@ -17,5 +18,6 @@ pub(super) fn cluster(cluster: &mut Section) -> Option<ClusterSettings> {
         }
         Ok(text.to_owned())
     });
-    url.map(|url| ClusterSettings { url, namespace: namespace.unwrap_or("ikgate".to_owned()) })
+    let namespace = namespace.unwrap_or("ikgate".to_owned());
+    url.map(|url| ClusterSettings { url, namespace, body_max })
 }

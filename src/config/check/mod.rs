@@ -55,10 +55,13 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let admin = admin(&mut root.section("admin"), directory);
     let (upstream, key) =
         upstream::upstream(&mut root.section("upstream"), directory, raw.private_key);
-    let lists = cache::cache(&mut root.section("cache"));
+    let request_timeout = upstream.as_ref().map(|upstream| upstream.request_timeout);
+    let lists = cache::cache(&mut root.section("cache"), request_timeout.unwrap_or_default());
     let cors = root.has("cors").then(|| cors(&mut root.section("cors")));
     let webhooks = root.has("webhooks").then(|| webhooks(&mut root.section("webhooks"), directory));
-    let cluster = root.has("cluster").then(|| cluster::cluster(&mut root.section("cluster")));
+    let body_max = upstream.as_ref().map_or(0, |upstream| upstream.max_response_bytes);
+    let cluster =
+        root.has("cluster").then(|| cluster::cluster(&mut root.section("cluster"), body_max));
     let telemetry = telemetry(&mut root.section("telemetry"));
     drop(root);
     let problems = noted.take();
