@@ -28,7 +28,7 @@ use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
 use crate::gateway::{Gateway, Policy, WebhookEntrance};
-use crate::invalidation::{Bus, Invalidator, LocalInvalidator, Webhooks};
+use crate::invalidation::{Invalidator, LocalInvalidator, Webhooks};
 use crate::message::Plain;
 use crate::route::Operations;
 use crate::server::{
@@ -232,7 +232,7 @@ pub fn gateway(
     let encoders = cores.div_ceil(2);
     let local = LocalInvalidator::new(Arc::clone(&cache), clock.clone());
     let cluster = settings.cluster.map(|settings| Cluster::new(&settings, local.clone(), clock));
-    let bus = cluster.clone().map(|cluster| cluster as Arc<dyn Bus>);
+    let bus = cluster.as_ref().map(|cluster| cluster.bus());
     let invalidator = Invalidator::new(local, bus);
     Ok(Arc::new(Gateway {
         clock: clock.clone(),

@@ -5,6 +5,7 @@
 //! number, or some are missing: then nothing that is stored counts any more, and the node goes on
 //! from there. The same after the server's epoch has changed.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::outbox::Outbox;
 use super::standing::Standing;
 use crate::cache::{Force, Target};
 use crate::clock::Clock;
-use crate::invalidation::{InvalidationSource, LocalInvalidator, Purge};
+use crate::invalidation::{Bus, InvalidationSource, LocalInvalidator, Partial, Purge};
 
 /// How often a node tells that it is there.
 const BEAT: Duration = Duration::from_secs(1);
@@ -106,6 +107,7 @@ impl<S: Stream> Link<S> {
         self.resume(stands);
         let (read, beat) = (self.read(), self.beat());
         tokio::select! {
+            biased;
             fault = read => fault,
             fault = beat => fault,
         }
@@ -207,7 +209,7 @@ impl<S: Stream> Link<S> {
     }
 
     /// Makes a purge final on the server, or keeps it until it can be.
-    pub(super) async fn publish(&self, purge: &Purge) -> Result<(), ServerFault> {
+    async fn purge(&self, purge: &Purge) -> Result<(), ServerFault> {
         match self.server.purge(purge).await {
             Ok(seq) => {
                 let mut known = self.known.lock();
@@ -227,6 +229,21 @@ impl<S: Stream> Link<S> {
     pub(super) async fn leave(&self) {
         // They find out by themselves if they do not hear it.
         _ = self.server.tell(What::Leave).await;
+    }
+}
+
+impl<S: Stream> Bus for Link<S> {
+    fn publish(
+        self: Arc<Self>,
+        purge: Purge,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Partial>> + Send>> {
+        Box::pin(async move {
+            self.purge(&purge).await.map_err(|fault| {
+                let error = &fault as &(dyn std::error::Error + 'static);
+                tracing::warn!(error, "a purge could not be told to the fleet, and will be");
+                Partial
+            })
+        })
     }
 }
 

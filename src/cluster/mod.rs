@@ -19,15 +19,20 @@
 //! - `second_level`: what one has fetched, for all; `value`: as bytes.
 
 mod bus;
+#[cfg(test)]
+mod conformance;
 mod link;
 mod members;
 mod outbox;
 mod redis;
 mod second_level;
+#[cfg(test)]
+mod simulation;
 mod standing;
+#[cfg(test)]
+mod twin;
 mod value;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +46,7 @@ use bytes::Bytes;
 use crate::cache::Kind;
 use crate::clock::Clock;
 use crate::file_id::FileId;
-use crate::invalidation::{Bus, LocalInvalidator, Partial, Purge};
+use crate::invalidation::{Bus, LocalInvalidator};
 use bus::NodeId;
 use link::Link;
 use redis::RedisServer;
@@ -63,7 +68,7 @@ pub struct ClusterSettings {
 
 /// This gateway as one of several.
 pub struct Cluster {
-    link: Link<RedisServer>,
+    link: Arc<Link<RedisServer>>,
     second_level: SecondLevel<RedisServer>,
     standing: Arc<Standing>,
     clock: Clock,
@@ -92,6 +97,7 @@ impl Cluster {
         let standing = Arc::new(Standing::new());
         let link =
             Link::new(Arc::clone(&server), node, Arc::clone(&standing), local, clock.clone());
+        let link = Arc::new(link);
         let second_level = SecondLevel::new(
             server,
             Arc::clone(&standing),
@@ -100,6 +106,11 @@ impl Cluster {
             settings.body_max,
         );
         Arc::new(Self { link, second_level, standing, clock: clock.clone() })
+    }
+
+    /// How the others hear of a purge.
+    pub fn bus(&self) -> Arc<dyn Bus> {
+        Arc::clone(&self.link) as _
     }
 
     /// Keeps this node one of the fleet. Never ends by itself.
@@ -140,20 +151,5 @@ impl Cluster {
             pending_purges: self.link.outbox.len(),
             resets: self.standing.resets(),
         }
-    }
-}
-
-impl Bus for Cluster {
-    fn publish(
-        self: Arc<Self>,
-        purge: Purge,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Partial>> + Send>> {
-        Box::pin(async move {
-            self.link.publish(&purge).await.map_err(|fault| {
-                let error = &fault as &(dyn std::error::Error + 'static);
-                tracing::warn!(error, "a purge could not be told to the fleet, and will be");
-                Partial
-            })
-        })
     }
 }

@@ -88,6 +88,15 @@ impl RedisServer {
         Ok(self.session()?.commands.clone())
     }
 
+    /// Changes the server's own settings.
+    #[cfg(test)]
+    pub(super) async fn configure(&self, key: &str, value: &str) {
+        let mut commands = self.commands().unwrap();
+        let set: Result<(), _> =
+            redis::cmd("CONFIG").arg(&["SET", key, value]).query_async(&mut commands).await;
+        set.unwrap();
+    }
+
     async fn connect(&self) -> Result<(Session, Info), ServerFault> {
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT));
         let of_commands = config.clone().set_response_timeout(Some(ANSWER_TIMEOUT));

@@ -1,0 +1,192 @@
+//! The twin and a real server, asked the same, say the same.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastrand::Rng;
+
+use super::bus::{
+    Found, NodeId, Position, Record, ServerFault, Stream, Ticket, Token, Values, What,
+};
+use super::redis::{RedisServer, RedisUrl};
+use super::twin::{Twin, Without};
+use crate::cache::{Force, Target};
+use crate::file_id::FileId;
+use crate::invalidation::{InvalidationSource, Purge};
+
+const NODE: NodeId = NodeId(7);
+
+/// A server of its own, gone when dropped.
+pub(super) struct Running {
+    child: Child,
+    pub(super) url: RedisUrl,
+    _directory: tempfile::TempDir,
+}
+
+impl Running {
+    pub(super) fn start(options: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new("redis-server")
+            .args(["--port", &free.port().to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .args(options)
+            .current_dir(directory.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is needed (on Debian: package redis-server)");
+        let url = RedisUrl::parse(&format!("redis://{free}")).unwrap();
+        Self { child, url, _directory: directory }
+    }
+
+    /// A node's connection, once the server answers.
+    pub(super) async fn joined(&self, node: NodeId) -> (RedisServer, Position) {
+        let server = RedisServer::new(&self.url, "test", node);
+        let joined = async {
+            loop {
+                match server.join().await {
+                    Ok(position) => return position,
+                    Err(ServerFault::Refused(unfit)) => panic!("{unfit}"),
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let position = tokio::time::timeout(Duration::from_secs(20), joined).await;
+        (server, position.expect("the server did not start"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ours, by its handle; it may have ended already.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+fn file(rng: &mut Rng) -> FileId {
+    FileId::parse(&format!("file{}", rng.u8(..3))).unwrap()
+}
+
+fn purge(rng: &mut Rng) -> Purge {
+    let target = if rng.u8(..8) == 0 { Target::All } else { Target::File(file(rng)) };
+    let force = Force::ALL[rng.usize(..2)];
+    Purge { target, force, source: InvalidationSource::Webhook }
+}
+
+fn told(records: &[Record]) -> Vec<(u64, NodeId, What)> {
+    records.iter().map(|record| (record.position.seq, record.node, record.what)).collect()
+}
+
+/// A look's answer, as both can say it.
+fn said(found: &Found) -> String {
+    format!("{found:?}")
+}
+
+#[tokio::test]
+async fn the_twin_does_what_the_scripts_do() {
+    let running = Running::start(&[]);
+    let (server, mut real_end) = running.joined(NODE).await;
+    let mut twin = Twin::new(Without::Nothing);
+    let mut twin_end = twin.join("twin");
+    assert_eq!((real_end.seq, twin_end.seq), (0, 0));
+    let mut rng = Rng::with_seed(1);
+    let mut tickets: Vec<(FileId, Token, Ticket, Ticket)> = Vec::new();
+    let mut now = Duration::from_secs(1_000_000);
+    for step in 0..600 {
+        now += Duration::from_millis(1);
+        match rng.u8(..7) {
+            0 => {
+                let purge = purge(&mut rng);
+                let real = server.purge(&purge).await.unwrap();
+                assert_eq!(real, twin.purge(NODE, &purge, "", now), "step {step}");
+            }
+            1 => {
+                let beat = What::Beat { sent: Duration::from_nanos(rng.u64(..)) };
+                server.tell(beat).await.unwrap();
+                twin.append(NODE, beat, "", now);
+                let (real, same) = (server.read(&real_end).await.unwrap(), twin.read(&twin_end));
+                assert_eq!(told(&real), told(&same), "step {step}");
+                real_end = real.last().unwrap().position.clone();
+                twin_end = same.last().unwrap().position.clone();
+            }
+            2 | 3 => {
+                let (file, token) = (file(&mut rng), Token(rng.u64(..)));
+                let real = server.look(&file, token).await.unwrap();
+                let same = twin.look(&file, token, now).unwrap();
+                assert_eq!(said(&real.found), said(&same.found), "step {step}");
+                assert_eq!(real.ticket.fence == "0", same.ticket.fence == "0", "step {step}");
+                tickets.push((file, token, real.ticket, same.ticket));
+            }
+            4 | 5 if !tickets.is_empty() => {
+                let at = rng.usize(..tickets.len());
+                let (file, token, real, same) = tickets.swap_remove(at);
+                let (value, ttl) = (Bytes::from(format!("value {step}")), Duration::from_mins(1));
+                let kept = server.keep(&file, &real, token, value.clone(), ttl).await.unwrap();
+                assert_eq!(kept, twin.keep(&file, &same, token, (value, ttl), now), "step {step}");
+            }
+            _ if !tickets.is_empty() => {
+                let (file, token, ..) = tickets.swap_remove(rng.usize(..tickets.len()));
+                server.release(&file, token).await.unwrap();
+                twin.release(&file, token, now);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_of_long_ago_is_refused() {
+    let running = Running::start(&[]);
+    let (server, _) = running.joined(NODE).await;
+    let file = FileId::parse("a").unwrap();
+    let look = server.look(&file, Token(1)).await.unwrap();
+    let value = || Bytes::from_static(b"value");
+    let (ttl, long_ago) = (Duration::from_mins(1), Duration::from_secs(31));
+    let old = Ticket { at: look.ticket.at.saturating_sub(long_ago), ..look.ticket.clone() };
+    assert!(!server.keep(&file, &old, Token(1), value(), ttl).await.unwrap());
+    assert!(server.keep(&file, &look.ticket, Token(1), value(), ttl).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_server_that_is_full_takes_purges_and_signs_of_life_and_no_values() {
+    let running = Running::start(&[]);
+    let (server, position) = running.joined(NODE).await;
+    let file = FileId::parse("a").unwrap();
+    let look = server.look(&file, Token(1)).await.unwrap();
+    server.configure("maxmemory", "1").await;
+    let kept = server.keep(&file, &look.ticket, Token(1), Bytes::from_static(b"v"), LONG).await;
+    assert!(matches!(kept, Err(ServerFault::Failed(_))), "{kept:?}");
+    let source = InvalidationSource::Admin;
+    let purge = Purge { target: Target::File(file), force: Force::Hard, source };
+    assert_eq!(server.purge(&purge).await.unwrap(), 1);
+    server.tell(What::Leave).await.unwrap();
+    let look = server.look(&file, Token(2)).await.unwrap();
+    assert!(matches!(look.found, Found::Lead), "the purge ended the lease");
+    assert_eq!(server.read(&position).await.unwrap().len(), 2);
+}
+
+const LONG: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn what_may_forget_a_purge_is_refused() {
+    for (options, expected) in [
+        (&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"][..], "noeviction"),
+        (&["--cluster-enabled", "yes"], "Redis Cluster"),
+    ] {
+        let running = Running::start(options);
+        let server = RedisServer::new(&running.url, "test", NODE);
+        let refused = async {
+            loop {
+                match server.join().await {
+                    Err(ServerFault::Refused(unfit)) => return unfit.to_string(),
+                    Ok(_) => panic!("{options:?} was taken"),
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let refused = tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap();
+        assert!(refused.contains(expected), "{refused}");
+    }
+}

@@ -1,0 +1,275 @@
+//! What is between nodes and their server: delays, cuts, lost answers; and what happens to nodes:
+//! they sleep.
+
+use std::collections::HashMap;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::Truth;
+use crate::clock::Clock;
+use crate::cluster::bus::{
+    Look, NodeId, Position, Record, ServerFault, Stream, Ticket, Token, Values, What,
+};
+use crate::cluster::twin::{Twin, Without};
+use crate::file_id::FileId;
+use crate::invalidation::Purge;
+
+/// The server, and what is known of it that it does not know itself.
+pub(super) struct Server {
+    pub(super) twin: Twin,
+    /// The versions that were the newest when a purge was taken, by its record.
+    pub(super) floors: HashMap<String, Vec<u64>>,
+    /// The newest version of each file.
+    pub(super) truth: Truth,
+    /// Connections are of a process: those of another one are gone.
+    pub(super) process: u64,
+    /// Nothing is answered until then.
+    pub(super) paused_until: Duration,
+    /// Notified of each record.
+    pub(super) changed: Arc<Notify>,
+}
+
+/// What is done with a purge that a node hears of.
+pub(super) type Heard = Box<dyn Fn(&Purge, &[u64]) + Send + Sync>;
+
+/// One node's way to the server.
+pub(super) struct Way {
+    pub(super) node: NodeId,
+    server: Arc<Mutex<Server>>,
+    pub(super) clock: Clock,
+    pub(super) sleeper: Sleeper,
+    state: Mutex<State>,
+    /// Called with each purge that was received, and what was true when the server took it.
+    heard: Heard,
+}
+
+struct State {
+    rng: Rng,
+    /// Nothing passes until then.
+    cut_until: Duration,
+    /// Since when there is a connection, and to which process.
+    process: Option<u64>,
+    /// What a node that does not replay takes to be missing: so many records.
+    skipped: u64,
+    last: u64,
+}
+
+impl Way {
+    pub(super) fn new(
+        node: NodeId,
+        server: Arc<Mutex<Server>>,
+        clock: Clock,
+        rng: Rng,
+        heard: Heard,
+    ) -> Self {
+        let cut_until = Duration::ZERO;
+        let state = Mutex::new(State { rng, cut_until, process: None, skipped: 0, last: 0 });
+        Self { node, server, clock, sleeper: Sleeper::default(), state, heard }
+    }
+
+    pub(super) fn cut(&self, until: Duration) {
+        self.state.lock().cut_until = until;
+    }
+
+    /// Fresh for whoever needs one.
+    fn epoch(&self) -> String {
+        format!("{:032x}", self.state.lock().rng.u128(..))
+    }
+
+    /// The time of one way: mostly short.
+    fn delay(&self) -> Duration {
+        let mut state = self.state.lock();
+        let micros = if state.rng.u8(..) < 4 { 20_000 } else { 500 };
+        Duration::from_micros(state.rng.u64(50..micros))
+    }
+
+    /// Until bytes pass.
+    async fn pass(&self) {
+        loop {
+            tokio::time::sleep(self.delay()).await;
+            let cut_until = self.state.lock().cut_until;
+            let now = self.clock.monotonic();
+            if cut_until <= now {
+                return;
+            }
+            tokio::time::sleep(cut_until.saturating_sub(now)).await;
+        }
+    }
+
+    /// One call: there, at some instant done, and back. What is lost is found out by a timeout.
+    async fn call<T>(
+        &self,
+        timeout: Duration,
+        mut done: impl FnMut(&mut Server, Duration) -> Option<T>,
+    ) -> Result<T, ServerFault> {
+        let process = self.state.lock().process.ok_or(ServerFault::NotConnected)?;
+        let answered = async {
+            self.pass().await;
+            let value = loop {
+                let now = self.clock.monotonic();
+                let (changed, paused_until) = {
+                    let mut server = self.server.lock();
+                    if server.process != process {
+                        return Err(ServerFault::Failed("it has ended".into()));
+                    }
+                    let paused_until = server.paused_until;
+                    if paused_until <= now
+                        && let Some(value) = done(&mut server, now)
+                    {
+                        break value;
+                    }
+                    (Arc::clone(&server.changed), paused_until)
+                };
+                let wait = paused_until.saturating_sub(now).max(Duration::from_millis(200));
+                // Whoever waits for a record hears of each.
+                _ = tokio::time::timeout(wait, changed.notified()).await;
+            };
+            self.pass().await;
+            Ok(value)
+        };
+        match self.sleeper.run(tokio::time::timeout(timeout, answered)).await {
+            Ok(answered) => answered,
+            Err(_elapsed) => Err(ServerFault::Timeout),
+        }
+    }
+}
+
+const ANSWER: Duration = Duration::from_secs(1);
+
+impl Stream for Way {
+    async fn join(&self) -> Result<Position, ServerFault> {
+        let process = self.server.lock().process;
+        let was_there = self.state.lock().process.replace(process).is_some();
+        let epoch = self.epoch();
+        let mut stands = self.call(ANSWER, |server, _| Some(server.twin.join(&epoch))).await?;
+        if self.server.lock().twin.without == Without::Replay && was_there {
+            let mut state = self.state.lock();
+            state.skipped = stands.seq.saturating_sub(state.last);
+            stands.seq = state.last;
+        }
+        Ok(stands)
+    }
+
+    async fn read(&self, position: &Position) -> Result<Vec<Record>, ServerFault> {
+        let skipped = self.state.lock().skipped;
+        let until = self.clock.monotonic() + Duration::from_secs(1);
+        let found = |server: &mut Server, now| {
+            let mut records = server.twin.read(position);
+            if skipped > 0 {
+                records.retain(|record| record.position.seq > position.seq + skipped);
+                for record in &mut records {
+                    record.position.seq -= skipped;
+                }
+            }
+            (!records.is_empty() || now >= until).then_some(records)
+        };
+        let records = self.call(ANSWER * 2, found).await?;
+        for record in &records {
+            self.state.lock().last = record.position.seq;
+            if let What::Purge(purge) = &record.what {
+                let server = self.server.lock();
+                let floors = server.floors.get(&record.position.id);
+                (self.heard)(purge, floors.expect("each purge has been noted"));
+            }
+        }
+        Ok(records)
+    }
+
+    async fn tell(&self, what: What) -> Result<Duration, ServerFault> {
+        let epoch = self.epoch();
+        let told = |server: &mut Server, now| {
+            server.twin.append(self.node, what, &epoch, now);
+            server.changed.notify_waiters();
+            Some(now)
+        };
+        self.call(ANSWER, told).await
+    }
+
+    async fn purge(&self, purge: &Purge) -> Result<u64, ServerFault> {
+        let epoch = self.epoch();
+        let purged = |server: &mut Server, now| {
+            let seq = server.twin.purge(self.node, purge, &epoch, now);
+            let floors = server.truth.lock().clone();
+            server.floors.insert(server.twin.last_id(), floors);
+            server.changed.notify_waiters();
+            Some(seq)
+        };
+        self.call(ANSWER, purged).await
+    }
+}
+
+impl Values for Way {
+    async fn look(&self, file: &FileId, token: Token) -> Result<Look, ServerFault> {
+        let look =
+            self.call(ANSWER, |server, now| Some(server.twin.look(file, token, now))).await?;
+        look.ok_or(ServerFault::Unreadable)
+    }
+
+    async fn keep(
+        &self,
+        file: &FileId,
+        ticket: &Ticket,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<bool, ServerFault> {
+        let kept = |server: &mut Server, now| {
+            Some(server.twin.keep(file, ticket, token, (value.clone(), ttl), now))
+        };
+        self.call(ANSWER, kept).await
+    }
+
+    async fn release(&self, file: &FileId, token: Token) -> Result<(), ServerFault> {
+        let released = |server: &mut Server, now| {
+            server.twin.release(file, token, now);
+            Some(())
+        };
+        self.call(ANSWER, released).await
+    }
+}
+
+/// A process that can be stopped and go on: while it sleeps nothing in it runs, timers included.
+#[derive(Clone, Default)]
+pub(super) struct Sleeper(Arc<Mutex<Asleep>>);
+
+#[derive(Default)]
+struct Asleep {
+    asleep: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Sleeper {
+    pub(super) fn stop(&self) {
+        self.0.lock().asleep = true;
+    }
+
+    pub(super) fn go_on(&self) {
+        let mut state = self.0.lock();
+        state.asleep = false;
+        state.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    /// Runs `inner` as a part of the process.
+    pub(super) async fn run<F: Future>(&self, inner: F) -> F::Output {
+        let mut inner = pin!(inner);
+        std::future::poll_fn(|context| self.poll(inner.as_mut(), context)).await
+    }
+
+    fn poll<F: Future>(&self, inner: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+        {
+            let mut state = self.0.lock();
+            if state.asleep {
+                state.waiting.push(context.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        inner.poll(context)
+    }
+}
