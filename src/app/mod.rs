@@ -3,6 +3,7 @@
 //! Sockets are bound before anything runs, so a port that is taken fails the start and nothing
 //! half-started is left behind.
 
+mod fleet;
 mod reload;
 mod watch;
 
@@ -29,6 +30,7 @@ use crate::config::Settings;
 use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
 use crate::gateway::{Gateway, Policy, WebhookEntrance};
 use crate::invalidation::{Invalidator, LocalInvalidator, Webhooks};
+use crate::limit::{Desk, Sharing};
 use crate::message::Plain;
 use crate::route::Operations;
 use crate::server::{
@@ -68,7 +70,6 @@ struct Parts {
     tls: TlsSlot,
     /// Ends once the others have been told that this one does.
     fleet: Option<JoinHandle<()>>,
-    clock: Clock,
 }
 
 /// Why the gateway could not start.
@@ -177,16 +178,15 @@ impl App {
         tokio::spawn(watch);
         tokio::spawn(sample(Arc::clone(&admin), clock.clone(), admin_drain.clone()));
         tokio::spawn(sweep(Arc::clone(&gateway), admin_drain.clone()));
-        let fleet = gateway
-            .cluster
-            .clone()
-            .map(|cluster| tokio::spawn(be_of_fleet(cluster, admin_drain.clone())));
+        let fleet = gateway.cluster.clone().map(|cluster| {
+            tokio::spawn(fleet::belong(Arc::clone(&gateway), cluster, admin_drain.clone()))
+        });
         Ok(Self {
             public: addresses,
             admin: admin_address,
             public_drain,
             admin_drain,
-            parts: Parts { gateway, admin, metrics, tls, fleet, clock: clock.clone() },
+            parts: Parts { gateway, admin, metrics, tls, fleet },
             settings,
         })
     }
@@ -231,7 +231,11 @@ pub fn gateway(
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let encoders = cores.div_ceil(2);
     let local = LocalInvalidator::new(Arc::clone(&cache), clock.clone());
-    let cluster = settings.cluster.map(|settings| Cluster::new(&settings, local.clone(), clock));
+    let desk = settings.cluster.is_some().then(Arc::<Desk>::default);
+    let sharing = Sharing { desk: desk.clone(), ..Sharing::ALONE };
+    let cluster = settings.cluster.zip(desk.clone());
+    let cluster =
+        cluster.map(|(settings, desk)| Cluster::new(&settings, local.clone(), desk, clock));
     let bus = cluster.as_ref().map(|cluster| cluster.bus());
     let invalidator = Invalidator::new(local, bus);
     Ok(Arc::new(Gateway {
@@ -246,23 +250,14 @@ pub fn gateway(
         invalidator,
         cluster,
         proxies: settings.public.proxies,
-        policy: ArcSwap::from_pointee(Policy::new(settings.policy, labels, clock)),
+        policy: ArcSwap::from_pointee(Policy::new(settings.policy, labels, &sharing, clock)),
         cache,
-        upstream: Upstream::new(&settings.upstream, settings.key, clock.clone())?,
+        upstream: Upstream::new(&settings.upstream, settings.key, desk, clock.clone())?,
         request_timeout,
         fills: TaskTracker::new(),
         closing: CancellationToken::new(),
         encoders: Semaphore::new(encoders),
     }))
-}
-
-/// Keeps this gateway one of a fleet, until it ends.
-async fn be_of_fleet(cluster: Arc<Cluster>, drain: Drain) {
-    tokio::select! {
-        () = Arc::clone(&cluster).run() => {}
-        () = drain.begun() => {}
-    }
-    _ = tokio::time::timeout(LAST_WORDS, cluster.leave()).await;
 }
 
 /// Keeps the history that operators look at.

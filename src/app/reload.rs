@@ -18,8 +18,7 @@ impl App {
         let parts = &self.parts;
         let gateway = &parts.gateway;
         let labels = parts.metrics.label_callers(settings.caller_names());
-        let policy = gateway.policy.load().renewed(settings.policy.clone(), labels, &parts.clock);
-        gateway.policy.store(Arc::new(policy));
+        gateway.policy.rcu(|policy| policy.renewed(settings.policy.clone(), labels.clone()));
         // Not before: until then cells are counted against the old quotas.
         gateway.policy.load().limits.clamp();
         gateway.cache.set_freshness(settings.cache.freshness);

@@ -3,6 +3,7 @@
 //! Checking a signature costs as much as tens of hits. So what has been checked is kept, by the
 //! token's digest, in a bounded amount of memory and until it expires.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -78,6 +79,12 @@ impl Subject {
         let digest: [u8; 32] = Sha256::digest(sub.as_bytes()).into();
         let (first, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
         Self(*first)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::file_id::FileId;
 use crate::invalidation::Purge;
+use crate::limit::{Claim, Grant};
 
 /// One gateway, for as long as its process lives.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -138,6 +139,15 @@ pub(super) trait Values: Send + Sync + 'static {
         file: &FileId,
         token: Token,
     ) -> impl Future<Output = Result<(), ServerFault>> + Send;
+}
+
+/// The ledger of quotas that the fleet shares.
+pub(super) trait Ledger: Send + Sync + 'static {
+    /// Debits all claims; an answer for each, in order.
+    fn debit(
+        &self,
+        claims: &[Claim],
+    ) -> impl Future<Output = Result<Vec<Grant>, ServerFault>> + Send;
 }
 
 /// Why the server did not do what it was asked.

@@ -2,19 +2,22 @@
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
 
 use super::bus::{
-    Found, NodeId, Position, Record, ServerFault, Stream, Ticket, Token, Values, What,
+    Found, Ledger as _, NodeId, Position, Record, ServerFault, Stream, Ticket, Token, Values, What,
 };
 use super::redis::{RedisServer, RedisUrl};
 use super::twin::{Twin, Without};
 use crate::cache::{Force, Target};
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
+use crate::limit::ledger::Ledger as LedgerInProcess;
+use crate::limit::{Credit, Desk, Quota, Share, SharedKey};
 
 const NODE: NodeId = NodeId(7);
 
@@ -165,6 +168,35 @@ async fn a_server_that_is_full_takes_purges_and_signs_of_life_and_no_values() {
     let look = server.look(&file, Token(2)).await.unwrap();
     assert!(matches!(look.found, Found::Lead), "the purge ended the lease");
     assert_eq!(server.read(&position).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn cells_are_counted_as_in_the_same_process() {
+    let running = Running::start(&[]);
+    let (server, _) = running.joined(NODE).await;
+    let mut rng = Rng::with_seed(3);
+    let desk = Desk::default();
+    for quota in [Quota::new(1, 1000), Quota::new(7, 50), Quota::new(1_000_000, 3)] {
+        // So few a second that none comes back meanwhile, or so many that all do.
+        let (quota, mut same) = (quota.unwrap(), LedgerInProcess::default());
+        let key = || SharedKey::Caller(format!("{quota:?}").into());
+        for step in 0..40 {
+            let share = Arc::<Share>::default();
+            share.want(rng.u32(..30));
+            let terms = desk.terms(quota, Credit::Allowed);
+            for _ in 0..rng.u8(..5) {
+                share.spend(terms, LONG);
+            }
+            desk.claim(key, terms, &share);
+            let claims = desk.collect(10, LONG);
+            let real = server.debit(&claims).await.unwrap();
+            let expected = same.debit(quota, claims[0].debit, LONG);
+            let off =
+                real[0].granted.abs_diff(expected.granted) + real[0].left.abs_diff(expected.left);
+            let most = if quota.burst.get() == 1000 { 0 } else { 3 };
+            assert!(off <= most, "step {step} of {quota:?}: {real:?}, not {expected:?}");
+        }
+    }
 }
 
 const LONG: Duration = Duration::from_mins(1);

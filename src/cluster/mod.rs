@@ -1,5 +1,5 @@
 //! Several gateways as one: what is purged on one is purged on all, what is fetched by one is not
-//! fetched by the others.
+//! fetched by the others, and what may be spent is counted once.
 //!
 //! A server that all of them share (Redis) keeps a stream of purges. A purge is one script there:
 //! when it has run, the purge is acknowledged. Each node reads the stream in order and applies
@@ -17,6 +17,7 @@
 //! - `link`: a node's tie to the stream; `members`: who else is there; `outbox`: purges that the
 //!   others have not heard of yet; `standing`: what everybody here is told of it.
 //! - `second_level`: what one has fetched, for all; `value`: as bytes.
+//! - `quotas`: what callers and the upstream's budget may spend, counted once for all.
 
 mod bus;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod conformance;
 mod link;
 mod members;
 mod outbox;
+mod quotas;
 mod redis;
 mod second_level;
 #[cfg(test)]
@@ -33,6 +35,7 @@ mod standing;
 mod twin;
 mod value;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,11 +45,13 @@ pub use standing::ClusterState;
 pub use value::Value;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::cache::Kind;
 use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::invalidation::{Bus, LocalInvalidator};
+use crate::limit::Desk;
 use bus::NodeId;
 use link::Link;
 use redis::RedisServer;
@@ -70,6 +75,8 @@ pub struct ClusterSettings {
 pub struct Cluster {
     link: Arc<Link<RedisServer>>,
     second_level: SecondLevel<RedisServer>,
+    server: Arc<RedisServer>,
+    desk: Arc<Desk>,
     standing: Arc<Standing>,
     clock: Clock,
 }
@@ -91,7 +98,12 @@ pub struct ClusterReadings {
 }
 
 impl Cluster {
-    pub fn new(settings: &ClusterSettings, local: LocalInvalidator, clock: &Clock) -> Arc<Self> {
+    pub fn new(
+        settings: &ClusterSettings,
+        local: LocalInvalidator,
+        desk: Arc<Desk>,
+        clock: &Clock,
+    ) -> Arc<Self> {
         let node = NodeId::random();
         let server = Arc::new(RedisServer::new(&settings.url, &settings.namespace, node));
         let standing = Arc::new(Standing::new());
@@ -99,13 +111,13 @@ impl Cluster {
             Link::new(Arc::clone(&server), node, Arc::clone(&standing), local, clock.clone());
         let link = Arc::new(link);
         let second_level = SecondLevel::new(
-            server,
+            Arc::clone(&server),
             Arc::clone(&standing),
             Arc::clone(&link.outbox),
             clock.clone(),
             settings.body_max,
         );
-        Arc::new(Self { link, second_level, standing, clock: clock.clone() })
+        Arc::new(Self { link, second_level, server, desk, standing, clock: clock.clone() })
     }
 
     /// How the others hear of a purge.
@@ -115,7 +127,14 @@ impl Cluster {
 
     /// Keeps this node one of the fleet. Never ends by itself.
     pub async fn run(self: Arc<Self>) {
-        self.link.keep().await;
+        let (server, desk) = (Arc::clone(&self.server), Arc::clone(&self.desk));
+        let (standing, clock) = (Arc::clone(&self.standing), self.clock.clone());
+        tokio::join!(self.link.keep(), quotas::keep(server, desk, standing, clock));
+    }
+
+    /// How many gateways there are, as last heard; whenever that is another number.
+    pub fn nodes(&self) -> watch::Receiver<NonZeroU32> {
+        self.standing.watch_nodes()
     }
 
     /// Tells the others that this node ends.
@@ -145,7 +164,7 @@ impl Cluster {
     pub fn readings(&self) -> ClusterReadings {
         ClusterReadings {
             state: self.state(),
-            nodes: self.standing.nodes(),
+            nodes: usize::try_from(self.standing.nodes().get()).unwrap_or(usize::MAX),
             lag: self.standing.lag(),
             clock_skew: self.standing.skew(),
             pending_purges: self.link.outbox.len(),

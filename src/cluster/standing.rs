@@ -1,7 +1,10 @@
 //! How this node stands with its fleet: written by whoever reads the stream, read by everybody.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 /// Without a record for so long, a node may have missed one.
 pub(super) const CUT_OFF_AFTER: Duration = Duration::from_secs(3);
@@ -21,7 +24,7 @@ pub(super) struct Standing {
     /// time; 0: never.
     heard: AtomicU64,
     /// Nodes that were there when the stream was last heard, this one included.
-    nodes: AtomicUsize,
+    nodes: watch::Sender<NonZeroU32>,
     /// From telling a beat to hearing it, in nanoseconds.
     lag: AtomicU64,
     /// The server's clock less our own, in microseconds.
@@ -38,7 +41,7 @@ impl Standing {
     pub(super) fn new() -> Self {
         Self {
             heard: AtomicU64::new(0),
-            nodes: AtomicUsize::new(1),
+            nodes: watch::Sender::new(NonZeroU32::MIN),
             lag: AtomicU64::new(0),
             skew: AtomicI64::new(0),
             resets: AtomicU64::new(0),
@@ -72,11 +75,17 @@ impl Standing {
     }
 
     pub(super) fn note_nodes(&self, nodes: usize) {
-        self.nodes.store(nodes.max(1), Ordering::Release);
+        let nodes = u32::try_from(nodes).ok().and_then(NonZeroU32::new);
+        let nodes = nodes.unwrap_or(NonZeroU32::MIN);
+        self.nodes.send_if_modified(|was| std::mem::replace(was, nodes) != nodes);
     }
 
-    pub(super) fn nodes(&self) -> usize {
-        self.nodes.load(Ordering::Acquire)
+    pub(super) fn nodes(&self) -> NonZeroU32 {
+        *self.nodes.borrow()
+    }
+
+    pub(super) fn watch_nodes(&self) -> watch::Receiver<NonZeroU32> {
+        self.nodes.subscribe()
     }
 
     pub(super) fn lag(&self) -> Duration {

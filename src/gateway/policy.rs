@@ -1,6 +1,7 @@
 //! Who may ask for what, and how often: the part of the pipeline that a reload replaces whole.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -15,7 +16,7 @@ use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::exchange::CallerLabel;
 use crate::file_id::FileId;
-use crate::limit::{Enforcement, Limit, LimitSettings, Limits, Standing, Throttled};
+use crate::limit::{Enforcement, Limit, LimitSettings, Limits, Sharing, Standing, Throttled};
 use crate::message::FieldText;
 use crate::response::{Cors, Facts, RateLimitFields};
 use crate::upstream::Priority;
@@ -38,6 +39,9 @@ pub struct PolicySettings {
 
 /// Rules that every request is held to from its head on.
 pub struct Policy {
+    settings: PolicySettings,
+    /// That each quota is shared by.
+    nodes: NonZeroU32,
     pub(super) callers: Callers,
     labels: Vec<CallerLabel>,
     pub limits: Limits,
@@ -59,25 +63,40 @@ struct CallerFields {
 
 impl Policy {
     /// `labels`: of the configured callers, in their order.
-    pub fn new(settings: PolicySettings, labels: Vec<CallerLabel>, clock: &Clock) -> Self {
-        let limits = Limits::new(&settings.limits, clock);
+    pub fn new(
+        settings: PolicySettings,
+        labels: Vec<CallerLabel>,
+        sharing: &Sharing,
+        clock: &Clock,
+    ) -> Self {
+        let limits = Limits::new(&settings.limits, sharing, clock);
         let callers = Callers::new(&settings.callers, settings.anonymous, settings.tokens.clone());
-        Self::of(settings, labels, callers, limits)
+        Self::of(settings, labels, callers, limits, sharing.nodes)
     }
 
     /// Other rules for the same callers: what they have spent stays spent, and tokens that were
     /// verified stay so while they are judged in the same way.
     #[must_use]
-    pub fn renewed(
+    pub fn renewed(&self, settings: PolicySettings, labels: Vec<CallerLabel>) -> Self {
+        self.of_fleet(settings, labels, self.nodes)
+    }
+
+    /// The same rules, with quotas that so many share in.
+    #[must_use]
+    pub fn shared_by(&self, nodes: NonZeroU32) -> Self {
+        self.of_fleet(self.settings.clone(), self.labels.clone(), nodes)
+    }
+
+    fn of_fleet(
         &self,
         settings: PolicySettings,
         labels: Vec<CallerLabel>,
-        clock: &Clock,
+        nodes: NonZeroU32,
     ) -> Self {
-        let limits = self.limits.renewed(&settings.limits, clock);
+        let limits = self.limits.renewed(&settings.limits, nodes);
         let tokens = settings.tokens.clone();
         let callers = self.callers.renewed(&settings.callers, settings.anonymous, tokens);
-        Self::of(settings, labels, callers, limits)
+        Self::of(settings, labels, callers, limits, nodes)
     }
 
     fn of(
@@ -85,17 +104,31 @@ impl Policy {
         labels: Vec<CallerLabel>,
         callers: Callers,
         limits: Limits,
+        nodes: NonZeroU32,
     ) -> Self {
-        let PolicySettings { limits: quotas, browser_max_age, expose_private, cors, .. } = settings;
+        let PolicySettings { limits: quotas, browser_max_age, expose_private, cors, .. } =
+            settings.clone();
         let known = quotas.callers.iter();
         let known = known.map(|caller| RateLimitFields::new(&caller.name, caller.quota));
+        // Addresses are counted by each node of a fleet, for its own part.
+        let part = quotas.part_of(nodes);
         let rate_limit_fields = CallerFields {
-            anonymous: quotas.anonymous.map(|quota| RateLimitFields::new("anonymous", quota)),
-            wide: quotas.wide().map(|quota| RateLimitFields::new("anonymous", quota)),
+            anonymous: part.anonymous.map(|quota| RateLimitFields::new("anonymous", quota)),
+            wide: part.wide().map(|quota| RateLimitFields::new("anonymous", quota)),
             known: known.collect(),
             tokens: quotas.tokens.map(|quota| RateLimitFields::new("jwt", quota)),
         };
-        Self { callers, labels, limits, rate_limit_fields, browser_max_age, expose_private, cors }
+        Self {
+            settings,
+            nodes,
+            callers,
+            labels,
+            limits,
+            rate_limit_fields,
+            browser_max_age,
+            expose_private,
+            cors,
+        }
     }
 
     /// What metrics call a caller.

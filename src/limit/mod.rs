@@ -9,14 +9,25 @@
 //! and leaves the arithmetic to governor.
 
 mod bucket;
+mod desk;
+#[cfg(test)]
+pub(crate) mod ledger;
 mod quota;
+mod share;
+mod shares;
 mod store;
 mod subscriber;
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bucket::{Bucket, Cell, Only};
+pub use desk::{Claim, Desk, SharedKey};
 pub use quota::{Limit, Quota, Standing, Throttled};
+pub use share::{Credit, Debit, Grant, Share, Spent, Terms};
+use shares::Shares;
 use store::BoundedStore;
 pub use subscriber::{Ipv6Limits, Subscriber};
 
@@ -71,6 +82,22 @@ pub enum Enforcement {
 }
 
 impl LimitSettings {
+    /// The quotas of one node of so many.
+    #[must_use]
+    pub fn part_of(&self, nodes: NonZeroU32) -> Self {
+        let caller = |caller: &CallerQuota| CallerQuota {
+            name: caller.name.clone(),
+            quota: caller.quota.part_of(nodes),
+        };
+        Self {
+            anonymous: self.anonymous.map(|quota| quota.part_of(nodes)),
+            auth_failures: self.auth_failures.part_of(nodes),
+            callers: self.callers.iter().map(caller).collect(),
+            tokens: self.tokens.map(|quota| quota.part_of(nodes)),
+            ..*self
+        }
+    }
+
     /// Of all IPv6 addresses with the same wide prefix together.
     pub fn wide(&self) -> Option<Quota> {
         self.anonymous.map(|quota| quota.times(self.ipv6.wide_factor))
@@ -87,62 +114,90 @@ pub struct Limits {
     anonymous: Addresses,
     wide: Addresses,
     ipv6: Ipv6Limits,
-    callers: Vec<(String, Bucket<Only, Cell>)>,
+    callers: Vec<KnownCaller>,
     tokens: Bucket<Subject, BoundedStore<Subject>>,
+    /// The quota of each subject, of which each node of a fleet has a part in `tokens`.
+    of_tokens: Quota,
+    fleet: Option<Arc<Fleet>>,
+    clock: Clock,
     auth_failures: Addresses,
     wide_failures: Addresses,
     webhooks: Addresses,
     pub enforcement: Enforcement,
 }
 
+/// One configured caller.
+struct KnownCaller {
+    name: Arc<str>,
+    quota: Quota,
+    /// Of a node of a fleet: its part, for when nothing can be shared.
+    own: Bucket<Only, Cell>,
+    share: Arc<Share>,
+}
+
+/// Quotas that other nodes share in.
+struct Fleet {
+    desk: Arc<Desk>,
+    subjects: Shares<Subject>,
+}
+
+/// How many nodes share in each quota, and where they meet.
+#[derive(Clone)]
+pub struct Sharing {
+    pub nodes: NonZeroU32,
+    /// `None`: this node is alone.
+    pub desk: Option<Arc<Desk>>,
+}
+
+impl Sharing {
+    pub const ALONE: Self = Self { nodes: NonZeroU32::MIN, desk: None };
+}
+
 impl Limits {
-    pub fn new(settings: &LimitSettings, clock: &Clock) -> Self {
+    pub fn new(settings: &LimitSettings, sharing: &Sharing, clock: &Clock) -> Self {
         let tracked = settings.max_tracked_callers;
+        let own = settings.part_of(sharing.nodes);
         let addresses = |limit, quota, tracked| {
             Bucket::new(limit, quota, BoundedStore::new(tracked, clock.clone()), clock)
         };
-        let one = |caller: &CallerQuota| {
-            let bucket = Bucket::new(Limit::Caller, caller.quota, Cell::default(), clock);
-            (caller.name.clone(), bucket)
-        };
         let subjects = BoundedStore::new(tracked, clock.clone());
+        let fleet = |desk| Arc::new(Fleet { desk, subjects: Shares::new(tracked) });
         Self {
-            anonymous: addresses(Limit::Address, settings.anonymous.unwrap_or(UNUSED), tracked),
-            wide: addresses(Limit::Prefix, settings.wide().unwrap_or(UNUSED), tracked),
-            ipv6: settings.ipv6,
-            callers: settings.callers.iter().map(one).collect(),
-            tokens: Bucket::new(Limit::Caller, settings.tokens.unwrap_or(UNUSED), subjects, clock),
-            auth_failures: addresses(Limit::Auth, settings.auth_failures, tracked),
-            wide_failures: addresses(Limit::Auth, settings.wide_failures(), tracked),
+            anonymous: addresses(Limit::Address, own.anonymous.unwrap_or(UNUSED), tracked),
+            wide: addresses(Limit::Prefix, own.wide().unwrap_or(UNUSED), tracked),
+            ipv6: own.ipv6,
+            callers: known_callers(&settings.callers, sharing.nodes, &[], clock),
+            tokens: Bucket::new(Limit::Caller, own.tokens.unwrap_or(UNUSED), subjects, clock),
+            auth_failures: addresses(Limit::Auth, own.auth_failures, tracked),
+            wide_failures: addresses(Limit::Auth, own.wide_failures(), tracked),
             webhooks: addresses(Limit::Webhook, WEBHOOK_QUOTA, TRACKED_WEBHOOKS_MAX),
+            of_tokens: settings.tokens.unwrap_or(UNUSED),
+            fleet: sharing.desk.clone().map(fleet),
             enforcement: settings.enforcement,
+            clock: clock.clone(),
         }
     }
 
-    /// Other quotas for the same callers: what each has spent stays spent. How many are told
-    /// apart stays as it was.
+    /// Other quotas for the same callers, or shared by more or fewer: what each has spent stays
+    /// spent. How many are told apart stays as it was.
     #[must_use]
-    pub fn renewed(&self, settings: &LimitSettings, clock: &Clock) -> Self {
-        let one = |caller: &CallerQuota| {
-            let known = self.callers.iter().find(|(name, _)| *name == caller.name);
-            let bucket = match known {
-                Some((_, bucket)) => bucket.renewed(caller.quota),
-                None => Bucket::new(Limit::Caller, caller.quota, Cell::default(), clock),
-            };
-            (caller.name.clone(), bucket)
-        };
+    pub fn renewed(&self, settings: &LimitSettings, nodes: NonZeroU32) -> Self {
+        let own = settings.part_of(nodes);
         Self {
             // What nobody may use now keeps its quota: with another one, whoever has spent it
             // would have it back when it is used again.
-            anonymous: self.anonymous.renewed(settings.anonymous.unwrap_or(self.anonymous.quota)),
-            wide: self.wide.renewed(settings.wide().unwrap_or(self.wide.quota)),
-            ipv6: settings.ipv6,
-            callers: settings.callers.iter().map(one).collect(),
-            tokens: self.tokens.renewed(settings.tokens.unwrap_or(self.tokens.quota)),
-            auth_failures: self.auth_failures.renewed(settings.auth_failures),
-            wide_failures: self.wide_failures.renewed(settings.wide_failures()),
+            anonymous: self.anonymous.renewed(own.anonymous.unwrap_or(self.anonymous.quota)),
+            wide: self.wide.renewed(own.wide().unwrap_or(self.wide.quota)),
+            ipv6: own.ipv6,
+            callers: known_callers(&settings.callers, nodes, &self.callers, &self.clock),
+            tokens: self.tokens.renewed(own.tokens.unwrap_or(self.tokens.quota)),
+            auth_failures: self.auth_failures.renewed(own.auth_failures),
+            wide_failures: self.wide_failures.renewed(own.wide_failures()),
             webhooks: self.webhooks.renewed(WEBHOOK_QUOTA),
-            enforcement: settings.enforcement,
+            of_tokens: settings.tokens.unwrap_or(self.of_tokens),
+            fleet: self.fleet.clone(),
+            enforcement: own.enforcement,
+            clock: self.clock.clone(),
         }
     }
 
@@ -153,8 +208,8 @@ impl Limits {
             addresses.clamp();
         }
         self.tokens.clamp();
-        for (_, caller) in &self.callers {
-            caller.clamp();
+        for caller in &self.callers {
+            caller.own.clamp();
         }
     }
 
@@ -168,11 +223,44 @@ impl Limits {
             Caller::Anonymous(address) => self.admit_address(*address),
             Caller::Known(CallerId(place)) => {
                 let known = self.callers.get(*place);
-                let (_, bucket) = known.expect("each configured caller has a quota");
-                bucket.check(&Only)
+                let known = known.expect("each configured caller has a quota");
+                let key = || SharedKey::Caller(Arc::clone(&known.name));
+                let shared =
+                    self.spend_shared(key, known.quota, |_, _| Some(Arc::clone(&known.share)));
+                shared.unwrap_or_else(|| known.own.check(&Only))
             }
-            Caller::Token(token) => self.tokens.check(&token.subject),
+            Caller::Token(token) => {
+                let subject = token.subject;
+                let share = |fleet: &Fleet, now| fleet.subjects.get(subject, self.of_tokens, now);
+                let key = || SharedKey::Subject(subject);
+                let shared = self.spend_shared(key, self.of_tokens, share);
+                shared.unwrap_or_else(|| self.tokens.check(&subject))
+            }
         }
+    }
+
+    /// Spends of a quota that other nodes share in. `None`: nothing can be shared now.
+    fn spend_shared(
+        &self,
+        key: impl FnOnce() -> SharedKey,
+        quota: Quota,
+        share: impl FnOnce(&Fleet, Duration) -> Option<Arc<Share>>,
+    ) -> Option<Result<Standing, Throttled>> {
+        let fleet = self.fleet.as_ref()?;
+        let now = self.clock.monotonic();
+        if !fleet.desk.is_open(now) {
+            return None;
+        }
+        let (share, terms) = (share(fleet, now)?, fleet.desk.terms(quota, Credit::Allowed));
+        let (spent, more) = share.spend(terms, now);
+        if more {
+            fleet.desk.claim(key, terms, &share);
+        }
+        let limit = Limit::Caller;
+        Some(match spent {
+            Spent::Cell { left } => Ok(Standing { limit, quota, left }),
+            Spent::Not { wait } => Err(Throttled { limit, quota, wait }),
+        })
     }
 
     /// Whoever has used up their own quota spends nothing of their neighbours', and a refusal for
@@ -235,6 +323,27 @@ impl Limits {
     pub fn tracked_callers(&self) -> usize {
         self.anonymous.store.len()
     }
+}
+
+/// The configured callers; those that are known already keep what they have spent.
+fn known_callers(
+    quotas: &[CallerQuota],
+    nodes: NonZeroU32,
+    known: &[KnownCaller],
+    clock: &Clock,
+) -> Vec<KnownCaller> {
+    let one = |CallerQuota { name, quota }: &CallerQuota| {
+        let (name, quota, part): (Arc<str>, _, _) =
+            (name.as_str().into(), *quota, quota.part_of(nodes));
+        let (own, share) = match known.iter().find(|known| known.name == name) {
+            Some(known) => (known.own.renewed(part), Arc::clone(&known.share)),
+            None => {
+                (Bucket::new(Limit::Caller, part, Cell::default(), clock), Arc::<Share>::default())
+            }
+        };
+        KnownCaller { name, quota, own, share }
+    };
+    quotas.iter().map(one).collect()
 }
 
 #[cfg(test)]

@@ -6,8 +6,11 @@ use std::time::Duration;
 /// A sustained rate and how many requests may come at once after rest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Quota {
-    pub per_second: NonZeroU32,
+    /// Of all that share in it.
+    per_second: NonZeroU32,
     pub burst: NonZeroU32,
+    /// How many share in it, with a part each.
+    among: NonZeroU32,
 }
 
 /// Which quota it was.
@@ -65,8 +68,20 @@ impl Quota {
     /// `None` if either is zero.
     pub const fn new(per_second: u32, burst: u32) -> Option<Self> {
         match (NonZeroU32::new(per_second), NonZeroU32::new(burst)) {
-            (Some(per_second), Some(burst)) => Some(Self { per_second, burst }),
+            (Some(per_second), Some(burst)) => {
+                Some(Self { per_second, burst, among: NonZeroU32::MIN })
+            }
             _ => None,
+        }
+    }
+
+    /// The same with another rate or burst, where there is one.
+    #[must_use]
+    pub fn with(self, per_second: Option<NonZeroU32>, burst: Option<NonZeroU32>) -> Self {
+        Self {
+            per_second: per_second.unwrap_or(self.per_second),
+            burst: burst.unwrap_or(self.burst),
+            ..self
         }
     }
 
@@ -76,12 +91,20 @@ impl Quota {
         Self {
             per_second: self.per_second.saturating_mul(factor),
             burst: self.burst.saturating_mul(factor),
+            ..self
         }
+    }
+
+    /// The part of one of so many: as long a wait for all of it, for so much less.
+    #[must_use]
+    pub fn part_of(self, nodes: NonZeroU32) -> Self {
+        let burst = NonZeroU32::new(self.burst.get() / nodes).unwrap_or(NonZeroU32::MIN);
+        Self { burst, among: self.among.saturating_mul(nodes), ..self }
     }
 
     /// Time in which one cell comes back.
     pub fn interval(self) -> Duration {
-        Duration::from_secs(1) / self.per_second.get()
+        Duration::from_secs(1) * self.among.get() / self.per_second.get()
     }
 
     /// Time in which the whole burst comes back.
@@ -92,7 +115,8 @@ impl Quota {
 
 impl From<Quota> for governor::Quota {
     fn from(quota: Quota) -> Self {
-        Self::per_second(quota.per_second).allow_burst(quota.burst)
+        let limit = Self::with_period(quota.interval()).expect("an interval is not zero");
+        limit.allow_burst(quota.burst)
     }
 }
 

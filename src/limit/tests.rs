@@ -13,7 +13,7 @@ fn address(text: &str) -> Caller {
 
 fn limits(per_second: u32, burst: u32) -> (Limits, Clock) {
     let clock = Clock::manual();
-    (Limits::new(&settings(per_second, burst), &clock), clock)
+    (Limits::new(&settings(per_second, burst), &Sharing::ALONE, &clock), clock)
 }
 
 fn settings(per_second: u32, burst: u32) -> LimitSettings {
@@ -37,18 +37,18 @@ fn what_was_spent_stays_spent_when_quotas_change_and_nobody_waits_longer_than_th
             assert!(limits.admit(&caller).is_ok());
         }
         // Faster: the wait is the new quota's, at most.
-        let faster = limits.renewed(&settings(100, 5), &clock);
+        let faster = limits.renewed(&settings(100, 5), NonZeroU32::MIN);
         faster.clamp();
         assert_eq!(faster.admit(&caller).unwrap_err().wait, Duration::from_millis(10));
         clock.advance(Duration::from_millis(10));
         assert_eq!(faster.admit(&caller).unwrap().left, 0);
         // Slower: what had come back by then is not taken away.
         clock.advance(Duration::from_millis(20));
-        let slower = faster.renewed(&settings(1, 3), &clock);
+        let slower = faster.renewed(&settings(1, 3), NonZeroU32::MIN);
         slower.clamp();
         assert_eq!(slower.admit(&caller).unwrap().left, 1);
         // The same again: nothing is refilled.
-        let same = slower.renewed(&settings(1, 3), &clock);
+        let same = slower.renewed(&settings(1, 3), NonZeroU32::MIN);
         same.clamp();
         assert_eq!(same.admit(&caller).unwrap().left, 0);
         assert_eq!(same.admit(&caller).unwrap_err().wait, Duration::from_millis(30));
@@ -57,12 +57,12 @@ fn what_was_spent_stays_spent_when_quotas_change_and_nobody_waits_longer_than_th
 
 #[test]
 fn callers_keep_their_state_by_name_wherever_they_stand() {
-    let (limits, clock) = limits(1, 1);
+    let (limits, _) = limits(1, 1);
     assert!(limits.admit(&Caller::Known(CallerId(0))).is_ok());
     let mut settings = settings(1, 1);
     let (team, quota) = (settings.callers[0].clone(), settings.callers[0].quota);
     settings.callers = vec![CallerQuota { name: "new".to_owned(), quota }, team];
-    let limits = limits.renewed(&settings, &clock);
+    let limits = limits.renewed(&settings, NonZeroU32::MIN);
     assert!(limits.admit(&Caller::Known(CallerId(0))).is_ok());
     assert!(limits.admit(&Caller::Known(CallerId(1))).is_err());
 }
@@ -112,13 +112,14 @@ fn credentials_that_fail_are_counted_by_the_wider_prefix_too() {
 
 #[test]
 fn what_was_spent_is_not_given_back_while_nobody_may_use_it() {
-    let (limits, clock) = limits(1, 60);
+    let (limits, _) = limits(1, 60);
     for _ in 0..60 {
         assert!(limits.admit(&address("192.0.2.1")).is_ok());
     }
-    let off = limits.renewed(&LimitSettings { anonymous: None, ..settings(1, 60) }, &clock);
+    let off =
+        limits.renewed(&LimitSettings { anonymous: None, ..settings(1, 60) }, NonZeroU32::MIN);
     off.clamp();
-    let on = off.renewed(&settings(1, 60), &clock);
+    let on = off.renewed(&settings(1, 60), NonZeroU32::MIN);
     on.clamp();
     assert!(on.admit(&address("192.0.2.1")).is_err());
 }

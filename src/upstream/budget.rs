@@ -10,9 +10,11 @@
 //! than that, nobody is held back.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limit::Quota;
+use crate::limit::{Credit, Desk, Quota, Share, SharedKey, Spent, Terms};
 
 /// Longest pause after a 429: a mistaken field must not stop everything for a day.
 const PAUSE_MAX: Duration = Duration::from_mins(1);
@@ -57,15 +59,21 @@ pub(super) struct Window {
 }
 
 /// What is left to spend.
-#[derive(Debug)]
 pub(super) struct Budget {
     quota: Quota,
+    fleet: Option<Shared>,
     /// When everything that was spent has come back.
     tat: Duration,
     /// When calls left, the latest last.
     sent: VecDeque<Duration>,
     learned: Option<Learned>,
     pause: Pause,
+}
+
+/// The same budget, of which other gateways spend too.
+pub(super) struct Shared {
+    desk: Arc<Desk>,
+    share: Arc<Share>,
 }
 
 #[derive(Debug)]
@@ -109,9 +117,11 @@ impl Window {
 }
 
 impl Budget {
-    pub(super) fn new(quota: Quota) -> Self {
+    /// `desk`: where a fleet's gateways share in it.
+    pub(super) fn new(quota: Quota, desk: Option<Arc<Desk>>) -> Self {
         Self {
             quota,
+            fleet: desk.map(|desk| Shared { desk, share: Arc::default() }),
             tat: Duration::ZERO,
             sent: VecDeque::new(),
             learned: None,
@@ -119,30 +129,66 @@ impl Budget {
         }
     }
 
+    /// What is shared, while it can be.
+    fn shared(&self, now: Duration) -> Option<&Shared> {
+        self.fleet.as_ref().filter(|fleet| fleet.desk.is_open(now))
+    }
+
+    /// How many share in it.
+    fn nodes(&self) -> NonZeroU32 {
+        self.fleet.as_ref().map_or(NonZeroU32::MIN, |fleet| fleet.desk.nodes())
+    }
+
+    /// What is counted here: all of it, or this gateway's own part.
+    fn counted(&self, now: Duration) -> Quota {
+        if self.shared(now).is_some() { self.quota } else { self.quota.part_of(self.nodes()) }
+    }
+
+    /// What was learned, as far as it is this gateway's: nobody else knows when ours have left.
+    fn window(&self) -> Option<Window> {
+        let Window { limit, interval } = self.learned.as_ref()?.window;
+        Some(Window { limit: (limit / self.nodes()).max(1), interval })
+    }
+
     /// The time in which one cell comes back.
-    pub(super) fn interval(&self) -> Duration {
-        let learned = self.learned.as_ref().map(|learned| learned.window);
+    pub(super) fn interval(&self, now: Duration) -> Duration {
+        let learned = self.window();
         let learned = learned.map_or(Duration::ZERO, |window| window.interval / window.limit);
-        self.quota.interval().max(learned)
+        self.counted(now).interval().max(learned)
     }
 
     /// Cells that may be there at once.
-    fn burst(&self) -> u32 {
-        let learned = self.learned.as_ref().map_or(u32::MAX, |learned| learned.window.limit);
-        self.quota.burst.get().min(learned)
+    fn burst(&self, now: Duration) -> u32 {
+        let learned = self.window().map_or(u32::MAX, |window| window.limit);
+        self.counted(now).burst.get().min(learned)
+    }
+
+    /// So many calls wait.
+    pub(super) fn want(&self, calls: usize) {
+        if let Some(fleet) = &self.fleet {
+            fleet.share.want(u32::try_from(calls).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Whether a cell may be here soon which is not now: it has been asked for.
+    pub(super) fn is_asked_for(&self, now: Duration) -> bool {
+        self.shared(now).is_some()
     }
 
     /// Spends one cell at `now`, or says how long to wait.
     pub(super) fn take(&mut self, priority: Priority, now: Duration) -> Result<(), Duration> {
         self.learned.take_if(|learned| !learned.is_believed(now));
         let wait = self.wait(priority, now);
-        if !wait.is_zero() {
+        if let Some(shared) = self.shared(now) {
+            shared.spend(self.quota, wait, now)?;
+        } else if wait.is_zero() {
+            self.tat = self.tat.max(now) + self.interval(now);
+        } else {
             return Err(wait);
         }
         if self.pause != Pause::None {
             self.pause = Pause::Probing(now);
         }
-        self.tat = self.tat.max(now) + self.interval();
         if self.sent.len() >= LIMIT_MAX as usize {
             self.sent.pop_front();
         }
@@ -152,17 +198,17 @@ impl Budget {
 
     /// How long until a call of this priority may leave, if none does before it.
     pub(super) fn wait(&self, priority: Priority, now: Duration) -> Duration {
-        let paused = match self.pause {
-            Pause::None => Duration::ZERO,
-            Pause::Until(at) => at.saturating_sub(now),
-            Pause::Probing(since) => (since + PROBE_MAX).saturating_sub(now).min(PROBE_LOOK),
-        };
-        let burst = self.burst();
+        let paused = self.paused(now);
+        let burst = self.burst(now);
         let reserved = match priority {
             Priority::Authenticated => 0,
             Priority::Anonymous => burst / 4,
             Priority::Background => burst / 2,
         };
+        let held_back = paused.max(self.until_window(now));
+        if let Some(shared) = self.shared(now) {
+            return held_back.max(shared.wait(self.quota, reserved, now));
+        }
         // One cell may always be spent once all have come back.
         let mut cells = (burst - 1).saturating_sub(reserved);
         if priority != Priority::Authenticated && self.learned.is_some() {
@@ -170,14 +216,31 @@ impl Budget {
             // is left for anybody.
             cells = cells.min(PACED);
         }
-        let tolerated = self.interval() * cells;
+        let tolerated = self.interval(now) * cells;
         let owed = self.tat.saturating_sub(now).saturating_sub(tolerated);
-        paused.max(owed).max(self.until_window(now))
+        held_back.max(owed)
+    }
+
+    fn paused(&self, now: Duration) -> Duration {
+        match self.pause {
+            Pause::None => Duration::ZERO,
+            Pause::Until(at) => at.saturating_sub(now),
+            Pause::Probing(since) => (since + PROBE_MAX).saturating_sub(now).min(PROBE_LOOK),
+        }
+    }
+
+    /// Whether a call that nobody waits for could leave, or could soon.
+    pub(super) fn has_for_background(&self, now: Duration) -> bool {
+        let Some(shared) = self.shared(now) else {
+            return self.wait(Priority::Background, now).is_zero();
+        };
+        let available = shared.share.available(shared.terms(self.quota), now);
+        available > self.burst(now) / 2 && self.paused(now).max(self.until_window(now)).is_zero()
     }
 
     /// Until fewer than the learned limit have left within its interval.
     fn until_window(&self, now: Duration) -> Duration {
-        let Some(Learned { window, .. }) = &self.learned else { return Duration::ZERO };
+        let Some(window) = self.window() else { return Duration::ZERO };
         let oldest = self.sent.len().checked_sub(window.limit as usize);
         let oldest = oldest.and_then(|place| self.sent.get(place));
         oldest.map_or(Duration::ZERO, |sent| (*sent + window.spaced()).saturating_sub(now))
@@ -212,12 +275,22 @@ impl Budget {
 
     /// Cells that could be spent now by the most urgent.
     pub(super) fn available(&self, now: Duration) -> u32 {
-        if !self.wait(Priority::Authenticated, now).is_zero() {
+        let wait = match self.shared(now) {
+            // None is here yet, perhaps.
+            Some(_) => self.paused(now).max(self.until_window(now)),
+            None => self.wait(Priority::Authenticated, now),
+        };
+        if !wait.is_zero() {
             return 0;
         }
-        let owed = self.tat.saturating_sub(now).as_nanos().div_ceil(self.interval().as_nanos());
-        let left = self.burst().saturating_sub(u32::try_from(owed).unwrap_or(u32::MAX));
-        let in_window = self.learned.as_ref().map_or(u32::MAX, |Learned { window, .. }| {
+        let left = if let Some(shared) = self.shared(now) {
+            shared.share.available(shared.terms(self.quota), now)
+        } else {
+            let interval = self.interval(now).as_nanos();
+            let owed = self.tat.saturating_sub(now).as_nanos().div_ceil(interval);
+            self.burst(now).saturating_sub(u32::try_from(owed).unwrap_or(u32::MAX))
+        };
+        let in_window = self.window().map_or(u32::MAX, |window| {
             let since = now.saturating_sub(window.spaced());
             let sent = self.sent.iter().rev().take_while(|sent| **sent > since).count();
             window.limit.saturating_sub(u32::try_from(sent).unwrap_or(u32::MAX))
@@ -226,8 +299,44 @@ impl Budget {
     }
 
     /// The bound that holds now, as a quota: for those who are told about it.
-    pub(super) fn shown(&self) -> (u32, Duration) {
-        (self.burst(), self.interval() * self.burst())
+    pub(super) fn shown(&self, now: Duration) -> (u32, Duration) {
+        (self.burst(now), self.interval(now) * self.burst(now))
+    }
+}
+
+impl Shared {
+    fn terms(&self, quota: Quota) -> Terms {
+        // ImageKit counts what it gets: nothing leaves on credit.
+        self.desk.terms(quota, Credit::None)
+    }
+
+    /// How long until a cell may be spent by whoever leaves so many to others.
+    fn wait(&self, quota: Quota, reserved: u32, now: Duration) -> Duration {
+        let available = self.share.available(self.terms(quota), now);
+        if reserved > 0 && available <= reserved {
+            return quota.interval() * (reserved + 1 - available);
+        }
+        self.share.wait(now)
+    }
+
+    /// Spends a cell that is here, if nothing is in the way for so long; and asks for more.
+    fn spend(&self, quota: Quota, wait: Duration, now: Duration) -> Result<(), Duration> {
+        let terms = self.terms(quota);
+        let claim = || self.desk.claim(|| SharedKey::Budget, terms, &self.share);
+        if !wait.is_zero() {
+            if self.share.is_to_be_asked(now) {
+                claim();
+            }
+            return Err(wait);
+        }
+        let (spent, more) = self.share.spend(terms, now);
+        if more {
+            claim();
+        }
+        match spent {
+            Spent::Cell { .. } => Ok(()),
+            Spent::Not { wait } => Err(wait),
+        }
     }
 }
 
@@ -240,7 +349,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(100);
 
     fn budget(per_second: u32, burst: u32) -> Budget {
-        Budget::new(Quota::new(per_second, burst).unwrap())
+        Budget::new(Quota::new(per_second, burst).unwrap(), None)
     }
 
     fn millis(millis: u64) -> Duration {
@@ -290,16 +399,16 @@ mod tests {
         let mut budget = budget(40, 100);
         budget.learn(Window::new(10, 1000).unwrap(), NOW);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW), 10);
-        assert_eq!(budget.shown(), (10, Duration::from_secs(1)));
+        assert_eq!(budget.shown(NOW), (10, Duration::from_secs(1)));
         assert_eq!(budget.available(NOW), 0);
         // Exactly so many in any interval, which is taken to be a little longer.
         assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW + millis(1019)), 0);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW + millis(1020)), 10);
         // Something looser is not believed at once, something tighter is.
         budget.learn(Window::new(100, 1000).unwrap(), NOW + millis(1020));
-        assert_eq!(budget.shown().0, 10);
+        assert_eq!(budget.shown(NOW).0, 10);
         budget.learn(Window::new(5, 1000).unwrap(), NOW + millis(1020));
-        assert_eq!(budget.shown().0, 5);
+        assert_eq!(budget.shown(NOW).0, 5);
         let later = NOW + BELIEVED + millis(1020);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, later), 100);
     }

@@ -22,6 +22,7 @@ use super::turns::{Held, Leave, Turns};
 use super::{STATE_CHANGE, UpstreamSettings};
 use crate::clock::Clock;
 use crate::file_id::FileId;
+use crate::limit::Desk;
 use crate::message::TraceContext;
 use crate::secret::{PrivateKey, Secret};
 
@@ -65,10 +66,11 @@ impl Upstream {
     pub fn new(
         settings: &UpstreamSettings,
         key: Arc<PrivateKey>,
+        desk: Option<Arc<Desk>>,
         clock: Clock,
     ) -> Result<Self, UpstreamStartError> {
         let transport = Transport::new(settings, clock.monotonic())?;
-        Ok(Self(Dispatch::new(transport, settings, key, clock)))
+        Ok(Self(Dispatch::new(transport, settings, key, desk, clock)))
     }
 
     /// Asks for a version list, as often as that makes sense within the time that a fill may take.
@@ -101,11 +103,12 @@ impl<T: Exchange> Dispatch<T> {
         transport: T,
         settings: &UpstreamSettings,
         key: Arc<PrivateKey>,
+        desk: Option<Arc<Desk>>,
         clock: Clock,
     ) -> Self {
         Self {
             transport,
-            turns: Turns::new(settings.budget, settings.max_concurrency, &clock),
+            turns: Turns::new(settings.budget, desk, settings.max_concurrency, &clock),
             breaker: Mutex::new(Breaker::new(settings.breaker)),
             retries: Mutex::new(RetryBudget::new(settings.retries)),
             key_gate: KeyGate::new(key),

@@ -129,7 +129,7 @@ impl World {
             bodies: InFlight::new(64 << 20, 1 << 20),
         };
         let key = Arc::new(PrivateKey::fixed(Secret::new("private_a=".to_owned())));
-        let upstream = Dispatch::new(strict, &settings, key, clock.clone());
+        let upstream = Dispatch::new(strict, &settings, key, None, clock.clone());
         Rc::new(Self {
             clock,
             upstream,

@@ -4,6 +4,7 @@
 //! end, a cell of the budget: a cell is spent when its call leaves and not before. So at most one
 //! place of each queue is held by a call that waits for the budget.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -13,11 +14,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::budget::{Budget, Priority, Window};
 use crate::clock::Clock;
-use crate::limit::Quota;
+use crate::limit::{Desk, Quota};
 
 /// Longest wait for a cell. Longer serves callers who would rather wait than come back; shorter
 /// gives them something stale, or an honest time to come back at, sooner.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How long a call that nobody waits for waits for what the fleet's ledger grants.
+const GRANTED_WITHIN: Duration = Duration::from_millis(50);
 
 /// Calls of one priority that may wait. Each holds a task and its waiters.
 const QUEUE_MAX: usize = 512;
@@ -55,9 +59,9 @@ pub(super) enum Held {
 }
 
 impl Turns {
-    pub(super) fn new(quota: Quota, places: usize, clock: &Clock) -> Self {
+    pub(super) fn new(quota: Quota, desk: Option<Arc<Desk>>, places: usize, clock: &Clock) -> Self {
         Self {
-            budget: Mutex::new(Budget::new(quota)),
+            budget: Mutex::new(Budget::new(quota, desk)),
             places: Semaphore::new(places),
             authenticated: Queue::default(),
             anonymous: Queue::default(),
@@ -76,7 +80,7 @@ impl Turns {
             Priority::Anonymous => &self.anonymous,
             Priority::Background => {
                 let place = self.places.try_acquire().map_err(|_| Held::Places)?;
-                let at = self.spend(priority).map_err(Held::Budget)?;
+                let at = self.spend_soon(priority).await.map_err(Held::Budget)?;
                 return Ok(Leave { _place: place, at });
             }
         };
@@ -115,13 +119,35 @@ impl Turns {
         }
     }
 
+    /// Spends a cell that is here, or that a fleet is asked for now.
+    async fn spend_soon(&self, priority: Priority) -> Result<Duration, Duration> {
+        let until = self.clock.monotonic() + GRANTED_WITHIN;
+        loop {
+            let wait = match self.spend(priority) {
+                Ok(at) => return Ok(at),
+                Err(wait) => wait,
+            };
+            let now = self.clock.monotonic();
+            if !self.budget.lock().is_asked_for(now) || now + wait > until {
+                return Err(wait);
+            }
+            self.clock.sleep(wait).await;
+        }
+    }
+
     fn spend(&self, priority: Priority) -> Result<Duration, Duration> {
         let now = self.clock.monotonic();
         let mut budget = self.budget.lock();
         if self.must_give_way(priority) {
-            return Err(budget.wait(priority, now).max(budget.interval()));
+            return Err(budget.wait(priority, now).max(budget.interval(now)));
         }
+        budget.want(self.waiting());
         budget.take(priority, now).map(|()| now)
+    }
+
+    fn waiting(&self) -> usize {
+        let queues = [&self.authenticated, &self.anonymous];
+        queues.iter().map(|queue| queue.waiting.load(Ordering::Relaxed)).sum()
     }
 
     /// Whoever is more urgent and waits takes the next cell.
@@ -134,8 +160,9 @@ impl Turns {
     fn ahead(&self, priority: Priority, others: usize) -> Duration {
         let budget = self.budget.lock();
         let others = u32::try_from(others).unwrap_or(u32::MAX);
-        let first = budget.wait(priority, self.clock.monotonic());
-        first.saturating_add(budget.interval().saturating_mul(others))
+        let now = self.clock.monotonic();
+        let first = budget.wait(priority, now);
+        first.saturating_add(budget.interval(now).saturating_mul(others))
     }
 
     /// Whether a refresh could leave now.
@@ -143,7 +170,7 @@ impl Turns {
         let now = self.clock.monotonic();
         !self.must_give_way(Priority::Background)
             && self.places.available_permits() > 0
-            && self.budget.lock().wait(Priority::Background, now).is_zero()
+            && self.budget.lock().has_for_background(now)
     }
 
     /// Takes what an answer says of the upstream's limits.
@@ -167,7 +194,7 @@ impl Turns {
 
     /// What the budget is now: its burst, and the time in which all of it comes back.
     pub(super) fn shown(&self) -> (u32, Duration) {
-        self.budget.lock().shown()
+        self.budget.lock().shown(self.clock.monotonic())
     }
 }
 

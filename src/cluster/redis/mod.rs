@@ -20,12 +20,13 @@ use redis::{AsyncCommands as _, AsyncConnectionConfig, Client, ErrorKind, RedisE
 use tokio::sync::Mutex;
 
 use super::bus::{
-    BATCH_MAX, Found, LEASE, Look, NodeId, Position, Record, ServerFault, Stream, Ticket, Token,
-    Values, What,
+    BATCH_MAX, Found, LEASE, Ledger, Look, NodeId, Position, Record, ServerFault, Stream, Ticket,
+    Token, Values, What,
 };
 use crate::cache::Target;
 use crate::file_id::FileId;
 use crate::invalidation::Purge;
+use crate::limit::{Claim, Grant, SharedKey};
 use info::Info;
 use scripts::Scripts;
 pub use url::{InvalidRedisUrl, RedisUrl};
@@ -208,6 +209,32 @@ impl Values for RedisServer {
         let mut release = self.scripts.release.prepare_invoke();
         release.key(self.keys.of("fill", file.as_str())).arg(token.0);
         Ok(release.invoke_async(&mut commands).await?)
+    }
+}
+
+impl Ledger for RedisServer {
+    async fn debit(&self, claims: &[Claim]) -> Result<Vec<Grant>, ServerFault> {
+        let mut commands = self.commands()?;
+        let mut lease = self.scripts.lease.prepare_invoke();
+        for Claim { key, quota, debit, .. } in claims {
+            lease.key(match key {
+                SharedKey::Budget => self.keys.of("quota", "budget"),
+                SharedKey::Caller(name) => self.keys.of("quota:caller", name),
+                SharedKey::Subject(subject) => self.keys.of("quota:sub", &subject.to_string()),
+            });
+            // Fractions count: a cell of a high rate is few microseconds.
+            let cell = quota.interval().as_secs_f64() * 1e6;
+            lease.arg(cell).arg(quota.burst.get()).arg(debit.asked).arg(debit.owed);
+        }
+        let grants: Vec<(u32, u32, u64)> = lease.invoke_async(&mut commands).await?;
+        if grants.len() != claims.len() {
+            return Err(ServerFault::Unreadable);
+        }
+        let grant = |(granted, left, micros)| {
+            let wait = Duration::from_micros(micros);
+            Grant { granted, left, wait }
+        };
+        Ok(grants.into_iter().map(grant).collect())
     }
 }
 

@@ -73,8 +73,7 @@ fn ipv6(ipv6: &mut Section) -> Ipv6Limits {
 pub(super) fn quota(section: &mut Section, key: &str, default: Quota) -> Quota {
     let mut quota = section.section(key);
     let number = |given: &Given| given.integer(&(1..=RATE_MAX)).map(NonZeroU32::new);
-    Quota {
-        per_second: quota.get("per_second", number).flatten().unwrap_or(default.per_second),
-        burst: quota.get("burst", number).flatten().unwrap_or(default.burst),
-    }
+    let per_second = quota.get("per_second", number).flatten();
+    let burst = quota.get("burst", number).flatten();
+    default.with(per_second, burst)
 }
