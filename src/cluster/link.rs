@@ -193,11 +193,8 @@ impl<S: Stream> Link<S> {
     /// Tells what is waiting to be told, and that the node is there.
     async fn beat(&self) -> ServerFault {
         loop {
-            while let Some(purge) = self.outbox.first() {
-                match self.server.purge(&purge).await {
-                    Ok(_) => self.outbox.told(&purge),
-                    Err(fault) => return fault,
-                }
+            if let Err(fault) = self.empty_outbox().await {
+                return fault;
             }
             let sent = self.clock.monotonic();
             match self.server.tell(What::Beat { sent }).await {
@@ -206,6 +203,14 @@ impl<S: Stream> Link<S> {
             }
             tokio::time::sleep(BEAT).await;
         }
+    }
+
+    async fn empty_outbox(&self) -> Result<(), ServerFault> {
+        while let Some(purge) = self.outbox.first() {
+            self.server.purge(&purge).await?;
+            self.outbox.told(&purge);
+        }
+        Ok(())
     }
 
     /// Makes a purge final on the server, or keeps it until it can be.
@@ -225,10 +230,12 @@ impl<S: Stream> Link<S> {
         }
     }
 
-    /// Tells the others that this node ends.
+    /// Tells the others what they have not heard yet, and that this node ends.
     pub(super) async fn leave(&self) {
-        // They find out by themselves if they do not hear it.
-        _ = self.server.tell(What::Leave).await;
+        if self.empty_outbox().await.is_ok() {
+            // They find out by themselves if they do not hear it.
+            _ = self.server.tell(What::Leave).await;
+        }
     }
 }
 

@@ -127,6 +127,9 @@ impl Invalidator {
             local.apply(&purge);
             told
         });
-        done.await.unwrap_or(Err(Partial))
+        done.await.unwrap_or_else(|_panicked| {
+            self.local.apply(&purge);
+            Err(Partial)
+        })
     }
 }

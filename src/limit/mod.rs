@@ -7,12 +7,20 @@
 //! plus the interval at which one cell is replenished, and a cell that arrives too early does
 //! not conform. This room owns the policy (which caller, which quota, what is kept for how many)
 //! and leaves the arithmetic to governor.
+//!
+//! - `settings`, `quota`: what was configured, and what is said about it.
+//! - `bucket`: one quota and its cells (`store`: of very many); `subscriber`: whose address.
+//! - `fleet`: quotas that other nodes share in: a `share` of each (`purse`; `shares`: of very
+//!   many), and the `desk` where they meet the ledger.
 
 mod bucket;
 mod desk;
+mod fleet;
 #[cfg(test)]
 pub(crate) mod ledger;
+mod purse;
 mod quota;
+mod settings;
 mod share;
 mod shares;
 mod store;
@@ -25,7 +33,10 @@ use std::time::Duration;
 
 use bucket::{Bucket, Cell, Only};
 pub use desk::{Claim, Desk, SharedKey};
+use fleet::Fleet;
+pub use fleet::Sharing;
 pub use quota::{Limit, Quota, Standing, Throttled};
+pub use settings::{CallerQuota, Enforcement, LimitSettings};
 pub use share::{Credit, Debit, Grant, Share, Spent, Terms};
 use shares::Shares;
 use store::BoundedStore;
@@ -44,70 +55,6 @@ pub const WEBHOOK_QUOTA: Quota = Quota::new(100, 500).expect("neither is zero");
 const UNUSED: Quota = Quota::new(1, 1).expect("neither is zero");
 
 type Addresses = Bucket<Subscriber, BoundedStore<Subscriber>>;
-
-/// The quotas in force.
-#[derive(Clone, Debug)]
-pub struct LimitSettings {
-    /// Of each address. `None`: nobody is served without a credential.
-    pub anonymous: Option<Quota>,
-    pub ipv6: Ipv6Limits,
-    /// How many are told apart at a time: addresses, wide prefixes, addresses whose credentials
-    /// fail, subjects of tokens. More cost memory (about 64 bytes each); with fewer, newcomers
-    /// share a quota sooner when very many are active at once.
-    pub max_tracked_callers: usize,
-    /// Of each address, for credentials that fail.
-    pub auth_failures: Quota,
-    /// In the order of the configuration.
-    pub callers: Vec<CallerQuota>,
-    /// Of each subject of a token. `None`: there are none.
-    pub tokens: Option<Quota>,
-    pub enforcement: Enforcement,
-}
-
-/// The quota of one configured caller.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CallerQuota {
-    /// By which the caller keeps its state when the configuration changes.
-    pub name: String,
-    pub quota: Quota,
-}
-
-/// What becomes of a request that is over its caller's quota.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Enforcement {
-    /// It is counted, and served: to see what a quota would do.
-    DryRun,
-    /// It is counted, and refused.
-    Refuse,
-}
-
-impl LimitSettings {
-    /// The quotas of one node of so many.
-    #[must_use]
-    pub fn part_of(&self, nodes: NonZeroU32) -> Self {
-        let caller = |caller: &CallerQuota| CallerQuota {
-            name: caller.name.clone(),
-            quota: caller.quota.part_of(nodes),
-        };
-        Self {
-            anonymous: self.anonymous.map(|quota| quota.part_of(nodes)),
-            auth_failures: self.auth_failures.part_of(nodes),
-            callers: self.callers.iter().map(caller).collect(),
-            tokens: self.tokens.map(|quota| quota.part_of(nodes)),
-            ..*self
-        }
-    }
-
-    /// Of all IPv6 addresses with the same wide prefix together.
-    pub fn wide(&self) -> Option<Quota> {
-        self.anonymous.map(|quota| quota.times(self.ipv6.wide_factor))
-    }
-
-    /// Likewise, for credentials that fail.
-    fn wide_failures(&self) -> Quota {
-        self.auth_failures.times(self.ipv6.wide_factor)
-    }
-}
 
 /// Counts every caller's requests against its quota.
 pub struct Limits {
@@ -133,24 +80,6 @@ struct KnownCaller {
     /// Of a node of a fleet: its part, for when nothing can be shared.
     own: Bucket<Only, Cell>,
     share: Arc<Share>,
-}
-
-/// Quotas that other nodes share in.
-struct Fleet {
-    desk: Arc<Desk>,
-    subjects: Shares<Subject>,
-}
-
-/// How many nodes share in each quota, and where they meet.
-#[derive(Clone)]
-pub struct Sharing {
-    pub nodes: NonZeroU32,
-    /// `None`: this node is alone.
-    pub desk: Option<Arc<Desk>>,
-}
-
-impl Sharing {
-    pub const ALONE: Self = Self { nodes: NonZeroU32::MIN, desk: None };
 }
 
 impl Limits {
@@ -224,43 +153,31 @@ impl Limits {
             Caller::Known(CallerId(place)) => {
                 let known = self.callers.get(*place);
                 let known = known.expect("each configured caller has a quota");
-                let key = || SharedKey::Caller(Arc::clone(&known.name));
-                let shared =
-                    self.spend_shared(key, known.quota, |_, _| Some(Arc::clone(&known.share)));
-                shared.unwrap_or_else(|| known.own.check(&Only))
+                match self.open_fleet() {
+                    Some((fleet, now)) => {
+                        let key = || SharedKey::Caller(Arc::clone(&known.name));
+                        fleet.spend(key, known.quota, &known.share, now)
+                    }
+                    None => known.own.check(&Only),
+                }
             }
-            Caller::Token(token) => {
-                let subject = token.subject;
-                let share = |fleet: &Fleet, now| fleet.subjects.get(subject, self.of_tokens, now);
-                let key = || SharedKey::Subject(subject);
-                let shared = self.spend_shared(key, self.of_tokens, share);
-                shared.unwrap_or_else(|| self.tokens.check(&subject))
-            }
+            Caller::Token(token) => self.admit_subject(token.subject),
         }
     }
 
-    /// Spends of a quota that other nodes share in. `None`: nothing can be shared now.
-    fn spend_shared(
-        &self,
-        key: impl FnOnce() -> SharedKey,
-        quota: Quota,
-        share: impl FnOnce(&Fleet, Duration) -> Option<Arc<Share>>,
-    ) -> Option<Result<Standing, Throttled>> {
-        let fleet = self.fleet.as_ref()?;
+    fn admit_subject(&self, subject: Subject) -> Result<Standing, Throttled> {
+        let shared = self.open_fleet().and_then(|(fleet, now)| {
+            let share = fleet.subjects.get(subject, self.of_tokens, now)?;
+            Some(fleet.spend(|| SharedKey::Subject(subject), self.of_tokens, &share, now))
+        });
+        shared.unwrap_or_else(|| self.tokens.check(&subject))
+    }
+
+    /// Where quotas are shared now, if they can be.
+    fn open_fleet(&self) -> Option<(&Fleet, Duration)> {
+        let fleet = self.fleet.as_deref()?;
         let now = self.clock.monotonic();
-        if !fleet.desk.is_open(now) {
-            return None;
-        }
-        let (share, terms) = (share(fleet, now)?, fleet.desk.terms(quota, Credit::Allowed));
-        let (spent, more) = share.spend(terms, now);
-        if more {
-            fleet.desk.claim(key, terms, &share);
-        }
-        let limit = Limit::Caller;
-        Some(match spent {
-            Spent::Cell { left } => Ok(Standing { limit, quota, left }),
-            Spent::Not { wait } => Err(Throttled { limit, quota, wait }),
-        })
+        fleet.desk.is_open(now).then_some((fleet, now))
     }
 
     /// Whoever has used up their own quota spends nothing of their neighbours', and a refusal for

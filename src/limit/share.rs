@@ -5,11 +5,12 @@
 //! spend a few on credit, which are debited afterwards whatever is left. So no request waits, and
 //! what all nodes together spend is over the quota by no more than what they have on credit.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::purse::Purse;
 use super::quota::Quota;
 
 /// How long cells that were debited in advance may be spent. What is not is given back.
@@ -89,43 +90,6 @@ struct Account {
     heard: Option<Duration>,
     /// By its last answer there is nothing until then.
     nothing_until: Duration,
-}
-
-/// Cells that may be spent until some time, in one word: a hit takes no lock for them.
-#[derive(Debug, Default)]
-struct Purse(AtomicU64);
-
-const CELL_BITS: u32 = 24;
-const CELLS_MAX: u64 = (1 << CELL_BITS) - 1;
-
-impl Purse {
-    fn unpack(word: u64) -> (Duration, u64) {
-        (Duration::from_millis(word >> CELL_BITS), word & CELLS_MAX)
-    }
-
-    /// Takes one: how many are left.
-    fn take(&self, now: Duration) -> Option<u64> {
-        let taken = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
-            let (until, cells) = Self::unpack(word);
-            (cells > 0 && now < until).then(|| word - 1)
-        });
-        taken.ok().map(|word| Self::unpack(word).1 - 1)
-    }
-
-    fn cells(&self, now: Duration) -> u32 {
-        let (until, cells) = Self::unpack(self.0.load(Ordering::Acquire));
-        if now < until { u32::try_from(cells).unwrap_or(u32::MAX) } else { 0 }
-    }
-
-    /// Takes out all that were there, spendable or not.
-    fn empty(&self) -> u64 {
-        Self::unpack(self.0.swap(0, Ordering::AcqRel)).1
-    }
-
-    fn fill(&self, cells: u64, until: Duration) {
-        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX >> CELL_BITS);
-        self.0.store(until << CELL_BITS | cells.min(CELLS_MAX), Ordering::Release);
-    }
 }
 
 impl Terms {
@@ -262,162 +226,4 @@ impl Account {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::limit::ledger::Ledger;
-
-    const NOW: Duration = Duration::from_secs(1000);
-
-    fn terms(per_second: u32, burst: u32, nodes: u32) -> Terms {
-        let quota = Quota::new(per_second, burst).unwrap();
-        Terms { quota, nodes, credit: Credit::Allowed }
-    }
-
-    fn spend(share: &Share, terms: Terms, now: Duration) -> bool {
-        matches!(share.spend(terms, now).0, Spent::Cell { .. })
-    }
-
-    #[test]
-    fn a_quota_that_nobody_has_used_is_there_at_once_in_equal_parts() {
-        for (nodes, expected) in [(1, 20), (2, 10), (5, 4), (20, 2)] {
-            let (share, terms) = (Share::default(), terms(5, 20, nodes));
-            let at_once = (0..100).filter(|_| spend(&share, terms, NOW)).count();
-            assert_eq!(at_once, expected, "{nodes} nodes");
-        }
-    }
-
-    #[test]
-    fn nothing_leaves_on_credit_where_there_is_none() {
-        let (share, terms) =
-            (Share::default(), Terms { credit: Credit::None, ..terms(40, 100, 5) });
-        assert!(!spend(&share, terms, NOW));
-        let debit = share.debit(terms, NOW);
-        assert_eq!(debit, Debit { asked: 1, owed: 0 });
-        share.want(7);
-        assert_eq!(share.debit(terms, NOW).asked, 7);
-        let wait = Duration::ZERO;
-        share.settle(Grant { granted: 7, left: 93, wait }, NOW, NOW);
-        assert_eq!((0..10).filter(|_| spend(&share, terms, NOW)).count(), 7);
-    }
-
-    #[test]
-    fn a_refusal_is_remembered_and_nobody_is_asked_again_before_it_is_over() {
-        let (share, terms) = (Share::default(), terms(10, 10, 2));
-        let wait = Duration::from_millis(300);
-        share.settle(Grant { granted: 0, left: 0, wait }, NOW, NOW);
-        assert_eq!(share.spend(terms, NOW), (Spent::Not { wait }, false));
-        let later = NOW + wait;
-        assert!(spend(&share, terms, later), "what has come back may be spent on credit");
-    }
-
-    #[test]
-    fn what_was_not_spent_in_time_is_given_back() {
-        let (share, terms) = (Share::default(), terms(100, 100, 2));
-        assert!(spend(&share, terms, NOW));
-        assert_eq!(share.debit(terms, NOW), Debit { asked: 10, owed: 1 });
-        share.settle(Grant { granted: 10, left: 89, wait: Duration::ZERO }, NOW, NOW);
-        assert!(spend(&share, terms, NOW));
-        let later = NOW + VALID;
-        assert!(spend(&share, terms, later), "on credit");
-        assert_eq!(share.debit(terms, later), Debit { asked: 10, owed: 1 - 9 });
-    }
-
-    #[test]
-    fn what_nobody_has_answered_is_still_owed() {
-        let (share, terms) = (Share::default(), terms(5, 20, 5));
-        let spent = || (0..10).filter(|_| spend(&share, terms, NOW)).count();
-        assert_eq!(spent(), 4);
-        assert_eq!(share.debit(terms, NOW).owed, 4);
-        assert_eq!(spent(), 0, "what is under way counts");
-        share.unsettled();
-        assert_eq!((spent(), share.debit(terms, NOW).owed), (0, 4));
-    }
-
-    /// One node's answer, under way.
-    struct Answer {
-        at: Duration,
-        sent: Duration,
-        node: usize,
-        grant: Grant,
-    }
-
-    /// Runs nodes that spend whatever they may, for so long: when they did.
-    fn spent_by_all(
-        terms: Terms,
-        delay: Duration,
-        millis: u64,
-        mut asks: impl FnMut(u64, usize) -> u32,
-    ) -> Vec<Duration> {
-        let shares: Vec<_> = (0..terms.nodes).map(|_| Share::default()).collect();
-        let (mut ledger, mut spent) = (Ledger::default(), Vec::new());
-        let mut answers: VecDeque<Answer> = VecDeque::new();
-        for milli in 0..millis {
-            let now = NOW + Duration::from_millis(milli);
-            while let Some(answer) = answers.pop_front_if(|answer| answer.at <= now) {
-                shares[answer.node].settle(answer.grant, answer.sent, now);
-            }
-            for (node, share) in shares.iter().enumerate() {
-                for _ in 0..asks(milli, node) {
-                    let (cell, more) = share.spend(terms, now);
-                    if matches!(cell, Spent::Cell { .. }) {
-                        spent.push(now);
-                    }
-                    if more && milli % 20 == 0 && !share.claimed.swap(true, Ordering::Relaxed) {
-                        let grant = ledger.debit(terms.quota, share.debit(terms, now), now);
-                        answers.push_back(Answer { at: now + delay, sent: now, node, grant });
-                    }
-                }
-            }
-        }
-        spent
-    }
-
-    #[test]
-    fn who_asks_for_much_more_gets_the_quota_and_little_over_it() {
-        for nodes in [1, 3, 5] {
-            let terms = terms(200, 100, nodes);
-            let spent = spent_by_all(terms, Duration::from_millis(2), 10_000, |_, _| 5);
-            let whole = 100 + 200 * 10;
-            assert!(spent.len() >= whole - 60, "{nodes} nodes: {}", spent.len());
-            assert!(spent.len() <= whole + 2 * 5, "{nodes} nodes: {}", spent.len());
-        }
-    }
-
-    proptest! {
-        /// However requests come: in any time all nodes together spend no more than the burst,
-        /// the rate for that time and a second more, and what each may have on credit.
-        #[test]
-        fn the_quota_is_exceeded_by_no_more_than_is_said(
-            per_second in 1..300_u32,
-            burst in 1..200_u32,
-            nodes in 1..6_u32,
-            delay in 0..15_u64,
-            seed: u64,
-        ) {
-            let terms = terms(per_second, burst, nodes);
-            let mut rng = fastrand::Rng::with_seed(seed);
-            let busy: Vec<_> = (0..nodes).map(|_| rng.u32(1..200)).collect();
-            let mut quiet = vec![false; nodes as usize];
-            let delay = Duration::from_millis(delay);
-            let spent = spent_by_all(terms, delay, 4000, |milli, node| {
-                if milli % 500 == 0 {
-                    quiet[node] = rng.bool();
-                }
-                u32::from(!quiet[node] && rng.u32(..200) < busy[node]) * rng.u32(1..20)
-            });
-            let credit = nodes * (burst / nodes).max(CREDIT_MIN).min(burst);
-            for (place, first) in spent.iter().enumerate().step_by(7) {
-                for (more, last) in spent[place..].iter().enumerate().step_by(11) {
-                    let seconds = (last.saturating_sub(*first) + VALID).as_secs_f64();
-                    let most = f64::from(burst + credit) + f64::from(per_second) * seconds;
-                    let more = u32::try_from(more).unwrap();
-                    prop_assert!(f64::from(more) < most + 1.0, "{more} in {seconds} s, of {most}");
-                }
-            }
-        }
-    }
-}
+mod tests;

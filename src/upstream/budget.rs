@@ -14,7 +14,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limit::{Credit, Desk, Quota, Share, SharedKey, Spent, Terms};
+use super::shared_budget::Shared;
+use crate::limit::{Desk, Quota};
 
 /// Longest pause after a 429: a mistaken field must not stop everything for a day.
 const PAUSE_MAX: Duration = Duration::from_mins(1);
@@ -68,12 +69,6 @@ pub(super) struct Budget {
     sent: VecDeque<Duration>,
     learned: Option<Learned>,
     pause: Pause,
-}
-
-/// The same budget, of which other gateways spend too.
-pub(super) struct Shared {
-    desk: Arc<Desk>,
-    share: Arc<Share>,
 }
 
 #[derive(Debug)]
@@ -301,42 +296,6 @@ impl Budget {
     /// The bound that holds now, as a quota: for those who are told about it.
     pub(super) fn shown(&self, now: Duration) -> (u32, Duration) {
         (self.burst(now), self.interval(now) * self.burst(now))
-    }
-}
-
-impl Shared {
-    fn terms(&self, quota: Quota) -> Terms {
-        // ImageKit counts what it gets: nothing leaves on credit.
-        self.desk.terms(quota, Credit::None)
-    }
-
-    /// How long until a cell may be spent by whoever leaves so many to others.
-    fn wait(&self, quota: Quota, reserved: u32, now: Duration) -> Duration {
-        let available = self.share.available(self.terms(quota), now);
-        if reserved > 0 && available <= reserved {
-            return quota.interval() * (reserved + 1 - available);
-        }
-        self.share.wait(now)
-    }
-
-    /// Spends a cell that is here, if nothing is in the way for so long; and asks for more.
-    fn spend(&self, quota: Quota, wait: Duration, now: Duration) -> Result<(), Duration> {
-        let terms = self.terms(quota);
-        let claim = || self.desk.claim(|| SharedKey::Budget, terms, &self.share);
-        if !wait.is_zero() {
-            if self.share.is_to_be_asked(now) {
-                claim();
-            }
-            return Err(wait);
-        }
-        let (spent, more) = self.share.spend(terms, now);
-        if more {
-            claim();
-        }
-        match spent {
-            Spent::Cell { .. } => Ok(()),
-            Spent::Not { wait } => Err(wait),
-        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! whole, or an [`UpstreamError`] that says who has to act.
 //!
 //! - `dispatch`: may a call leave, and is a failed one worth another try?
-//! - `budget`, `turns`: what the account may spend, and who waits for it.
+//! - `budget`, `turns`: what the account may spend, and who waits for it; `shared_budget`: where
+//!   other gateways spend of it too.
 //! - `breaker`, `retry`, `key_gate`: the other reasons to call, or not to.
 //! - `transport`: one exchange; `body`, `answer`, `error`: what came of it.
 
@@ -16,6 +17,7 @@ mod dispatch;
 mod error;
 mod key_gate;
 mod retry;
+mod shared_budget;
 #[cfg(test)]
 mod simulation;
 mod transport;

@@ -1,0 +1,51 @@
+//! Quotas that several nodes share in.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::desk::{Desk, SharedKey};
+use super::quota::{Limit, Quota, Standing, Throttled};
+use super::share::{Credit, Share, Spent};
+use super::shares::Shares;
+use crate::caller::Subject;
+
+/// Quotas that other nodes share in.
+pub(super) struct Fleet {
+    pub(super) desk: Arc<Desk>,
+    pub(super) subjects: Shares<Subject>,
+}
+
+impl Fleet {
+    /// Spends a cell of a quota that other nodes share in.
+    pub(super) fn spend(
+        &self,
+        key: impl FnOnce() -> SharedKey,
+        quota: Quota,
+        share: &Arc<Share>,
+        now: Duration,
+    ) -> Result<Standing, Throttled> {
+        let terms = self.desk.terms(quota, Credit::Allowed);
+        let (spent, more) = share.spend(terms, now);
+        if more {
+            self.desk.claim(key, terms, share);
+        }
+        let limit = Limit::Caller;
+        match spent {
+            Spent::Cell { left } => Ok(Standing { limit, quota, left }),
+            Spent::Not { wait } => Err(Throttled { limit, quota, wait }),
+        }
+    }
+}
+
+/// How many nodes share in each quota, and where they meet.
+#[derive(Clone)]
+pub struct Sharing {
+    pub nodes: NonZeroU32,
+    /// `None`: this node is alone.
+    pub desk: Option<Arc<Desk>>,
+}
+
+impl Sharing {
+    pub const ALONE: Self = Self { nodes: NonZeroU32::MIN, desk: None };
+}
