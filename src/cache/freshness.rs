@@ -35,6 +35,14 @@ pub struct FreshnessSettings {
 }
 
 impl FreshnessSettings {
+    /// The longest ttl that a response of this kind gets.
+    pub fn ttl_max(&self, kind: Kind) -> Duration {
+        match kind {
+            Kind::List => self.ttl,
+            Kind::BadRequest | Kind::NotFound => self.not_found_ttl,
+        }
+    }
+
     /// What may be done with a response of this kind after its ttl.
     pub fn windows(&self, kind: Kind) -> Windows {
         match kind {

@@ -105,6 +105,10 @@ impl<E: Clone> Cache<E> {
         self.freshness.store(Arc::new(settings));
     }
 
+    pub fn freshness(&self) -> FreshnessSettings {
+        **self.freshness.load()
+    }
+
     /// What is stored for `id`, and how it may be used at `now`.
     pub fn lookup(&self, id: &FileId, now: Duration) -> Lookup {
         let (hash, shard) = self.shard(id);

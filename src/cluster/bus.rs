@@ -86,10 +86,19 @@ pub(super) const BATCH_MAX: usize = 1000;
 pub(super) struct Ticket {
     /// Of the epoch, and of the last purge of everything.
     pub(super) stamp: String,
-    /// Of the last purge of the file.
+    /// Of the last purge of the file: when it was, in microseconds by the server's clock.
     pub(super) fence: String,
     /// By the server's clock.
     pub(super) at: Duration,
+}
+
+impl Ticket {
+    /// Whether the file was last purged longer ago than the upstream needs to know of it. A node
+    /// may look here before it hears of the purge.
+    pub(super) fn is_settled(&self, settle: Duration) -> bool {
+        let purged = self.fence.parse().map_or(Duration::MAX, Duration::from_micros);
+        self.at.checked_sub(purged).is_some_and(|since| since >= settle)
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -40,14 +40,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use redis::{InvalidRedisUrl, RedisUrl};
-pub use second_level::{Permit, SecondLevelOutcome, Seen, SharedResponse};
+pub use second_level::{Permit, SecondLevelOutcome, Seen, SharedLimits, SharedResponse};
 pub use standing::ClusterState;
 pub use value::Value;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::cache::Kind;
+use crate::cache::{FreshnessSettings, Kind};
 use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::invalidation::{Bus, LocalInvalidator};
@@ -67,8 +67,7 @@ pub struct ClusterSettings {
     pub url: RedisUrl,
     /// Before the name of every key there.
     pub namespace: String,
-    /// Longest body that is taken from there, in bytes.
-    pub body_max: usize,
+    pub limits: SharedLimits,
 }
 
 /// This gateway as one of several.
@@ -115,7 +114,7 @@ impl Cluster {
             Arc::clone(&standing),
             Arc::clone(&link.outbox),
             clock.clone(),
-            settings.body_max,
+            settings.limits,
         );
         Arc::new(Self { link, second_level, server, desk, standing, clock: clock.clone() })
     }
@@ -143,13 +142,20 @@ impl Cluster {
     }
 
     /// Looks for what another gateway has fetched; while one does, waits a little.
-    pub async fn find(&self, file: &FileId) -> Seen {
-        self.second_level.find(file).await
+    pub async fn find(&self, file: &FileId, rules: &FreshnessSettings) -> Seen {
+        self.second_level.find(file, rules).await
     }
 
     /// Gives what was fetched to the others, fresh for `ttl`.
-    pub async fn keep(&self, file: &FileId, permit: Permit, what: (Kind, Bytes), ttl: Duration) {
-        self.second_level.keep(file, permit, what, ttl).await;
+    pub async fn keep(
+        &self,
+        file: &FileId,
+        permit: Permit,
+        what: (Kind, Bytes),
+        ttl: Duration,
+        rules: &FreshnessSettings,
+    ) {
+        self.second_level.keep(file, permit, what, ttl, rules).await;
     }
 
     /// Lets another gateway fetch: nothing came of it here.

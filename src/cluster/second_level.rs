@@ -16,7 +16,7 @@ use super::bus::{Found, Look, Ticket, Token, Values};
 use super::outbox::Outbox;
 use super::standing::{ClusterState, Standing};
 use super::value::Value;
-use crate::cache::Kind;
+use crate::cache::{FreshnessSettings, Kind};
 use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::upstream::{Breaker, BreakerSettings};
@@ -28,9 +28,11 @@ const LOOK_DEADLINE: Duration = Duration::from_millis(20);
 /// How long storing may take: nobody waits for it.
 const KEEP_DEADLINE: Duration = Duration::from_millis(500);
 
-/// How long to wait for what another node is fetching, and how often to look. After that one
-/// fetches as well: the other may be gone.
+/// How long to wait for what another node is fetching, at most, and how often to look. After that
+/// one fetches as well: the other may be gone.
 const OTHERS_FILL: Duration = Duration::from_secs(1);
+/// And at most this part of the time that a fill has, as a divisor.
+const OTHERS_PART: u32 = 4;
 const POLL: Duration = Duration::from_millis(25);
 
 /// Looks at a time: more would only queue on the connection, with a value of each in memory.
@@ -80,8 +82,16 @@ pub(super) struct SecondLevel<S> {
     breaker: Mutex<Breaker>,
     looks: Semaphore,
     clock: Clock,
+    limits: SharedLimits,
+}
+
+/// What fills are held to, wherever their response comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SharedLimits {
     /// Longest body, in bytes.
-    body_max: usize,
+    pub body_max: usize,
+    /// How long a fill may take.
+    pub fill_timeout: Duration,
 }
 
 /// What there is of a file.
@@ -116,16 +126,17 @@ impl<S: Values> SecondLevel<S> {
         standing: Arc<Standing>,
         outbox: Arc<Outbox>,
         clock: Clock,
-        body_max: usize,
+        limits: SharedLimits,
     ) -> Self {
         let breaker = Mutex::new(Breaker::new(PATIENCE));
         let looks = Semaphore::new(LOOKS_MAX);
-        Self { server, standing, outbox, breaker, looks, clock, body_max }
+        Self { server, standing, outbox, breaker, looks, clock, limits }
     }
 
-    /// Looks for a response; while another node fetches it, waits a little.
-    pub(super) async fn find(&self, file: &FileId) -> Seen {
-        let began = self.clock.monotonic();
+    /// Looks for a response that is fresh here, too; while another node fetches it, waits a little.
+    pub(super) async fn find(&self, file: &FileId, rules: &FreshnessSettings) -> Seen {
+        let until =
+            self.clock.monotonic() + OTHERS_FILL.min(self.limits.fill_timeout / OTHERS_PART);
         let token = Token(fastrand::u64(..));
         loop {
             let Some((asked, look)) = self.look(file, token).await else {
@@ -134,7 +145,7 @@ impl<S: Values> SecondLevel<S> {
             let permit = Permit { ticket: look.ticket.clone(), token, at: asked };
             match look.found {
                 Found::Value(bytes) => {
-                    let read = self.read(&bytes, asked, &look.ticket);
+                    let read = self.read(&bytes, asked, &look.ticket, rules);
                     let outcome = if read.is_some() {
                         SecondLevelOutcome::Hit
                     } else {
@@ -143,7 +154,7 @@ impl<S: Values> SecondLevel<S> {
                     outcome.emit();
                     return read.map_or(Seen::Nothing(Some(permit)), Seen::Shared);
                 }
-                Found::Wait if asked < began + OTHERS_FILL => tokio::time::sleep(POLL).await,
+                Found::Wait if asked < until => tokio::time::sleep(POLL).await,
                 Found::Lead | Found::Wait => {
                     SecondLevelOutcome::Miss.emit();
                     return Seen::Nothing(Some(permit));
@@ -178,13 +189,18 @@ impl<S: Values> SecondLevel<S> {
         }
     }
 
-    fn read(&self, bytes: &Bytes, asked: Duration, ticket: &Ticket) -> Option<SharedResponse> {
-        let value = Value::decode(bytes, self.body_max)?;
+    fn read(
+        &self,
+        bytes: &Bytes,
+        asked: Duration,
+        ticket: &Ticket,
+        rules: &FreshnessSettings,
+    ) -> Option<SharedResponse> {
+        let value = Value::decode(bytes, self.limits.body_max)?;
         let age = ticket.at.saturating_sub(value.as_of);
         let as_of = asked.checked_sub(age)?;
-        let is_fresh = age < value.ttl;
         let Value { kind, body, ttl, .. } = value;
-        is_fresh.then_some(SharedResponse { kind, body, as_of, ttl })
+        (age < ttl.min(rules.ttl_max(kind))).then_some(SharedResponse { kind, body, as_of, ttl })
     }
 
     /// Stores a response for the others, fresh for `ttl`.
@@ -194,7 +210,9 @@ impl<S: Values> SecondLevel<S> {
         permit: Permit,
         (kind, body): (Kind, Bytes),
         ttl: Duration,
+        rules: &FreshnessSettings,
     ) {
+        let ttl = if permit.ticket.is_settled(rules.settle) { ttl } else { ttl.min(rules.settle) };
         let left = (permit.at + ttl).saturating_sub(self.clock.monotonic());
         let value = Value { kind, body, as_of: permit.ticket.at, ttl };
         let value = encode(value).await.filter(|_| !left.is_zero());
@@ -226,3 +244,6 @@ async fn encode(value: Value) -> Option<Bytes> {
     }
     tokio::task::spawn_blocking(move || value.encode()).await.ok().flatten()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Gateway;
 use crate::cache::{Codings, Fill, Freshness, Kind, Origin, Seat, StoredResponse};
 use crate::cluster::{Seen, SharedResponse};
@@ -23,15 +25,17 @@ pub(super) fn refresh(gateway: &Arc<Gateway>, file: &FileId, now: Duration) {
     if gateway.upstream.has_for_background()
         && let Seat::Leader(ticket, _nobody_waits) = gateway.cache.join(file, now)
     {
-        start(gateway, ticket, Order { file: *file, priority: Priority::Background, trace: None });
+        let (priority, began) = (Priority::Background, Instant::now());
+        start(gateway, ticket, Order { file: *file, priority, trace: None, began });
     }
 }
 
 /// Fetches for everyone who waits, unless another gateway has.
 async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
+    let rules = gateway.cache.freshness();
     let permit = match &gateway.cluster {
         None => None,
-        Some(cluster) => match cluster.find(&order.file).await {
+        Some(cluster) => match cluster.find(&order.file, &rules).await {
             Seen::Shared(shared) => {
                 let SharedResponse { kind, body, as_of, ttl } = shared;
                 let response = Arc::new(StoredResponse::new(kind, body, as_of));
@@ -49,7 +53,8 @@ async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
         match &fetched {
             Some(Fetched { response, freshness, .. }) => {
                 let body = response.body.clone();
-                cluster.keep(&order.file, permit, (response.kind, body), freshness.ttl()).await;
+                let what = (response.kind, body);
+                cluster.keep(&order.file, permit, what, freshness.ttl(), &rules).await;
             }
             None => cluster.release(&order.file, permit).await,
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::Guard;
 use http::StatusCode;
+use tokio::time::Instant;
 
 use super::{Findings, Gateway, fills};
 use crate::cache::{
@@ -34,7 +35,8 @@ pub(super) struct Ask<'a> {
 impl Ask<'_> {
     /// What a fill for it asks of the upstream.
     fn order(&self) -> Order {
-        Order { file: self.file, priority: self.priority, trace: self.trace }
+        let began = Instant::now();
+        Order { file: self.file, priority: self.priority, trace: self.trace, began }
     }
 }
 

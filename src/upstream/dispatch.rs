@@ -36,6 +36,8 @@ pub struct Order {
     pub priority: Priority,
     /// Of whoever began the fill.
     pub trace: Option<TraceContext>,
+    /// When the fill began: its time counts from then on.
+    pub began: Instant,
 }
 
 /// What an exchange goes through: the network, or a simulation of it.
@@ -77,8 +79,8 @@ impl Upstream {
     pub async fn versions(&self, order: &Order) -> Result<Answer, UpstreamError> {
         let after = self.0.request_timeout;
         // Each step keeps to its deadline; this is for what knows of none, like a disk.
-        let bound = after + Duration::from_millis(100);
-        let answer = tokio::time::timeout(bound, self.0.versions(order)).await;
+        let bound = order.began + after + Duration::from_millis(100);
+        let answer = timeout_at(bound, self.0.versions(order)).await;
         answer.unwrap_or(Err(UpstreamError::Timeout { after }))
     }
 
@@ -118,7 +120,7 @@ impl<T: Exchange> Dispatch<T> {
     }
 
     pub(super) async fn versions(&self, order: &Order) -> Result<Answer, UpstreamError> {
-        let deadline = Instant::now() + self.request_timeout;
+        let deadline = order.began + self.request_timeout;
         let mut first: Option<UpstreamError> = None;
         let (mut retried, mut key) = (0, self.key_gate.current());
         let (mut reconnected, mut key_tried_again) = (false, false);

@@ -156,7 +156,15 @@ impl World {
 
     async fn fill(self: Rc<Self>, file: u32, priority: Priority, asked: Duration) {
         let id = FileId::parse(&format!("{file:024x}")).unwrap();
-        let answer = self.upstream.versions(&Order { file: id, priority, trace: None }).await;
+        let answer = self
+            .upstream
+            .versions(&Order {
+                file: id,
+                priority,
+                trace: None,
+                began: tokio::time::Instant::now(),
+            })
+            .await;
         let now = self.clock.monotonic();
         if answer.is_ok() {
             self.stored.borrow_mut().insert(file, now);

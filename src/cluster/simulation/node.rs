@@ -16,7 +16,7 @@ use crate::cache::{
 };
 use crate::clock::Clock;
 use crate::cluster::link::Link;
-use crate::cluster::second_level::{SecondLevel, Seen};
+use crate::cluster::second_level::{SecondLevel, Seen, SharedLimits};
 use crate::cluster::standing::{ClusterState, Standing};
 use crate::file_id::FileId;
 use crate::invalidation::{Invalidator, LocalInvalidator};
@@ -38,6 +38,7 @@ pub(super) struct Node {
     truth: Truth,
     /// Longest time that the upstream takes.
     latency: Duration,
+    rules: FreshnessSettings,
     rng: Mutex<Rng>,
 }
 
@@ -78,7 +79,7 @@ impl Node {
             Arc::clone(&standing),
             Arc::clone(&link.outbox),
             clock.clone(),
-            1 << 20,
+            SharedLimits { body_max: 1 << 20, fill_timeout: FILL_TIMEOUT },
         );
         let link = Arc::new(link);
         let invalidator = Invalidator::new(local, Some(Arc::clone(&link) as _));
@@ -93,6 +94,7 @@ impl Node {
             clock,
             truth,
             latency,
+            rules: freshness,
             rng,
         })
     }
@@ -138,7 +140,7 @@ impl Node {
     /// As `gateway::fills` does it.
     async fn redeem(&self, ticket: Fill, file: usize) {
         let id = file_id(file);
-        let permit = match self.second_level.find(&id).await {
+        let permit = match self.second_level.find(&id, &self.rules).await {
             Seen::Shared(shared) => {
                 let response = StoredResponse::new(shared.kind, shared.body, shared.as_of);
                 ticket.store(Arc::new(response), Origin::SecondLevel { ttl: shared.ttl });
@@ -152,7 +154,9 @@ impl Node {
         let stored = ticket.store(response, Origin::Upstream);
         match (permit, stored) {
             (Some(permit), Some(freshness)) => {
-                self.second_level.keep(&id, permit, (Kind::List, body), freshness.ttl()).await;
+                self.second_level
+                    .keep(&id, permit, (Kind::List, body), freshness.ttl(), &self.rules)
+                    .await;
             }
             (Some(permit), None) => self.second_level.release(&id, permit).await,
             (None, _) => {}

@@ -1,12 +1,11 @@
 //! `[cluster]`.
 
 use super::super::value::Section;
-use crate::cluster::{ClusterSettings, RedisUrl};
+use crate::cluster::{ClusterSettings, RedisUrl, SharedLimits};
 
 const NAMESPACE_MAX: usize = 64;
 
-/// `body_max`: as of the upstream.
-pub(super) fn cluster(cluster: &mut Section, body_max: usize) -> Option<ClusterSettings> {
+pub(super) fn cluster(cluster: &mut Section, limits: SharedLimits) -> Option<ClusterSettings> {
     let url = cluster.require("redis_url", |given| {
         RedisUrl::parse(given.text().map_err(str::to_owned)?).map_err(|error| error.to_string())
     });
@@ -19,5 +18,5 @@ pub(super) fn cluster(cluster: &mut Section, body_max: usize) -> Option<ClusterS
         Ok(text.to_owned())
     });
     let namespace = namespace.unwrap_or("ikgate".to_owned());
-    url.map(|url| ClusterSettings { url, namespace, body_max })
+    url.map(|url| ClusterSettings { url, namespace, limits })
 }

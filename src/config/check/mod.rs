@@ -26,6 +26,7 @@ use super::value::{Given, Noted, Section};
 use super::{AdminListenerSettings, Settings};
 use crate::admin::{AdminSettings, Exposure};
 use crate::caller::TokenSettings;
+use crate::cluster::SharedLimits;
 use crate::error::chain;
 use crate::gateway::PolicySettings;
 use crate::invalidation::{SigningSecret, WebhookSettings};
@@ -56,12 +57,14 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let (upstream, key) =
         upstream::upstream(&mut root.section("upstream"), directory, raw.private_key);
     let request_timeout = upstream.as_ref().map(|upstream| upstream.request_timeout);
-    let lists = cache::cache(&mut root.section("cache"), request_timeout.unwrap_or_default());
+    let request_timeout = request_timeout.unwrap_or_default();
+    let lists = cache::cache(&mut root.section("cache"), request_timeout);
     let cors = root.has("cors").then(|| cors(&mut root.section("cors")));
     let webhooks = root.has("webhooks").then(|| webhooks(&mut root.section("webhooks"), directory));
     let body_max = upstream.as_ref().map_or(0, |upstream| upstream.max_response_bytes);
+    let of_fills = SharedLimits { body_max, fill_timeout: request_timeout };
     let cluster =
-        root.has("cluster").then(|| cluster::cluster(&mut root.section("cluster"), body_max));
+        root.has("cluster").then(|| cluster::cluster(&mut root.section("cluster"), of_fills));
     let telemetry = telemetry(&mut root.section("telemetry"));
     drop(root);
     let problems = noted.take();
