@@ -1,0 +1,102 @@
+//! What no history may show.
+
+use std::time::Duration;
+
+use super::{History, Purge, Read, Told};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Violation {
+    /// The gateway that acknowledged a purge answered with what was before it.
+    Broken { purge: Purge, read: Read },
+    /// Another gateway still did when none may.
+    Late { purge: Purge, read: Read },
+    /// After everything was mended, a gateway still answered with what was purged.
+    Lost { read: Read, newest: u64 },
+}
+
+/// `bound`: how much later than the acknowledgement anybody may still be answered with what was
+/// before it.
+pub(super) fn violations(history: &History, bound: Duration) -> Vec<Violation> {
+    let of_reads = history.reads.iter().filter_map(|&read| {
+        let missed = history.purges.iter().filter(|purge| {
+            purge.file == read.file && read.version < purge.version && purge.acknowledged < read.at
+        });
+        missed.map(|&purge| judge(purge, read, bound)).find(Option::is_some).flatten()
+    });
+    let of_last = history.last.iter().filter_map(|&read| {
+        let newest = history.newest[read.file];
+        (read.version != newest).then_some(Violation::Lost { read, newest })
+    });
+    of_reads.chain(of_last).collect()
+}
+
+/// Of a read that began after the acknowledgement, and was answered with what was before it.
+fn judge(purge: Purge, read: Read, bound: Duration) -> Option<Violation> {
+    if read.gateway == purge.gateway {
+        Some(Violation::Broken { purge, read })
+    } else if purge.told == Told::Fleet && read.at > purge.acknowledged + bound {
+        Some(Violation::Late { purge, read })
+    } else {
+        None
+    }
+}
+
+mod tests {
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(3);
+
+    fn read(gateway: usize, at: u64, version: u64) -> Read {
+        Read { gateway, file: 0, at: Duration::from_millis(at), version }
+    }
+
+    /// At gateway 0, of file 0, acknowledged after a second, when the upstream had version 2.
+    fn purge(told: Told) -> Purge {
+        let acknowledged = Duration::from_secs(1);
+        Purge { gateway: 0, file: 0, version: 2, acknowledged, told }
+    }
+
+    fn found(told: Told, read: Read) -> Vec<Violation> {
+        let (reads, purges) = (vec![read], vec![purge(told)]);
+        violations(&History { reads, purges, ..History::default() }, BOUND)
+    }
+
+    #[test]
+    fn what_the_acknowledging_gateway_answers_later_is_never_older() {
+        for told in [Told::Fleet, Told::Itself] {
+            let broken = Violation::Broken { purge: purge(told), read: read(0, 1001, 1) };
+            assert_eq!(found(told, read(0, 1001, 1)), [broken]);
+            for allowed in [read(0, 1000, 1), read(0, 1001, 2), read(0, 9000, 3)] {
+                assert_eq!(found(told, allowed), [], "{told:?} {allowed:?}");
+            }
+            let other = Read { file: 1, ..read(0, 9000, 1) };
+            assert_eq!(found(told, other), [], "{told:?}");
+        }
+    }
+
+    #[test]
+    fn what_another_gateway_answers_later_than_the_bound_is_never_older() {
+        let late = Violation::Late { purge: purge(Told::Fleet), read: read(1, 4001, 1) };
+        assert_eq!(found(Told::Fleet, read(1, 4001, 1)), [late]);
+        assert_eq!(found(Told::Fleet, read(1, 4000, 1)), []);
+        assert_eq!(found(Told::Fleet, read(1, 4001, 2)), []);
+        assert_eq!(found(Told::Itself, read(1, 9000, 1)), [], "nobody has promised that");
+    }
+
+    #[test]
+    fn a_read_that_breaks_any_of_several_purges_is_found_once() {
+        let earlier = Purge { version: 1, ..purge(Told::Fleet) };
+        let purges = vec![earlier, purge(Told::Fleet), purge(Told::Itself)];
+        let history = History { reads: vec![read(1, 5000, 1)], purges, ..History::default() };
+        let late = Violation::Late { purge: purge(Told::Fleet), read: read(1, 5000, 1) };
+        assert_eq!(violations(&history, BOUND), [late]);
+    }
+
+    #[test]
+    fn what_is_old_after_everything_was_mended_is_lost() {
+        let last = vec![read(0, 9000, 3), read(1, 9000, 2)];
+        let history = History { last, newest: vec![3], ..History::default() };
+        let lost = Violation::Lost { read: read(1, 9000, 2), newest: 3 };
+        assert_eq!(violations(&history, BOUND), [lost]);
+    }
+}

@@ -1,0 +1,50 @@
+//! What a fleet did while it was in trouble, written down and judged afterwards.
+//!
+//! - `run`: readers, purgers and whoever breaks things, for some seconds; `trouble`: what breaks,
+//!   and for how long; `check`: what such a history must not show.
+
+mod check;
+mod run;
+mod trouble;
+
+use std::time::Duration;
+
+/// Everything that was seen from outside. Instants are of one clock, from the beginning.
+#[derive(Clone, Debug, Default)]
+struct History {
+    reads: Vec<Read>,
+    purges: Vec<Purge>,
+    /// Reads of every file at every gateway after everything was mended.
+    last: Vec<Read>,
+    /// Of each file, then.
+    newest: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Read {
+    gateway: usize,
+    file: usize,
+    /// When the request began.
+    at: Duration,
+    /// What it was answered with.
+    version: u64,
+}
+
+/// Of one file, perhaps together with others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Purge {
+    gateway: usize,
+    file: usize,
+    /// What the upstream had when it was sent.
+    version: u64,
+    acknowledged: Duration,
+    told: Told,
+}
+
+/// Who knows of a purge that is acknowledged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Told {
+    Fleet,
+    /// So far.
+    Itself,
+}

@@ -1,0 +1,86 @@
+//! What is between one gateway and Redis, so that it can be in trouble while others are not.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What becomes of the bytes, in both directions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Mode {
+    /// Connections are closed, those that are new as well.
+    Closed,
+    Open,
+    /// They wait. So it looks when a cable is out.
+    Silent,
+    /// Each piece comes so much later.
+    Slow(Duration),
+}
+
+pub(crate) struct Link {
+    pub(crate) address: SocketAddr,
+    mode: watch::Sender<Mode>,
+}
+
+impl Link {
+    /// To a server that listens on a socket of this path, sooner or later.
+    pub(crate) async fn to(server: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mode, modes) = watch::channel(Mode::Open);
+        let server = server.to_owned();
+        tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(connect(stream, server.clone(), modes.clone()));
+            }
+        });
+        Self { address, mode }
+    }
+
+    pub(crate) fn is(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+}
+
+async fn connect(near: TcpStream, server: PathBuf, modes: watch::Receiver<Mode>) {
+    if *modes.borrow() == Mode::Closed {
+        return;
+    }
+    let Ok(far) = UnixStream::connect(server).await else { return };
+    _ = near.set_nodelay(true);
+    let (near_read, near_write) = near.into_split();
+    let (far_read, far_write) = far.into_split();
+    // Both ends are closed as soon as one is.
+    tokio::select! {
+        () = carry(near_read, far_write, modes.clone()) => {}
+        () = carry(far_read, near_write, modes) => {}
+    }
+}
+
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    modes: watch::Receiver<Mode>,
+) {
+    let (mut piece, mut closed, mut modes) = ([0; 16 * 1024], modes.clone(), modes);
+    loop {
+        let length = tokio::select! {
+            read = from.read(&mut piece) => read.unwrap_or(0),
+            _ = closed.wait_for(|mode| *mode == Mode::Closed) => return,
+        };
+        let mode = modes.wait_for(|mode| *mode != Mode::Silent).await.map(|mode| *mode);
+        match mode {
+            Err(_) | Ok(Mode::Closed) => return,
+            Ok(Mode::Slow(by)) => tokio::time::sleep(by).await,
+            Ok(Mode::Open | Mode::Silent) => {}
+        }
+        if length == 0 || to.write_all(&piece[..length]).await.is_err() {
+            return;
+        }
+    }
+}

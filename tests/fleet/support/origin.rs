@@ -1,0 +1,151 @@
+//! The upstream: it answers with the version that a file had when it was asked, counts, and can
+//! be slow, wait, or fail.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::eventually;
+
+struct File {
+    version: u64,
+    asked: usize,
+    is_held: watch::Sender<bool>,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self { version: 1, asked: 0, is_held: watch::Sender::new(false) }
+    }
+}
+
+#[derive(Default)]
+struct Script {
+    files: HashMap<String, File>,
+    /// In milliseconds.
+    latency: Range<u64>,
+    is_failing: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    script: Arc<Mutex<Script>>,
+}
+
+impl Origin {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = Self { address: listener.local_addr().unwrap(), script: Arc::default() };
+        let serving = origin.clone();
+        tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serving.clone().serve(stream));
+            }
+        });
+        origin
+    }
+
+    fn with<T>(&self, file: &str, act: impl FnOnce(&mut File) -> T) -> T {
+        act(self.script.lock().unwrap().files.entry(file.to_owned()).or_default())
+    }
+
+    /// Makes a new version of a file; its number.
+    pub(crate) fn raise(&self, file: &str) -> u64 {
+        self.with(file, |file| {
+            file.version += 1;
+            file.version
+        })
+    }
+
+    pub(crate) fn version(&self, file: &str) -> u64 {
+        self.with(file, |file| file.version)
+    }
+
+    /// How often it was asked for a file.
+    pub(crate) fn asked(&self, file: &str) -> usize {
+        self.with(file, |file| file.asked)
+    }
+
+    /// Waits until it was asked so often.
+    pub(crate) async fn is_asked(&self, file: &str, count: usize) {
+        eventually(&format!("{file} asked {count} times"), async || {
+            (self.asked(file) >= count).then_some(())
+        })
+        .await;
+    }
+
+    /// Answers for this file wait until it is released, with what they would have said.
+    pub(crate) fn hold(&self, file: &str) {
+        self.with(file, |file| file.is_held.send_replace(true));
+    }
+
+    pub(crate) fn release(&self, file: &str) {
+        self.with(file, |file| file.is_held.send_replace(false));
+    }
+
+    /// From now on answers take so many milliseconds.
+    pub(crate) fn takes(&self, latency: Range<u64>) {
+        self.script.lock().unwrap().latency = latency;
+    }
+
+    pub(crate) fn fails(&self, is_failing: bool) {
+        self.script.lock().unwrap().is_failing = is_failing;
+    }
+
+    async fn serve(self, stream: TcpStream) {
+        let mut stream = BufReader::new(stream);
+        while let Some(path) = read_head(&mut stream).await {
+            let reply = self.reply(&path).await;
+            if stream.get_mut().write_all(reply.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn reply(&self, path: &str) -> String {
+        let file = path.split('/').nth(3).unwrap_or_default();
+        let (version, mut is_held) = self.with(file, |file| {
+            file.asked += 1;
+            (file.version, file.is_held.subscribe())
+        });
+        let (latency, is_failing) = {
+            let script = self.script.lock().unwrap();
+            (script.latency.clone(), script.is_failing)
+        };
+        if !latency.is_empty() {
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(latency))).await;
+        }
+        // An origin that is dropped while it holds something lets go of it.
+        _ = is_held.wait_for(|is_held| !is_held).await;
+        let status = if is_failing { 500 } else { 200 };
+        let body = format!("[{version}]");
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+    }
+}
+
+/// The path that is asked for. `None`: nothing more is.
+async fn read_head(stream: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        match stream.read_line(&mut line).await {
+            Ok(0) | Err(_) => return None,
+            Ok(_) if line == "\r\n" => break,
+            Ok(_) => lines.push(line),
+        }
+    }
+    Some(lines.first()?.split(' ').nth(1)?.to_owned())
+}
