@@ -34,7 +34,7 @@ pub(super) fn violations(history: &History, bound: Duration) -> Vec<Violation> {
 fn judge(purge: Purge, read: Read, bound: Duration) -> Option<Violation> {
     if read.gateway == purge.gateway {
         Some(Violation::Broken { purge, read })
-    } else if purge.told == Told::Fleet && read.at > purge.acknowledged + bound {
+    } else if purge.told == Told::Fleet && read.at > purge.acknowledged.saturating_add(bound) {
         Some(Violation::Late { purge, read })
     } else {
         None
@@ -96,7 +96,7 @@ mod tests {
     fn what_is_old_after_everything_was_mended_is_lost() {
         let last = vec![read(0, 9000, 3), read(1, 9000, 2)];
         let history = History { last, newest: vec![3], ..History::default() };
-        let lost = Violation::Lost { read: read(1, 9000, 2), newest: 3 };
-        assert_eq!(violations(&history, BOUND), [lost]);
+        let expected = Violation::Lost { read: read(1, 9000, 2), newest: 3 };
+        assert_eq!(violations(&history, BOUND), [expected]);
     }
 }

@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::support::{Fleet, Mode};
 
 /// How long all is well with one thing, in milliseconds.
-const CALM: Range<u64> = 200..2500;
+const CALM: Range<u64> = 500..4000;
 /// How long it is not. A gateway notices after three seconds.
-const TROUBLE: Range<u64> = 100..4500;
+const TROUBLE: Range<u64> = 100..5000;
 /// The same of what is in everybody's way.
-const SHARED_TROUBLE: Range<u64> = 100..2000;
+const SHARED_TROUBLE: Range<u64> = 100..1500;
 
 /// Until then, after which everything is as it should be.
 pub(super) fn begin(fleet: &Arc<Fleet>, seed: u64, until: Instant) -> JoinSet<()> {
@@ -56,18 +56,21 @@ async fn of_gateways(fleet: Arc<Fleet>, mut rng: Rng, until: Instant) {
 }
 
 async fn of_redis(fleet: Arc<Fleet>, mut rng: Rng, until: Instant) {
+    let redis = &fleet.redis;
     while !lasts(&mut rng, CALM, until).await {
-        let is_killed = rng.bool();
-        if is_killed {
-            fleet.redis.kill();
-        } else {
-            fleet.redis.pause();
-        }
-        lasts(&mut rng, SHARED_TROUBLE, until).await;
-        if is_killed {
-            fleet.redis.restart().await;
-        } else {
-            fleet.redis.resume();
+        match rng.u8(0..4) {
+            0 => {
+                redis.kill();
+                lasts(&mut rng, SHARED_TROUBLE, until).await;
+                redis.restart().await;
+            }
+            1 => {
+                redis.pause();
+                lasts(&mut rng, SHARED_TROUBLE, until).await;
+                redis.resume();
+            }
+            2 => redis.ask("FLUSHALL"),
+            _ => _ = redis.ask::<u64>("XTRIM ikgate:stream MAXLEN 1"),
         }
     }
 }

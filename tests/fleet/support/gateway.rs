@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::process::Process;
-use super::{Answer, eventually, send};
+use super::{Answer, appears, eventually, send};
 
 pub(crate) struct Gateway {
     process: Process,
@@ -62,7 +62,7 @@ impl Gateway {
         command.args(["serve", "--config"]).arg(&file).env_clear();
         command.env("IMAGEKIT_PRIVATE_KEY", "private_a=").envs(environment.iter().copied());
         let mut process = Process::start(command, &directory.join(format!("{name}.log")));
-        let ready = eventually("a gateway is ready", async || {
+        let ready = appears("a gateway is ready", || {
             let (has_ended, log) = (process.has_ended(), process.log());
             assert!(!has_ended, "it ended before it was ready: {log}");
             event(&log, "ready")
@@ -82,8 +82,7 @@ impl Gateway {
 
     /// Waits until it has logged something.
     pub(crate) async fn logs(&self, text: &str) {
-        eventually(&format!("{text:?} logged"), async || self.log().contains(text).then_some(()))
-            .await;
+        appears(&format!("{text:?} logged"), || self.log().contains(text).then_some(())).await;
     }
 
     /// Whatever it is doing.
@@ -94,7 +93,7 @@ impl Gateway {
     /// In order, as it is asked to.
     pub(crate) async fn ends(&mut self) {
         self.process.signal("TERM");
-        eventually("a gateway ends", async || self.process.has_ended().then_some(())).await;
+        appears("a gateway ends", || self.process.has_ended().then_some(())).await;
     }
 
     pub(crate) fn pause(&self) {

@@ -19,4 +19,4 @@ pub(crate) use http::{Answer, send};
 pub(crate) use link::{Link, Mode};
 pub(crate) use origin::Origin;
 pub(crate) use redis::{PORT, Redis};
-pub(crate) use wait::eventually;
+pub(crate) use wait::{appears, eventually};

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::eventually;
+use super::appears;
 
 struct File {
     version: u64,
@@ -77,7 +77,7 @@ impl Origin {
 
     /// Waits until it was asked so often.
     pub(crate) async fn is_asked(&self, file: &str, count: usize) {
-        eventually(&format!("{file} asked {count} times"), async || {
+        appears(&format!("{file} asked {count} times"), || {
             (self.asked(file) >= count).then_some(())
         })
         .await;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use redis::{Client, FromRedisValue};
 
-use super::eventually;
+use super::appears;
 use super::process::Process;
 
 struct PortTaken;
@@ -65,7 +65,7 @@ impl Redis {
         command.args(arguments.map(|argument| argument.replace(PORT, &port.to_string())));
         let process = Process::start(command, &self.directory.join("redis.log"));
         *self.process.lock().unwrap() = Some(process);
-        eventually("Redis listens", async || {
+        appears("Redis listens", || {
             let mut process = self.process.lock().unwrap();
             let process = process.as_mut()?;
             if process.has_ended() {

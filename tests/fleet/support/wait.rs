@@ -22,3 +22,16 @@ pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Op
     };
     timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
+
+/// The same of what can be looked at without asking anybody.
+pub(crate) async fn appears<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = probe() {
+                return found;
+            }
+            sleep(PAUSE).await;
+        }
+    };
+    timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
