@@ -1,11 +1,12 @@
 //! What a fleet did while it was in trouble, written down and judged afterwards.
 //!
-//! - `run`: readers, purgers and whoever breaks things, for some seconds; `trouble`: what breaks,
-//!   and for how long; `check`: what such a history must not show.
+//! - `run`: a fleet, for some seconds; `users`: who reads and purges; `trouble`: what breaks, and
+//!   for how long; `check`: what such a history must not show.
 
 mod check;
 mod run;
 mod trouble;
+mod users;
 
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use std::time::Duration;
 struct History {
     reads: Vec<Read>,
     purges: Vec<Purge>,
+    /// How many there are.
+    files: usize,
     /// Reads of every file at every gateway after everything was mended.
     last: Vec<Read>,
     /// Of each file, then.

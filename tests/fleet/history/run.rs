@@ -1,4 +1,4 @@
-//! A fleet in trouble, and everybody who uses it.
+//! A fleet in trouble, and what everybody who uses it saw.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,13 +8,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::check::{Violation, violations};
-use super::trouble::{self, think};
-use super::{History, Purge, Read, Told};
-use crate::support::{Fleet, eventually, send};
+use super::trouble::{self, Memory};
+use super::users::User;
+use super::{History, Told};
+use crate::support::{Fleet, eventually};
 
-const FILES: usize = 4;
-const READERS_OF_EACH: usize = 2;
-const PURGERS: usize = 3;
+const GATEWAYS: usize = 4;
 
 /// After so long a gateway that hears nothing answers only what is fresh.
 const CUT_OFF_AFTER: Duration = Duration::from_secs(3);
@@ -24,133 +23,41 @@ const SLACK: Duration = Duration::from_millis(500);
 /// Says which schedule it was, to have it again.
 const SEED: &str = "FLEET_SEED";
 
-struct Run {
-    fleet: Arc<Fleet>,
-    history: Mutex<History>,
-    began: Instant,
-    until: Instant,
+/// How long what is missed may be answered by the gateway that missed it.
+#[derive(Clone, Copy)]
+enum Ttl {
+    Long,
+    /// Less than a gateway takes to notice that it is alone.
+    Short,
 }
 
-fn name(file: usize) -> String {
-    format!("file-{file}")
-}
-
-impl Run {
-    fn now(&self) -> Duration {
-        self.began.elapsed()
-    }
-
-    fn is_over(&self) -> bool {
-        Instant::now() >= self.until
-    }
-
-    async fn read(&self, gateway: usize, file: usize) -> Read {
-        let at = self.now();
-        let version = self.fleet.gateways[gateway].version(&name(file)).await;
-        Read { gateway, file, at, version }
-    }
-
-    async fn keep_reading(self: Arc<Self>, gateway: usize, mut rng: Rng) {
-        while !self.is_over() {
-            let read = self.read(gateway, rng.usize(0..FILES)).await;
-            self.history.lock().unwrap().reads.push(read);
-            think(&mut rng, 1..40).await;
+impl Ttl {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Long => "10m",
+            Self::Short => "1s",
         }
     }
 
-    async fn keep_purging(self: Arc<Self>, mut rng: Rng) {
-        while !self.is_over() {
-            let file = rng.usize(0..FILES);
-            self.fleet.origin.raise(&name(file));
-            let gateway = rng.usize(0..self.fleet.gateways.len());
-            if rng.u8(0..8) == 0 {
-                self.purge(gateway, 0..FILES, "/api/cache").await;
-            } else {
-                self.purge(gateway, file..file + 1, &format!("/api/cache/{}", name(file))).await;
-            }
-            think(&mut rng, 1..300).await;
+    /// How long after an acknowledgement anybody may be answered with what was before it.
+    fn bound(self) -> Duration {
+        match self {
+            Self::Long => Duration::MAX,
+            Self::Short => CUT_OFF_AFTER + SLACK,
         }
-    }
-
-    async fn purge(&self, gateway: usize, files: std::ops::Range<usize>, path: &str) {
-        let origin = &self.fleet.origin;
-        let versions: Vec<_> = files.map(|file| (file, origin.version(&name(file)))).collect();
-        let admin = self.fleet.gateways[gateway].admin;
-        let purged = send(admin, "DELETE", path, "", "").await.unwrap();
-        let told = match purged.status {
-            200 => Told::Fleet,
-            503 => Told::Itself,
-            _ => panic!("{purged:#?}"),
-        };
-        let acknowledged = self.now();
-        let of = |(file, version)| Purge { gateway, file, version, acknowledged, told };
-        self.history.lock().unwrap().purges.extend(versions.into_iter().map(of));
-    }
-
-    /// Waits until the gateways find each other again and answer with what is newest, and writes
-    /// down what they answer in the end: perhaps they never do.
-    async fn converge(&self) {
-        for gateway in &self.fleet.gateways {
-            gateway.is_connected().await;
-            gateway.shows("ikgate_cluster_pending_purges", 0.0).await;
-        }
-        let newest: Vec<_> =
-            (0..FILES).map(|file| self.fleet.origin.version(&name(file))).collect();
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let last = eventually("the end of a history", async || {
-            let mut last = Vec::new();
-            for gateway in 0..self.fleet.gateways.len() {
-                for file in 0..FILES {
-                    last.push(self.read(gateway, file).await);
-                }
-            }
-            let is_newest = last.iter().all(|read| read.version == newest[read.file]);
-            (is_newest || Instant::now() > deadline).then_some(last)
-        })
-        .await;
-        let mut history = self.history.lock().unwrap();
-        (history.last, history.newest) = (last, newest);
     }
 }
 
-/// What `gateways` did for so long, with this ttl.
-async fn history(gateways: usize, ttl: &str, seed: u64, lasting: Duration) -> History {
-    let fleet = Fleet::configured(gateways, &format!("cache.ttl = \"{ttl}\"")).await;
-    fleet.origin.takes(0..200);
-    let (fleet, began) = (Arc::new(fleet), Instant::now());
-    let (history, until) = (Mutex::default(), began + lasting);
-    let run = Arc::new(Run { fleet: Arc::clone(&fleet), history, began, until });
-    let (mut users, mut seeds) = (JoinSet::new(), Rng::with_seed(seed));
-    let mut troubles = trouble::begin(&fleet, seeds.u64(..), until);
-    for gateway in 0..gateways {
-        for _ in 0..READERS_OF_EACH {
-            users.spawn(Arc::clone(&run).keep_reading(gateway, seeds.fork()));
-        }
-    }
-    for _ in 0..PURGERS {
-        users.spawn(Arc::clone(&run).keep_purging(seeds.fork()));
-    }
-    for all in [&mut troubles, &mut users] {
-        while let Some(ended) = all.join_next().await {
-            ended.unwrap();
-        }
-    }
-    run.converge().await;
-    let history = run.history.lock().unwrap();
-    history.clone()
-}
-
-/// Of a history with a seed of its own, or the one that is to be had again.
-async fn found(gateways: usize, ttl: &str, lasting: Duration, bound: Duration) -> Vec<Violation> {
-    let seed = std::env::var(SEED)
-        .ok()
-        .map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("a seed is a number"));
+/// What happened in so many seconds, judged.
+async fn found(ttl: Ttl, memory: Memory, seconds: u64) -> Vec<Violation> {
+    let given = std::env::var(SEED).ok().map(|seed| seed.parse().expect("a seed is a number"));
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
     say(&format!("{SEED}={seed}"));
-    let history = history(gateways, ttl, seed, lasting).await;
-    let partial = history.purges.iter().filter(|purge| purge.told == Told::Itself).count();
+    let history = history(ttl, memory, Duration::from_secs(seconds), seed).await;
+    let alone = history.purges.iter().filter(|purge| purge.told == Told::Itself).count();
     let (reads, purges) = (history.reads.len(), history.purges.len());
-    say(&format!("{reads} reads, {purges} purges, {partial} of them not told at once"));
-    violations(&history, bound)
+    say(&format!("{reads} reads, {purges} purges, {alone} of them not told at once"));
+    violations(&history, ttl.bound())
 }
 
 #[expect(clippy::print_stderr, reason = "of a test that fails, to whoever looks into it")]
@@ -158,16 +65,62 @@ fn say(text: &str) {
     eprintln!("{text}");
 }
 
-/// Nothing ends by itself: what any gateway has missed stays missed.
-#[tokio::test]
-async fn no_purge_is_lost_whatever_breaks() {
-    let lasting = Duration::from_secs(12);
-    assert_eq!(found(4, "10m", lasting, Duration::MAX).await, []);
+async fn history(ttl: Ttl, memory: Memory, lasting: Duration, seed: u64) -> History {
+    let fleet = Fleet::configured(GATEWAYS, &format!("cache.ttl = \"{}\"", ttl.text())).await;
+    fleet.origin.takes(0..200);
+    let (fleet, history) = (Arc::new(fleet), Arc::<Mutex<History>>::default());
+    let (began, mut seeds) = (Instant::now(), Rng::with_seed(seed));
+    let until = began + lasting;
+    let mut all = trouble::begin(&fleet, memory, seeds.u64(..), until);
+    let user = User { fleet, history, began, until, bound: ttl.bound() };
+    user.begin(&mut all, &mut seeds);
+    while let Some(ended) = all.join_next().await {
+        ended.unwrap();
+    }
+    converge(&user).await;
+    let history = user.history.lock().unwrap();
+    history.clone()
 }
 
-/// A gateway that hears nothing answers what is fresh, and nothing that was purged for long.
+/// Waits until the gateways have found each other again and answer with what is newest, and
+/// writes down what they answer in the end: perhaps they never do.
+async fn converge(user: &User) {
+    for gateway in &user.fleet.gateways {
+        gateway.is_connected().await;
+        gateway.shows("ikgate_cluster_pending_purges", 0.0).await;
+    }
+    user.fleet.origin.takes(0..0);
+    let files = user.history.lock().unwrap().files;
+    let newest: Vec<_> = (0..files).map(|file| user.upstream(file)).collect();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let last = eventually("the end of a history", async || {
+        let mut reads = JoinSet::new();
+        for file in 0..files {
+            let user = user.clone();
+            reads.spawn(async move { user.read_at_each(file).await });
+        }
+        let last: Vec<_> = reads.join_all().await.into_iter().flatten().collect();
+        let is_newest = last.iter().all(|read| read.version == newest[read.file]);
+        (is_newest || Instant::now() > deadline).then_some(last)
+    })
+    .await;
+    let mut history = user.history.lock().unwrap();
+    (history.last, history.newest) = (last, newest);
+}
+
+/// Nothing ends by itself: what any gateway has missed it would answer to the end.
 #[tokio::test]
-async fn what_is_purged_is_answered_by_nobody_after_three_seconds_and_the_ttl() {
-    let (lasting, bound) = (Duration::from_secs(15), CUT_OFF_AFTER + SLACK);
-    assert_eq!(found(4, "1s", lasting, bound).await, []);
+async fn no_purge_is_lost_while_gateways_and_their_links_fail() {
+    assert_eq!(found(Ttl::Long, Memory::Holds, 10).await, []);
+}
+
+#[tokio::test]
+async fn no_purge_is_lost_where_redis_forgets_it() {
+    assert_eq!(found(Ttl::Long, Memory::Fails, 10).await, []);
+}
+
+/// A gateway that hears nothing may answer what is fresh, and nothing else that was purged.
+#[tokio::test]
+async fn after_three_seconds_and_the_ttl_nobody_answers_with_what_was_purged() {
+    assert_eq!(found(Ttl::Short, Memory::Holds, 15).await, []);
 }

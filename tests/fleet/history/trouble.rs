@@ -6,25 +6,35 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::support::{Fleet, Mode};
 
 /// How long all is well with one thing, in milliseconds.
 const CALM: Range<u64> = 500..4000;
 /// How long it is not. A gateway notices after three seconds.
-const TROUBLE: Range<u64> = 100..5000;
+const TROUBLE: Range<u64> = 100..6000;
 /// The same of what is in everybody's way.
 const SHARED_TROUBLE: Range<u64> = 100..1500;
 
+/// What may happen to Redis.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Memory {
+    /// It is killed, emptied and trimmed, too: each has every gateway forget what it stored, which
+    /// hides what was missed before.
+    Fails,
+    /// It sleeps at worst.
+    Holds,
+}
+
 /// Until then, after which everything is as it should be.
-pub(super) fn begin(fleet: &Arc<Fleet>, seed: u64, until: Instant) -> JoinSet<()> {
+pub(super) fn begin(fleet: &Arc<Fleet>, memory: Memory, seed: u64, until: Instant) -> JoinSet<()> {
     let (mut troubles, mut seeds) = (JoinSet::new(), Rng::with_seed(seed));
     for place in 0..fleet.gateways.len() {
         troubles.spawn(of_link(Arc::clone(fleet), place, seeds.fork(), until));
     }
     troubles.spawn(of_gateways(Arc::clone(fleet), seeds.fork(), until));
-    troubles.spawn(of_redis(Arc::clone(fleet), seeds.fork(), until));
+    troubles.spawn(of_redis(Arc::clone(fleet), memory, seeds.fork(), until));
     troubles
 }
 
@@ -55,27 +65,22 @@ async fn of_gateways(fleet: Arc<Fleet>, mut rng: Rng, until: Instant) {
     }
 }
 
-async fn of_redis(fleet: Arc<Fleet>, mut rng: Rng, until: Instant) {
+async fn of_redis(fleet: Arc<Fleet>, memory: Memory, mut rng: Rng, until: Instant) {
     let redis = &fleet.redis;
     while !lasts(&mut rng, CALM, until).await {
-        match rng.u8(0..4) {
+        match rng.u8(if memory == Memory::Fails { 0..4 } else { 0..1 }) {
             0 => {
-                redis.kill();
-                lasts(&mut rng, SHARED_TROUBLE, until).await;
-                redis.restart().await;
-            }
-            1 => {
                 redis.pause();
                 lasts(&mut rng, SHARED_TROUBLE, until).await;
                 redis.resume();
+            }
+            1 => {
+                redis.kill();
+                lasts(&mut rng, SHARED_TROUBLE, until).await;
+                redis.restart().await;
             }
             2 => redis.ask("FLUSHALL"),
             _ => _ = redis.ask::<u64>("XTRIM ikgate:stream MAXLEN 1"),
         }
     }
-}
-
-/// Before somebody does the next thing.
-pub(super) async fn think(rng: &mut Rng, range: Range<u64>) {
-    sleep(Duration::from_millis(rng.u64(range))).await;
 }

@@ -1,0 +1,153 @@
+//! Who reads and who purges while things break, and writes down what came of it.
+//!
+//! Some files are read all the time. Others are stored everywhere, purged once, and left alone
+//! until nobody may answer with what was before: a purge that is missed is not hidden by another.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::{History, Purge, Read, Told};
+use crate::support::{Fleet, send};
+
+/// Files that are always read.
+const BUSY: usize = 4;
+const READERS_OF_EACH: usize = 2;
+const PURGERS: usize = 2;
+
+/// Between two things that one user does, in milliseconds.
+const OF_READERS: Range<u64> = 1..60;
+const OF_PURGERS: Range<u64> = 50..500;
+const OF_QUIET_FILES: Range<u64> = 20..200;
+
+#[derive(Clone)]
+pub(super) struct User {
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) history: Arc<Mutex<History>>,
+    pub(super) began: Instant,
+    pub(super) until: Instant,
+    /// How long after a purge a file is left alone.
+    pub(super) bound: Duration,
+}
+
+fn name(file: usize) -> String {
+    format!("file-{file}")
+}
+
+async fn think(rng: &mut Rng, range: Range<u64>) {
+    sleep(Duration::from_millis(rng.u64(range))).await;
+}
+
+impl User {
+    /// All of them, until it is over.
+    pub(super) fn begin(&self, users: &mut JoinSet<()>, seeds: &mut Rng) {
+        self.history.lock().unwrap().files = BUSY;
+        for gateway in 0..self.fleet.gateways.len() {
+            for _ in 0..READERS_OF_EACH {
+                users.spawn(self.clone().keep_reading(gateway, seeds.fork()));
+            }
+        }
+        for _ in 0..PURGERS {
+            users.spawn(self.clone().keep_purging(seeds.fork()));
+        }
+        users.spawn(self.clone().keep_making_quiet_files(seeds.fork()));
+    }
+
+    /// Which version of a file the upstream has.
+    pub(super) fn upstream(&self, file: usize) -> u64 {
+        self.fleet.origin.version(&name(file))
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    async fn read(&self, gateway: usize, file: usize) -> Read {
+        let at = self.began.elapsed();
+        let version = self.fleet.gateways[gateway].version(&name(file)).await;
+        Read { gateway, file, at, version }
+    }
+
+    pub(super) async fn read_at_each(&self, file: usize) -> Vec<Read> {
+        let mut reads = JoinSet::new();
+        for gateway in 0..self.fleet.gateways.len() {
+            let user = self.clone();
+            reads.spawn(async move { user.read(gateway, file).await });
+        }
+        reads.join_all().await
+    }
+
+    fn note(&self, reads: Vec<Read>) {
+        self.history.lock().unwrap().reads.extend(reads);
+    }
+
+    async fn purge(&self, gateway: usize, files: Range<usize>, path: &str) {
+        let versions: Vec<_> = files.map(|file| (file, self.upstream(file))).collect();
+        let admin = self.fleet.gateways[gateway].admin;
+        let purged = send(admin, "DELETE", path, "", "").await.unwrap();
+        let told = match purged.status {
+            200 => Told::Fleet,
+            503 => Told::Itself,
+            _ => panic!("{purged:#?}"),
+        };
+        let acknowledged = self.began.elapsed();
+        let of = |(file, version)| Purge { gateway, file, version, acknowledged, told };
+        self.history.lock().unwrap().purges.extend(versions.into_iter().map(of));
+    }
+
+    async fn purge_one(&self, file: usize, rng: &mut Rng) {
+        self.fleet.origin.raise(&name(file));
+        let gateway = rng.usize(0..self.fleet.gateways.len());
+        self.purge(gateway, file..file + 1, &format!("/api/cache/{}", name(file))).await;
+    }
+
+    async fn keep_reading(self, gateway: usize, mut rng: Rng) {
+        while !self.is_over() {
+            self.note(vec![self.read(gateway, rng.usize(0..BUSY)).await]);
+            think(&mut rng, OF_READERS).await;
+        }
+    }
+
+    async fn keep_purging(self, mut rng: Rng) {
+        while !self.is_over() {
+            self.purge_one(rng.usize(0..BUSY), &mut rng).await;
+            // Seldom, as it hides what was missed before.
+            if rng.u8(0..32) == 0 {
+                let gateway = rng.usize(0..self.fleet.gateways.len());
+                self.purge(gateway, 0..BUSY, "/api/cache").await;
+            }
+            think(&mut rng, OF_PURGERS).await;
+        }
+    }
+
+    async fn keep_making_quiet_files(self, mut rng: Rng) {
+        let mut lives = JoinSet::new();
+        while !self.is_over() {
+            let file = {
+                let mut history = self.history.lock().unwrap();
+                history.files += 1;
+                history.files - 1
+            };
+            lives.spawn(self.clone().live(file, rng.fork()));
+            think(&mut rng, OF_QUIET_FILES).await;
+        }
+        lives.join_all().await;
+    }
+
+    /// Of a quiet file.
+    async fn live(self, file: usize, mut rng: Rng) {
+        self.note(self.read_at_each(file).await);
+        think(&mut rng, OF_QUIET_FILES).await;
+        self.purge_one(file, &mut rng).await;
+        // Else the end of the history is what counts.
+        if self.began.elapsed().checked_add(self.bound).is_some() {
+            sleep(self.bound).await;
+            think(&mut rng, OF_QUIET_FILES).await;
+            self.note(self.read_at_each(file).await);
+        }
+    }
+}
