@@ -11,6 +11,7 @@ mod gateway_faults;
 mod history;
 mod purges;
 mod redis_faults;
+mod second_level;
 mod secured;
 mod support;
 mod unfit;

@@ -1,0 +1,137 @@
+//! What one gateway has fetched, and the others need not.
+//!
+//! A gateway that Redis does not answer within 20 ms fetches for itself, which may happen to any
+//! of them on a busy machine. So these tests ask for several files, and count.
+
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant};
+
+use crate::support::{Answer, Fleet, Mode, appears, eventually, send};
+
+const FILES: usize = 10;
+
+fn names() -> Vec<String> {
+    (0..FILES).map(|file| format!("file-{file}")).collect()
+}
+
+/// Waits until a gateway has given what it fetched to the others.
+async fn is_shared(fleet: &Fleet, file: &str) {
+    let command = format!("EXISTS ikgate:list:{file}");
+    appears(&format!("{file} shared"), || (fleet.redis.ask::<u8>(&command) == 1).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn what_fifty_ask_five_gateways_for_is_fetched_once() {
+    let fleet = Fleet::start(5).await;
+    // Long enough that all of them come while it is fetched.
+    fleet.origin.takes(200..201);
+    for file in names() {
+        let mut asked = JoinSet::new();
+        for place in 0..50 {
+            let address = fleet.gateways[place % 5].public;
+            let target = format!("/v1/files/{file}/versions");
+            asked.spawn(async move { send(address, "GET", &target, "", "").await.unwrap() });
+        }
+        for answer in asked.join_all().await {
+            assert_eq!(answer.version(), 1);
+        }
+    }
+    let counts: Vec<_> = names().iter().map(|file| fleet.origin.asked(file)).collect();
+    assert!(counts.iter().all(|&count| (1..=5).contains(&count)), "{counts:?}");
+    assert!(counts.iter().sum::<usize>() < FILES * 5 / 2, "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_starts_finds_what_others_have_fetched_and_how_old_it_is() {
+    let mut fleet = Fleet::start(2).await;
+    for file in names() {
+        assert_eq!(fleet.gateways[0].version(&file).await, 1);
+        is_shared(&fleet, &file).await;
+    }
+    let age = |answer: Answer| answer.field("age").parse::<u64>().unwrap();
+    eventually("the last is a second old", async || {
+        let last = fleet.gateways[0].get(&names()[FILES - 1]).await;
+        (age(last) >= 1).then_some(())
+    })
+    .await;
+    fleet.replace(1).await;
+    fleet.gateways[1].is_connected().await;
+    let mut found = 0;
+    for file in names() {
+        let answer = fleet.gateways[1].get(&file).await;
+        assert_eq!(answer.version(), 1);
+        if answer.field("cache-status") == "ikgate; hit; detail=l2" {
+            assert_eq!(fleet.origin.asked(&file), 1);
+            assert!(age(answer) >= 1);
+            found += 1;
+        }
+    }
+    assert!(found > FILES / 2, "{found} found");
+}
+
+#[tokio::test]
+async fn what_was_asked_for_before_a_purge_is_not_shared_after_it() {
+    let fleet = Fleet::start(3).await;
+    for file in names() {
+        fleet.origin.hold(&file);
+        let (address, target) = (fleet.gateways[0].public, format!("/v1/files/{file}/versions"));
+        let asked = tokio::spawn(async move { send(address, "GET", &target, "", "").await });
+        fleet.origin.is_asked(&file, 1).await;
+        let version = fleet.origin.raise(&file);
+        fleet.gateways[1].purges(&format!("/api/cache/{file}")).await;
+        fleet.origin.release(&file);
+        assert!(asked.await.unwrap().unwrap().version() <= version);
+        assert_eq!(fleet.gateways[1].version(&file).await, version);
+        fleet.answers_with(&file, version).await;
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_dies_while_the_others_wait_for_it_keeps_them_for_a_second() {
+    let mut fleet = Fleet::start(3).await;
+    fleet.origin.hold("a");
+    let (address, target) = (fleet.gateways[0].public, "/v1/files/a/versions");
+    tokio::spawn(async move { _ = send(address, "GET", target, "", "").await });
+    fleet.origin.is_asked("a", 1).await;
+    fleet.gateways[0].kill();
+    fleet.origin.release("a");
+    let began = Instant::now();
+    for gateway in &fleet.gateways[1..] {
+        assert_eq!(gateway.version("a").await, 1);
+    }
+    // Of an upstream that answers at once, on a machine that may be busy.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn without_redis_what_is_stored_is_answered_and_the_rest_is_fetched() {
+    let fleet = Fleet::start(2).await;
+    fleet.warm("a").await;
+    fleet.redis.pause();
+    let began = Instant::now();
+    for gateway in &fleet.gateways {
+        assert!(gateway.get("a").await.field("cache-status").contains("hit"));
+        for file in names() {
+            assert_eq!(gateway.version(&file).await, 1);
+        }
+    }
+    // Each of twenty fetches looks in vain for 20 ms at most.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    fleet.redis.resume();
+}
+
+#[tokio::test]
+async fn a_gateway_that_has_purged_alone_does_not_get_the_old_from_the_others() {
+    let fleet = Fleet::start(2).await;
+    fleet.warm("a").await;
+    is_shared(&fleet, "a").await;
+    fleet.links[0].is(Mode::Closed);
+    let version = fleet.origin.raise("a");
+    fleet.gateways[0].purges_alone("/api/cache/a").await;
+    fleet.links[0].is(Mode::Open);
+    // Whether it has told them yet or not.
+    fleet.gateways[0].is_connected().await;
+    assert_eq!(fleet.gateways[0].version("a").await, version);
+    fleet.answers_with("a", version).await;
+}
