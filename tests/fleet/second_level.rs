@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::support::{Answer, Fleet, Mode, appears, eventually, send};
 
-const FILES: usize = 10;
+const FILES: usize = 20;
 
 fn names() -> Vec<String> {
     (0..FILES).map(|file| format!("file-{file}")).collect()
@@ -72,19 +72,25 @@ async fn a_gateway_that_starts_finds_what_others_have_fetched_and_how_old_it_is(
 
 #[tokio::test]
 async fn what_was_asked_for_before_a_purge_is_not_shared_after_it() {
-    let fleet = Fleet::start(3).await;
-    for file in names() {
-        fleet.origin.hold(&file);
-        let (address, target) = (fleet.gateways[0].public, format!("/v1/files/{file}/versions"));
-        let asked = tokio::spawn(async move { send(address, "GET", &target, "", "").await });
-        fleet.origin.is_asked(&file, 1).await;
-        let version = fleet.origin.raise(&file);
-        fleet.gateways[1].purges(&format!("/api/cache/{file}")).await;
-        fleet.origin.release(&file);
-        assert!(asked.await.unwrap().unwrap().version() <= version);
-        assert_eq!(fleet.gateways[1].version(&file).await, version);
-        fleet.answers_with(&file, version).await;
-    }
+    let fleet = Fleet::start(2).await;
+    // From now on Redis has the script that stores.
+    assert_eq!(fleet.gateways[0].version("b").await, 1);
+    is_shared(&fleet, "b").await;
+    fleet.origin.hold("a");
+    let (address, target) = (fleet.gateways[0].public, "/v1/files/a/versions");
+    let asked = tokio::spawn(async move { send(address, "GET", target, "", "").await.unwrap() });
+    fleet.origin.is_asked("a", 1).await;
+    // It does not hear of the purge, and what it stores arrives.
+    fleet.links[0].is(Mode::Deaf);
+    let version = fleet.origin.raise("a");
+    fleet.gateways[1].purges("/api/cache/a").await;
+    fleet.origin.release("a");
+    assert_eq!(asked.await.unwrap().version(), 1);
+    // Of the store, whose answer it does not hear either.
+    fleet.gateways[0].shows("ikgate_second_level_total{outcome=\"failed\"}", 1.0).await;
+    assert_eq!(fleet.gateways[1].version("a").await, version);
+    fleet.links[0].is(Mode::Open);
+    fleet.answers_with("a", version).await;
 }
 
 #[tokio::test]
@@ -124,14 +130,27 @@ async fn without_redis_what_is_stored_is_answered_and_the_rest_is_fetched() {
 #[tokio::test]
 async fn a_gateway_that_has_purged_alone_does_not_get_the_old_from_the_others() {
     let fleet = Fleet::start(2).await;
-    fleet.warm("a").await;
-    is_shared(&fleet, "a").await;
+    for file in names() {
+        assert_eq!(fleet.gateways[1].version(&file).await, 1);
+        is_shared(&fleet, &file).await;
+    }
     fleet.links[0].is(Mode::Closed);
-    let version = fleet.origin.raise("a");
-    fleet.gateways[0].purges_alone("/api/cache/a").await;
-    fleet.links[0].is(Mode::Open);
-    // Whether it has told them yet or not.
-    fleet.gateways[0].is_connected().await;
-    assert_eq!(fleet.gateways[0].version("a").await, version);
-    fleet.answers_with("a", version).await;
+    for file in names() {
+        fleet.origin.raise(&file);
+        fleet.gateways[0].purges_alone(&format!("/api/cache/{file}")).await;
+    }
+    // It tells the others of one after the other, and is answered in time to what it looks for.
+    fleet.links[0].is(Mode::Slow(Duration::from_millis(6)));
+    eventually("it tells them", async || {
+        let pending = fleet.gateways[0].metric("ikgate_cluster_pending_purges").await;
+        #[expect(clippy::cast_precision_loss, reason = "there are few")]
+        (pending < FILES as f64).then_some(())
+    })
+    .await;
+    for file in names().iter().rev() {
+        assert_eq!(fleet.gateways[0].version(file).await, 2);
+    }
+    for file in names() {
+        fleet.answers_with(&file, 2).await;
+    }
 }

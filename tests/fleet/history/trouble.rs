@@ -49,7 +49,7 @@ async fn of_link(fleet: Arc<Fleet>, place: usize, mut rng: Rng, until: Instant) 
     let link = &fleet.links[place];
     while !lasts(&mut rng, CALM, until).await {
         let by = Duration::from_millis(rng.u64(10..400));
-        let modes = [Mode::Closed, Mode::Silent, Mode::Silent, Mode::Slow(by)];
+        let modes = [Mode::Closed, Mode::Deaf, Mode::Silent, Mode::Slow(by)];
         link.is(modes[rng.usize(0..modes.len())]);
         lasts(&mut rng, TROUBLE, until).await;
         link.is(Mode::Open);

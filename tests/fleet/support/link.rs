@@ -14,6 +14,8 @@ use tokio::task::JoinSet;
 pub(crate) enum Mode {
     /// Connections are closed, those that are new as well.
     Closed,
+    /// What Redis says waits; what the gateway says arrives.
+    Deaf,
     Open,
     /// They wait. So it looks when a cable is out.
     Silent,
@@ -57,15 +59,17 @@ async fn connect(near: TcpStream, server: PathBuf, modes: watch::Receiver<Mode>)
     let (far_read, far_write) = far.into_split();
     // Both ends are closed as soon as one is.
     tokio::select! {
-        () = carry(near_read, far_write, modes.clone()) => {}
-        () = carry(far_read, near_write, modes) => {}
+        () = carry(near_read, far_write, modes.clone(), &[Mode::Silent]) => {}
+        () = carry(far_read, near_write, modes, &[Mode::Silent, Mode::Deaf]) => {}
     }
 }
 
+/// In one direction, while it does not wait.
 async fn carry(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     modes: watch::Receiver<Mode>,
+    waits: &[Mode],
 ) {
     let (mut piece, mut closed, mut modes) = ([0; 16 * 1024], modes.clone(), modes);
     loop {
@@ -73,11 +77,11 @@ async fn carry(
             read = from.read(&mut piece) => read.unwrap_or(0),
             _ = closed.wait_for(|mode| *mode == Mode::Closed) => return,
         };
-        let mode = modes.wait_for(|mode| *mode != Mode::Silent).await.map(|mode| *mode);
+        let mode = modes.wait_for(|mode| !waits.contains(mode)).await.map(|mode| *mode);
         match mode {
             Err(_) | Ok(Mode::Closed) => return,
             Ok(Mode::Slow(by)) => tokio::time::sleep(by).await,
-            Ok(Mode::Open | Mode::Silent) => {}
+            Ok(Mode::Deaf | Mode::Open | Mode::Silent) => {}
         }
         if length == 0 || to.write_all(&piece[..length]).await.is_err() {
             return;
