@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Fleet, Mode};
+use crate::support::{Fleet, Mode, appears};
 
 #[tokio::test]
 async fn a_redis_that_was_killed_and_is_back_empty_has_every_gateway_forget_what_it_stored() {
@@ -19,6 +19,24 @@ async fn a_redis_that_was_killed_and_is_back_empty_has_every_gateway_forget_what
     for gateway in &fleet.gateways {
         gateway.is_connected().await;
         gateway.shows("ikgate_cluster_resets_total", 1.0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_back_with_what_it_had_before_a_purge_has_nobody_believe_it() {
+    let fleet = Fleet::start(3).await;
+    fleet.warm("a").await;
+    appears("a shared", || (fleet.redis.ask::<u8>("EXISTS ikgate:list:a") == 1).then_some(()))
+        .await;
+    fleet.redis.ask::<()>("SAVE");
+    let version = fleet.origin.raise("a");
+    fleet.gateways[0].purges("/api/cache/a").await;
+    fleet.redis.restart().await;
+    assert_eq!(fleet.redis.ask::<u8>("EXISTS ikgate:list:a"), 1);
+    for gateway in &fleet.gateways {
+        gateway.shows("ikgate_cluster_resets_total", 1.0).await;
+        gateway.is_connected().await;
+        assert_eq!(gateway.version("a").await, version);
     }
 }
 

@@ -48,7 +48,7 @@ impl Redis {
         self.process.lock().unwrap().take();
     }
 
-    /// Empty, as it keeps nothing on disk.
+    /// Empty, unless it was told to save what it had.
     pub(crate) async fn restart(&self) {
         // Somebody else may have taken the port in the meantime.
         while self.try_start().await.is_err() {}
