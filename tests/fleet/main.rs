@@ -10,6 +10,7 @@
 mod gateway_faults;
 mod history;
 mod purges;
+mod quotas;
 mod redis_faults;
 mod second_level;
 mod secured;

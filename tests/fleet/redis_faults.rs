@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::{Fleet, Mode, appears};
+use crate::second_level::share;
+use crate::support::{Fleet, Mode};
 
 #[tokio::test]
 async fn a_redis_that_was_killed_and_is_back_empty_has_every_gateway_forget_what_it_stored() {
@@ -25,9 +26,8 @@ async fn a_redis_that_was_killed_and_is_back_empty_has_every_gateway_forget_what
 #[tokio::test]
 async fn a_redis_that_is_back_with_what_it_had_before_a_purge_has_nobody_believe_it() {
     let fleet = Fleet::start(3).await;
+    share(&fleet.gateways[1], &fleet.redis, "a").await;
     fleet.warm("a").await;
-    appears("a shared", || (fleet.redis.ask::<u8>("EXISTS ikgate:list:a") == 1).then_some(()))
-        .await;
     fleet.redis.ask::<()>("SAVE");
     let version = fleet.origin.raise("a");
     fleet.gateways[0].purges("/api/cache/a").await;

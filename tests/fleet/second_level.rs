@@ -4,21 +4,40 @@
 //! of them on a busy machine. So these tests ask for several files, and count.
 
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, timeout};
 
-use crate::support::{Answer, Fleet, Mode, appears, eventually, send};
+use crate::support::{Answer, Fleet, Gateway, Mode, Redis, appears, eventually, send};
 
 const FILES: usize = 20;
+const FAILED: &str = "ikgate_second_level_total{outcome=\"failed\"}";
 
 fn names() -> Vec<String> {
     (0..FILES).map(|file| format!("file-{file}")).collect()
 }
 
-/// Waits until a gateway has given what it fetched to the others.
-async fn is_shared(fleet: &Fleet, file: &str) {
+/// Has a gateway fetch a file and give it to the others. What was looked for in vain, or too late,
+/// is fetched for nobody else, until it is fetched again.
+pub(crate) async fn share(gateway: &Gateway, redis: &Redis, file: &str) {
     let command = format!("EXISTS ikgate:list:{file}");
-    appears(&format!("{file} shared"), || (fleet.redis.ask::<u8>(&command) == 1).then_some(()))
-        .await;
+    eventually(&format!("{file} is shared"), async || {
+        assert_eq!(gateway.version(file).await, 1);
+        let shared = appears("it is kept", || (redis.ask::<u8>(&command) == 1).then_some(()));
+        let shared = timeout(Duration::from_secs(1), shared).await.ok();
+        if shared.is_none() {
+            gateway.purges(&format!("/api/cache/{file}")).await;
+        }
+        shared
+    })
+    .await;
+}
+
+/// How many more may be fetched: Redis is left alone for a while where it answers late.
+async fn allowance(fleet: &Fleet) -> f64 {
+    let mut failed = 0.0;
+    for gateway in &fleet.gateways {
+        failed += gateway.metric(FAILED).await;
+    }
+    failed * 5.0
 }
 
 #[tokio::test]
@@ -39,15 +58,15 @@ async fn what_fifty_ask_five_gateways_for_is_fetched_once() {
     }
     let counts: Vec<_> = names().iter().map(|file| fleet.origin.asked(file)).collect();
     assert!(counts.iter().all(|&count| (1..=5).contains(&count)), "{counts:?}");
-    assert!(counts.iter().sum::<usize>() < FILES * 5 / 2, "{counts:?}");
+    let more = f64::from(u32::try_from(counts.iter().sum::<usize>() - FILES).unwrap());
+    assert!(more <= allowance(&fleet).await, "{counts:?}");
 }
 
 #[tokio::test]
 async fn a_gateway_that_starts_finds_what_others_have_fetched_and_how_old_it_is() {
     let mut fleet = Fleet::start(2).await;
     for file in names() {
-        assert_eq!(fleet.gateways[0].version(&file).await, 1);
-        is_shared(&fleet, &file).await;
+        share(&fleet.gateways[0], &fleet.redis, &file).await;
     }
     let age = |answer: Answer| answer.field("age").parse::<u64>().unwrap();
     eventually("the last is a second old", async || {
@@ -57,37 +76,41 @@ async fn a_gateway_that_starts_finds_what_others_have_fetched_and_how_old_it_is(
     .await;
     fleet.replace(1).await;
     fleet.gateways[1].is_connected().await;
-    let mut found = 0;
+    let mut fetched = 0;
     for file in names() {
         let answer = fleet.gateways[1].get(&file).await;
         assert_eq!(answer.version(), 1);
         if answer.field("cache-status") == "ikgate; hit; detail=l2" {
-            assert_eq!(fleet.origin.asked(&file), 1);
             assert!(age(answer) >= 1);
-            found += 1;
+        } else {
+            fetched += 1;
         }
     }
-    assert!(found > FILES / 2, "{found} found");
+    assert!(f64::from(fetched) <= allowance(&fleet).await, "{fetched} fetched");
 }
 
 #[tokio::test]
 async fn what_was_asked_for_before_a_purge_is_not_shared_after_it() {
     let fleet = Fleet::start(2).await;
     // From now on Redis has the script that stores.
-    assert_eq!(fleet.gateways[0].version("b").await, 1);
-    is_shared(&fleet, "b").await;
+    share(&fleet.gateways[0], &fleet.redis, "b").await;
     fleet.origin.hold("a");
     let (address, target) = (fleet.gateways[0].public, "/v1/files/a/versions");
     let asked = tokio::spawn(async move { send(address, "GET", target, "", "").await.unwrap() });
     fleet.origin.is_asked("a", 1).await;
     // It does not hear of the purge, and what it stores arrives.
     fleet.links[0].is(Mode::Deaf);
+    let before = fleet.gateways[0].metric(FAILED).await;
     let version = fleet.origin.raise("a");
     fleet.gateways[1].purges("/api/cache/a").await;
     fleet.origin.release("a");
     assert_eq!(asked.await.unwrap().version(), 1);
     // Of the store, whose answer it does not hear either.
-    fleet.gateways[0].shows("ikgate_second_level_total{outcome=\"failed\"}", 1.0).await;
+    eventually("it has tried to store it", async || {
+        let after = fleet.gateways[0].metric(FAILED).await;
+        after.total_cmp(&before).is_gt().then_some(())
+    })
+    .await;
     assert_eq!(fleet.gateways[1].version("a").await, version);
     fleet.links[0].is(Mode::Open);
     fleet.answers_with("a", version).await;
@@ -131,8 +154,7 @@ async fn without_redis_what_is_stored_is_answered_and_the_rest_is_fetched() {
 async fn a_gateway_that_has_purged_alone_does_not_get_the_old_from_the_others() {
     let fleet = Fleet::start(2).await;
     for file in names() {
-        assert_eq!(fleet.gateways[1].version(&file).await, 1);
-        is_shared(&fleet, &file).await;
+        share(&fleet.gateways[1], &fleet.redis, &file).await;
     }
     fleet.links[0].is(Mode::Closed);
     for file in names() {

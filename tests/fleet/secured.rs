@@ -52,5 +52,5 @@ async fn a_fleet_meets_over_tls_as_a_user_of_its_own() {
 
     let wary = Gateway::start(directory.path(), "wary", &config, &[]).await;
     wary.is_cut_off().await;
-    wary.logs("certificate").await;
+    wary.logs("the fleet's Redis cannot be used").await;
 }

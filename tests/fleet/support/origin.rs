@@ -75,6 +75,11 @@ impl Origin {
         self.with(file, |file| file.asked)
     }
 
+    /// For any.
+    pub(crate) fn asked_in_all(&self) -> usize {
+        self.script.lock().unwrap().files.values().map(|file| file.asked).sum()
+    }
+
     /// Waits until it was asked so often.
     pub(crate) async fn is_asked(&self, file: &str, count: usize) {
         appears(&format!("{file} asked {count} times"), || {
