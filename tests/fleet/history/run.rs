@@ -100,8 +100,9 @@ async fn converge(user: &User) {
             reads.spawn(async move { user.read_at_each(file).await });
         }
         let last: Vec<_> = reads.join_all().await.into_iter().flatten().collect();
+        let is_whole = last.len() == files * GATEWAYS;
         let is_newest = last.iter().all(|read| read.version == newest[read.file]);
-        (is_newest || Instant::now() > deadline).then_some(last)
+        (is_whole && (is_newest || Instant::now() > deadline)).then_some(last)
     })
     .await;
     let mut history = user.history.lock().unwrap();

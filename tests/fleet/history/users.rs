@@ -66,10 +66,12 @@ impl User {
         Instant::now() >= self.until
     }
 
-    async fn read(&self, gateway: usize, file: usize) -> Read {
+    /// `None`: it was told to come back. A gateway that slept while it waited for its part of the
+    /// budget does that, and no promise is about it.
+    async fn read(&self, gateway: usize, file: usize) -> Option<Read> {
         let at = self.began.elapsed();
-        let version = self.fleet.gateways[gateway].version(&name(file)).await;
-        Read { gateway, file, at, version }
+        let answer = self.fleet.gateways[gateway].get(&name(file)).await;
+        (answer.status != 503).then(|| Read { gateway, file, at, version: answer.version() })
     }
 
     pub(super) async fn read_at_each(&self, file: usize) -> Vec<Read> {
@@ -78,10 +80,10 @@ impl User {
             let user = self.clone();
             reads.spawn(async move { user.read(gateway, file).await });
         }
-        reads.join_all().await
+        reads.join_all().await.into_iter().flatten().collect()
     }
 
-    fn note(&self, reads: Vec<Read>) {
+    fn note(&self, reads: impl IntoIterator<Item = Read>) {
         self.history.lock().unwrap().reads.extend(reads);
     }
 
@@ -107,7 +109,7 @@ impl User {
 
     async fn keep_reading(self, gateway: usize, mut rng: Rng) {
         while !self.is_over() {
-            self.note(vec![self.read(gateway, rng.usize(0..BUSY)).await]);
+            self.note(self.read(gateway, rng.usize(0..BUSY)).await);
             think(&mut rng, OF_READERS).await;
         }
     }
