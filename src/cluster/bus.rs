@@ -48,6 +48,13 @@ pub(super) struct Record {
     pub(super) what: What,
 }
 
+/// Where a record has its place.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Taken {
+    pub(super) epoch: String,
+    pub(super) seq: u64,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum What {
     /// The node is there. `sent`: by its own clock.
@@ -74,8 +81,8 @@ pub(super) trait Stream: Send + Sync + 'static {
     fn tell(&self, what: What) -> impl Future<Output = Result<Duration, ServerFault>> + Send;
 
     /// Makes a purge final for everyone who asks the server from now on, and puts it in the
-    /// stream. The number of its record.
-    fn purge(&self, purge: &Purge) -> impl Future<Output = Result<u64, ServerFault>> + Send;
+    /// stream.
+    fn purge(&self, purge: &Purge) -> impl Future<Output = Result<Taken, ServerFault>> + Send;
 }
 
 /// More records are read in another call.

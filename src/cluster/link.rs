@@ -10,15 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::STATE_CHANGE;
-use super::bus::{BATCH_MAX, NodeId, Position, Record, ServerFault, Stream, What};
+use super::bus::{BATCH_MAX, NodeId, Position, Record, ServerFault, Stream, Taken, What};
 use super::members::Members;
 use super::outbox::Outbox;
 use super::standing::Standing;
 use crate::cache::{Force, Target};
 use crate::clock::Clock;
-use crate::invalidation::{Bus, InvalidationSource, LocalInvalidator, Partial, Purge};
+use crate::invalidation::{Bus, InvalidationSource, LocalInvalidator, Partial, Published, Purge};
 
 /// How often a node tells that it is there.
 const BEAT: Duration = Duration::from_secs(1);
@@ -27,9 +28,9 @@ const BEAT: Duration = Duration::from_secs(1);
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// Purges of this node that were applied before they came back from the stream, at most: others
-/// are applied twice, which costs a fetch.
-const OWN_MAX: usize = 1000;
+/// How long a purge of this node is waited for to come back from the stream. After that it is
+/// applied at once, and again when it comes.
+const COMES_BACK: Duration = Duration::from_millis(50);
 
 pub(super) struct Link<S> {
     pub(super) server: Arc<S>,
@@ -39,6 +40,8 @@ pub(super) struct Link<S> {
     pub(super) local: LocalInvalidator,
     pub(super) clock: Clock,
     known: Mutex<Known>,
+    /// Told of each record that was applied.
+    applied: watch::Sender<()>,
 }
 
 /// What has been applied.
@@ -47,8 +50,6 @@ struct Known {
     /// `None`: nothing yet.
     position: Option<Position>,
     members: Members,
-    /// Numbers of records of this node that were applied when the server had taken them.
-    own: Vec<u64>,
 }
 
 /// What one record means for a node that knows everything up to a position.
@@ -81,7 +82,8 @@ impl<S: Stream> Link<S> {
         clock: Clock,
     ) -> Self {
         let (outbox, known) = (Arc::default(), Mutex::default());
-        Self { server, node, standing, outbox, local, clock, known }
+        let applied = watch::Sender::default();
+        Self { server, node, standing, outbox, local, clock, known, applied }
     }
 
     /// For as long as the process lives.
@@ -132,7 +134,6 @@ impl<S: Stream> Link<S> {
             self.standing.note_reset();
         }
         known.position = Some(position);
-        known.own.clear();
         let (force, source) = (Force::Hard, InvalidationSource::Cluster);
         self.local.apply(&Purge { target: Target::All, force, source });
     }
@@ -160,6 +161,12 @@ impl<S: Stream> Link<S> {
     }
 
     fn take(&self, record: Record) {
+        self.apply(record);
+        // Not while what is known is locked: who waits looks at it.
+        self.applied.send_replace(());
+    }
+
+    fn apply(&self, record: Record) {
         let Record { position, node, what } = record;
         let mut known = self.known.lock();
         let next = known.position.as_ref().map_or(Next::Skips, |own| own.next(&position));
@@ -178,15 +185,10 @@ impl<S: Stream> Link<S> {
                 }
             }
             What::Leave => self.standing.note_nodes(known.members.left(node)),
-            What::Purge(purge) if next == Next::Follows => {
-                if !known.own.contains(&position.seq) {
-                    self.local.apply(&purge);
-                }
-            }
+            What::Purge(purge) if next == Next::Follows => self.local.apply(&purge),
             // Everything is purged already.
             What::Purge(_) => {}
         }
-        known.own.retain(|seq| *seq > position.seq);
         known.position = Some(position);
     }
 
@@ -214,19 +216,31 @@ impl<S: Stream> Link<S> {
     }
 
     /// Makes a purge final on the server, or keeps it until it can be.
-    async fn purge(&self, purge: &Purge) -> Result<(), ServerFault> {
-        match self.server.purge(purge).await {
-            Ok(seq) => {
-                let mut known = self.known.lock();
-                if known.own.len() < OWN_MAX {
-                    known.own.push(seq);
-                }
-                Ok(())
-            }
+    async fn purge(&self, purge: &Purge) -> Result<Published, ServerFault> {
+        let taken = match self.server.purge(purge).await {
+            Ok(taken) => taken,
             Err(fault) => {
                 self.outbox.push(*purge);
-                Err(fault)
+                return Err(fault);
             }
+        };
+        Ok(match tokio::time::timeout(COMES_BACK, self.comes_back(&taken)).await {
+            Ok(()) => Published::AppliedHere,
+            Err(_elapsed) => Published::Unapplied,
+        })
+    }
+
+    /// Waits until a record has been applied.
+    async fn comes_back(&self, taken: &Taken) {
+        let mut applied = self.applied.subscribe();
+        let is_applied = || {
+            let known = self.known.lock();
+            let position = known.position.as_ref();
+            position.is_some_and(|own| own.epoch == taken.epoch && own.seq >= taken.seq)
+        };
+        while !is_applied() {
+            // The other end is here.
+            _ = applied.changed().await;
         }
     }
 
@@ -243,7 +257,7 @@ impl<S: Stream> Bus for Link<S> {
     fn publish(
         self: Arc<Self>,
         purge: Purge,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Partial>> + Send>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Published, Partial>> + Send>> {
         Box::pin(async move {
             self.purge(&purge).await.map_err(|fault| {
                 let error = &fault as &(dyn std::error::Error + 'static);

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::bus::{BATCH_MAX, Found, LEASE, Look, NodeId, Position, Record, Ticket, Token, What};
+use super::bus::{
+    BATCH_MAX, Found, LEASE, Look, NodeId, Position, Record, Taken, Ticket, Token, What,
+};
 use crate::cache::Target;
 use crate::file_id::FileId;
 use crate::invalidation::Purge;
@@ -104,14 +106,15 @@ impl Twin {
     }
 
     /// `now`: by this server's clock, as everywhere here.
-    pub(super) fn append(&mut self, node: NodeId, what: What, fresh: &str, now: Duration) -> u64 {
+    pub(super) fn append(&mut self, node: NodeId, what: What, fresh: &str, now: Duration) -> Taken {
         let fresh = if self.without == Without::Epoch { "same" } else { fresh };
         let epoch = self.epoch.get_or_insert_with(|| fresh.to_owned()).clone();
         self.seq += 1;
         let id = format!("{}-{}", now.as_millis(), self.seq);
+        let taken = Taken { epoch: epoch.clone(), seq: self.seq };
         let position = Position { epoch, seq: self.seq, id };
         self.stream.push_back(Record { position, node, what });
-        self.seq
+        taken
     }
 
     pub(super) fn read(&self, position: &Position) -> Vec<Record> {
@@ -124,7 +127,13 @@ impl Twin {
         newer.take(BATCH_MAX).cloned().collect()
     }
 
-    pub(super) fn purge(&mut self, node: NodeId, purge: &Purge, fresh: &str, now: Duration) -> u64 {
+    pub(super) fn purge(
+        &mut self,
+        node: NodeId,
+        purge: &Purge,
+        fresh: &str,
+        now: Duration,
+    ) -> Taken {
         let later = |was: u64| micros(now).max(was + 1);
         match &purge.target {
             Target::All => self.generation = later(self.generation),

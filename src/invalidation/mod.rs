@@ -57,13 +57,22 @@ pub struct Purge {
 #[error("the purge is done here, and the rest of the fleet could not be told yet")]
 pub struct Partial;
 
+/// A purge that everyone who asks the fleet's server finds done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Published {
+    /// Here too: it has come back.
+    AppliedHere,
+    /// It has not come back yet.
+    Unapplied,
+}
+
 /// How the rest of a fleet hears of a purge.
 pub trait Bus: Send + Sync {
     /// Done when everyone who asks the fleet's server finds it purged, whatever each node knows.
     fn publish(
         self: Arc<Self>,
         purge: Purge,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Partial>> + Send>>;
+    ) -> Pin<Box<dyn Future<Output = Result<Published, Partial>> + Send>>;
 }
 
 /// Invalidates what the cache knows, in this process.
@@ -122,10 +131,12 @@ impl Invalidator {
         let (bus, local) = (Arc::clone(bus), self.local.clone());
         // In a task of its own: whoever asked may leave before both are done.
         let done = tokio::spawn(async move {
-            let told = bus.publish(purge).await;
+            let published = bus.publish(purge).await;
             // Not before: what is fetched between the two may be what was to be forgotten.
-            local.apply(&purge);
-            told
+            if published != Ok(Published::AppliedHere) {
+                local.apply(&purge);
+            }
+            published.map(drop)
         });
         done.await.unwrap_or_else(|_panicked| {
             self.local.apply(&purge);

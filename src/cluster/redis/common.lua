@@ -22,7 +22,7 @@ local function append(state, stream, fresh, ...)
   local seq = redis.call('HINCRBY', state, 'seq', 1)
   local epoch = redis.call('HGET', state, 'epoch')
   redis.call('XADD', stream, 'MAXLEN', '~', 100000, '*', 'epoch', epoch, 'seq', seq, ...)
-  return seq
+  return {epoch, seq}
 end
 
 -- What second-level values of now are stamped with: nil after the server was emptied.

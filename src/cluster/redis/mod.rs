@@ -20,8 +20,8 @@ use redis::{AsyncCommands as _, AsyncConnectionConfig, Client, ErrorKind, RedisE
 use tokio::sync::Mutex;
 
 use super::bus::{
-    BATCH_MAX, Found, LEASE, Ledger, Look, NodeId, Position, Record, ServerFault, Stream, Ticket,
-    Token, Values, What,
+    BATCH_MAX, Found, LEASE, Ledger, Look, NodeId, Position, Record, ServerFault, Stream, Taken,
+    Ticket, Token, Values, What,
 };
 use crate::cache::Target;
 use crate::file_id::FileId;
@@ -150,7 +150,7 @@ impl Stream for RedisServer {
         Ok(Duration::from_micros(micros))
     }
 
-    async fn purge(&self, purge: &Purge) -> Result<u64, ServerFault> {
+    async fn purge(&self, purge: &Purge) -> Result<Taken, ServerFault> {
         let mut commands = self.commands()?;
         let mut script = self.scripts.purge.prepare_invoke();
         script.key(&self.keys.state).key(&self.keys.stream);
@@ -160,7 +160,9 @@ impl Stream for RedisServer {
             }
         }
         let fields = records::fields(self.node, &What::Purge(*purge));
-        Ok(script.arg(fresh_epoch()).arg(fields).invoke_async(&mut commands).await?)
+        let (epoch, seq) =
+            script.arg(fresh_epoch()).arg(fields).invoke_async(&mut commands).await?;
+        Ok(Taken { epoch, seq })
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::Truth;
 use crate::clock::Clock;
 use crate::cluster::bus::{
-    Look, NodeId, Position, Record, ServerFault, Stream, Ticket, Token, Values, What,
+    Look, NodeId, Position, Record, ServerFault, Stream, Taken, Ticket, Token, Values, What,
 };
 use crate::cluster::twin::{Twin, Without};
 use crate::file_id::FileId;
@@ -192,14 +192,15 @@ impl Stream for Way {
         self.call(ANSWER, told).await
     }
 
-    async fn purge(&self, purge: &Purge) -> Result<u64, ServerFault> {
+    async fn purge(&self, purge: &Purge) -> Result<Taken, ServerFault> {
         let epoch = self.epoch();
         let purged = |server: &mut Server, now| {
-            let seq = server.twin.purge(self.node, purge, &epoch, now);
+            let mut taken = server.twin.purge(self.node, purge, &epoch, now);
+            taken.seq -= self.state.lock().skipped;
             let floors = server.truth.lock().clone();
             server.floors.insert(server.twin.last_id(), floors);
             server.changed.notify_waiters();
-            Some(seq)
+            Some(taken)
         };
         self.call(ANSWER, purged).await
     }
