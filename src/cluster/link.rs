@@ -88,7 +88,7 @@ impl<S: Stream> Link<S> {
 
     /// For as long as the process lives.
     pub(super) async fn keep(&self) {
-        let (mut wait, mut told) = (RETRY_MIN, Told::Nothing);
+        let (mut wait, mut told) = (RETRY_MIN, Told::default());
         loop {
             let ended = match self.server.join().await {
                 Ok(stands) => {
@@ -208,9 +208,9 @@ impl<S: Stream> Link<S> {
     }
 
     async fn empty_outbox(&self) -> Result<(), ServerFault> {
-        while let Some(purge) = self.outbox.first() {
-            self.server.purge(&purge).await?;
-            self.outbox.told(&purge);
+        while let Some(first) = self.outbox.first() {
+            self.server.purge(&first.purge).await?;
+            self.outbox.told(&first);
         }
         Ok(())
     }
@@ -268,37 +268,42 @@ impl<S: Stream> Bus for Link<S> {
     }
 }
 
-/// What was last said of the connection: it is not repeated at each try.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Told {
-    Nothing,
-    Failed,
-    Joined,
+/// What was said of the connection since it last changed: no cause is repeated at each try.
+#[derive(Debug, Default)]
+struct Told {
+    joined: bool,
+    causes: Vec<String>,
 }
+
+/// Causes that are told before the connection is there again: the first may not be the one that
+/// matters.
+const CAUSES_MAX: usize = 4;
 
 impl Told {
     fn joined(&mut self) {
-        if *self != Self::Joined {
+        if !self.joined {
             tracing::info!(
                 target: STATE_CHANGE, part = "cluster", state = "joined", "the fleet's Redis is there"
             );
         }
-        *self = Self::Joined;
+        *self = Self { joined: true, causes: Vec::new() };
     }
 
     fn failed(&mut self, fault: &ServerFault) {
-        let error = fault as &(dyn std::error::Error + 'static);
-        if *self != Self::Failed {
-            tracing::error!(
-                target: STATE_CHANGE,
-                part = "cluster",
-                state = "apart",
-                error,
-                "the fleet's Redis cannot be used: after 3 s without it only what is fresh is \
-                 answered, and purges are not told to the others until it is back"
-            );
+        self.joined = false;
+        let cause = fault.to_string();
+        if self.causes.len() >= CAUSES_MAX || self.causes.contains(&cause) {
+            return;
         }
-        *self = Self::Failed;
+        tracing::error!(
+            target: STATE_CHANGE,
+            part = "cluster",
+            state = "apart",
+            error = cause,
+            "the fleet's Redis cannot be used: after 3 s without it only what is fresh is \
+             answered, and purges are not told to the others until it is back"
+        );
+        self.causes.push(cause);
     }
 }
 

@@ -11,34 +11,44 @@ use crate::invalidation::Purge;
 const OUTBOX_MAX: usize = 1000;
 
 #[derive(Default)]
-pub(super) struct Outbox(Mutex<VecDeque<Purge>>);
+pub(super) struct Outbox(Mutex<VecDeque<Waiting>>);
+
+/// A purge, and how often it was asked for: what is under way when it is asked for again may have
+/// been done before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Waiting {
+    pub(super) purge: Purge,
+    asked: u64,
+}
 
 impl Outbox {
     pub(super) fn push(&self, purge: Purge) {
         let mut waiting = self.0.lock();
-        let covers = |earlier: &Purge| {
+        let covers = |Waiting { purge: earlier, .. }: &&mut Waiting| {
             (earlier.target == Target::All || earlier.target == purge.target)
                 && (earlier.force == Force::Hard || earlier.force == purge.force)
         };
-        if waiting.iter().any(covers) {
+        if let Some(earlier) = waiting.iter_mut().find(covers) {
+            earlier.asked += 1;
             return;
         }
+        let mut purge = purge;
         if waiting.len() >= OUTBOX_MAX {
             waiting.clear();
-            waiting.push_back(Purge { target: Target::All, force: Force::Hard, ..purge });
-        } else {
-            waiting.push_back(purge);
+            purge = Purge { target: Target::All, force: Force::Hard, ..purge };
         }
+        waiting.push_back(Waiting { purge, asked: 1 });
     }
 
-    pub(super) fn first(&self) -> Option<Purge> {
+    pub(super) fn first(&self) -> Option<Waiting> {
         self.0.lock().front().copied()
     }
 
-    /// What was first has been told, unless something else took its place.
-    pub(super) fn told(&self, purge: &Purge) {
+    /// What was first has been told, unless something else took its place, or it was asked for
+    /// again meanwhile.
+    pub(super) fn told(&self, first: &Waiting) {
         let mut waiting = self.0.lock();
-        if waiting.front() == Some(purge) {
+        if waiting.front() == Some(first) {
             waiting.pop_front();
         }
     }
@@ -67,9 +77,22 @@ mod tests {
         }
         assert_eq!(outbox.len(), 2);
         let soft = outbox.first().unwrap();
-        assert_eq!(soft.force, Force::Soft);
+        assert_eq!(soft.purge.force, Force::Soft);
         outbox.told(&soft);
-        assert_eq!(outbox.first().unwrap().force, Force::Hard);
+        assert_eq!(outbox.first().unwrap().purge.force, Force::Hard);
+    }
+
+    #[test]
+    fn what_is_asked_for_again_while_it_is_told_is_told_again() {
+        let outbox = Outbox::default();
+        outbox.push(purge(1, Force::Hard));
+        let under_way = outbox.first().unwrap();
+        outbox.push(purge(1, Force::Hard));
+        outbox.told(&under_way);
+        let again = outbox.first().unwrap();
+        assert_eq!(again.purge, under_way.purge);
+        outbox.told(&again);
+        assert_eq!(outbox.first(), None);
     }
 
     #[test]
@@ -77,13 +100,14 @@ mod tests {
         let outbox = Outbox::default();
         (0..=OUTBOX_MAX).for_each(|number| outbox.push(purge(number, Force::Soft)));
         let all = outbox.first().unwrap();
-        assert_eq!((outbox.len(), all.target, all.force), (1, Target::All, Force::Hard));
+        let Purge { target, force, .. } = all.purge;
+        assert_eq!((outbox.len(), target, force), (1, Target::All, Force::Hard));
         outbox.push(purge(7, Force::Hard));
         assert_eq!(outbox.len(), 1);
         // What was on its way when it was replaced is no longer first.
-        outbox.told(&purge(0, Force::Soft));
+        outbox.told(&Waiting { purge: purge(0, Force::Soft), asked: 1 });
         assert_eq!(outbox.len(), 1);
-        outbox.told(&all);
+        outbox.told(&outbox.first().unwrap());
         assert_eq!(outbox.first(), None);
     }
 }

@@ -20,6 +20,9 @@ use crate::limit::{Desk, Quota};
 /// gives them something stale, or an honest time to come back at, sooner.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// Whoever has a cell within this time is not sent away for having waited too long.
+const SOON: Duration = Duration::from_millis(50);
+
 /// How long a call that nobody waits for waits for what the fleet's ledger grants.
 const GRANTED_WITHIN: Duration = Duration::from_millis(50);
 
@@ -100,8 +103,10 @@ impl Turns {
                 () = sleep_until(deadline) => return Err(Held::Places),
                 () = self.clock.sleep(WAIT_MAX) => {
                     // With all places taken it is not the budget that is waited for.
-                    if self.places.available_permits() > 0 {
-                        return Err(Held::Budget(self.ahead(priority, own.before)));
+                    let ahead = self.ahead(priority, own.before);
+                    // A process that slept finds that its time is over, and a cell about to come.
+                    if self.places.available_permits() > 0 && ahead > SOON {
+                        return Err(Held::Budget(ahead));
                     }
                 }
             }

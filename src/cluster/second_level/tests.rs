@@ -181,7 +181,7 @@ async fn who_may_have_missed_a_purge_or_has_one_to_tell_shares_nothing() {
     let purge = Purge { target, force: Force::Hard, source };
     node.outbox.push(purge);
     assert!(matches!(node.find().await, Seen::Nothing(None)));
-    node.outbox.told(&purge);
+    node.outbox.told(&node.outbox.first().unwrap());
     assert!(node.shared().await.is_some());
     tokio::time::sleep(CUT_OFF_AFTER + SECOND).await;
     assert!(matches!(node.find().await, Seen::Nothing(None)));
