@@ -46,6 +46,11 @@ pub struct Point {
     pub fills_in_progress: u64,
     pub budget_available: u64,
     pub breaker_state: u64,
+    /// 0 there is no fleet, 1 connected, 2 cut off.
+    pub cluster_state: u64,
+    pub cluster_nodes: u64,
+    pub cluster_lag_seconds: f64,
+    pub cluster_pending_purges: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -149,6 +154,10 @@ fn point(scraped: &str, before: &BTreeMap<String, f64>, at: u64) -> Point {
             "ikgate_fills_in_progress" => point.fills_in_progress = count,
             "ikgate_upstream_budget_available" => point.budget_available = count,
             "ikgate_upstream_breaker_state" => point.breaker_state = count,
+            "ikgate_cluster_state" => point.cluster_state = count,
+            "ikgate_cluster_nodes" => point.cluster_nodes = count,
+            "ikgate_cluster_lag_seconds" => point.cluster_lag_seconds = value,
+            "ikgate_cluster_pending_purges" => point.cluster_pending_purges = count,
             _ => {}
         }
     }
@@ -200,7 +209,11 @@ mod tests {
              ikgate_request_duration_seconds_bucket{{le=\"0.001\",route=\"list\",cache=\"hit\"}} {hits}\n\
              ikgate_request_duration_seconds_bucket{{le=\"2.5\",route=\"list\",cache=\"hit\"}} {all}\n\
              ikgate_request_duration_seconds_bucket{{le=\"+Inf\",route=\"list\",cache=\"hit\"}} {all}\n\
-             ikgate_connections {connections}\n"
+             ikgate_connections {connections}\n\
+             ikgate_cluster_state 1\n\
+             ikgate_cluster_nodes 3\n\
+             ikgate_cluster_lag_seconds 0.0004\n\
+             ikgate_cluster_pending_purges 2\n"
         )
     }
 
@@ -218,6 +231,11 @@ mod tests {
         assert_eq!(busy.hits, Some(Percentiles { p50: 1.0, p90: 1.0, p99: 2500.0 }));
         assert_eq!((busy.misses, quiet.hits, quiet.connections), (None, None, 4));
         assert_eq!(quiet.requests, BTreeMap::new());
+        assert_eq!(
+            (busy.cluster_state, busy.cluster_nodes, busy.cluster_pending_purges),
+            (1, 3, 2)
+        );
+        assert!((busy.cluster_lag_seconds - 0.0004).abs() < f64::EPSILON, "{busy:?}");
     }
 
     #[test]

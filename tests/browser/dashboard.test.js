@@ -25,17 +25,17 @@ before(async () => {
 
 after(() => programs.stop());
 
-/** The dashboard in a window of its own, and whatever went wrong in it. */
-async function open(options) {
+/** A gateway's dashboard in a window of its own, and whatever went wrong in it. */
+async function open(options, admin = gateway.admin) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   const wrong = [];
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("console", (line) => line.type() === "error" && wrong.push(line.text()));
   page.on("request", (request) => {
-    if (!request.url().startsWith(gateway.admin) && !request.url().startsWith("data:")) wrong.push(request.url());
+    if (!request.url().startsWith(admin) && !request.url().startsWith("data:")) wrong.push(request.url());
   });
-  await page.goto(`${gateway.admin}/`);
+  await page.goto(`${admin}/`);
   return { page, wrong, end: () => context.close() };
 }
 
@@ -63,7 +63,8 @@ test("its numbers move under load, at either size and in either colours", async 
       await page.waitForFunction(() => /[1-9]/.test(document.getElementById("now-requests").textContent));
       assert.match(await text(page, "state"), /^Live, as of/);
       await page.waitForFunction((file) => document.getElementById("asked").textContent.includes(file), FILE);
-      assert.equal(await page.locator(".chart canvas").count(), 10);
+      assert.equal(await page.locator(".chart:visible canvas").count(), 10);
+      assert.equal(await page.locator("[data-fleet]:visible").count(), 0, "it is none of a fleet");
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(overflow <= 0, `${name} is ${overflow} pixels wider than its window`);
       await page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true });
@@ -92,5 +93,34 @@ test("a file is purged from it, once the token is given, by keyboard alone", asy
   await page.waitForFunction(() => document.getElementById("purge-said").textContent.includes("purged"));
   assert.equal(await stored(), false);
   await page.waitForFunction(() => document.getElementById("events").textContent.includes("purged a file"));
+  await end();
+});
+
+test("it says how a gateway stands with its fleet, and what the fleet was not told", async () => {
+  const redis = await programs.redis();
+  const { url, admin } = await programs.gateway("https://app.example.com", undefined, redis.url);
+  await (await fetch(`${url}/v1/files/${FILE}/versions`)).arrayBuffer();
+  const { page, wrong, end } = await open({ viewport: { width: 1280, height: 900 } }, admin);
+  const says = (id, said) => page.waitForFunction(
+    ([id, said]) => document.getElementById(id).textContent === said,
+    [id, said],
+  );
+  await says("now-fleet", "connected");
+  await says("now-nodes", "1");
+  await says("now-pending", "0");
+  assert.match(await text(page, "now-lag"), /^[0-9.]+ m?s$/);
+  assert.equal(await page.locator(".chart:visible canvas").count(), 12);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(overflow <= 0, `it is ${overflow} pixels wider than its window`);
+  await page.screenshot({ path: `${SHOTS}/fleet.png`, fullPage: true });
+  assert.deepEqual(wrong, []);
+
+  await redis.stop();
+  await says("now-fleet", "cut off");
+  await page.locator("#purge-file").fill(FILE);
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.getElementById("purge-said").textContent.includes("the others"));
+  await says("now-pending", "1");
+  await page.screenshot({ path: `${SHOTS}/cut-off.png`, fullPage: true });
   await end();
 });

@@ -69,8 +69,28 @@ export class Programs {
     return this.start(["demo", ...anyPort], {}, "stdout", (line) => line.match(/^Page:\s+(http:\S+)/)?.[1]);
   }
 
-  /** A sandbox of ImageKit and a gateway in front of it, for tokens and pages of `origin`. */
-  async gateway(origin, adminToken) {
+  /** A server that a fleet can share: its URL, and how to end it before everything else. */
+  async redis() {
+    const port = await new Promise((resolve) => {
+      const probe = createServer().listen(0, "127.0.0.1", () => {
+        const { port } = probe.address();
+        probe.close(() => resolve(port));
+      });
+    });
+    const options = ["--port", String(port), "--bind", "127.0.0.1", "--save", ""];
+    const child = spawn("redis-server", options, { cwd: tmpdir(), stdio: "ignore" });
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    const stop = async () => {
+      child.kill("SIGTERM");
+      await ended;
+    };
+    this.onStop(stop);
+    return { url: `redis://127.0.0.1:${port}`, stop };
+  }
+
+  /** A sandbox of ImageKit and a gateway in front of it, for tokens and pages of `origin`; one of
+   * a fleet, where there is a server for it. */
+  async gateway(origin, adminToken, redis) {
     const sandbox = await this.start(["sandbox", "--listen", "127.0.0.1:0"], {}, "stdout", (line) =>
       line.match(/http:\/\/\S+/)?.[0],
     );
@@ -103,6 +123,7 @@ allowed_origins = ["${origin}"]
 key_file = "jwt.pub"
 issuer = "https://app.example.com"
 quota = { per_second = 1, burst = 4 }
+${redis ? `[cluster]\nredis_url = "${redis}"` : ""}
 `,
     );
     const environment = { IMAGEKIT_PRIVATE_KEY: "private_sandbox=" };

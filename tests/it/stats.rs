@@ -56,6 +56,30 @@ async fn each_interval_is_a_point_with_what_happened_in_it() {
 }
 
 #[tokio::test]
+async fn a_point_says_how_it_stands_with_its_fleet() {
+    let origin = Origin::start().await;
+    let fleet = |point: &Value| {
+        json!([point["cluster_state"], point["cluster_nodes"], point["cluster_pending_purges"]])
+    };
+    let alone = TestGateway::start(&origin);
+    alone.purge(&format!("/api/cache/{FILE}")).await;
+    alone.clock.advance(Duration::from_secs(5));
+    let point = stats_with_points(&alone, 1).await["points"][0].clone();
+    assert_eq!((fleet(&point), &point["cluster_lag_seconds"]), (json!([0, 0, 0]), &json!(0.0)));
+    alone.finish().await;
+
+    // Nobody listens there.
+    let gateway = TestGateway::configured(&origin, "cluster.redis_url = \"redis://127.0.0.1:1\"");
+    let path = format!("/api/cache/{FILE}");
+    let purged = crate::support::send(gateway.admin, "DELETE", &path, &[]).await;
+    assert_eq!((purged.status, &purged.json()["code"]), (503, &json!("purge_partial")));
+    gateway.clock.advance(Duration::from_secs(5));
+    let point = stats_with_points(&gateway, 1).await["points"][0].clone();
+    assert_eq!(fleet(&point), json!([2, 1, 1]));
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn what_was_said_last_is_there_without_what_a_caller_can_cause_at_will() {
     let directory = scratch();
     let config = directory.path().join("ikgate.toml");

@@ -17,6 +17,7 @@ const answered = (point) => count(point, "hit", "stale", "miss", "collapsed", "s
 const total = (object) => Object.values(object).reduce((sum, number) => sum + number, 0);
 
 const BREAKER = ["closed", "probing", "open"];
+const FLEET = ["none", "connected", "cut off"];
 
 const CHARTS = [
   { title: "Requests a second, by what the cache did", format: number, series: [
@@ -65,6 +66,13 @@ const CHARTS = [
   { title: "Connections", format: number, series: [
     ["open", "--c1", (p) => p.connections],
   ] },
+  { title: "Fleet", format: number, fleet: true, series: [
+    ["gateways", "--c3", (p) => p.cluster_nodes],
+    ["purges not told", "--c6", (p) => p.cluster_pending_purges],
+  ] },
+  { title: "Fleet: from telling to hearing", format: milliseconds, fleet: true, series: [
+    ["lag", "--c1", (p) => p.cluster_state === 1 ? p.cluster_lag_seconds * 1000 : null],
+  ] },
 ];
 
 let plots = [];
@@ -77,6 +85,8 @@ function build() {
   plots = CHARTS.map((chart) => {
     const card = document.createElement("div");
     card.className = "chart";
+    card.toggleAttribute("data-fleet", Boolean(chart.fleet));
+    card.hidden = Boolean(chart.fleet);
     const title = document.createElement("h3");
     title.textContent = chart.title;
     card.append(title);
@@ -98,6 +108,12 @@ function build() {
 }
 
 const width = (card) => Math.max(200, card.clientWidth - 16);
+
+// What says something of a fleet is shown where there is one.
+function showFleet(points) {
+  const isThere = Boolean(points.at(-1)?.cluster_state);
+  for (const part of document.querySelectorAll("[data-fleet]")) part.hidden = !isThere;
+}
 
 function draw(points) {
   const times = points.map((point) => point.at);
@@ -143,6 +159,11 @@ function now(stats) {
   say("now-connections", number(point.connections), full > 0.9 ? "bad" : "");
   say("now-memory", bytes(point.resident_bytes));
   say("now-stored", bytes(point.cache_bytes));
+  const isConnected = point.cluster_state === 1;
+  say("now-fleet", FLEET[point.cluster_state] ?? "?", isConnected ? "good" : "bad");
+  say("now-nodes", isConnected ? String(point.cluster_nodes) : "–");
+  say("now-lag", isConnected ? milliseconds(point.cluster_lag_seconds * 1000) : "–", point.cluster_lag_seconds > 1 ? "warn" : "");
+  say("now-pending", String(point.cluster_pending_purges), point.cluster_pending_purges > 0 ? "bad" : "");
 }
 
 function rows(body, counted, cells) {
@@ -220,6 +241,7 @@ async function refresh() {
     const stats = await answer.json();
     interval = stats.interval_seconds;
     byId("version").textContent = stats.version;
+    showFleet(stats.points);
     draw(stats.points);
     now(stats);
     lists(stats);
