@@ -21,6 +21,7 @@ DEFAULTS = {
     "upstream": "",
     "limits": f"anonymous = {NO_LIMIT}",
     "webhooks": '[webhooks]\nsecret_file = "webhook.secret"',
+    "cluster": "",
 }
 
 # Schemas of ours. What ImageKit sends is not ours to close.
@@ -77,6 +78,7 @@ def gateway(url, **more):
             [cors]
             allowed_origins = ["{ORIGIN}"]
             {more["webhooks"]}
+            {more["cluster"]}
             {caller("openapi", CALLER_KEY, per_second=100000, burst=100000)}
             {caller("narrow", NARROW_KEY, per_second=1, burst=1)}
             files = ["narrow"]

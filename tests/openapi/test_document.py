@@ -33,6 +33,8 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
+EVENT = '{"id":"evt_1","type":"file.deleted","data":{"fileId":"a"}}'
+
 # They take ten seconds, and a fault of ikgate's that nobody knows of.
 NOT_SEEN = {"RequestTimeout", "Internal"}
 
@@ -201,11 +203,10 @@ class Served(unittest.TestCase):
         self.hold(throttled, LIST, "GET")
 
     def of_events(self):
-        body = '{"id":"evt_1","type":"file.deleted","data":{"fileId":"a"}}'
-        for fields in signed(body):
+        for fields in signed(EVENT):
             fields["Content-Type"] = "application/json"
-            self.ask(self.open.url, "POST", WEBHOOK, 204, headers=fields, data=body)
-            self.ask(self.open.url, "POST", WEBHOOK, 401, headers=fields, data=body + " ")
+            self.ask(self.open.url, "POST", WEBHOOK, 204, headers=fields, data=EVENT)
+            self.ask(self.open.url, "POST", WEBHOOK, 401, headers=fields, data=EVENT + " ")
         self.ask(self.open.url, "POST", WEBHOOK, 413, headers={"Content-Length": "262145"})
         self.ask(self.open.url, "OPTIONS", WEBHOOK, 405, of="POST")
 
@@ -231,6 +232,14 @@ class Served(unittest.TestCase):
 
     def of_faults(self):
         with contextlib.ExitStack() as stack:
+            redis = stack.enter_context(deaf()).replace("http", "redis")
+            apart = stack.enter_context(gateway(
+                self.open.url, cluster=f'[cluster]\nredis_url = "{redis}"'
+            ))
+            fields = {"Content-Type": "application/json"} | next(signed(EVENT))
+            self.ask(apart.url, "POST", WEBHOOK, 503, headers=fields, data=EVENT)
+            for template in ("/api/cache", ENTRY):
+                self.ask(apart.admin, "DELETE", template, 503)
             # Listening, and never answering.
             silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             unreachable = stack.enter_context(gateway(
