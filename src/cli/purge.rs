@@ -42,16 +42,21 @@ impl Purge {
             paths.push(format!("/api/cache{query}"));
         }
         runtime()?.block_on(async {
+            let mut partial = None;
             for path in paths {
                 let (status, body) =
                     send(Method::DELETE, &self.admin, &path, token.as_ref()).await?;
                 let body = String::from_utf8_lossy(body.trim_ascii()).into_owned();
-                if status != StatusCode::OK {
-                    return Err(Failure::Run(format!("not purged ({status}): {body}")));
+                match status {
+                    StatusCode::OK => say(&body),
+                    // Done there, and the others will hear of it: the next ones are no worse.
+                    StatusCode::SERVICE_UNAVAILABLE if body.contains("purge_partial") => {
+                        partial = Some(body);
+                    }
+                    _ => return Err(Failure::Run(format!("not purged ({status}): {body}"))),
                 }
-                say(&body);
             }
-            Ok(())
+            partial.map_or(Ok(()), |body| Err(Failure::Run(format!("purged in part: {body}"))))
         })
     }
 }

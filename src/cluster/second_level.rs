@@ -165,7 +165,11 @@ impl<S: Values> SecondLevel<S> {
 
     /// What the server has, and when it was asked.
     async fn look(&self, file: &FileId, token: Token) -> Option<(Duration, Look)> {
-        let _turn = self.looks.acquire().await;
+        let turn = tokio::time::timeout(LOOK_DEADLINE, self.looks.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            SecondLevelOutcome::Failed.emit();
+            return None;
+        };
         let asked = self.clock.monotonic();
         // What was purged here and not there yet must not come back.
         let may_share =
@@ -197,7 +201,8 @@ impl<S: Values> SecondLevel<S> {
         rules: &FreshnessSettings,
     ) -> Option<SharedResponse> {
         let value = Value::decode(bytes, self.limits.body_max)?;
-        let age = ticket.at.saturating_sub(value.as_of);
+        // By a clock that was set back since, nobody knows how old it is.
+        let age = ticket.at.checked_sub(value.as_of)?;
         let as_of = asked.checked_sub(age)?;
         let Value { kind, body, ttl, .. } = value;
         (age < ttl.min(rules.ttl_max(kind))).then_some(SharedResponse { kind, body, as_of, ttl })

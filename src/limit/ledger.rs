@@ -23,7 +23,7 @@ impl Ledger {
     pub(crate) fn debit(&mut self, quota: Quota, debit: Debit, now: Duration) -> Grant {
         let (now, cell) = (now.as_micros() as f64, quota.interval().as_secs_f64() * 1e6);
         let burst = f64::from(quota.burst.get()) * cell;
-        let tat = (self.tat.max(now) + debit.owed as f64 * cell).max(now);
+        let tat = (self.tat.max(now) + debit.owed as f64 * cell).max(now).min(now + 2.0 * burst);
         let left = ((now + burst - tat) / cell + 0.001).floor().max(0.0) as u32;
         let granted = debit.asked.min(left);
         self.tat = tat + f64::from(granted) * cell;

@@ -10,7 +10,8 @@ for place, key in ipairs(KEYS) do
   local cell, burst, asked, owed =
     tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local tat = math.max(tonumber(redis.call('GET', key) or '0'), time)
-  tat = math.max(tat + owed * cell, time)
+  -- Debts count, but a clock that was set back makes none.
+  tat = math.min(math.max(tat + owed * cell, time), time + 2 * burst * cell)
   -- A thousandth of a cell is for what doubles lose.
   local left = math.max(0, math.floor((time + burst * cell - tat) / cell + 0.001))
   local granted = math.min(asked, left)
