@@ -23,6 +23,12 @@ impl NodeId {
     }
 }
 
+impl NodeId {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        u64::from_str_radix(text, 16).ok().map(Self)
+    }
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
@@ -38,6 +44,14 @@ pub(super) struct Position {
     pub(super) seq: u64,
     /// Of the same record, as the server finds it.
     pub(super) id: String,
+}
+
+/// What a node finds when it connects.
+#[derive(Clone, Debug)]
+pub(super) struct Joined {
+    pub(super) stands: Position,
+    /// Who told something in the last seconds.
+    pub(super) nodes: Vec<NodeId>,
 }
 
 /// One entry of the stream.
@@ -64,12 +78,16 @@ pub(super) enum What {
     /// The node has ended in order.
     Leave,
     Purge(Purge),
+    /// Not of any node.
+    Stray,
+    /// Of a node that knows more than this one. It may be a purge.
+    Unknown,
 }
 
 /// The stream of invalidations, and the signs of life between them.
 pub(super) trait Stream: Send + Sync + 'static {
     /// Connects anew, and says where the stream stands. Calls of before fail.
-    fn join(&self) -> impl Future<Output = Result<Position, ServerFault>> + Send;
+    fn join(&self) -> impl Future<Output = Result<Joined, ServerFault>> + Send;
 
     /// The records after `position`, in order, at most [`BATCH_MAX`]; waits a second for one.
     fn read(
@@ -177,8 +195,12 @@ pub(super) enum ServerFault {
     Refused(#[from] Unfit),
     #[error("it did not answer in time")]
     Timeout,
-    #[error("its answer cannot be understood")]
-    Unreadable,
+    #[error("its answer cannot be understood: {0}")]
+    Unreadable(&'static str),
+    #[error("it has been replaced by another one")]
+    Replaced,
+    #[error("nothing comes through its stream")]
+    Silent,
 }
 
 /// Why a server cannot be what a fleet shares.

@@ -16,7 +16,7 @@ use super::twin::{Twin, Without};
 use crate::cache::{Force, Target};
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
-use crate::limit::ledger::Ledger as LedgerInProcess;
+use crate::limit::gcra::Gcra;
 use crate::limit::{Credit, Desk, Quota, Share, SharedKey};
 
 const NODE: NodeId = NodeId(7);
@@ -49,7 +49,7 @@ impl Running {
         let joined = async {
             loop {
                 match server.join().await {
-                    Ok(position) => return position,
+                    Ok(joined) => return joined.stands,
                     Err(ServerFault::Refused(unfit)) => panic!("{unfit}"),
                     Err(_) => tokio::task::yield_now().await,
                 }
@@ -179,11 +179,11 @@ async fn cells_are_counted_as_in_the_same_process() {
     let desk = Desk::default();
     for quota in [Quota::new(1, 1000), Quota::new(7, 50), Quota::new(1_000_000, 3)] {
         // So few a second that none comes back meanwhile, or so many that all do.
-        let (quota, mut same) = (quota.unwrap(), LedgerInProcess::default());
+        let (quota, mut same) = (quota.unwrap(), Gcra::default());
         let key = || SharedKey::Caller(format!("{quota:?}").into());
         for step in 0..40 {
             let share = Arc::<Share>::default();
-            share.want(rng.u32(..30));
+            share.want(rng.u32(..30), rng.u32(..10));
             let terms = desk.terms(quota, Credit::Allowed);
             for _ in 0..rng.u8(..5) {
                 share.spend(terms, LONG);

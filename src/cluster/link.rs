@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::STATE_CHANGE;
-use super::bus::{BATCH_MAX, NodeId, Position, Record, ServerFault, Stream, Taken, What};
+use super::bus::{BATCH_MAX, Joined, NodeId, Position, Record, ServerFault, Stream, Taken, What};
 use super::members::Members;
 use super::outbox::Outbox;
-use super::standing::Standing;
+use super::standing::{CUT_OFF_AFTER, Standing};
 use crate::cache::{Force, Target};
 use crate::clock::Clock;
 use crate::invalidation::{Bus, InvalidationSource, LocalInvalidator, Partial, Published, Purge};
@@ -27,6 +27,9 @@ const BEAT: Duration = Duration::from_secs(1);
 /// How long to wait before joining again; at first, and at most.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// Purges of before that are told between two beats.
+const TOLD_AT_ONCE: usize = 100;
 
 /// How long a purge of this node is waited for to come back from the stream. After that it is
 /// applied at once, and again when it comes.
@@ -42,6 +45,7 @@ pub(super) struct Link<S> {
     known: Mutex<Known>,
     /// Told of each record that was applied.
     applied: watch::Sender<()>,
+    told: Mutex<Told>,
 }
 
 /// What has been applied.
@@ -83,30 +87,32 @@ impl<S: Stream> Link<S> {
     ) -> Self {
         let (outbox, known) = (Arc::default(), Mutex::default());
         let applied = watch::Sender::default();
-        Self { server, node, standing, outbox, local, clock, known, applied }
+        let told = Mutex::default();
+        Self { server, node, standing, outbox, local, clock, known, applied, told }
     }
 
     /// For as long as the process lives.
     pub(super) async fn keep(&self) {
-        let (mut wait, mut told) = (RETRY_MIN, Told::default());
+        let mut wait = RETRY_MIN;
         loop {
+            let heard = self.standing.heard();
             let ended = match self.server.join().await {
-                Ok(stands) => {
-                    told.joined();
-                    wait = RETRY_MIN;
-                    self.session(stands).await
-                }
+                Ok(joined) => self.session(joined).await,
                 Err(fault) => fault,
             };
-            told.failed(&ended);
+            // That it can be joined does not mean that it can be used.
+            if self.standing.heard() > heard {
+                wait = RETRY_MIN;
+            }
+            self.told.lock().failed(&ended);
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(RETRY_MAX);
         }
     }
 
     /// From joining to whatever ends it.
-    async fn session(&self, stands: Position) -> ServerFault {
-        self.resume(stands);
+    async fn session(&self, joined: Joined) -> ServerFault {
+        self.resume(joined);
         let (read, beat) = (self.read(), self.beat());
         tokio::select! {
             biased;
@@ -116,8 +122,10 @@ impl<S: Stream> Link<S> {
     }
 
     /// Goes on from what is known, if that is of the same epoch.
-    fn resume(&self, stands: Position) {
+    fn resume(&self, Joined { stands, nodes }: Joined) {
         let mut known = self.known.lock();
+        let nodes = known.members.resume(&nodes, self.clock.monotonic());
+        self.standing.note_nodes(nodes);
         let continues = known
             .position
             .as_ref()
@@ -139,10 +147,10 @@ impl<S: Stream> Link<S> {
     }
 
     async fn read(&self) -> ServerFault {
+        let mut heard = self.clock.monotonic();
         loop {
-            let Some(position) = self.known.lock().position.clone() else {
-                return ServerFault::NotConnected;
-            };
+            let position = self.known.lock().position.clone();
+            let position = position.expect("whoever has joined has a position");
             let asked = self.clock.monotonic();
             let records = match self.server.read(&position).await {
                 Ok(records) => records,
@@ -152,10 +160,17 @@ impl<S: Stream> Link<S> {
             for record in records {
                 self.take(record);
             }
+            if count > 0 {
+                heard = asked;
+            } else if self.clock.monotonic() > heard + CUT_OFF_AFTER {
+                // What is told does not come back: this is not the stream that it goes into.
+                return ServerFault::Silent;
+            }
             // With as many as there may be, there are more. Nobody knows when these were put in,
             // but that it is all that there was when they were asked for.
             if (1..BATCH_MAX).contains(&count) {
                 self.standing.note_heard(asked);
+                self.told.lock().joined();
             }
         }
     }
@@ -169,11 +184,17 @@ impl<S: Stream> Link<S> {
     fn apply(&self, record: Record) {
         let Record { position, node, what } = record;
         let mut known = self.known.lock();
+        if what == What::Stray {
+            if let Some(own) = &mut known.position {
+                own.id = position.id;
+            }
+            return;
+        }
         let next = known.position.as_ref().map_or(Next::Skips, |own| own.next(&position));
         match next {
             Next::Known => return,
-            Next::Follows => {}
-            Next::Skips => self.reset(&mut known, position.clone()),
+            Next::Follows if what != What::Unknown => {}
+            Next::Follows | Next::Skips => self.reset(&mut known, position.clone()),
         }
         let now = self.clock.monotonic();
         match what {
@@ -187,7 +208,7 @@ impl<S: Stream> Link<S> {
             What::Leave => self.standing.note_nodes(known.members.left(node)),
             What::Purge(purge) if next == Next::Follows => self.local.apply(&purge),
             // Everything is purged already.
-            What::Purge(_) => {}
+            What::Purge(_) | What::Stray | What::Unknown => {}
         }
         known.position = Some(position);
     }
@@ -195,20 +216,23 @@ impl<S: Stream> Link<S> {
     /// Tells what is waiting to be told, and that the node is there.
     async fn beat(&self) -> ServerFault {
         loop {
-            if let Err(fault) = self.empty_outbox().await {
-                return fault;
-            }
             let sent = self.clock.monotonic();
             match self.server.tell(What::Beat { sent }).await {
                 Ok(server_time) => self.standing.note_skew(server_time, self.clock.unix_time()),
                 Err(fault) => return fault,
             }
-            tokio::time::sleep(BEAT).await;
+            match self.tell_purges().await {
+                Ok(()) if self.outbox.len() > 0 => {}
+                Ok(()) => tokio::time::sleep(BEAT).await,
+                Err(fault) => return fault,
+            }
         }
     }
 
-    async fn empty_outbox(&self) -> Result<(), ServerFault> {
-        while let Some(first) = self.outbox.first() {
+    /// Tells some of what is waiting to be told.
+    async fn tell_purges(&self) -> Result<(), ServerFault> {
+        for _ in 0..TOLD_AT_ONCE {
+            let Some(first) = self.outbox.first() else { break };
             self.server.purge(&first.purge).await?;
             self.outbox.told(&first);
         }
@@ -224,10 +248,16 @@ impl<S: Stream> Link<S> {
                 return Err(fault);
             }
         };
-        Ok(match tokio::time::timeout(COMES_BACK, self.comes_back(&taken)).await {
-            Ok(()) => Published::AppliedHere,
-            Err(_elapsed) => Published::Unapplied,
-        })
+        if tokio::time::timeout(COMES_BACK, self.comes_back(&taken)).await.is_ok() {
+            return Ok(Published::AppliedHere);
+        }
+        let epoch = self.known.lock().position.as_ref().map(|own| own.epoch.clone());
+        if epoch.is_some_and(|epoch| epoch != taken.epoch) {
+            // It went to a server that is the fleet's no longer, or to one that was emptied since.
+            self.outbox.push(*purge);
+            return Err(ServerFault::Replaced);
+        }
+        Ok(Published::Unapplied)
     }
 
     /// Waits until a record has been applied.
@@ -246,10 +276,13 @@ impl<S: Stream> Link<S> {
 
     /// Tells the others what they have not heard yet, and that this node ends.
     pub(super) async fn leave(&self) {
-        if self.empty_outbox().await.is_ok() {
-            // They find out by themselves if they do not hear it.
-            _ = self.server.tell(What::Leave).await;
+        while self.outbox.len() > 0 {
+            if self.tell_purges().await.is_err() {
+                return;
+            }
         }
+        // They find out by themselves if they do not hear it.
+        _ = self.server.tell(What::Leave).await;
     }
 }
 
@@ -308,22 +341,4 @@ impl Told {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_follows_or_is_known_or_skips_some() {
-        let at = |epoch: &str, seq| Position { epoch: epoch.to_owned(), seq, id: String::new() };
-        let own = at("a", 7);
-        for (record, expected) in [
-            (at("a", 6), Next::Known),
-            (at("a", 7), Next::Known),
-            (at("a", 8), Next::Follows),
-            (at("a", 9), Next::Skips),
-            (at("b", 8), Next::Skips),
-            (at("b", 1), Next::Skips),
-        ] {
-            assert_eq!(own.next(&record), expected, "{record:?}");
-        }
-    }
-}
+mod tests;

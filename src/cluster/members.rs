@@ -8,7 +8,7 @@ use super::bus::NodeId;
 /// Without a sign of life for so long, a node does not count any more.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 
-/// More nodes are not told apart: their shares would be smaller than they should be, never larger.
+/// More nodes are not told apart: then each has a larger part than it should.
 const MEMBERS_MAX: usize = 4096;
 
 #[derive(Debug, Default)]
@@ -20,8 +20,19 @@ impl Members {
     /// A sign of life at `now`. How many there are, whoever reads this included.
     pub(super) fn saw(&mut self, node: NodeId, now: Duration) -> usize {
         self.seen.retain(|_, seen| now.saturating_sub(*seen) <= GONE_AFTER);
-        if self.seen.len() < MEMBERS_MAX {
+        if self.seen.len() < MEMBERS_MAX || self.seen.contains_key(&node) {
             self.seen.insert(node, now);
+        }
+        self.seen.len()
+    }
+
+    /// Nobody could be heard until `now`, and these were a moment before.
+    pub(super) fn resume(&mut self, nodes: &[NodeId], now: Duration) -> usize {
+        for seen in self.seen.values_mut() {
+            *seen = now;
+        }
+        for node in nodes {
+            self.saw(*node, now);
         }
         self.seen.len()
     }
@@ -47,5 +58,8 @@ mod tests {
         assert_eq!(members.saw(NodeId(3), at(7)), 2);
         assert_eq!(members.left(NodeId(3)), 1);
         assert_eq!(members.left(NodeId(9)), 1);
+        // While nothing was heard, nobody has gone.
+        assert_eq!(members.resume(&[NodeId(4), NodeId(5)], at(100)), 3);
+        assert_eq!(members.saw(NodeId(4), at(106)), 1);
     }
 }

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use redis::{InvalidRedisUrl, RedisUrl};
-pub use second_level::{Permit, SecondLevelOutcome, Seen, SharedLimits, SharedResponse};
+pub use second_level::{FillLimits, Permit, SecondLevelOutcome, Seen, SharedResponse};
 pub use standing::ClusterState;
 pub use value::Value;
 
@@ -67,7 +67,7 @@ pub struct ClusterSettings {
     pub url: RedisUrl,
     /// Before the name of every key there.
     pub namespace: String,
-    pub limits: SharedLimits,
+    pub limits: FillLimits,
 }
 
 /// This gateway as one of several.

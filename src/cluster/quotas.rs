@@ -52,14 +52,17 @@ async fn call<L: Ledger>(ledger: &L, desk: &Desk, clock: &Clock) -> Result<(), S
     let answer = tokio::time::timeout(ANSWER, ledger.debit(&claims)).await;
     let answer = answer.unwrap_or(Err(ServerFault::Timeout));
     let now = clock.monotonic();
-    match &answer {
-        Ok(grants) => {
-            for (claim, grant) in claims.iter().zip(grants) {
-                claim.settle(*grant, sent, now);
-            }
-        }
-        Err(_) => claims.iter().for_each(Claim::unsettled),
-    }
     desk.answered();
-    answer.map(drop)
+    match answer {
+        Ok(grants) => {
+            for (claim, grant) in claims.into_iter().zip(grants) {
+                desk.settle(claim, grant, sent, now);
+            }
+            Ok(())
+        }
+        Err(fault) => {
+            claims.iter().for_each(Claim::unsettled);
+            Err(fault)
+        }
+    }
 }

@@ -40,6 +40,8 @@ const LOOKS_MAX: usize = 64;
 
 /// Longer bodies are compressed elsewhere. Of this length it takes a fraction of a millisecond.
 const ENCODED_AT_ONCE: usize = 64 * 1024;
+/// The same of values that are read: of what is compressed, much more may come.
+const DECODED_AT_ONCE: usize = 16 * 1024;
 
 /// A server that fails is left alone for a while.
 const PATIENCE: BreakerSettings = BreakerSettings { failures: 5, open_for: Duration::from_secs(1) };
@@ -82,12 +84,12 @@ pub(super) struct SecondLevel<S> {
     breaker: Mutex<Breaker>,
     looks: Semaphore,
     clock: Clock,
-    limits: SharedLimits,
+    limits: FillLimits,
 }
 
 /// What fills are held to, wherever their response comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SharedLimits {
+pub struct FillLimits {
     /// Longest body, in bytes.
     pub body_max: usize,
     /// How long a fill may take.
@@ -126,7 +128,7 @@ impl<S: Values> SecondLevel<S> {
         standing: Arc<Standing>,
         outbox: Arc<Outbox>,
         clock: Clock,
-        limits: SharedLimits,
+        limits: FillLimits,
     ) -> Self {
         let breaker = Mutex::new(Breaker::new(PATIENCE));
         let looks = Semaphore::new(LOOKS_MAX);
@@ -139,13 +141,18 @@ impl<S: Values> SecondLevel<S> {
             self.clock.monotonic() + OTHERS_FILL.min(self.limits.fill_timeout / OTHERS_PART);
         let token = Token(fastrand::u64(..));
         loop {
+            let turn = tokio::time::timeout(LOOK_DEADLINE, self.looks.acquire()).await;
+            let Ok(Ok(turn)) = turn else {
+                SecondLevelOutcome::Failed.emit();
+                return Seen::Nothing(None);
+            };
             let Some((asked, look)) = self.look(file, token).await else {
                 return Seen::Nothing(None);
             };
             let permit = Permit { ticket: look.ticket.clone(), token, at: asked };
             match look.found {
                 Found::Value(bytes) => {
-                    let read = self.read(&bytes, asked, &look.ticket, rules);
+                    let read = self.read(bytes, asked, &look.ticket, rules).await;
                     let outcome = if read.is_some() {
                         SecondLevelOutcome::Hit
                     } else {
@@ -154,7 +161,10 @@ impl<S: Values> SecondLevel<S> {
                     outcome.emit();
                     return read.map_or(Seen::Nothing(Some(permit)), Seen::Shared);
                 }
-                Found::Wait if asked < until => tokio::time::sleep(POLL).await,
+                Found::Wait if asked < until => {
+                    drop(turn);
+                    tokio::time::sleep(POLL).await;
+                }
                 Found::Lead | Found::Wait => {
                     SecondLevelOutcome::Miss.emit();
                     return Seen::Nothing(Some(permit));
@@ -165,11 +175,6 @@ impl<S: Values> SecondLevel<S> {
 
     /// What the server has, and when it was asked.
     async fn look(&self, file: &FileId, token: Token) -> Option<(Duration, Look)> {
-        let turn = tokio::time::timeout(LOOK_DEADLINE, self.looks.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
-            SecondLevelOutcome::Failed.emit();
-            return None;
-        };
         let asked = self.clock.monotonic();
         // What was purged here and not there yet must not come back.
         let may_share =
@@ -188,24 +193,33 @@ impl<S: Values> SecondLevel<S> {
             Ok(_) | Err(_) => {
                 self.breaker.lock().failed(now);
                 SecondLevelOutcome::Failed.emit();
+                self.give_up(*file, token);
                 None
             }
         }
     }
 
-    fn read(
+    async fn read(
         &self,
-        bytes: &Bytes,
+        bytes: Bytes,
         asked: Duration,
         ticket: &Ticket,
         rules: &FreshnessSettings,
     ) -> Option<SharedResponse> {
-        let value = Value::decode(bytes, self.limits.body_max)?;
+        let value = decode(bytes, self.limits.body_max).await?;
         // By a clock that was set back since, nobody knows how old it is.
         let age = ticket.at.checked_sub(value.as_of)?;
         let as_of = asked.checked_sub(age)?;
         let Value { kind, body, ttl, .. } = value;
         (age < ttl.min(rules.ttl_max(kind))).then_some(SharedResponse { kind, body, as_of, ttl })
+    }
+
+    /// What was not heard in time may have taken the lease: others would wait for nothing.
+    fn give_up(&self, file: FileId, token: Token) {
+        let server = Arc::clone(&self.server);
+        tokio::spawn(async move {
+            _ = tokio::time::timeout(KEEP_DEADLINE, server.release(&file, token)).await;
+        });
     }
 
     /// Stores a response for the others, fresh for `ttl`.
@@ -240,6 +254,14 @@ impl<S: Values> SecondLevel<S> {
         // Its lease ends by itself if this is not heard.
         _ = tokio::time::timeout(KEEP_DEADLINE, self.server.release(file, permit.token)).await;
     }
+}
+
+/// Long values take their time, which threads that answer do not have.
+async fn decode(bytes: Bytes, body_max: usize) -> Option<Value> {
+    if bytes.len() < DECODED_AT_ONCE {
+        return Value::decode(&bytes, body_max);
+    }
+    tokio::task::spawn_blocking(move || Value::decode(&bytes, body_max)).await.ok().flatten()
 }
 
 /// Long bodies take their time, which threads that answer do not have.

@@ -49,9 +49,14 @@ impl Standing {
     }
 
     pub(super) fn state(&self, now: Duration) -> ClusterState {
-        let heard = self.heard.load(Ordering::Acquire);
+        let heard = self.heard();
         let is_recent = nanos(now).saturating_sub(heard) <= nanos(CUT_OFF_AFTER);
         if heard > 0 && is_recent { ClusterState::Connected } else { ClusterState::CutOff }
+    }
+
+    /// When the stream was last heard, in nanoseconds; 0: never, or nothing counts any more.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Acquire)
     }
 
     pub(super) fn note_heard(&self, at: Duration) {

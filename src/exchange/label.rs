@@ -71,8 +71,9 @@ impl From<CacheStatus> for CacheLabel {
     fn from(status: CacheStatus) -> Self {
         match status {
             CacheStatus::Forwarded(Forwarded { collapsed: true, .. }) => Self::Collapsed,
-            CacheStatus::Forwarded(_) => Self::Miss,
-            CacheStatus::Hit { .. } | CacheStatus::SecondLevelHit => Self::Hit,
+            // Not there where it was asked for, and waited for.
+            CacheStatus::Forwarded(_) | CacheStatus::SecondLevelHit => Self::Miss,
+            CacheStatus::Hit { .. } => Self::Hit,
             CacheStatus::StaleHit { .. } => Self::Stale,
             CacheStatus::StaleIfError => Self::StaleError,
             CacheStatus::NotConsulted { .. } => Self::None,

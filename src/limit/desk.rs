@@ -1,6 +1,7 @@
 //! Where the shares of a node meet the ledger of its fleet: claims wait here to be sent, many at a
 //! time, and whether the ledger answers at all is known here.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -32,31 +33,33 @@ pub enum SharedKey {
 #[derive(Debug)]
 pub struct Claim {
     pub key: SharedKey,
-    pub quota: Quota,
+    pub terms: Terms,
     pub debit: Debit,
     share: Arc<Share>,
 }
 
 impl Claim {
-    /// `sent`: when it was.
-    pub fn settle(&self, grant: Grant, sent: Duration, now: Duration) {
-        self.share.settle(grant, sent, now);
-    }
-
     pub fn unsettled(&self) {
         self.share.unsettled();
     }
 }
 
-struct Waiting {
+struct Queued {
     key: SharedKey,
     terms: Terms,
     share: Arc<Share>,
 }
 
+/// Of subjects there may be very many: nobody else waits behind them.
+#[derive(Default)]
+struct Queues {
+    first: VecDeque<Queued>,
+    subjects: VecDeque<Queued>,
+}
+
 #[derive(Default)]
 pub struct Desk {
-    waiting: Mutex<Vec<Waiting>>,
+    queues: Mutex<Queues>,
     wake: Notify,
     nodes: AtomicU32,
     /// The fleet is there.
@@ -85,13 +88,18 @@ impl Desk {
         if share.claimed.swap(true, Ordering::AcqRel) {
             return;
         }
-        let mut waiting = self.waiting.lock();
-        if waiting.len() >= CLAIMS_MAX {
+        let key = key();
+        let mut queues = self.queues.lock();
+        let queue = match &key {
+            SharedKey::Budget | SharedKey::Caller(_) => &mut queues.first,
+            SharedKey::Subject(_) => &mut queues.subjects,
+        };
+        if queue.len() >= CLAIMS_MAX {
             share.claimed.store(false, Ordering::Release);
             return;
         }
-        waiting.push(Waiting { key: key(), terms, share: Arc::clone(share) });
-        drop(waiting);
+        queue.push_back(Queued { key, terms, share: Arc::clone(share) });
+        drop(queues);
         self.wake.notify_one();
     }
 
@@ -102,18 +110,28 @@ impl Desk {
 
     /// Takes claims out, at most so many.
     pub fn collect(&self, most: usize, now: Duration) -> Vec<Claim> {
-        let mut waiting = self.waiting.lock();
-        let count = waiting.len().min(most);
-        let taken: Vec<_> = waiting.drain(..count).collect();
-        if !waiting.is_empty() {
+        let mut queues = self.queues.lock();
+        let Queues { first, subjects } = &mut *queues;
+        let urgent = first.len().min(most);
+        let others = subjects.len().min(most - urgent);
+        let taken: Vec<_> = first.drain(..urgent).chain(subjects.drain(..others)).collect();
+        if first.len() + subjects.len() > 0 {
             self.wake.notify_one();
         }
-        drop(waiting);
-        let claims = taken.into_iter().map(|Waiting { key, terms, share }| {
+        drop(queues);
+        let claims = taken.into_iter().map(|Queued { key, terms, share }| {
             let debit = share.debit(terms, now);
-            Claim { key, quota: terms.quota, debit, share }
+            Claim { key, terms, debit, share }
         });
         claims.collect()
+    }
+
+    /// Takes the answer to a claim that was sent at `sent`.
+    pub fn settle(&self, claim: Claim, grant: Grant, sent: Duration, now: Duration) {
+        let Claim { key, terms, share, debit: _ } = claim;
+        if share.settle(terms, grant, sent, now) {
+            self.claim(|| key, terms, &share);
+        }
     }
 
     /// The ledger is asked.

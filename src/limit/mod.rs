@@ -17,7 +17,7 @@ mod bucket;
 mod desk;
 mod fleet;
 #[cfg(test)]
-pub(crate) mod ledger;
+pub(crate) mod gcra;
 mod purse;
 mod quota;
 mod settings;
@@ -158,7 +158,7 @@ impl Limits {
                         let key = || SharedKey::Caller(Arc::clone(&known.name));
                         fleet.spend(key, known.quota, &known.share, now)
                     }
-                    None => known.own.check(&Only),
+                    None => self.spend_own(&known.share, known.quota, || known.own.check(&Only)),
                 }
             }
             Caller::Token(token) => self.admit_subject(token.subject),
@@ -166,11 +166,29 @@ impl Limits {
     }
 
     fn admit_subject(&self, subject: Subject) -> Result<Standing, Throttled> {
-        let shared = self.open_fleet().and_then(|(fleet, now)| {
-            let share = fleet.subjects.get(subject, self.of_tokens, now)?;
-            Some(fleet.spend(|| SharedKey::Subject(subject), self.of_tokens, &share, now))
-        });
-        shared.unwrap_or_else(|| self.tokens.check(&subject))
+        let Some(fleet) = &self.fleet else { return self.tokens.check(&subject) };
+        let now = self.clock.monotonic();
+        let Some(share) = fleet.subjects.get(subject, self.of_tokens, now) else {
+            return self.tokens.check(&subject);
+        };
+        if fleet.desk.is_open(now) {
+            return fleet.spend(|| SharedKey::Subject(subject), self.of_tokens, &share, now);
+        }
+        self.spend_own(&share, self.of_tokens, || self.tokens.check(&subject))
+    }
+
+    /// Spends of this node's own part. Where others share in the quota, they hear of it later.
+    fn spend_own(
+        &self,
+        share: &Share,
+        quota: Quota,
+        check: impl FnOnce() -> Result<Standing, Throttled>,
+    ) -> Result<Standing, Throttled> {
+        let standing = check()?;
+        if self.fleet.is_some() {
+            share.owe(quota, self.clock.monotonic());
+        }
+        Ok(standing)
     }
 
     /// Where quotas are shared now, if they can be.

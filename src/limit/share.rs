@@ -20,6 +20,8 @@ const VALID: Duration = Duration::from_secs(1);
 const IN_ADVANCE: Duration = Duration::from_millis(200);
 /// What may be spent on credit where nothing is left, as far as anybody knows.
 const CREDIT_MIN: u32 = 2;
+/// How long a refusal is believed without asking again: quotas change.
+const BELIEVED: Duration = Duration::from_secs(1);
 /// How soon whoever is over its credit may ask again: by then the ledger has answered.
 const ANSWERED: Duration = Duration::from_millis(20);
 
@@ -66,6 +68,8 @@ pub struct Debit {
     pub asked: u32,
     /// Spent already; less than none were not needed after all.
     pub owed: i64,
+    /// To be left to others by what is asked for.
+    pub reserve: u32,
 }
 
 #[derive(Debug, Default)]
@@ -73,8 +77,9 @@ pub struct Share {
     purse: Purse,
     /// What the ledger had left when it last answered.
     left: AtomicU32,
-    /// Cells that somebody waits for.
+    /// Cells that somebody waits for, and how many they leave to others.
     wanted: AtomicU32,
+    reserve: AtomicU32,
     /// A claim is waiting to be sent, or under way.
     pub(super) claimed: AtomicBool,
     account: Mutex<Account>,
@@ -83,13 +88,24 @@ pub struct Share {
 #[derive(Debug, Default)]
 struct Account {
     /// Not debited yet.
-    owed: i64,
+    debts: Debts,
     /// Under way.
     reported: i64,
     /// When the ledger last answered.
     heard: Option<Duration>,
-    /// By its last answer there is nothing until then.
-    nothing_until: Duration,
+    /// By its last answer there is nothing until then; `None`: there was something.
+    nothing_until: Option<Duration>,
+    ask_again: Duration,
+}
+
+/// Cells that are owed, as long as they count: those of long ago have come back meanwhile.
+#[derive(Debug, Default)]
+struct Debts {
+    /// Of the time in which a whole burst comes back, that began then.
+    current: i64,
+    since: Duration,
+    /// Of the one before.
+    last: i64,
 }
 
 impl Terms {
@@ -124,16 +140,17 @@ impl Share {
             return (Spent::Cell { left }, cells < terms.in_advance().div_ceil(2));
         }
         let mut account = self.account.lock();
-        let nothing = account.nothing_until.saturating_sub(now);
-        if !nothing.is_zero() {
-            // It has been asked. Who waits will ask again in time.
-            return (Spent::Not { wait: nothing }, false);
+        if let Some(until) = account.nothing_until.filter(|until| now < *until) {
+            return (Spent::Not { wait: until.saturating_sub(now) }, now >= account.ask_again);
         }
-        let left = account.left(self.left.load(Ordering::Relaxed), terms.quota, now);
-        let on_credit = account.owed.max(0) + account.reported.max(0);
+        // After a refusal one has come back by then, whatever whole intervals say.
+        let least = u32::from(account.nothing_until.is_some());
+        let left = account.left(self.left.load(Ordering::Relaxed), terms.quota, now).max(least);
+        let owed = account.debts.owed(terms.quota, now);
+        let on_credit = owed.max(0) + account.reported.max(0);
         let credit = i64::from(terms.credit(left)) - on_credit;
         if credit > 0 {
-            account.owed += 1;
+            account.debts.current += 1;
             let spent = u32::try_from(on_credit + 1).unwrap_or(u32::MAX);
             return (Spent::Cell { left: left.saturating_sub(spent) }, true);
         }
@@ -154,23 +171,34 @@ impl Share {
         if self.purse.cells(now) > 0 {
             return Duration::ZERO;
         }
-        self.account.lock().nothing_until.saturating_sub(now).max(Duration::from_millis(5))
+        let nothing_until = self.account.lock().nothing_until.unwrap_or_default();
+        nothing_until.saturating_sub(now).max(ANSWERED / 4)
     }
 
     /// Whether there is none here, and there may be some.
     pub fn is_to_be_asked(&self, now: Duration) -> bool {
-        self.purse.cells(now) == 0 && self.account.lock().nothing_until <= now
+        let account = self.account.lock();
+        self.purse.cells(now) == 0
+            && account.nothing_until.is_none_or(|until| now >= until.min(account.ask_again))
     }
 
-    /// So many wait for a cell.
-    pub fn want(&self, cells: u32) {
+    /// So many wait for a cell, and leave so many to others.
+    pub fn want(&self, cells: u32, reserve: u32) {
         self.wanted.store(cells, Ordering::Relaxed);
+        self.reserve.store(reserve, Ordering::Relaxed);
+    }
+
+    /// A cell was spent of this node's own part: it counts all the same.
+    pub fn owe(&self, quota: Quota, now: Duration) {
+        let mut account = self.account.lock();
+        account.debts.owed(quota, now);
+        account.debts.current += 1;
     }
 
     /// Whether it is as if it had never been used.
     pub(super) fn is_idle(&self, quota: Quota, now: Duration) -> bool {
-        let account = self.account.lock();
-        let is_settled = account.owed <= 0 && account.reported == 0;
+        let mut account = self.account.lock();
+        let is_settled = account.debts.owed(quota, now) <= 0 && account.reported == 0;
         let is_old = account.heard.is_none_or(|heard| now > heard + quota.refill() + VALID);
         is_settled && is_old && self.purse.cells(now) == 0
     }
@@ -182,36 +210,60 @@ impl Share {
             // What nobody needed in time. What is told later than soon would count as new.
             let unused = i64::try_from(self.purse.empty()).unwrap_or(i64::MAX);
             if account.heard.is_some_and(|heard| now < heard + 2 * VALID) {
-                account.owed -= unused;
+                account.debts.current -= unused;
             }
         }
-        account.reported = std::mem::take(&mut account.owed);
+        account.reported = account.debts.owed(terms.quota, now);
+        account.debts = Debts { since: now, ..Debts::default() };
         let wanted = terms.in_advance().max(self.wanted.load(Ordering::Relaxed));
         let wanted = wanted.min(terms.quota.burst.get());
         let asked = wanted.saturating_sub(self.purse.cells(now));
-        Debit { asked, owed: account.reported }
+        let reserve = self.reserve.load(Ordering::Relaxed);
+        Debit { asked, owed: account.reported, reserve }
     }
 
-    /// Takes the answer to what was sent at `sent`.
-    pub fn settle(&self, grant: Grant, sent: Duration, now: Duration) {
+    /// Takes the answer to what was sent at `sent`. Whether there is something more to debit.
+    #[must_use]
+    pub fn settle(&self, terms: Terms, grant: Grant, sent: Duration, now: Duration) -> bool {
         let mut account = self.account.lock();
         account.reported = 0;
         account.heard = Some(now);
-        account.nothing_until =
-            if grant.granted + grant.left == 0 { now + grant.wait } else { now };
+        let nothing = grant.granted == 0 && grant.left == 0;
+        account.nothing_until = nothing.then(|| now + grant.wait);
+        account.ask_again = now + grant.wait.min(BELIEVED);
         self.left.store(grant.left, Ordering::Relaxed);
         if grant.granted > 0 {
-            let cells = if self.purse.cells(now) > 0 { self.purse.empty() } else { 0 };
-            self.purse.fill(cells + u64::from(grant.granted), sent + VALID);
+            let is_valid = self.purse.cells(now) > 0;
+            let kept = self.purse.empty();
+            if !is_valid {
+                account.debts.current -= i64::try_from(kept).unwrap_or(i64::MAX);
+            }
+            let granted = u64::from(grant.granted.min(terms.quota.burst.get()));
+            self.purse.fill(if is_valid { kept + granted } else { granted }, sent + VALID);
         }
         self.claimed.store(false, Ordering::Release);
+        account.debts.owed(terms.quota, now) > 0
     }
 
     /// There was no answer: what is owed is still owed.
     pub fn unsettled(&self) {
         let mut account = self.account.lock();
-        account.owed += std::mem::take(&mut account.reported);
+        account.debts.current += std::mem::take(&mut account.reported);
         self.claimed.store(false, Ordering::Release);
+    }
+}
+
+impl Debts {
+    /// What is owed at `now`.
+    fn owed(&mut self, quota: Quota, now: Duration) -> i64 {
+        let refill = quota.refill();
+        if now >= self.since + 2 * refill {
+            *self = Self { since: now, ..Self::default() };
+        } else if now >= self.since + refill {
+            let since = self.since + refill;
+            *self = Self { since, last: self.current, current: 0 };
+        }
+        self.last + self.current
     }
 }
 

@@ -89,7 +89,7 @@ mod tests {
             let terms = Terms { quota, nodes: 2, credit: Credit::Allowed };
             share.spend(terms, at);
             share.debit(terms, at);
-            share.settle(Grant { granted: 0, left: 19, wait: Duration::ZERO }, at, at);
+            _ = share.settle(terms, Grant { granted: 0, left: 19, wait: Duration::ZERO }, at, at);
         }
         assert_eq!(full(at), 64, "those that were there");
         let later = at + Duration::from_secs(10);

@@ -52,6 +52,17 @@ pub enum Priority {
     Background,
 }
 
+impl Priority {
+    /// What it leaves of a burst to those who are more urgent.
+    fn reserved(self, burst: u32) -> u32 {
+        match self {
+            Self::Authenticated => 0,
+            Self::Anonymous => burst / 4,
+            Self::Background => burst / 2,
+        }
+    }
+}
+
 /// At most so many calls in any interval.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Window {
@@ -158,10 +169,11 @@ impl Budget {
         self.counted(now).burst.get().min(learned)
     }
 
-    /// So many calls wait.
-    pub(super) fn want(&self, calls: usize) {
+    /// So many calls wait, the most urgent of this priority.
+    pub(super) fn want(&self, calls: usize, priority: Priority) {
         if let Some(fleet) = &self.fleet {
-            fleet.share.want(u32::try_from(calls).unwrap_or(u32::MAX));
+            let calls = u32::try_from(calls).unwrap_or(u32::MAX);
+            fleet.share.want(calls, priority.reserved(self.quota.burst.get()));
         }
     }
 
@@ -178,6 +190,10 @@ impl Budget {
             shared.spend(self.quota, wait, now)?;
         } else if wait.is_zero() {
             self.tat = self.tat.max(now) + self.interval(now);
+            if let Some(fleet) = &self.fleet {
+                // Others hear of it later.
+                fleet.share.owe(self.quota, now);
+            }
         } else {
             return Err(wait);
         }
@@ -195,11 +211,7 @@ impl Budget {
     pub(super) fn wait(&self, priority: Priority, now: Duration) -> Duration {
         let paused = self.paused(now);
         let burst = self.burst(now);
-        let reserved = match priority {
-            Priority::Authenticated => 0,
-            Priority::Anonymous => burst / 4,
-            Priority::Background => burst / 2,
-        };
+        let reserved = priority.reserved(burst);
         let held_back = paused.max(self.until_window(now));
         if let Some(shared) = self.shared(now) {
             return held_back.max(shared.wait(self.quota, reserved, now));

@@ -96,6 +96,7 @@ impl Turns {
             return Err(Held::Budget(ahead));
         }
         let mut leave = std::pin::pin!(self.wait(priority, queue));
+        let mut waited_on = false;
         loop {
             tokio::select! {
                 biased;
@@ -105,9 +106,10 @@ impl Turns {
                     // With all places taken it is not the budget that is waited for.
                     let ahead = self.ahead(priority, own.before);
                     // A process that slept finds that its time is over, and a cell about to come.
-                    if self.places.available_permits() > 0 && ahead > SOON {
+                    if self.places.available_permits() > 0 && (ahead > SOON || waited_on) {
                         return Err(Held::Budget(ahead));
                     }
+                    waited_on = true;
                 }
             }
         }
@@ -146,7 +148,8 @@ impl Turns {
         if self.must_give_way(priority) {
             return Err(budget.wait(priority, now).max(budget.interval(now)));
         }
-        budget.want(self.waiting());
+        let urgent = self.authenticated.waiting.load(Ordering::Acquire) > 0;
+        budget.want(self.waiting(), if urgent { Priority::Authenticated } else { priority });
         budget.take(priority, now).map(|()| now)
     }
 

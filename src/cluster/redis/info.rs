@@ -14,8 +14,11 @@ pub(super) struct Info {
     /// In bytes; 0: no limit.
     max_memory: u64,
     policy: String,
-    /// Another one after each restart, and after another server took its place.
+    /// Another one after each restart, and after another server took its place; and of a primary
+    /// that has had no replica for an hour.
     pub(super) replid: String,
+    /// Of the process.
+    pub(super) run_id: String,
 }
 
 impl Info {
@@ -23,14 +26,19 @@ impl Info {
     pub(super) fn parse(text: &str) -> Result<Self, ServerFault> {
         let lines = text.lines().filter_map(|line| line.trim_end().split_once(':'));
         let fields: HashMap<&str, &str> = lines.collect();
-        let field = |name: &str| fields.get(name).copied().ok_or(ServerFault::Unreadable);
+        let field = |name: &str| {
+            fields.get(name).copied().ok_or(ServerFault::Unreadable("a field of INFO is missing"))
+        };
         Ok(Self {
             version: field("redis_version")?.to_owned(),
             is_cluster: field("cluster_enabled")? == "1",
             is_primary: field("role")? == "master",
-            max_memory: field("maxmemory")?.parse().map_err(|_| ServerFault::Unreadable)?,
+            max_memory: field("maxmemory")?
+                .parse()
+                .map_err(|_| ServerFault::Unreadable("maxmemory of INFO"))?,
             policy: field("maxmemory_policy")?.to_owned(),
             replid: field("master_replid")?.to_owned(),
+            run_id: field("run_id")?.to_owned(),
         })
     }
 
@@ -56,7 +64,7 @@ impl Info {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "# Server\r\nredis_version:7.0.15\r\n# Memory\r\nmaxmemory:1000\r\n\
+    const GOOD: &str = "# Server\r\nredis_version:7.0.15\r\nrun_id:r\r\n# Memory\r\nmaxmemory:1000\r\n\
                         maxmemory_policy:noeviction\r\n# Replication\r\nrole:master\r\n\
                         master_replid:abc\r\n# Cluster\r\ncluster_enabled:0\r\n";
 
@@ -81,6 +89,6 @@ mod tests {
 
     #[test]
     fn what_does_not_say_it_is_unreadable() {
-        assert!(matches!(Info::parse("redis_version:7"), Err(ServerFault::Unreadable)));
+        assert!(matches!(Info::parse("redis_version:7"), Err(ServerFault::Unreadable(_))));
     }
 }

@@ -20,8 +20,8 @@ use redis::{AsyncCommands as _, AsyncConnectionConfig, Client, ErrorKind, RedisE
 use tokio::sync::Mutex;
 
 use super::bus::{
-    BATCH_MAX, Found, LEASE, Ledger, Look, NodeId, Position, Record, ServerFault, Stream, Taken,
-    Ticket, Token, Values, What,
+    BATCH_MAX, Found, Joined, LEASE, Ledger, Look, NodeId, Position, Record, ServerFault, Stream,
+    Taken, Ticket, Token, Values, What,
 };
 use crate::cache::Target;
 use crate::file_id::FileId;
@@ -104,12 +104,21 @@ impl RedisServer {
         let of_reader = config.set_response_timeout(Some(BLOCK + ANSWER_TIMEOUT));
         let mut commands =
             self.client.get_multiplexed_async_connection_with_config(&of_commands).await?;
-        let info: String = redis::cmd("INFO").query_async(&mut commands).await?;
-        let info = Info::parse(&info)?;
+        let info = info_of(&mut commands).await?;
         info.check()?;
-        let reader = self.client.get_multiplexed_async_connection_with_config(&of_reader).await?;
+        let mut reader =
+            self.client.get_multiplexed_async_connection_with_config(&of_reader).await?;
+        // The name may lead elsewhere by now.
+        if info_of(&mut reader).await?.run_id != info.run_id {
+            return Err(ServerFault::Replaced);
+        }
         Ok((Session { reader: Mutex::new(reader), commands }, info))
     }
+}
+
+async fn info_of(connection: &mut MultiplexedConnection) -> Result<Info, ServerFault> {
+    let text: String = redis::cmd("INFO").query_async(connection).await?;
+    Info::parse(&text)
 }
 
 /// An epoch that nobody had before.
@@ -118,16 +127,18 @@ fn fresh_epoch() -> String {
 }
 
 impl Stream for RedisServer {
-    async fn join(&self) -> Result<Position, ServerFault> {
+    async fn join(&self) -> Result<Joined, ServerFault> {
         self.session.store(None);
         let connected = tokio::time::timeout(CONNECT_TIMEOUT * 3, self.connect()).await;
         let (session, info) = connected.map_err(|_| ServerFault::Timeout)??;
         let mut commands = session.commands.clone();
         let mut join = self.scripts.join.prepare_invoke();
         join.key(&self.keys.state).key(&self.keys.stream).arg(fresh_epoch()).arg(info.replid);
-        let (epoch, seq, id): (String, u64, String) = join.invoke_async(&mut commands).await?;
+        let (epoch, seq, id, nodes): (String, u64, String, Vec<String>) =
+            join.invoke_async(&mut commands).await?;
         self.session.store(Some(Arc::new(session)));
-        Ok(Position { epoch, seq, id })
+        let nodes = nodes.iter().filter_map(|node| NodeId::parse(node)).collect();
+        Ok(Joined { stands: Position { epoch, seq, id }, nodes })
     }
 
     async fn read(&self, position: &Position) -> Result<Vec<Record>, ServerFault> {
@@ -138,7 +149,7 @@ impl Stream for RedisServer {
         let (keys, ids) = ([&self.keys.stream], [&position.id]);
         let reply: Option<StreamReadReply> = reader.xread_options(&keys, &ids, &options).await?;
         let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
-        entries.map(|entry| records::parse(&entry)).collect()
+        Ok(entries.map(|entry| records::parse(&entry)).collect())
     }
 
     async fn tell(&self, what: What) -> Result<Duration, ServerFault> {
@@ -182,7 +193,7 @@ impl Values for RedisServer {
             "found" => Found::Value(value.into()),
             "lead" => Found::Lead,
             "wait" => Found::Wait,
-            _ => return Err(ServerFault::Unreadable),
+            _ => return Err(ServerFault::Unreadable("what a look found")),
         };
         Ok(Look { ticket, found })
     }
@@ -217,20 +228,22 @@ impl Values for RedisServer {
 impl Ledger for RedisServer {
     async fn debit(&self, claims: &[Claim]) -> Result<Vec<Grant>, ServerFault> {
         let mut commands = self.commands()?;
-        let mut lease = self.scripts.lease.prepare_invoke();
-        for Claim { key, quota, debit, .. } in claims {
-            lease.key(match key {
+        let mut script = self.scripts.debit.prepare_invoke();
+        for Claim { key, terms, debit, .. } in claims {
+            script.key(match key {
                 SharedKey::Budget => self.keys.of("quota", "budget"),
                 SharedKey::Caller(name) => self.keys.of("quota:caller", name),
                 SharedKey::Subject(subject) => self.keys.of("quota:sub", &subject.to_string()),
             });
             // Fractions count: a cell of a high rate is few microseconds.
+            let quota = terms.quota;
             let cell = quota.interval().as_secs_f64() * 1e6;
-            lease.arg(cell).arg(quota.burst.get()).arg(debit.asked).arg(debit.owed);
+            script.arg(cell).arg(quota.burst.get());
+            script.arg(debit.asked).arg(debit.owed).arg(debit.reserve);
         }
-        let grants: Vec<(u32, u32, u64)> = lease.invoke_async(&mut commands).await?;
+        let grants: Vec<(u32, u32, u64)> = script.invoke_async(&mut commands).await?;
         if grants.len() != claims.len() {
-            return Err(ServerFault::Unreadable);
+            return Err(ServerFault::Unreadable("a grant is missing"));
         }
         let grant = |(granted, left, micros)| {
             let wait = Duration::from_micros(micros);
@@ -249,7 +262,7 @@ impl From<RedisError> for ServerFault {
         if error.is_timeout() {
             Self::Timeout
         } else if matches!(error.kind(), ErrorKind::UnexpectedReturnType | ErrorKind::Parse) {
-            Self::Unreadable
+            Self::Unreadable("it is of another type")
         } else {
             Self::Failed(Box::new(error))
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::streams::StreamId;
 
 use crate::cache::{Force, Target};
-use crate::cluster::bus::{NodeId, Position, Record, ServerFault, What};
+use crate::cluster::bus::{NodeId, Position, Record, What};
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
 
@@ -22,6 +22,8 @@ pub(super) fn fields(node: NodeId, what: &What) -> Vec<String> {
             put("sent", &sent.as_nanos().to_string());
         }
         What::Leave => put("kind", "leave"),
+        // Nobody writes these.
+        What::Stray | What::Unknown => {}
         What::Purge(Purge { target, force, source }) => {
             put("kind", force.as_str());
             put(
@@ -37,16 +39,23 @@ pub(super) fn fields(node: NodeId, what: &What) -> Vec<String> {
     fields
 }
 
-/// One entry of the stream.
-pub(super) fn parse(entry: &StreamId) -> Result<Record, ServerFault> {
-    read(entry).ok_or(ServerFault::Unreadable)
+/// One entry of the stream. One that cannot be read has its place all the same: nodes of another
+/// version may write what is not known here.
+pub(super) fn parse(entry: &StreamId) -> Record {
+    let text = |name: &str| entry.get::<String>(name);
+    let place = text("epoch").zip(text("seq").and_then(|seq| seq.parse().ok()));
+    let (node, what) = match (&place, read(entry)) {
+        (Some(_), Some(read)) => read,
+        (Some(_), None) => (NodeId(0), What::Unknown),
+        (None, _) => (NodeId(0), What::Stray),
+    };
+    let (epoch, seq) = place.unwrap_or_default();
+    Record { position: Position { epoch, seq, id: entry.id.clone() }, node, what }
 }
 
-fn read(entry: &StreamId) -> Option<Record> {
+fn read(entry: &StreamId) -> Option<(NodeId, What)> {
     let text = |name: &str| entry.get::<String>(name);
-    let position =
-        Position { epoch: text("epoch")?, seq: text("seq")?.parse().ok()?, id: entry.id.clone() };
-    let node = NodeId(u64::from_str_radix(&text("node")?, 16).ok()?);
+    let node = NodeId::parse(&text("node")?)?;
     let kind = text("kind")?;
     let what = match kind.as_str() {
         "beat" => What::Beat { sent: Duration::from_nanos(text("sent")?.parse().ok()?) },
@@ -63,7 +72,7 @@ fn read(entry: &StreamId) -> Option<Record> {
             What::Purge(Purge { target, force, source })
         }
     };
-    Some(Record { position, node, what })
+    Some((node, what))
 }
 
 #[cfg(test)]
@@ -95,7 +104,7 @@ mod tests {
         });
         let beat = What::Beat { sent: Duration::from_nanos(u64::MAX) };
         for what in purges.map(What::Purge).chain([beat, What::Leave]) {
-            let record = parse(&entry(&fields(NodeId(0xab), &what))).unwrap();
+            let record = parse(&entry(&fields(NodeId(0xab), &what)));
             assert_eq!((record.node, record.what), (NodeId(0xab), what));
             let position = Position { epoch: "e".to_owned(), seq: 7, id: "5-0".to_owned() };
             assert_eq!(record.position, position);
@@ -103,12 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn what_no_node_wrote_is_not_read() {
+    fn what_cannot_be_read_has_its_place_all_the_same() {
         let good = fields(NodeId(1), &What::Leave);
         let purge = ["node", "1", "kind", "hard", "target", "../x", "source", "admin"];
         let later = ["node", "1", "kind", "rename", "target", "*", "source", "admin"];
         for fields in [&good[..2], &purge.map(str::to_owned), &later.map(str::to_owned)] {
-            assert!(parse(&entry(fields)).is_err(), "{fields:?}");
+            let record = parse(&entry(fields));
+            assert_eq!((record.what, record.position.seq), (What::Unknown, 7), "{fields:?}");
         }
+        let mut stray = entry(&good);
+        stray.map.remove("seq");
+        let record = parse(&stray);
+        assert_eq!((record.what, record.position.id.as_str()), (What::Stray, "5-0"));
     }
 }

@@ -7,9 +7,9 @@ const ALWAYS: &str = "#!lua flags=allow-oom\n";
 
 pub(super) struct Scripts {
     pub(super) beat: Script,
+    pub(super) debit: Script,
     pub(super) join: Script,
     pub(super) keep: Script,
-    pub(super) lease: Script,
     pub(super) look: Script,
     pub(super) purge: Script,
     pub(super) release: Script,
@@ -19,9 +19,9 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             beat: always(include_str!("beat.lua")),
+            debit: always(include_str!("debit.lua")),
             join: always(include_str!("join.lua")),
             keep: script("#!lua\n", include_str!("keep.lua")),
-            lease: always(include_str!("lease.lua")),
             look: always(include_str!("look.lua")),
             purge: always(include_str!("purge.lua")),
             release: always(include_str!("release.lua")),

@@ -11,7 +11,10 @@ use crate::secret::Secret;
 pub struct RedisUrl(Secret);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("must be a URL like \"redis://user:password@host:6379\", or rediss:// for TLS")]
+#[error(
+    "must be a URL like \"redis://user:password@host:6379\", or rediss:// for TLS, \
+     with special characters of the password percent-encoded"
+)]
 pub struct InvalidRedisUrl;
 
 impl RedisUrl {

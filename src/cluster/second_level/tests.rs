@@ -37,7 +37,7 @@ impl Values for Direct {
             std::future::pending::<()>().await;
         }
         let look = self.twin.lock().look(file, token, self.clock.monotonic());
-        look.ok_or(ServerFault::Unreadable)
+        look.ok_or(ServerFault::Unreadable("nobody has joined"))
     }
 
     async fn keep(
@@ -89,7 +89,7 @@ impl Node {
             Arc::clone(&standing),
             Arc::clone(&outbox),
             clock.clone(),
-            SharedLimits { body_max: 1000, fill_timeout: SECOND * 10 },
+            FillLimits { body_max: 1000, fill_timeout: SECOND * 10 },
         );
         Self { level, server, standing, outbox, clock }
     }

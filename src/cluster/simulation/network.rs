@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::Truth;
 use crate::clock::Clock;
 use crate::cluster::bus::{
-    Look, NodeId, Position, Record, ServerFault, Stream, Taken, Ticket, Token, Values, What,
+    Joined, Look, NodeId, Position, Record, ServerFault, Stream, Taken, Ticket, Token, Values, What,
 };
 use crate::cluster::twin::{Twin, Without};
 use crate::file_id::FileId;
@@ -144,7 +144,7 @@ impl Way {
 const ANSWER: Duration = Duration::from_secs(1);
 
 impl Stream for Way {
-    async fn join(&self) -> Result<Position, ServerFault> {
+    async fn join(&self) -> Result<Joined, ServerFault> {
         let process = self.server.lock().process;
         let was_there = self.state.lock().process.replace(process).is_some();
         let epoch = self.epoch();
@@ -154,7 +154,7 @@ impl Stream for Way {
             state.skipped = stands.seq.saturating_sub(state.last);
             stands.seq = state.last;
         }
-        Ok(stands)
+        Ok(Joined { stands, nodes: Vec::new() })
     }
 
     async fn read(&self, position: &Position) -> Result<Vec<Record>, ServerFault> {
@@ -210,7 +210,7 @@ impl Values for Way {
     async fn look(&self, file: &FileId, token: Token) -> Result<Look, ServerFault> {
         let look =
             self.call(ANSWER, |server, now| Some(server.twin.look(file, token, now))).await?;
-        look.ok_or(ServerFault::Unreadable)
+        look.ok_or(ServerFault::Unreadable("nobody has joined"))
     }
 
     async fn keep(

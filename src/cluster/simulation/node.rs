@@ -16,7 +16,7 @@ use crate::cache::{
 };
 use crate::clock::Clock;
 use crate::cluster::link::Link;
-use crate::cluster::second_level::{SecondLevel, Seen, SharedLimits};
+use crate::cluster::second_level::{FillLimits, SecondLevel, Seen};
 use crate::cluster::standing::{ClusterState, Standing};
 use crate::file_id::FileId;
 use crate::invalidation::{Invalidator, LocalInvalidator};
@@ -79,7 +79,7 @@ impl Node {
             Arc::clone(&standing),
             Arc::clone(&link.outbox),
             clock.clone(),
-            SharedLimits { body_max: 1 << 20, fill_timeout: FILL_TIMEOUT },
+            FillLimits { body_max: 1 << 20, fill_timeout: FILL_TIMEOUT },
         );
         let link = Arc::new(link);
         let invalidator = Invalidator::new(local, Some(Arc::clone(&link) as _));

@@ -1,11 +1,11 @@
 //! `[cluster]`.
 
 use super::super::value::Section;
-use crate::cluster::{ClusterSettings, RedisUrl, SharedLimits};
+use crate::cluster::{ClusterSettings, FillLimits, RedisUrl};
 
 const NAMESPACE_MAX: usize = 64;
 
-pub(super) fn cluster(cluster: &mut Section, limits: SharedLimits) -> Option<ClusterSettings> {
+pub(super) fn cluster(cluster: &mut Section, limits: FillLimits) -> Option<ClusterSettings> {
     let url = cluster.require("redis_url", |given| {
         RedisUrl::parse(given.text().map_err(str::to_owned)?).map_err(|error| error.to_string())
     });

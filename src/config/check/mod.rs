@@ -26,7 +26,7 @@ use super::value::{Given, Noted, Section};
 use super::{AdminListenerSettings, Settings};
 use crate::admin::{AdminSettings, Exposure};
 use crate::caller::TokenSettings;
-use crate::cluster::SharedLimits;
+use crate::cluster::FillLimits;
 use crate::error::chain;
 use crate::gateway::PolicySettings;
 use crate::invalidation::{SigningSecret, WebhookSettings};
@@ -62,7 +62,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     let cors = root.has("cors").then(|| cors(&mut root.section("cors")));
     let webhooks = root.has("webhooks").then(|| webhooks(&mut root.section("webhooks"), directory));
     let body_max = upstream.as_ref().map_or(0, |upstream| upstream.max_response_bytes);
-    let of_fills = SharedLimits { body_max, fill_timeout: request_timeout };
+    let of_fills = FillLimits { body_max, fill_timeout: request_timeout };
     let cluster =
         root.has("cluster").then(|| cluster::cluster(&mut root.section("cluster"), of_fills));
     let telemetry = telemetry(&mut root.section("telemetry"));

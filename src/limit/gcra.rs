@@ -1,5 +1,5 @@
-//! Cells of one quota, counted for several nodes: what the fleet's server does (GCRA), in the same
-//! process, for tests.
+//! Cells of one quota, counted for several nodes: what the fleet's server does, in the same process,
+//! for tests.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use super::share::{Debit, Grant};
 
 /// When everything that was spent has come back, in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct Gcra {
     tat: f64,
 }
 
-impl Ledger {
+impl Gcra {
     /// `now`: by the server's clock.
     #[expect(
         clippy::cast_possible_truncation,
@@ -23,9 +23,11 @@ impl Ledger {
     pub(crate) fn debit(&mut self, quota: Quota, debit: Debit, now: Duration) -> Grant {
         let (now, cell) = (now.as_micros() as f64, quota.interval().as_secs_f64() * 1e6);
         let burst = f64::from(quota.burst.get()) * cell;
-        let tat = (self.tat.max(now) + debit.owed as f64 * cell).max(now).min(now + 2.0 * burst);
+        let tat = (self.tat.max(now) + debit.owed as f64 * cell)
+            .max(now)
+            .min(now + 2.0 * burst + 64.0 * cell);
         let left = ((now + burst - tat) / cell + 0.001).floor().max(0.0) as u32;
-        let granted = debit.asked.min(left);
+        let granted = debit.asked.min(left.saturating_sub(debit.reserve));
         self.tat = tat + f64::from(granted) * cell;
         let wait = (self.tat + cell - burst - now).max(0.0).ceil() as u64;
         Grant { granted, left: left - granted, wait: Duration::from_micros(wait) }
