@@ -1,11 +1,14 @@
-"""Callers that a load generator does not play: a crowd at once, one after another, idle ones."""
+"""Callers that a load generator does not play: a crowd at once, one after another, idle ones, and
+those who come when they come."""
 
 import base64
 import http.client
+import re
 import selectors
 import socket
 import statistics
 import time
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from parts import KEY
@@ -87,3 +90,62 @@ def idle(url, file, count):
             raise SystemExit(f"{url}: {received[:80]}")
         held.append(connection)
     return held
+
+
+class Asked(NamedTuple):
+    """When, and whom; in seconds from the beginning."""
+
+    at: float
+    url: str
+    file: str
+    # Further lines of the head.
+    fields: str = ""
+
+
+class Answered(NamedTuple):
+    asked: Asked
+    # Really.
+    began: float
+    ended: float
+    status: int
+
+
+def on_time(plan):
+    """Asks as planned, whatever becomes of what was asked before."""
+    free, waiting, done = {}, selectors.DefaultSelector(), []
+    plan, under_way = iter(plan), 0
+    following, start = next(plan, None), time.perf_counter()
+    while following or under_way:
+        now = time.perf_counter() - start
+        while following and following.at <= now:
+            idle = free.setdefault(following.url, [])
+            connection = idle.pop() if idle else connected(address_of(following.url))
+            waiting.register(connection, selectors.EVENT_READ, [following, now, b""])
+            connection.sendall(
+                f"GET /v1/files/{following.file}/versions HTTP/1.1\r\nHost: localhost\r\n"
+                f"{following.fields}\r\n".encode())
+            under_way += 1
+            following = next(plan, None)
+        ready = waiting.select(max(0, following.at - now) if following else 30)
+        if not ready and not following:
+            raise SystemExit(f"{under_way} requests were not answered")
+        for key, _ in ready:
+            received = key.fileobj.recv(65536)
+            if not received:
+                raise SystemExit(f"{key.data[0].url} has closed a connection")
+            key.data[2] += received
+            if is_whole(key.data[2]):
+                asked, began, answer = key.data
+                ended = time.perf_counter() - start
+                done.append(Answered(asked, began, ended, int(answer[9:12])))
+                waiting.unregister(key.fileobj)
+                free[asked.url].append(key.fileobj)
+                under_way -= 1
+    for connection in (one for idle in free.values() for one in idle):
+        connection.close()
+    return done
+
+
+def is_whole(answer):
+    head, blank, body = answer.partition(b"\r\n\r\n")
+    return blank and len(body) >= int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
