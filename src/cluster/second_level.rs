@@ -28,12 +28,13 @@ const LOOK_DEADLINE: Duration = Duration::from_millis(20);
 /// How long storing may take: nobody waits for it.
 const KEEP_DEADLINE: Duration = Duration::from_millis(500);
 
-/// How long to wait for what another node is fetching, at most, and how often to look. After that
-/// one fetches as well: the other may be gone.
+/// How long to wait for what another node is fetching, at most, and how often to look: most
+/// fills are short. After that one fetches as well: the other may be gone.
 const OTHERS_FILL: Duration = Duration::from_secs(1);
 /// And at most this part of the time that a fill has, as a divisor.
 const OTHERS_PART: u32 = 4;
-const POLL: Duration = Duration::from_millis(25);
+const POLL_MIN: Duration = Duration::from_millis(2);
+const POLL_MAX: Duration = Duration::from_millis(25);
 
 /// Looks at a time: more would only queue on the connection, with a value of each in memory.
 const LOOKS_MAX: usize = 64;
@@ -139,7 +140,7 @@ impl<S: Values> SecondLevel<S> {
     pub(super) async fn find(&self, file: &FileId, rules: &FreshnessSettings) -> Seen {
         let until =
             self.clock.monotonic() + OTHERS_FILL.min(self.limits.fill_timeout / OTHERS_PART);
-        let token = Token(fastrand::u64(..));
+        let (token, mut poll) = (Token(fastrand::u64(..)), POLL_MIN);
         loop {
             let turn = tokio::time::timeout(LOOK_DEADLINE, self.looks.acquire()).await;
             let Ok(Ok(turn)) = turn else {
@@ -163,7 +164,8 @@ impl<S: Values> SecondLevel<S> {
                 }
                 Found::Wait if asked < until => {
                     drop(turn);
-                    tokio::time::sleep(POLL).await;
+                    tokio::time::sleep(poll).await;
+                    poll = (poll * 2).min(POLL_MAX);
                 }
                 Found::Lead | Found::Wait => {
                     SecondLevelOutcome::Miss.emit();
