@@ -171,8 +171,13 @@ impl Stream for RedisServer {
             }
         }
         let fields = records::fields(self.node, &What::Purge(*purge));
-        let (epoch, seq) =
-            script.arg(fresh_epoch()).arg(fields).invoke_async(&mut commands).await?;
+        let taken = script.arg(fresh_epoch()).arg(fields).invoke_async(&mut commands).await;
+        let (epoch, seq) = taken.map_err(ServerFault::from).inspect_err(|fault| {
+            if matches!(fault, ServerFault::Timeout) {
+                // An event may be about many files: the next one is not to wait as long.
+                self.session.store(None);
+            }
+        })?;
         Ok(Taken { epoch, seq })
     }
 }

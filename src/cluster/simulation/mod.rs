@@ -290,9 +290,17 @@ fn whatever_goes_wrong_the_promise_is_kept() {
         Some(seed) => seed..seed + 1,
         None => 0..number("IKGATE_SCHEDULES").unwrap_or(SCHEDULES),
     };
-    for seed in seeds {
-        assert_eq!(run(seed, Without::Nothing), None, "IKGATE_SEED={seed}");
-    }
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for first in 0..threads {
+            let seeds = seeds.clone().skip(first).step_by(threads);
+            scope.spawn(|| {
+                for seed in seeds {
+                    assert_eq!(run(seed, Without::Nothing), None, "IKGATE_SEED={seed}");
+                }
+            });
+        }
+    });
 }
 
 /// Each in some run of these.
