@@ -24,7 +24,7 @@ use ikgate::caller::{
 };
 use ikgate::clock::Clock;
 use ikgate::file_id::FileId;
-use ikgate::limit::{CallerQuota, Enforcement, Ipv6Limits, LimitSettings, Limits, Quota, Sharing};
+use ikgate::limit::{CallerQuota, Enforcement, Ipv6Limits, LimitSettings, Limits, Quota};
 use ikgate::secret::Secret;
 
 #[global_allocator]
@@ -66,7 +66,7 @@ impl Gate {
             CallerSettings { name: "team".to_owned(), keys: vec![KeyDigest::of(KEY)], files: None };
         Self {
             callers: Callers::new(&[team], AnonymousPolicy::Serve, Some(tokens)),
-            limits: Limits::new(&settings, &Sharing::ALONE, &clock),
+            limits: Limits::new(&settings, None, &clock),
             clock,
             file: FileId::parse("64a1b2c3d4e5f60718293a4b").unwrap(),
         }

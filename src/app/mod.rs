@@ -30,7 +30,7 @@ use crate::config::Settings;
 use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
 use crate::gateway::{Gateway, Policy, WebhookEntrance};
 use crate::invalidation::{Invalidator, LocalInvalidator, Webhooks};
-use crate::limit::{Desk, Sharing};
+use crate::limit::Desk;
 use crate::message::Plain;
 use crate::route::Operations;
 use crate::server::{
@@ -232,7 +232,6 @@ pub fn gateway(
     let encoders = cores.div_ceil(2);
     let local = LocalInvalidator::new(Arc::clone(&cache), clock.clone());
     let desk = settings.cluster.is_some().then(Arc::<Desk>::default);
-    let sharing = Sharing { desk: desk.clone(), ..Sharing::ALONE };
     let cluster = settings.cluster.zip(desk.clone());
     let cluster =
         cluster.map(|(settings, desk)| Cluster::new(&settings, local.clone(), desk, clock));
@@ -250,7 +249,7 @@ pub fn gateway(
         invalidator,
         cluster,
         proxies: settings.public.proxies,
-        policy: ArcSwap::from_pointee(Policy::new(settings.policy, labels, &sharing, clock)),
+        policy: ArcSwap::from_pointee(Policy::new(settings.policy, labels, desk.clone(), clock)),
         cache,
         upstream: Upstream::new(&settings.upstream, settings.key, desk, clock.clone())?,
         request_timeout,

@@ -21,9 +21,7 @@ impl NodeId {
     pub(super) fn random() -> Self {
         Self(fastrand::u64(..))
     }
-}
 
-impl NodeId {
     pub(super) fn parse(text: &str) -> Option<Self> {
         u64::from_str_radix(text, 16).ok().map(Self)
     }

@@ -5,6 +5,7 @@
 //! The text is made of constants: no address, path or system error reaches a caller.
 
 mod problems;
+mod upstream;
 
 use std::sync::Arc;
 

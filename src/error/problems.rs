@@ -5,13 +5,13 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::GatewayError;
+use super::upstream::{timeout_problem, upstream_problem};
 use crate::caller::{AuthFailure, FileForbidden};
 use crate::invalidation::SignatureFault;
 use crate::limit::Throttled;
 use crate::message::HeadFault;
 use crate::response::{BucketFields, Connection, Problem, Retry};
 use crate::route::{ALLOWED_METHODS, RouteFault, WEBHOOK_METHODS};
-use crate::upstream::{Refusal, UpstreamError};
 
 const HELP_BODY: &str = "Reading needs no body; a webhook has at most 256 KiB.";
 const HELP_DOCS: &str = "See the README of ikgate for the requests that it answers.";
@@ -19,9 +19,10 @@ const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as 
                         Basic. The operator of this gateway issues them.";
 const HELP_TOKEN: &str = "A token is signed by your own back end with the agreed algorithm and \
                           key; it needs exp, iat, sub, iss and aud, and lives for an hour at most.";
-const HELP_LATER: &str = "Try again later. If it lasts, ask the operator of this gateway.";
-const HELP_OPERATOR: &str = "Only the operator of this gateway can mend it.";
-const HELP_WAIT: &str = "Wait as long as Retry-After says.";
+pub(super) const HELP_LATER: &str =
+    "Try again later. If it lasts, ask the operator of this gateway.";
+pub(super) const HELP_OPERATOR: &str = "Only the operator of this gateway can mend it.";
+pub(super) const HELP_WAIT: &str = "Wait as long as Retry-After says.";
 
 impl GatewayError {
     /// The answer to the caller.
@@ -124,7 +125,7 @@ pub fn bad_request() -> Problem {
     )
 }
 
-fn never(
+pub(super) fn never(
     status: StatusCode,
     code: &'static str,
     message: &'static str,
@@ -269,85 +270,6 @@ fn throttled_problem(throttled: Throttled) -> Problem {
         message: "You have used up your quota for now.".into(),
         help: HELP_WAIT,
         retry: Retry::After { wait: throttled.wait, bucket },
-        allowed: None,
-        connection: Connection::Keep,
-    }
-}
-
-fn upstream_problem(error: &UpstreamError) -> Problem {
-    let problem = |status, code, message: &'static str, help, retry| Problem {
-        status,
-        code,
-        message: message.into(),
-        help,
-        retry,
-        allowed: None,
-        connection: Connection::Keep,
-    };
-    match error {
-        UpstreamError::Auth { .. } => never(
-            StatusCode::BAD_GATEWAY,
-            "upstream_auth",
-            "ImageKit does not accept this gateway's key.",
-            HELP_OPERATOR,
-        ),
-        UpstreamError::Bad(_) => problem(
-            StatusCode::BAD_GATEWAY,
-            "upstream_bad",
-            "ImageKit's answer could not be used.",
-            HELP_LATER,
-            Retry::Maybe,
-        ),
-        UpstreamError::BreakerOpen(refusal) => refused(
-            "ImageKit has failed several times in a row and is not asked for now.",
-            *refusal,
-        ),
-        UpstreamError::Busy { wait, fields } => busy(
-            "ImageKit takes no more requests from this gateway for now.",
-            *wait,
-            BucketFields { limit: fields.limit, interval_millis: fields.interval_millis },
-        ),
-        UpstreamError::QueueFull(refusal) => {
-            refused("Too many requests are waiting for ImageKit.", *refusal)
-        }
-        UpstreamError::Spent(refusal) => {
-            refused("This gateway has spent for now what it may ask of ImageKit.", *refusal)
-        }
-        UpstreamError::Timeout { .. } => timeout_problem(),
-        UpstreamError::Unreachable { .. } => problem(
-            StatusCode::BAD_GATEWAY,
-            "upstream_unreachable",
-            "ImageKit could not be reached.",
-            HELP_LATER,
-            Retry::Maybe,
-        ),
-    }
-}
-
-fn refused(message: &'static str, Refusal { wait, burst, refill }: Refusal) -> Problem {
-    let interval_millis = u64::try_from(refill.as_nanos().div_ceil(1_000_000)).ok();
-    busy(message, wait, BucketFields { limit: Some(u64::from(burst)), interval_millis })
-}
-
-fn busy(message: &'static str, wait: Duration, bucket: BucketFields) -> Problem {
-    Problem {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        code: "upstream_busy",
-        message: message.into(),
-        help: HELP_WAIT,
-        retry: Retry::After { wait, bucket },
-        allowed: None,
-        connection: Connection::Keep,
-    }
-}
-
-fn timeout_problem() -> Problem {
-    Problem {
-        status: StatusCode::GATEWAY_TIMEOUT,
-        code: "upstream_timeout",
-        message: "ImageKit did not answer in time.".into(),
-        help: HELP_LATER,
-        retry: Retry::Maybe,
         allowed: None,
         connection: Connection::Keep,
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -16,7 +17,7 @@ use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::exchange::CallerLabel;
 use crate::file_id::FileId;
-use crate::limit::{Enforcement, Limit, LimitSettings, Limits, Sharing, Standing, Throttled};
+use crate::limit::{Desk, Enforcement, Limit, LimitSettings, Limits, Standing, Throttled};
 use crate::message::FieldText;
 use crate::response::{Cors, Facts, RateLimitFields};
 use crate::upstream::Priority;
@@ -62,16 +63,16 @@ struct CallerFields {
 }
 
 impl Policy {
-    /// `labels`: of the configured callers, in their order.
+    /// `labels`: of the configured callers, in their order. `desk`: where a fleet shares quotas.
     pub fn new(
         settings: PolicySettings,
         labels: Vec<CallerLabel>,
-        sharing: &Sharing,
+        desk: Option<Arc<Desk>>,
         clock: &Clock,
     ) -> Self {
-        let limits = Limits::new(&settings.limits, sharing, clock);
+        let limits = Limits::new(&settings.limits, desk, clock);
         let callers = Callers::new(&settings.callers, settings.anonymous, settings.tokens.clone());
-        Self::of(settings, labels, callers, limits, sharing.nodes)
+        Self::of(settings, labels, callers, limits, NonZeroU32::MIN)
     }
 
     /// Other rules for the same callers: what they have spent stays spent, and tokens that were

@@ -1,6 +1,5 @@
 //! Quotas that several nodes share in.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,16 +35,4 @@ impl Fleet {
             Spent::Not { wait } => Err(Throttled { limit, quota, wait }),
         }
     }
-}
-
-/// How many nodes share in each quota, and where they meet.
-#[derive(Clone)]
-pub struct Sharing {
-    pub nodes: NonZeroU32,
-    /// `None`: this node is alone.
-    pub desk: Option<Arc<Desk>>,
-}
-
-impl Sharing {
-    pub const ALONE: Self = Self { nodes: NonZeroU32::MIN, desk: None };
 }

@@ -34,7 +34,6 @@ use std::time::Duration;
 use bucket::{Bucket, Cell, Only};
 pub use desk::{Claim, Desk, SharedKey};
 use fleet::Fleet;
-pub use fleet::Sharing;
 pub use quota::{Limit, Quota, Standing, Throttled};
 pub use settings::{CallerQuota, Enforcement, LimitSettings};
 pub use share::{Credit, Debit, Grant, Share, Spent, Terms};
@@ -83,25 +82,25 @@ struct KnownCaller {
 }
 
 impl Limits {
-    pub fn new(settings: &LimitSettings, sharing: &Sharing, clock: &Clock) -> Self {
+    /// `desk`: where a fleet's nodes share in them. Until others are heard there is one.
+    pub fn new(settings: &LimitSettings, desk: Option<Arc<Desk>>, clock: &Clock) -> Self {
         let tracked = settings.max_tracked_callers;
-        let own = settings.part_of(sharing.nodes);
         let addresses = |limit, quota, tracked| {
             Bucket::new(limit, quota, BoundedStore::new(tracked, clock.clone()), clock)
         };
         let subjects = BoundedStore::new(tracked, clock.clone());
         let fleet = |desk| Arc::new(Fleet { desk, subjects: Shares::new(tracked) });
         Self {
-            anonymous: addresses(Limit::Address, own.anonymous.unwrap_or(UNUSED), tracked),
-            wide: addresses(Limit::Prefix, own.wide().unwrap_or(UNUSED), tracked),
-            ipv6: own.ipv6,
-            callers: known_callers(&settings.callers, sharing.nodes, &[], clock),
-            tokens: Bucket::new(Limit::Caller, own.tokens.unwrap_or(UNUSED), subjects, clock),
-            auth_failures: addresses(Limit::Auth, own.auth_failures, tracked),
-            wide_failures: addresses(Limit::Auth, own.wide_failures(), tracked),
+            anonymous: addresses(Limit::Address, settings.anonymous.unwrap_or(UNUSED), tracked),
+            wide: addresses(Limit::Prefix, settings.wide().unwrap_or(UNUSED), tracked),
+            ipv6: settings.ipv6,
+            callers: known_callers(&settings.callers, NonZeroU32::MIN, &[], clock),
+            tokens: Bucket::new(Limit::Caller, settings.tokens.unwrap_or(UNUSED), subjects, clock),
+            auth_failures: addresses(Limit::Auth, settings.auth_failures, tracked),
+            wide_failures: addresses(Limit::Auth, settings.wide_failures(), tracked),
             webhooks: addresses(Limit::Webhook, WEBHOOK_QUOTA, TRACKED_WEBHOOKS_MAX),
             of_tokens: settings.tokens.unwrap_or(UNUSED),
-            fleet: sharing.desk.clone().map(fleet),
+            fleet: desk.map(fleet),
             enforcement: settings.enforcement,
             clock: clock.clone(),
         }

@@ -13,7 +13,7 @@ fn address(text: &str) -> Caller {
 
 fn limits(per_second: u32, burst: u32) -> (Limits, Clock) {
     let clock = Clock::manual();
-    (Limits::new(&settings(per_second, burst), &Sharing::ALONE, &clock), clock)
+    (Limits::new(&settings(per_second, burst), None, &clock), clock)
 }
 
 fn settings(per_second: u32, burst: u32) -> LimitSettings {

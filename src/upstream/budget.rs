@@ -177,8 +177,8 @@ impl Budget {
         }
     }
 
-    /// Whether a cell may be here soon which is not now: it has been asked for.
-    pub(super) fn is_asked_for(&self, now: Duration) -> bool {
+    /// Whether a cell that is not here may be soon: the fleet is asked for it.
+    pub(super) fn is_shared(&self, now: Duration) -> bool {
         self.shared(now).is_some()
     }
 

@@ -96,7 +96,7 @@ impl Turns {
             return Err(Held::Budget(ahead));
         }
         let mut leave = std::pin::pin!(self.wait(priority, queue));
-        let mut waited_on = false;
+        let mut extended = false;
         loop {
             tokio::select! {
                 biased;
@@ -106,10 +106,10 @@ impl Turns {
                     // With all places taken it is not the budget that is waited for.
                     let ahead = self.ahead(priority, own.before);
                     // A process that slept finds that its time is over, and a cell about to come.
-                    if self.places.available_permits() > 0 && (ahead > SOON || waited_on) {
+                    if self.places.available_permits() > 0 && (ahead > SOON || extended) {
                         return Err(Held::Budget(ahead));
                     }
-                    waited_on = true;
+                    extended = true;
                 }
             }
         }
@@ -135,7 +135,7 @@ impl Turns {
                 Err(wait) => wait,
             };
             let now = self.clock.monotonic();
-            if !self.budget.lock().is_asked_for(now) || now + wait > until {
+            if !self.budget.lock().is_shared(now) || now + wait > until {
                 return Err(wait);
             }
             self.clock.sleep(wait).await;

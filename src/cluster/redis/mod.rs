@@ -5,28 +5,25 @@
 //! reconnects behind our back: a server that was away may have forgotten something.
 
 mod info;
+mod ledger;
 mod records;
 mod scripts;
 mod url;
+mod values;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands as _, AsyncConnectionConfig, Client, ErrorKind, RedisError};
 use tokio::sync::Mutex;
 
-use super::bus::{
-    BATCH_MAX, Found, Joined, LEASE, Ledger, Look, NodeId, Position, Record, ServerFault, Stream,
-    Taken, Ticket, Token, Values, What,
-};
+use super::bus::{BATCH_MAX, Joined, NodeId, Position, Record, ServerFault, Stream, Taken, What};
 use crate::cache::Target;
 use crate::file_id::FileId;
 use crate::invalidation::Purge;
-use crate::limit::{Claim, Grant, SharedKey};
 use info::Info;
 use scripts::Scripts;
 pub use url::{InvalidRedisUrl, RedisUrl};
@@ -37,6 +34,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a read waits for a record. Each node tells one in this time.
 const BLOCK: Duration = Duration::from_secs(1);
+
+/// The name of leases.
+const FILL: &str = "fill";
 
 pub(super) struct RedisServer {
     client: Client,
@@ -63,6 +63,11 @@ impl Keys {
     fn new(namespace: &str) -> Self {
         let named = |name: &str| format!("{namespace}:{name}");
         Self { namespace: namespace.to_owned(), state: named("state"), stream: named("stream") }
+    }
+
+    /// Of a file: its fence, its value, and the lease to fetch it. The scripts take them so.
+    fn of_file(&self, file: &FileId) -> [String; 3] {
+        ["fence", "list", FILL].map(|what| self.of(what, file.as_str()))
     }
 
     fn of(&self, what: &str, id: &str) -> String {
@@ -166,8 +171,8 @@ impl Stream for RedisServer {
         let mut script = self.scripts.purge.prepare_invoke();
         script.key(&self.keys.state).key(&self.keys.stream);
         if let Target::File(file) = &purge.target {
-            for what in ["fence", "list", "fill"] {
-                script.key(self.keys.of(what, file.as_str()));
+            for key in self.keys.of_file(file) {
+                script.key(key);
             }
         }
         let fields = records::fields(self.node, &What::Purge(*purge));
@@ -180,86 +185,6 @@ impl Stream for RedisServer {
         })?;
         Ok(Taken { epoch, seq })
     }
-}
-
-impl Values for RedisServer {
-    async fn look(&self, file: &FileId, token: Token) -> Result<Look, ServerFault> {
-        let mut commands = self.commands()?;
-        let mut look = self.scripts.look.prepare_invoke();
-        look.key(&self.keys.state);
-        for what in ["fence", "list", "fill"] {
-            look.key(self.keys.of(what, file.as_str()));
-        }
-        look.arg(token.0).arg(millis(LEASE));
-        let (stamp, fence, micros, found, value): (String, String, u64, String, Vec<u8>) =
-            look.invoke_async(&mut commands).await?;
-        let ticket = Ticket { stamp, fence, at: Duration::from_micros(micros) };
-        let found = match found.as_str() {
-            "found" => Found::Value(value.into()),
-            "lead" => Found::Lead,
-            "wait" => Found::Wait,
-            _ => return Err(ServerFault::Unreadable("what a look found")),
-        };
-        Ok(Look { ticket, found })
-    }
-
-    async fn keep(
-        &self,
-        file: &FileId,
-        ticket: &Ticket,
-        token: Token,
-        value: Bytes,
-        ttl: Duration,
-    ) -> Result<bool, ServerFault> {
-        let mut commands = self.commands()?;
-        let mut keep = self.scripts.keep.prepare_invoke();
-        keep.key(&self.keys.state);
-        for what in ["fence", "list", "fill"] {
-            keep.key(self.keys.of(what, file.as_str()));
-        }
-        let at = u64::try_from(ticket.at.as_micros()).unwrap_or(u64::MAX);
-        keep.arg(&ticket.stamp).arg(&ticket.fence).arg(at).arg(token.0).arg(millis(ttl).max(1));
-        Ok(keep.arg(&value[..]).invoke_async(&mut commands).await?)
-    }
-
-    async fn release(&self, file: &FileId, token: Token) -> Result<(), ServerFault> {
-        let mut commands = self.commands()?;
-        let mut release = self.scripts.release.prepare_invoke();
-        release.key(self.keys.of("fill", file.as_str())).arg(token.0);
-        Ok(release.invoke_async(&mut commands).await?)
-    }
-}
-
-impl Ledger for RedisServer {
-    async fn debit(&self, claims: &[Claim]) -> Result<Vec<Grant>, ServerFault> {
-        let mut commands = self.commands()?;
-        let mut script = self.scripts.debit.prepare_invoke();
-        for Claim { key, terms, debit, .. } in claims {
-            script.key(match key {
-                SharedKey::Budget => self.keys.of("quota", "budget"),
-                SharedKey::Caller(name) => self.keys.of("quota:caller", name),
-                SharedKey::Subject(subject) => self.keys.of("quota:sub", &subject.to_string()),
-            });
-            // Fractions count: a cell of a high rate is few microseconds.
-            let quota = terms.quota;
-            let cell = quota.interval().as_secs_f64() * 1e6;
-            script.arg(cell).arg(quota.burst.get());
-            script.arg(debit.asked).arg(debit.owed).arg(debit.reserve);
-        }
-        let grants: Vec<(u32, u32, u64)> = script.invoke_async(&mut commands).await?;
-        if grants.len() != claims.len() {
-            return Err(ServerFault::Unreadable("a grant is missing"));
-        }
-        let grant = |(granted, left, micros)| {
-            let wait = Duration::from_micros(micros);
-            Grant { granted, left, wait }
-        };
-        Ok(grants.into_iter().map(grant).collect())
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<RedisError> for ServerFault {

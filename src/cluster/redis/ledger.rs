@@ -1,0 +1,35 @@
+//! Quotas that are counted for all nodes.
+
+use std::time::Duration;
+
+use super::RedisServer;
+use crate::cluster::bus::{Ledger, ServerFault};
+use crate::limit::{Claim, Grant, SharedKey};
+
+impl Ledger for RedisServer {
+    async fn debit(&self, claims: &[Claim]) -> Result<Vec<Grant>, ServerFault> {
+        let mut commands = self.commands()?;
+        let mut script = self.scripts.debit.prepare_invoke();
+        for Claim { key, terms, debit, .. } in claims {
+            script.key(match key {
+                SharedKey::Budget => self.keys.of("quota", "budget"),
+                SharedKey::Caller(name) => self.keys.of("quota:caller", name),
+                SharedKey::Subject(subject) => self.keys.of("quota:sub", &subject.to_string()),
+            });
+            // Fractions count: a cell of a high rate is few microseconds.
+            let quota = terms.quota;
+            let cell = quota.interval().as_secs_f64() * 1e6;
+            script.arg(cell).arg(quota.burst.get());
+            script.arg(debit.asked).arg(debit.owed).arg(debit.reserve);
+        }
+        let grants: Vec<(u32, u32, u64)> = script.invoke_async(&mut commands).await?;
+        if grants.len() != claims.len() {
+            return Err(ServerFault::Unreadable("a grant is missing"));
+        }
+        let grant = |(granted, left, micros)| {
+            let wait = Duration::from_micros(micros);
+            Grant { granted, left, wait }
+        };
+        Ok(grants.into_iter().map(grant).collect())
+    }
+}
