@@ -1,7 +1,7 @@
 """Every command in the README, run as it stands there, in its order.
 
 Only what a machine decides is replaced: `cargo run --release --` by the program that it would
-build, where programs are installed, and ports by free ones. Long-running commands run until the end of the test.
+build, and ports by free ones. Long-running commands run until the end of the test.
 """
 
 import contextlib
@@ -38,9 +38,7 @@ class Readme(unittest.TestCase):
         home.mkdir(parents=True, exist_ok=True)
         (home / ".curlrc").write_text("fail\nsilent\nshow-error\n")
         keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        self.environment = {
-            **keep, "CURL_HOME": str(home), "CARGO_INSTALL_ROOT": str(home / "installed"),
-        }
+        self.environment = {**keep, "CURL_HOME": str(home)}
 
     def stop(self):
         for process in self.running:
