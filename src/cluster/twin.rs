@@ -123,8 +123,8 @@ impl Twin {
             (millis.parse().unwrap(), seq.parse().unwrap())
         };
         let last = after(&position.id);
-        let newer = self.stream.iter().filter(|record| after(&record.position.id) > last);
-        newer.take(BATCH_MAX).cloned().collect()
+        let first = self.stream.partition_point(|record| after(&record.position.id) <= last);
+        self.stream.iter().skip(first).take(BATCH_MAX).cloned().collect()
     }
 
     pub(super) fn purge(
