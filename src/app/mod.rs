@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{Admin, Readiness};
 use crate::cache::Cache;
-use crate::clock::Clock;
+use crate::clock::{Clock, Ticks};
 use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
@@ -174,9 +174,10 @@ impl App {
         // Operators are few, and must not be kept out by what they watch.
         let limits = ServerSettings::internal();
         Server::new(Arc::clone(&admin), limits, admin_drain.clone()).listen(vec![admin_listener]);
-        let watch = watch::watch(key, Arc::clone(&tls), clock.clone(), admin_drain.clone());
-        tokio::spawn(watch);
-        tokio::spawn(sample(Arc::clone(&admin), clock.clone(), admin_drain.clone()));
+        let due = clock.every(watch::INTERVAL);
+        tokio::spawn(watch::watch(key, Arc::clone(&tls), due, admin_drain.clone()));
+        let due = clock.every(HISTORY_INTERVAL);
+        tokio::spawn(sample(Arc::clone(&admin), due, admin_drain.clone()));
         tokio::spawn(sweep(Arc::clone(&gateway), admin_drain.clone()));
         let fleet = gateway.cluster.clone().map(|cluster| {
             tokio::spawn(fleet::belong(Arc::clone(&gateway), cluster, admin_drain.clone()))
@@ -260,11 +261,11 @@ pub fn gateway(
 }
 
 /// Keeps the history that operators look at.
-async fn sample(admin: Arc<Admin>, clock: Clock, drain: Drain) {
+async fn sample(admin: Arc<Admin>, mut due: Ticks, drain: Drain) {
     loop {
         admin.sample();
         tokio::select! {
-            () = clock.sleep(HISTORY_INTERVAL) => {}
+            () = due.tick() => {}
             () = drain.begun() => return,
         }
     }

@@ -4,20 +4,20 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::Ticks;
 use crate::secret::{KeyChange, PrivateKey};
 use crate::server::{Drain, TlsChange, TlsSlot};
 
 /// How often they are looked at. More often notices a change sooner; each look reads small files.
-const INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Takes what has changed without a restart, and says so when something cannot be used any more.
-pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, clock: Clock, drain: Drain) {
+pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut due: Ticks, drain: Drain) {
     let mut key_told = Told::new("the private key");
     let mut tls_told = Told::new("the TLS certificate or its key");
     loop {
         tokio::select! {
-            () = clock.sleep(INTERVAL) => {}
+            () = due.tick() => {}
             () = drain.begun() => return,
         }
         let (key, tls) = (Arc::clone(&key), tls.load_full());

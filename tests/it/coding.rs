@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use crate::support::{Answer, FILE, Origin, Reply, TestGateway, get, versions_of};
+use crate::support::{Answer, FILE, Origin, Reply, TestGateway, versions_of};
 
 fn list() -> String {
     let versions = (0..40).map(|number| format!("{{\"name\":\"{number}\",\"type\":\"file\"}}"));
@@ -37,11 +37,7 @@ async fn with_codings(reply: Reply) -> (Origin, TestGateway, String) {
     origin.replies(&path, reply);
     let gateway = TestGateway::start(&origin);
     gateway.get(&path).await;
-    let made = async {
-        let api = format!("/api/cache/{FILE}");
-        while get(gateway.admin, &api).await.json()["response"]["bytes"]["br"].is_null() {}
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), made).await.expect("no codings");
+    gateway.has_encoded(FILE).await;
     (origin, gateway, path)
 }
 

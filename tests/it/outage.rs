@@ -139,6 +139,13 @@ async fn with_key_file() -> (Origin, TestGateway, tempfile::TempDir) {
     (origin, gateway, directory)
 }
 
+/// Puts another file in the place of the key's, as Kubernetes does: no reader sees half of it.
+fn roll_key(directory: &tempfile::TempDir) {
+    let next = directory.path().join("next");
+    std::fs::write(&next, "private_new=\n").unwrap();
+    std::fs::rename(&next, directory.path().join("imagekit.key")).unwrap();
+}
+
 #[tokio::test]
 async fn a_rolled_key_is_read_when_the_old_one_is_refused_and_the_call_repeated() {
     let (origin, gateway, directory) = with_key_file().await;
@@ -146,10 +153,7 @@ async fn a_rolled_key_is_read_when_the_old_one_is_refused_and_the_call_repeated(
     origin.gate(&path);
     let mut asked = gateway.ask("a").await;
     origin.has_seen(&path, 1).await;
-    // As Kubernetes does it: another file in its place.
-    let next = directory.path().join("next");
-    std::fs::write(&next, "private_new=\n").unwrap();
-    std::fs::rename(&next, directory.path().join("imagekit.key")).unwrap();
+    roll_key(&directory);
     origin.answer(&path, 0, Reply::json(403, "{}"));
     origin.has_seen(&path, 2).await;
     origin.answer(&path, 1, Reply::json(200, "[1]"));
@@ -181,7 +185,7 @@ async fn a_key_that_is_refused_again_and_again_is_only_probed() {
     assert_eq!(gateway.get(&versions_of("f")).await.code(), "upstream_auth");
     assert_eq!(gateway.metric(&calls("auth")).await, Some(4.0), "one probe");
     // Another key is tried once it is seen, long before the next probe.
-    std::fs::write(directory.path().join("imagekit.key"), "private_new=").unwrap();
+    roll_key(&directory);
     origin.replies(&versions_of("f"), Reply::json(200, "[1]"));
     gateway.clock.advance(Duration::from_secs(5));
     let answered = async { while gateway.get(&versions_of("f")).await.status != 200 {} };

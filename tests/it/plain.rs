@@ -20,7 +20,7 @@ async fn started() -> (Origin, TestGateway) {
     let gateway = TestGateway::configured(&origin, &config);
     gateway.get(&versions_of(FILE)).await;
     gateway.get(&versions_of("missing")).await;
-    gateway.is_settled(FILE).await;
+    gateway.has_encoded(FILE).await;
     (origin, gateway)
 }
 

@@ -127,6 +127,16 @@ impl TestGateway {
         tokio::time::timeout(PATIENCE, settled).await.expect("still filling");
     }
 
+    /// Waits until the stored list of a file is there in all codings: until then an answer may be
+    /// identity.
+    pub(crate) async fn has_encoded(&self, file: &str) {
+        let encoded = async {
+            let path = format!("/api/cache/{file}");
+            while get(self.admin, &path).await.json()["response"]["bytes"]["br"].is_null() {}
+        };
+        tokio::time::timeout(PATIENCE, encoded).await.expect("no codings");
+    }
+
     /// The value of one series, by its name and labels as they are exposed.
     pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
         let exposed = get(self.admin, "/metrics").await.body;
