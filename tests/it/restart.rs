@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Connection, FILE, Origin, Program, Reply, run, scratch, versions_of};
+use crate::support::{
+    Connection, FILE, Origin, Program, Reply, receive, run, scratch, versions_of,
+};
 
 const KEY: (&str, &str) = ("IMAGEKIT_PRIVATE_KEY", "private_a=");
 
@@ -94,7 +96,8 @@ async fn the_service_manager_is_told_of_each_state() {
     let told = |what: &str| {
         let mut message = [0; 4096];
         loop {
-            let length = manager.recv(&mut message).unwrap_or_else(|_| panic!("not told {what}"));
+            let length =
+                receive(&manager, &mut message).unwrap_or_else(|_| panic!("not told {what}"));
             let message = String::from_utf8_lossy(&message[..length]).into_owned();
             if message.lines().any(|line| line == what) {
                 return message;

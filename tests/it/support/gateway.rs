@@ -40,9 +40,15 @@ impl TestGateway {
         Self::configured(origin, GENEROUS)
     }
 
-    /// With ImageKit's key in this file.
+    /// With ImageKit's key in this file, and no limit on how often a test may look for its effect:
+    /// quotas do not come back while the clock stands still.
     pub(crate) fn with_key_file(origin: &Origin, file: &Path) -> Self {
-        Self::keyed(origin, &format!("upstream.private_key_file = '{}'", file.display()), None)
+        let more = format!(
+            "upstream.private_key_file = '{}'\n\
+             limits.anonymous = {{ per_second = 1000000, burst = 1000000 }}",
+            file.display()
+        );
+        Self::keyed(origin, &more, None)
     }
 
     /// With further configuration, as it would stand in a file.

@@ -14,7 +14,7 @@ mod tls;
 pub(crate) use client::{Answer, Connection, get, send};
 pub(crate) use gateway::TestGateway;
 pub(crate) use origin::{Origin, Reply};
-pub(crate) use program::{Program, run, scratch};
+pub(crate) use program::{Program, receive, run, scratch};
 pub(crate) use tls::{Authority, section, secured};
 
 /// A file that most tests ask for.

@@ -66,7 +66,7 @@ impl Program {
         let mut child = command.env("NOTIFY_SOCKET", &path).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut message = [0; 4096];
-        let length = manager.recv(&mut message).expect("not ready in time");
+        let length = receive(&manager, &mut message).expect("not ready in time");
         let message = String::from_utf8_lossy(&message[..length]);
         let (_, addresses) = message.split_once("answering on [").unwrap();
         let (public, admin) = addresses.split_once("], operators on ").unwrap();
@@ -109,6 +109,17 @@ impl Program {
         self.log.read_to_string(&mut log).unwrap();
         let code = self.child.wait().unwrap().code();
         (code, log)
+    }
+}
+
+/// Receives a message. The end of another test's program is a signal, which interrupts a call that
+/// has a timeout.
+pub(crate) fn receive(socket: &UnixDatagram, message: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match socket.recv(message) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            received => return received,
+        }
     }
 }
 
