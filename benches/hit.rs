@@ -15,7 +15,7 @@ use http::{Method, Request, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use ikgate::app;
 use ikgate::cache::{
-    Cache, CacheSettings, Codings, FreshnessSettings, Kind, Lookup, Origin, Reuse, Seat,
+    Cache, CacheSettings, Codings, FreshnessSettings, Join, Kind, Lookup, Origin, Reuse,
     StoredResponse,
 };
 use ikgate::clock::Clock;
@@ -40,8 +40,8 @@ fn list() -> Bytes {
 }
 
 fn fill<E: Clone>(cache: &Arc<Cache<E>>, id: &FileId, now: Duration) {
-    let Seat::Leader(fill, _waiter) = cache.join(id, now) else { return };
-    fill.store(Arc::new(StoredResponse::new(Kind::List, list(), now)), Origin::Upstream);
+    let Join::Leader(fill, _waiter) = cache.join(id, now) else { return };
+    fill.finish(Arc::new(StoredResponse::new(Kind::List, list(), now)), Origin::Upstream);
 }
 
 fn route(criterion: &mut Criterion) {
@@ -100,10 +100,10 @@ fn whole(criterion: &mut Criterion) {
         let gateway = gateway();
         for number in 0..IDS {
             let (id, now) = (id(number), gateway.clock.monotonic());
-            let Seat::Leader(fill, _waiter) = gateway.cache.join(&id, now) else { continue };
+            let Join::Leader(fill, _waiter) = gateway.cache.join(&id, now) else { continue };
             let plain = StoredResponse::new(Kind::List, list(), now);
             let coded = accepted.map(|_| plain.with(Codings { brotli: Some(list()), gzip: None }));
-            fill.store(Arc::new(coded.unwrap_or(plain)), Origin::Upstream);
+            fill.finish(Arc::new(coded.unwrap_or(plain)), Origin::Upstream);
         }
         let requests: Vec<_> = (0..IDS)
             .map(|number| {

@@ -7,7 +7,7 @@ use http::{StatusCode, Uri};
 use serde::Serialize;
 
 use super::{Admin, Reply, json, problem};
-use crate::cache::{Force, Lookup, Reuse, StoredResponse, Target};
+use crate::cache::{Lookup, PurgeMode, Reuse, StoredResponse, Target};
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
 use crate::message::Coding;
@@ -69,7 +69,7 @@ pub(super) fn show(admin: &Admin, id: &str) -> Reply {
     let last_invalidation = admin.cache().last_invalidation(&id).map(|last| ShownInvalidation {
         seconds_ago: now.saturating_sub(last.at).as_secs_f64(),
         source: last.source,
-        kind: last.force.as_str(),
+        kind: last.mode.as_str(),
     });
     let fill = admin.cache().waiting(&id).map(|waiting| ShownFill { waiting });
     let stored = response.is_some();
@@ -100,9 +100,9 @@ fn shown_response(response: &StoredResponse, reuse: Reuse, now: Duration) -> Sho
 }
 
 pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
-    let force = match uri.query() {
-        None | Some("" | "soft=false") => Force::Hard,
-        Some("soft=true") => Force::Soft,
+    let mode = match uri.query() {
+        None | Some("" | "soft=false") => PurgeMode::Hard,
+        Some("soft=true") => PurgeMode::Soft,
         Some(_) => {
             return problem(
                 StatusCode::BAD_REQUEST,
@@ -117,7 +117,7 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
         Some(Ok(id)) => Target::File(id),
         Some(Err(_)) => return bad_id(),
     };
-    let purge = Purge { target, force, source: InvalidationSource::Admin };
+    let purge = Purge { target, mode, source: InvalidationSource::Admin };
     if admin.gateway.invalidator.invalidate(purge).await.is_err() {
         return problem(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -126,7 +126,7 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
             "They are told as soon as the fleet's Redis can be reached. Send it again to be sure.",
         );
     }
-    let purged = Purged { purged: id.unwrap_or("all"), soft: force == Force::Soft };
+    let purged = Purged { purged: id.unwrap_or("all"), soft: mode == PurgeMode::Soft };
     json(StatusCode::OK, &purged)
 }
 

@@ -46,11 +46,6 @@ const ADMIN_GRACE: Duration = Duration::from_secs(1);
 /// How long it may take to tell those who still wait that there is no time left.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How often the cache is rid of what has ended. Its bound holds without that, and so does what
-/// may be answered: this is for the memory that nobody needs, so it goes by the time of the
-/// process, like other deadlines of its own.
-const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
-
 /// A gateway that is running.
 pub struct App {
     pub public: Vec<SocketAddr>,
@@ -178,7 +173,6 @@ impl App {
         tokio::spawn(watch::watch(key, Arc::clone(&tls), due, admin_drain.clone()));
         let due = clock.every(HISTORY_INTERVAL);
         tokio::spawn(sample(Arc::clone(&admin), due, admin_drain.clone()));
-        tokio::spawn(sweep(Arc::clone(&gateway), admin_drain.clone()));
         let fleet = gateway.cluster.clone().map(|cluster| {
             tokio::spawn(fleet::belong(Arc::clone(&gateway), cluster, admin_drain.clone()))
         });
@@ -271,23 +265,6 @@ async fn sample(admin: Arc<Admin>, mut due: Ticks, drain: Drain) {
     }
 }
 
-/// Rids the cache of what has ended.
-async fn sweep(gateway: Arc<Gateway>, drain: Drain) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(SWEEP_INTERVAL) => {}
-            () = drain.begun() => return,
-        }
-        let gateway = Arc::clone(&gateway);
-        let swept = tokio::task::spawn_blocking(move || {
-            gateway.cache.sweep(gateway.clock.monotonic());
-        });
-        if let Err(error) = swept.await {
-            tracing::error!(%error, "the cache could not be swept");
-        }
-    }
-}
-
 /// Each with the address that it turned out to have.
 fn listeners(
     listen: &[Listen],
@@ -319,36 +296,4 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<(SocketAddr, Listener)
     let failed = |source| StartError::Bind { key, address, source };
     let listener = server::bind(address).map_err(failed)?;
     Ok((listener.local_addr().map_err(failed)?, listener))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::cache::{Kind, Origin, Seat, StoredResponse};
-    use crate::config;
-    use crate::file_id::FileId;
-
-    #[tokio::test(start_paused = true)]
-    async fn what_has_ended_is_removed_within_a_minute() {
-        let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), "private_a=".to_owned());
-        let settings = config::from_text("", Path::new(""), [key]).unwrap();
-        let clock = Clock::manual();
-        let gateway = gateway(settings, vec![], &clock).unwrap();
-        let file = FileId::parse("a").unwrap();
-        let Seat::Leader(ticket, _) = gateway.cache.join(&file, clock.monotonic()) else {
-            panic!()
-        };
-        let list = Bytes::from_static(b"[]");
-        let list = Arc::new(StoredResponse::new(Kind::List, list, clock.monotonic()));
-        ticket.store(list, Origin::Upstream);
-        let sweeping = tokio::spawn(sweep(Arc::clone(&gateway), Drain::default()));
-        tokio::time::sleep(SWEEP_INTERVAL * 2).await;
-        assert_eq!(gateway.cache.usage().0, 1);
-        clock.advance(Duration::from_hours(1000));
-        tokio::time::sleep(SWEEP_INTERVAL * 2).await;
-        assert_eq!(gateway.cache.usage().0, 0);
-        sweeping.abort();
-    }
 }

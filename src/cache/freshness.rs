@@ -1,7 +1,7 @@
-//! What may be reused when, as pure functions.
+//! Freshness of stored responses (RFC 9111 section 4.2, RFC 5861), as pure functions.
 //!
 //! Nothing here reads a clock, draws a number, takes a lock or touches a socket: callers pass
-//! `now`. The store decides what is kept; this module alone decides what may be answered.
+//! `now`. Capacity decides what stays stored; this module alone decides what may be reused.
 //!
 //! ```text
 //! as_of        end of ttl                 stale_while_revalidate        stale_if_error
@@ -12,25 +12,24 @@
 
 use std::time::Duration;
 
-use super::entry::Kind;
-use super::fill::Origin;
+use super::response::Kind;
 
-/// How long responses may be used.
+/// How long responses may be reused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FreshnessSettings {
     /// Of a version list.
     pub ttl: Duration,
-    /// By how much, at most, a ttl is shortened, so that what was fetched together does not end
-    /// together.
+    /// By how much, at most, a ttl is shortened, so that lists that were fetched together do not
+    /// become stale together.
     pub ttl_jitter_percent: u8,
     /// After the ttl: a list is still answered while another is fetched.
     pub stale_while_revalidate: Duration,
     /// After the ttl: a list is still answered when fetching another failed.
     pub stale_if_error: Duration,
-    /// Of a 404 or 400, which is never used after it: what does not exist may exist now.
+    /// Of a 404 or 400, which is never reused after it: the file may exist by then.
     pub not_found_ttl: Duration,
-    /// Of a list asked for within this time of its own invalidation: the upstream may not know
-    /// of the change yet.
+    /// Ttl of a list that was requested within this time of its own invalidation: the upstream
+    /// may not know of the change yet.
     pub settle: Duration,
 }
 
@@ -43,23 +42,33 @@ impl FreshnessSettings {
         }
     }
 
-    /// What may be done with a response of this kind after its ttl.
-    pub fn windows(&self, kind: Kind) -> Windows {
+    /// The windows after the ttl in which a response of this kind may be reused.
+    pub fn windows(&self, kind: Kind) -> StaleWindows {
         match kind {
-            Kind::List => Windows {
+            Kind::List => StaleWindows {
                 while_revalidate: self.stale_while_revalidate,
                 if_error: self.stale_if_error,
             },
             Kind::BadRequest | Kind::NotFound => {
-                Windows { while_revalidate: Duration::ZERO, if_error: Duration::ZERO }
+                StaleWindows { while_revalidate: Duration::ZERO, if_error: Duration::ZERO }
             }
         }
     }
 }
 
-/// What bears on the ttl of one response.
+/// Where a fill had its response from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Circumstances {
+pub enum Origin {
+    /// The cache that several gateways share. `ttl`: what is left of it there.
+    SecondLevel {
+        ttl: Duration,
+    },
+    Upstream,
+}
+
+/// What the ttl of one response depends on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FreshnessInputs {
     /// When the upstream was asked for it.
     pub as_of: Duration,
     /// When the file was last invalidated by itself, if that is known.
@@ -76,34 +85,41 @@ pub struct Freshness {
     ttl: Duration,
 }
 
-/// The times after it in which the response may still be used.
+/// The times after the ttl in which a response may still be reused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Windows {
+pub struct StaleWindows {
     while_revalidate: Duration,
     if_error: Duration,
 }
 
-/// How a stored response may be used at one instant (RFC 9111 section 4.2).
+impl StaleWindows {
+    /// After this time past the ttl a response is of no use.
+    pub(super) fn longest(self) -> Duration {
+        self.while_revalidate.max(self.if_error)
+    }
+}
+
+/// How a stored response may be reused at one instant (RFC 9111 section 4.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reuse {
     /// Not at all.
     Expired,
     /// Answer with it.
     Fresh { ttl_left: Duration },
-    /// Ask the upstream first, and answer with it if that fails.
+    /// Fetch first, and answer with it if that fails.
     IfError,
-    /// Answer with it, and ask the upstream for the next one.
+    /// Answer with it, and fetch the next one in the background.
     Revalidate { stale_for: Duration },
 }
 
 impl Freshness {
-    pub fn new(settings: &FreshnessSettings, kind: Kind, circumstances: &Circumstances) -> Self {
-        let Circumstances { as_of, invalidated, draw, origin } = *circumstances;
+    pub fn new(settings: &FreshnessSettings, kind: Kind, inputs: &FreshnessInputs) -> Self {
+        let FreshnessInputs { as_of, invalidated, draw, origin } = *inputs;
         let unsettled = invalidated.is_some_and(|at| as_of < at + settings.settle);
         let ttl = match (kind, origin) {
             (Kind::BadRequest | Kind::NotFound, _) => settings.not_found_ttl,
             (Kind::List, _) if unsettled => settings.settle.min(settings.ttl),
-            // Whoever fetched it has drawn already.
+            // The gateway that fetched it has shortened it already.
             (Kind::List, Origin::SecondLevel { .. }) => settings.ttl,
             (Kind::List, Origin::Upstream) => {
                 let most = settings.ttl * u32::from(settings.ttl_jitter_percent) / 100;
@@ -140,7 +156,7 @@ impl Freshness {
     ///
     /// A response whose age equals its lifetime is stale: section 4.2 asks for strictly greater.
     /// The windows end in the same way.
-    pub fn reuse(self, windows: Windows, now: Duration) -> Reuse {
+    pub fn reuse(self, windows: StaleWindows, now: Duration) -> Reuse {
         let age = now.saturating_sub(self.as_of);
         let Some(stale_for) = age.checked_sub(self.ttl) else {
             return Reuse::Fresh { ttl_left: self.ttl.saturating_sub(age) };
@@ -170,7 +186,7 @@ pub(super) mod tests {
         settle: Duration::from_secs(2),
     };
 
-    const LIST: Windows = Windows {
+    const LIST: StaleWindows = StaleWindows {
         while_revalidate: SETTINGS.stale_while_revalidate,
         if_error: SETTINGS.stale_if_error,
     };
@@ -179,9 +195,9 @@ pub(super) mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn at(at: u64) -> Circumstances {
+    fn at(at: u64) -> FreshnessInputs {
         let origin = Origin::Upstream;
-        Circumstances { as_of: secs(at), invalidated: None, draw: 0, origin }
+        FreshnessInputs { as_of: secs(at), invalidated: None, draw: 0, origin }
     }
 
     #[test]
@@ -255,21 +271,21 @@ pub(super) mod tests {
             (100, 500, 60),
         ];
         for (invalidated, asked, ttl) in table {
-            let circumstances = Circumstances {
+            let inputs = FreshnessInputs {
                 as_of: secs(asked),
                 invalidated: Some(secs(invalidated)),
                 draw: u16::MAX,
                 origin: Origin::Upstream,
             };
-            let freshness = Freshness::new(&SETTINGS, Kind::List, &circumstances);
+            let freshness = Freshness::new(&SETTINGS, Kind::List, &inputs);
             let expected = Reuse::Fresh { ttl_left: secs(ttl) };
             assert_eq!(freshness.reuse(LIST, secs(asked)), expected, "asked at t={asked}s");
             let over = freshness.reuse(LIST, secs(asked + ttl));
             assert_eq!(over, Reuse::Revalidate { stale_for: secs(0) }, "asked at t={asked}s");
         }
         let short = FreshnessSettings { ttl: secs(1), ..SETTINGS };
-        let circumstances = Circumstances { invalidated: Some(secs(9)), ..at(9) };
-        let freshness = Freshness::new(&short, Kind::List, &circumstances);
+        let inputs = FreshnessInputs { invalidated: Some(secs(9)), ..at(9) };
+        let freshness = Freshness::new(&short, Kind::List, &inputs);
         assert_eq!(freshness.reuse(LIST, secs(9)), Reuse::Fresh { ttl_left: secs(1) });
     }
 
@@ -284,12 +300,12 @@ pub(super) mod tests {
         let settings = FreshnessSettings { ttl_jitter_percent: 100, ..SETTINGS };
         for (kind, theirs, ttl) in table {
             let origin = Origin::SecondLevel { ttl: secs(theirs) };
-            let circumstances = Circumstances { origin, draw: u16::MAX, ..at(100) };
-            let freshness = Freshness::new(&settings, kind, &circumstances);
+            let inputs = FreshnessInputs { origin, draw: u16::MAX, ..at(100) };
+            let freshness = Freshness::new(&settings, kind, &inputs);
             assert_eq!(freshness, Freshness::of(secs(100), secs(ttl)), "{kind:?} {theirs}");
             let invalidated = Some(secs(99));
             let unsettled =
-                Freshness::new(&settings, kind, &Circumstances { invalidated, ..circumstances });
+                Freshness::new(&settings, kind, &FreshnessInputs { invalidated, ..inputs });
             let expected = if kind == Kind::List { 2 } else { ttl };
             assert_eq!(unsettled, Freshness::of(secs(100), secs(expected)), "{kind:?} {theirs}");
         }
@@ -304,11 +320,11 @@ pub(super) mod tests {
         ) {
             let ttl = Duration::from_micros(ttl);
             let settings = FreshnessSettings { ttl, ttl_jitter_percent: percent, ..SETTINGS };
-            let circumstances = Circumstances { draw, ..at(0) };
-            let freshness = Freshness::new(&settings, Kind::List, &circumstances);
+            let inputs = FreshnessInputs { draw, ..at(0) };
+            let freshness = Freshness::new(&settings, Kind::List, &inputs);
             prop_assert!(freshness.ttl <= ttl);
             prop_assert!(freshness.ttl >= ttl * u32::from(100 - percent) / 100);
-            let all = Circumstances { draw: u16::MAX, ..at(0) };
+            let all = FreshnessInputs { draw: u16::MAX, ..at(0) };
             let least = Freshness::new(&settings, Kind::List, &all);
             prop_assert_eq!(least.ttl, ttl.saturating_sub(ttl * u32::from(percent) / 100));
         }

@@ -1,43 +1,36 @@
-//! Stored version lists: what is kept, what may be reused, and who waits for what.
+//! Stored version lists: what is stored, when it may be reused, and who waits for a fill.
 //!
-//! One entry per file, keyed by the id in the request. The room knows nothing of fetching: a
-//! fill is a ticket that somebody else redeems with a response or a failure.
+//! One stored response per file, under the fileId of the request. The room does not fetch: a fill
+//! is a handle that its holder completes with a response or an error.
 //!
-//! - [`entry`]: a stored response, immutable once made; `elements`: its versions one by one;
-//!   [`codings`]: its body compressed.
-//! - [`freshness`]: what may be reused when; pure, takes `now`.
-//! - [`fill`]: request collapsing; a fill, who leads it, who waits.
-//! - [`store`]: all of it together, under one lock per shard, so that an invalidation is final.
-//!   `shard`: what a lock is over; `invalidate`: what ends early (`purges`: of everything; `recent`:
-//!   which files lately); `housekeeping`: room for what is new, and the end of what is old.
-//! - `shelf`: the responses of one shard, and who of them leaves first (`bound`, `slots`, `ghosts`).
-//! - [`status`]: `Cache-Status` as RFC 9211 has it.
+//! - `cache`: look up, join a fill, finish it, replace, invalidate; the only file that takes the
+//!   lock of a file, and the place of the argument why an invalidation is final.
+//! - `capacity`: storage in moka, its byte limits, and how many responses were evicted.
+//! - `in_flight`: request collapsing; a fill in progress and its waiters.
+//! - `freshness`: which stored response may be reused at `now`; pure.
+//! - `response`: a stored response, immutable; `elements`: its versions one by one; `codings`: its
+//!   body in `br` and `gzip`.
+//! - `purge_epochs`: purges of everything; `invalidations`: the last invalidation of each file.
+//! - `status`: `Cache-Status` (RFC 9211).
 
-mod bound;
-pub mod codings;
+mod cache;
+mod capacity;
+mod codings;
 mod elements;
-pub mod entry;
-pub mod fill;
-pub mod freshness;
-mod ghosts;
-mod housekeeping;
-mod invalidate;
-mod purges;
-mod recent;
-mod shard;
-mod shelf;
-mod slots;
-pub mod status;
-pub mod store;
+mod freshness;
+mod in_flight;
+mod invalidations;
+mod purge_epochs;
+mod response;
+mod status;
 #[cfg(test)]
 mod tests;
 
+pub use cache::{Cache, CacheSettings, Fill, Join, Lookup};
 pub use codings::Codings;
 pub use elements::{Element, Privacy};
-pub use entry::{Kind, StoredResponse};
-pub use fill::{Fill, FillEnd, Origin, Waiter};
-pub use freshness::{Circumstances, Freshness, FreshnessSettings, Reuse, Windows};
-pub use invalidate::{Force, Target};
-pub use recent::Invalidated;
+pub use freshness::{Freshness, FreshnessInputs, FreshnessSettings, Origin, Reuse, StaleWindows};
+pub use in_flight::{FillEnd, Finished, Waiter};
+pub use invalidations::{Invalidation, PurgeMode, Target};
+pub use response::{Kind, StoredResponse};
 pub use status::{CacheStatus, Forwarded, FwdReason};
-pub use store::{Cache, CacheSettings, Lookup, Seat};

@@ -1,59 +1,70 @@
-//! The cache's own housekeeping. What an invalidation promises is tested with sockets (`model`,
-//! `race`).
+//! Capacity, expiry and finality of the cache by itself. What an invalidation promises is also
+//! tested over sockets (`tests/it/model`, `tests/it/race.rs`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::freshness::tests::SETTINGS;
-use super::store::Cache;
 use super::*;
 use crate::file_id::FileId;
 
 const NOW: Duration = Duration::from_secs(100);
 
 fn cache(max_bytes: u64) -> Arc<Cache<()>> {
+    with_freshness(max_bytes, SETTINGS)
+}
+
+fn with_freshness(max_bytes: u64, freshness: FreshnessSettings) -> Arc<Cache<()>> {
     let fill_timeout = Duration::from_secs(12);
-    Cache::new(&CacheSettings { max_bytes, fill_timeout, freshness: SETTINGS })
+    Cache::new(&CacheSettings { max_bytes, fill_timeout, freshness })
 }
 
 fn file(number: u64) -> FileId {
     FileId::parse(&format!("file{number}")).unwrap()
 }
 
-fn store(cache: &Arc<Cache<()>>, number: u64, kind: Kind, length: usize) -> bool {
-    let body = Bytes::from(vec![b' '; length]);
-    match cache.join(&file(number), NOW) {
-        Seat::Leader(fill, _) => {
-            fill.store(Arc::new(StoredResponse::new(kind, body, NOW)), Origin::Upstream).is_some()
-        }
-        Seat::Answered { .. } | Seat::Follower(_) => panic!("{number} is there"),
+fn response(kind: Kind, length: usize, as_of: Duration) -> Arc<StoredResponse> {
+    Arc::new(StoredResponse::new(kind, Bytes::from(vec![b' '; length]), as_of))
+}
+
+fn fill(cache: &Arc<Cache<()>>, number: u64, now: Duration) -> Fill<()> {
+    match cache.join(&file(number), now) {
+        Join::Leader(fill, _) => fill,
+        Join::Hit { .. } | Join::Follower(_) => panic!("{number} is fresh or being fetched"),
     }
 }
 
+/// A request that misses, and the fill that it starts.
+fn store(cache: &Arc<Cache<()>>, number: u64, kind: Kind, length: usize) -> Finished {
+    assert!(!is_stored(cache, number), "{number} is stored");
+    fill(cache, number, NOW).finish(response(kind, length, NOW), Origin::Upstream)
+}
+
+/// A request; whether it hits.
 fn is_stored(cache: &Cache<()>, number: u64) -> bool {
     matches!(cache.lookup(&file(number), NOW), Lookup::Found { .. })
 }
 
-fn is_used(cache: &Cache<()>, number: u64) -> bool {
-    match cache.lookup(&file(number), NOW) {
-        Lookup::Found { response, .. } => response.note_use(),
-        Lookup::Absent => return false,
-    }
-    true
+fn stored(cache: &Cache<()>, numbers: std::ops::Range<u64>) -> usize {
+    numbers.filter(|number| is_stored(cache, *number)).count()
 }
 
 #[test]
-fn the_bound_holds_after_each_insert_and_what_is_new_is_there() {
+fn the_limit_holds_after_each_fill_and_kept_means_stored() {
     for max_bytes in [5_000, 100_000, 3_000_000] {
         let cache = cache(max_bytes);
+        let mut kept = 0;
         for number in 0..3000 {
-            assert!(store(&cache, number, Kind::List, 1000));
-            assert!(is_stored(&cache, number));
+            let finished = store(&cache, number, Kind::List, 1000);
+            assert_eq!(finished.is_kept(), is_stored(&cache, number), "{finished:?}");
+            kept += u64::from(finished.is_kept());
             assert!(cache.usage().1 <= max_bytes);
         }
         let (entries, bytes) = cache.usage();
+        assert!(kept >= entries);
         assert_eq!(cache.evictions(), 3000 - entries);
         let most_of_it = max_bytes - max_bytes / 32 - 2000;
         assert!(bytes >= most_of_it, "{bytes} of {max_bytes} in {entries} entries");
@@ -61,33 +72,43 @@ fn the_bound_holds_after_each_insert_and_what_is_new_is_there() {
 }
 
 #[test]
-fn what_is_asked_for_again_outlives_any_number_that_is_asked_for_once() {
-    let cache = cache(2_000_000);
-    for number in 0..500 {
-        store(&cache, number, Kind::List, 1000);
-        assert!(is_used(&cache, number));
+fn a_newcomer_that_is_not_admitted_is_answered_and_fetched_again_until_it_is() {
+    let cache = cache(100_000);
+    let mut number = 0;
+    while store(&cache, number, Kind::List, 1000).is_kept() {
+        // Requested more often than a newcomer.
+        for _ in 0..5 {
+            assert!(is_stored(&cache, number));
+        }
+        number += 1;
     }
-    for number in 1000..50_000 {
-        store(&cache, number, Kind::List, 1000);
-    }
-    let kept = (0..500).filter(|number| is_stored(&cache, *number)).count();
-    assert_eq!(kept, 500);
+    let fetches = (1..100).find(|_| {
+        assert!(!is_stored(&cache, number));
+        let Join::Leader(fill, waiter) = cache.join(&file(number), NOW) else { panic!() };
+        let finished = fill.finish(response(Kind::List, 1000, NOW), Origin::Upstream);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let end = runtime.block_on(waiter.wait());
+        let Some(FillEnd::Answered { finished: seen, .. }) = end else { panic!("{end:?}") };
+        assert_eq!(seen, finished, "waiters see what became of it");
+        let ttl = finished.freshness().map(Freshness::ttl);
+        assert_eq!(ttl, Some(SETTINGS.ttl), "it can be shared");
+        finished.is_kept() && is_stored(&cache, number)
+    });
+    assert!(fetches.is_some_and(|fetches| fetches > 1), "{fetches:?}");
 }
 
 #[test]
-fn a_large_list_makes_room_of_what_is_not_used() {
-    let cache = cache(1_500_000);
+fn lists_in_use_outlive_a_scan_of_a_hundred_times_as_many() {
+    let cache = cache(2_000_000);
     for number in 0..500 {
-        store(&cache, number, Kind::List, 1000);
-        assert!(is_used(&cache, number));
+        assert!(store(&cache, number, Kind::List, 1000).is_kept());
     }
-    for number in 1000..1500 {
+    for number in 1000..51_000 {
         store(&cache, number, Kind::List, 1000);
+        is_stored(&cache, number % 500);
     }
-    store(&cache, 2000, Kind::List, 300_000);
-    assert!(is_stored(&cache, 2000));
-    let kept = (0..500).filter(|number| is_stored(&cache, *number)).count();
-    assert!(kept >= 490, "{kept} of 500 that are used");
+    let kept = stored(&cache, 0..500);
+    assert!(kept >= 490, "{kept} of 500");
 }
 
 #[test]
@@ -101,96 +122,202 @@ fn a_list_that_is_refreshed_takes_no_room_from_others() {
     }
     let before = cache.usage();
     let later = NOW + SETTINGS.ttl;
-    let Seat::Leader(fill, _) = cache.join(&file(1), later) else { panic!("it is stale") };
-    let body = Bytes::from(vec![b' '; 500_000]);
-    let list = Arc::new(StoredResponse::new(Kind::List, body, later));
-    assert!(fill.store(list, Origin::Upstream).is_some());
+    let list = response(Kind::List, 500_000, later);
+    assert!(fill(&cache, 1, later).finish(list, Origin::Upstream).is_kept());
     assert_eq!((cache.usage(), cache.evictions()), (before, 0));
 }
 
 #[test]
-fn what_is_used_no_more_makes_room_in_the_end() {
+fn lists_that_are_used_no_more_make_room_in_the_end() {
     let cache = cache(1_000_000);
     for number in 0..500 {
         store(&cache, number, Kind::List, 1000);
         for _ in 0..10 {
-            assert!(is_used(&cache, number));
+            assert!(is_stored(&cache, number));
         }
     }
-    for number in 1000..10_000 {
-        store(&cache, number, Kind::List, 1000);
-        assert!(is_used(&cache, number));
+    for _ in 0..40 {
+        for number in 1000..1500 {
+            if !is_stored(&cache, number) {
+                store(&cache, number, Kind::List, 1000);
+            }
+        }
     }
-    let (entries, _) = cache.usage();
-    let old = (0..500).filter(|number| is_stored(&cache, *number)).count();
-    assert!(old < 50, "{old} of {entries} are of the first");
+    let kept = stored(&cache, 1000..1500);
+    assert!(kept > 450, "{kept} of the 500 that are used now");
 }
 
 #[test]
-fn negative_answers_evict_each_other_and_no_lists() {
-    let cache = cache(2_000_000);
+fn any_number_of_ids_that_do_not_exist_leaves_a_thousand_idle_lists() {
+    let cache = cache(4_000_000);
     for number in 0..1000 {
-        store(&cache, number, Kind::List, 1000);
+        assert!(store(&cache, number, Kind::List, 1000).is_kept());
     }
-    for number in 1000..20_000 {
+    for number in 1000..101_000 {
         store(&cache, number, Kind::NotFound, 100);
     }
-    assert!((0..1000).all(|number| is_stored(&cache, number)));
-    assert!(cache.evictions() > 10_000);
+    assert_eq!(stored(&cache, 0..1000), 1000);
+    assert!(cache.usage().1 <= 4_000_000);
 }
 
 #[test]
-fn a_response_that_exceeds_the_bound_is_not_stored_and_replaces_what_was() {
+fn a_response_that_exceeds_the_limit_is_not_stored_and_replaces_what_was() {
     let cache = cache(100_000);
-    assert!(!store(&cache, 1, Kind::List, 100_000));
-    assert!(store(&cache, 1, Kind::List, 1000));
+    store(&cache, 7, Kind::List, 1000);
+    let too_large = store(&cache, 1, Kind::List, 100_000);
+    assert!(matches!(too_large, Finished::NotAdmitted { .. }), "{too_large:?}");
+    assert!(store(&cache, 2, Kind::List, 1000).is_kept());
     let later = NOW + SETTINGS.ttl;
-    let Seat::Leader(fill, _) = cache.join(&file(1), later) else { panic!("it is stale") };
-    let body = Bytes::from(vec![b' '; 100_000]);
-    let list = Arc::new(StoredResponse::new(Kind::List, body, later));
-    assert!(fill.store(list, Origin::Upstream).is_none());
-    assert_eq!(cache.usage(), (0, 0));
+    let list = response(Kind::List, 100_000, later);
+    let finished = fill(&cache, 2, later).finish(list, Origin::Upstream);
+    assert!(matches!(finished, Finished::NotAdmitted { .. }), "{finished:?}");
+    assert!(is_stored(&cache, 7), "nothing else was evicted for it");
+    assert_eq!(cache.usage().0, 1);
 }
 
 #[test]
-fn a_sweep_removes_what_has_ended_and_nothing_else() {
+fn a_negative_answer_takes_the_place_of_a_list_and_a_list_of_a_negative_answer() {
     let cache = cache(1_000_000);
     store(&cache, 1, Kind::List, 1000);
+    for (seconds, kind) in [(60, Kind::NotFound), (120, Kind::List)] {
+        let later = NOW + Duration::from_secs(seconds);
+        assert!(
+            fill(&cache, 1, later).finish(response(kind, 10, later), Origin::Upstream).is_kept()
+        );
+        let found = cache.lookup(&file(1), later);
+        let Lookup::Found { response, .. } = found else { panic!("{found:?}") };
+        assert_eq!(response.kind, kind);
+        assert_eq!(cache.usage().0, 1);
+    }
+}
+
+/// moka's expiry goes by the process's own clock, so this one waits for it.
+#[test]
+fn expiry_frees_memory_without_a_lookup() {
+    let windows = Duration::from_millis(1);
+    let cache = with_freshness(
+        1_000_000,
+        FreshnessSettings {
+            ttl: Duration::from_millis(1),
+            stale_while_revalidate: windows,
+            stale_if_error: windows,
+            not_found_ttl: Duration::from_millis(1),
+            ..SETTINGS
+        },
+    );
+    store(&cache, 1, Kind::List, 1000);
     store(&cache, 2, Kind::NotFound, 100);
-    let entries_at = |after: Duration| {
-        cache.sweep(NOW + after);
-        cache.usage().0
-    };
-    assert_eq!(entries_at(Duration::from_millis(9_999)), 2);
-    assert_eq!(entries_at(SETTINGS.not_found_ttl), 1, "the 404 has ended");
-    assert_eq!(entries_at(SETTINGS.ttl + Duration::from_millis(3_599_999)), 1, "still of use");
-    assert_eq!(entries_at(SETTINGS.ttl + SETTINGS.stale_if_error), 0);
-    assert_eq!(cache.usage(), (0, 0));
-    assert_eq!(cache.evictions(), 0, "nobody needed the room");
+    let freed = (0..10_000_000).find(|_| cache.usage() == (0, 0));
+    assert!(freed.is_some(), "{:?}", cache.usage());
+    assert_eq!(cache.evictions(), 0, "no one needed the room");
 }
 
 #[test]
-fn a_purge_of_everything_leaves_nothing_at_once() {
+fn longer_windows_keep_the_memory_of_what_is_stored_for_longer() {
+    let short = FreshnessSettings {
+        ttl: Duration::from_secs(1),
+        stale_while_revalidate: Duration::ZERO,
+        stale_if_error: Duration::ZERO,
+        ..SETTINGS
+    };
+    let cache = with_freshness(1_000_000, short);
+    store(&cache, 1, Kind::List, 1000);
+    cache.set_freshness(SETTINGS);
+    let reuse = |after| match cache.lookup(&file(1), NOW + Duration::from_secs(after)) {
+        Lookup::Found { reuse, .. } => reuse,
+        Lookup::Absent => panic!("it is gone"),
+    };
+    assert_eq!(reuse(1), Reuse::Revalidate { stale_for: Duration::ZERO });
+    assert_eq!(reuse(3600), Reuse::IfError);
+    assert_eq!(cache.usage().0, 1);
+}
+
+#[test]
+fn a_purge_of_everything_leaves_nothing() {
     let cache = cache(100_000_000);
     for number in 0..20_000 {
         store(&cache, number, Kind::List, 10);
     }
-    cache.invalidate(&Target::All, Force::Soft, "test", NOW);
+    cache.invalidate(&Target::All, PurgeMode::Soft, "test", NOW);
     assert_eq!(cache.usage().0, 20_000);
-    cache.invalidate(&Target::All, Force::Hard, "test", NOW);
+    cache.invalidate(&Target::All, PurgeMode::Hard, "test", NOW);
+    assert_eq!(stored(&cache, 0..20_000), 0);
     assert_eq!(cache.usage(), (0, 0));
-    assert!(store(&cache, 1, Kind::List, 10));
+    assert!(store(&cache, 1, Kind::List, 10).is_kept());
 }
 
 #[test]
-fn a_fill_that_has_taken_longer_than_one_may_is_joined_by_nobody() {
+fn a_purge_of_everything_is_final_beside_ten_thousand_inserts() {
+    let cache = cache(100_000_000);
+    let done = AtomicBool::new(false);
+    let epoch = std::sync::Mutex::new(());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..10_000 {
+                let number = number % 100;
+                if let Join::Leader(fill, _) = cache.join(&file(number), NOW) {
+                    fill.finish(response(Kind::List, 10, NOW), Origin::Upstream);
+                }
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        while !done.load(Ordering::SeqCst) {
+            // Fills that began before the purge must leave nothing behind it; one that began later
+            // has the epoch of its own.
+            let _one_at_a_time = epoch.lock().unwrap();
+            let before: Vec<_> = (1000..1020).map(|number| fill(&cache, number, NOW)).collect();
+            cache.invalidate(&Target::All, PurgeMode::Hard, "test", NOW);
+            for fill in before {
+                let number = *fill.id();
+                let finished = fill.finish(response(Kind::List, 10, NOW), Origin::Upstream);
+                assert_eq!(finished, Finished::Superseded);
+                assert!(matches!(cache.lookup(&number, NOW), Lookup::Absent));
+            }
+        }
+    });
+    cache.invalidate(&Target::All, PurgeMode::Hard, "test", NOW);
+    assert_eq!(stored(&cache, 0..1020), 0);
+}
+
+#[test]
+fn a_purge_between_an_answer_and_its_encoding_is_final() {
+    for target in [Target::File(file(1)), Target::All] {
+        let cache = cache(1_000_000);
+        store(&cache, 1, Kind::List, 2000);
+        let found = cache.lookup(&file(1), NOW);
+        let Lookup::Found { response, .. } = found else { panic!("{found:?}") };
+        let better = response.with(Codings::of(&response.body));
+        cache.invalidate(&target, PurgeMode::Hard, "test", NOW);
+        cache.replace_encoded(&file(1), &response, better);
+        assert!(!is_stored(&cache, 1), "{target:?}");
+    }
+}
+
+#[test]
+fn an_encoded_response_takes_only_its_own_place() {
+    let cache = cache(1_000_000);
+    store(&cache, 1, Kind::List, 2000);
+    let found = cache.lookup(&file(1), NOW);
+    let Lookup::Found { response: first, .. } = found else { panic!("{found:?}") };
+    let later = NOW + SETTINGS.ttl;
+    let second = response(Kind::List, 3000, later);
+    fill(&cache, 1, later).finish(Arc::clone(&second), Origin::Upstream);
+    cache.replace_encoded(&file(1), &first, first.with(Codings::of(&first.body)));
+    let found = cache.lookup(&file(1), later);
+    let Lookup::Found { response, .. } = found else { panic!("{found:?}") };
+    assert!(Arc::ptr_eq(&response, &second));
+}
+
+#[test]
+fn a_fill_that_has_taken_longer_than_one_may_is_joined_by_no_request() {
     let cache = cache(1 << 20);
-    let Seat::Leader(slept, _waiter) = cache.join(&file(1), NOW) else { panic!() };
+    let slept = fill(&cache, 1, NOW);
     let latest = NOW + Duration::from_secs(12);
-    assert!(matches!(cache.join(&file(1), latest), Seat::Follower(_)));
+    assert!(matches!(cache.join(&file(1), latest), Join::Follower(_)));
     let later = latest + Duration::from_millis(1);
-    let Seat::Leader(second, _waiter) = cache.join(&file(1), later) else { panic!() };
-    let list = |as_of| Arc::new(StoredResponse::new(Kind::List, Bytes::from_static(b"[]"), as_of));
-    assert!(slept.store(list(NOW), Origin::Upstream).is_none(), "its place is another's");
-    assert!(second.store(list(later), Origin::Upstream).is_some());
+    let second = fill(&cache, 1, later);
+    let finished = slept.finish(response(Kind::List, 2, NOW), Origin::Upstream);
+    assert_eq!(finished, Finished::Superseded);
+    let finished = second.finish(response(Kind::List, 2, later), Origin::Upstream);
+    assert!(finished.is_kept());
 }

@@ -13,7 +13,7 @@ use super::bus::{
 };
 use super::redis::{RedisServer, RedisUrl};
 use super::twin::{Twin, Without};
-use crate::cache::{Force, Target};
+use crate::cache::{PurgeMode, Target};
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
 use crate::limit::gcra::Gcra;
@@ -74,8 +74,8 @@ fn file(rng: &mut Rng) -> FileId {
 
 fn purge(rng: &mut Rng) -> Purge {
     let target = if rng.u8(..8) == 0 { Target::All } else { Target::File(file(rng)) };
-    let force = Force::ALL[rng.usize(..2)];
-    Purge { target, force, source: InvalidationSource::Webhook }
+    let mode = PurgeMode::ALL[rng.usize(..2)];
+    Purge { target, mode, source: InvalidationSource::Webhook }
 }
 
 fn told(records: &[Record]) -> Vec<(u64, NodeId, What)> {
@@ -163,7 +163,7 @@ async fn a_server_that_is_full_takes_purges_and_signs_of_life_and_no_values() {
     let kept = server.keep(&file, &look.ticket, Token(1), Bytes::from_static(b"v"), LONG).await;
     assert!(matches!(kept, Err(ServerFault::Failed(_))), "{kept:?}");
     let source = InvalidationSource::Admin;
-    let purge = Purge { target: Target::File(file), force: Force::Hard, source };
+    let purge = Purge { target: Target::File(file), mode: PurgeMode::Hard, source };
     assert_eq!(server.purge(&purge).await.unwrap().seq, 1);
     server.tell(What::Leave).await.unwrap();
     let look = server.look(&file, Token(2)).await.unwrap();

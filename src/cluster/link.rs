@@ -17,7 +17,7 @@ use super::bus::{BATCH_MAX, Joined, NodeId, Position, Record, ServerFault, Strea
 use super::members::Members;
 use super::outbox::Outbox;
 use super::standing::{CUT_OFF_AFTER, Standing};
-use crate::cache::{Force, Target};
+use crate::cache::{PurgeMode, Target};
 use crate::clock::Clock;
 use crate::invalidation::{Bus, InvalidationSource, LocalInvalidator, Partial, Published, Purge};
 
@@ -142,8 +142,8 @@ impl<S: Stream> Link<S> {
             self.standing.note_reset();
         }
         known.position = Some(position);
-        let (force, source) = (Force::Hard, InvalidationSource::Cluster);
-        self.local.apply(&Purge { target: Target::All, force, source });
+        let (mode, source) = (PurgeMode::Hard, InvalidationSource::Cluster);
+        self.local.apply(&Purge { target: Target::All, mode, source });
     }
 
     async fn read(&self) -> ServerFault {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 
-use crate::cache::{Force, Target};
+use crate::cache::{PurgeMode, Target};
 use crate::invalidation::Purge;
 
 /// More become one purge of everything: a node that is cut off for long must not keep them all.
@@ -26,7 +26,7 @@ impl Outbox {
         let mut waiting = self.0.lock();
         let covers = |Waiting { purge: earlier, .. }: &&mut Waiting| {
             (earlier.target == Target::All || earlier.target == purge.target)
-                && (earlier.force == Force::Hard || earlier.force == purge.force)
+                && (earlier.mode == PurgeMode::Hard || earlier.mode == purge.mode)
         };
         if let Some(earlier) = waiting.iter_mut().find(covers) {
             earlier.asked += 1;
@@ -35,7 +35,7 @@ impl Outbox {
         let mut purge = purge;
         if waiting.len() >= OUTBOX_MAX {
             waiting.clear();
-            purge = Purge { target: Target::All, force: Force::Hard, ..purge };
+            purge = Purge { target: Target::All, mode: PurgeMode::Hard, ..purge };
         }
         waiting.push_back(Waiting { purge, asked: 1 });
     }
@@ -64,30 +64,30 @@ mod tests {
     use crate::file_id::FileId;
     use crate::invalidation::InvalidationSource;
 
-    fn purge(number: usize, force: Force) -> Purge {
+    fn purge(number: usize, mode: PurgeMode) -> Purge {
         let target = Target::File(FileId::parse(&number.to_string()).unwrap());
-        Purge { target, force, source: InvalidationSource::Admin }
+        Purge { target, mode, source: InvalidationSource::Admin }
     }
 
     #[test]
     fn what_is_waiting_already_is_not_put_in_twice() {
         let outbox = Outbox::default();
-        for force in [Force::Soft, Force::Hard, Force::Soft, Force::Hard] {
-            outbox.push(purge(1, force));
+        for mode in [PurgeMode::Soft, PurgeMode::Hard, PurgeMode::Soft, PurgeMode::Hard] {
+            outbox.push(purge(1, mode));
         }
         assert_eq!(outbox.len(), 2);
         let soft = outbox.first().unwrap();
-        assert_eq!(soft.purge.force, Force::Soft);
+        assert_eq!(soft.purge.mode, PurgeMode::Soft);
         outbox.told(&soft);
-        assert_eq!(outbox.first().unwrap().purge.force, Force::Hard);
+        assert_eq!(outbox.first().unwrap().purge.mode, PurgeMode::Hard);
     }
 
     #[test]
     fn what_is_asked_for_again_while_it_is_told_is_told_again() {
         let outbox = Outbox::default();
-        outbox.push(purge(1, Force::Hard));
+        outbox.push(purge(1, PurgeMode::Hard));
         let under_way = outbox.first().unwrap();
-        outbox.push(purge(1, Force::Hard));
+        outbox.push(purge(1, PurgeMode::Hard));
         outbox.told(&under_way);
         let again = outbox.first().unwrap();
         assert_eq!(again.purge, under_way.purge);
@@ -98,14 +98,14 @@ mod tests {
     #[test]
     fn too_many_become_a_purge_of_everything() {
         let outbox = Outbox::default();
-        (0..=OUTBOX_MAX).for_each(|number| outbox.push(purge(number, Force::Soft)));
+        (0..=OUTBOX_MAX).for_each(|number| outbox.push(purge(number, PurgeMode::Soft)));
         let all = outbox.first().unwrap();
-        let Purge { target, force, .. } = all.purge;
-        assert_eq!((outbox.len(), target, force), (1, Target::All, Force::Hard));
-        outbox.push(purge(7, Force::Hard));
+        let Purge { target, mode, .. } = all.purge;
+        assert_eq!((outbox.len(), target, mode), (1, Target::All, PurgeMode::Hard));
+        outbox.push(purge(7, PurgeMode::Hard));
         assert_eq!(outbox.len(), 1);
         // What was on its way when it was replaced is no longer first.
-        outbox.told(&Waiting { purge: purge(0, Force::Soft), asked: 1 });
+        outbox.told(&Waiting { purge: purge(0, PurgeMode::Soft), asked: 1 });
         assert_eq!(outbox.len(), 1);
         outbox.told(&outbox.first().unwrap());
         assert_eq!(outbox.first(), None);

@@ -48,7 +48,6 @@ impl Gateway {
         }
         // The last thing that could fail, and the first that leaves a trace.
         let standing = policy.limits.admit(&caller).ok()?;
-        response.note_use();
 
         let mut exchange = Exchange::start_at(&self.clock, now, client, &Method::GET);
         exchange.route = RouteLabel::List;

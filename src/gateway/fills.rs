@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Gateway;
-use crate::cache::{Codings, Fill, Freshness, Kind, Origin, Seat, StoredResponse};
+use crate::cache::{Codings, Fill, Freshness, Join, Kind, Origin, StoredResponse};
 use crate::cluster::{Seen, SharedResponse};
 use crate::error;
 use crate::file_id::FileId;
@@ -23,7 +23,7 @@ pub(super) fn start(gateway: &Arc<Gateway>, ticket: Ticket, order: Order) {
 /// nobody should.
 pub(super) fn refresh(gateway: &Arc<Gateway>, file: &FileId, now: Duration) {
     if gateway.upstream.has_for_background()
-        && let Seat::Leader(ticket, _nobody_waits) = gateway.cache.join(file, now)
+        && let Join::Leader(ticket, _waiter) = gateway.cache.join(file, now)
     {
         let (priority, began) = (Priority::Background, Instant::now());
         start(gateway, ticket, Order { file: *file, priority, trace: None, began });
@@ -39,8 +39,8 @@ async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
             Seen::Shared(shared) => {
                 let SharedResponse { kind, body, as_of, ttl } = shared;
                 let response = Arc::new(StoredResponse::new(kind, body, as_of));
-                let stored = ticket.store(Arc::clone(&response), Origin::SecondLevel { ttl });
-                if stored.is_some() && Codings::suit(&response) {
+                let finished = ticket.finish(Arc::clone(&response), Origin::SecondLevel { ttl });
+                if finished.is_kept() && response.is_worth_encoding() {
                     encode(&gateway, order.file, response).await;
                 }
                 return;
@@ -51,6 +51,7 @@ async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
     let fetched = fetch(&gateway, ticket, &order).await;
     if let (Some(cluster), Some(permit)) = (&gateway.cluster, permit) {
         match &fetched {
+            // Shared although this gateway may have had no room for it.
             Some(Fetched { response, freshness, .. }) => {
                 let body = response.body.clone();
                 let what = (response.kind, body);
@@ -59,18 +60,19 @@ async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
             None => cluster.release(&order.file, permit).await,
         }
     }
-    if let Some(Fetched { response, held, .. }) = fetched
-        && Codings::suit(&response)
+    if let Some(Fetched { response, stored: true, held, .. }) = fetched
+        && response.is_worth_encoding()
     {
         encode(&gateway, order.file, response).await;
         drop(held);
     }
 }
 
-/// What was fetched and stored.
+/// A response that was fetched, and may be shared.
 struct Fetched {
     response: Arc<StoredResponse>,
     freshness: Freshness,
+    stored: bool,
     /// Until everything is done with it, so that no more can wait for that than may be in flight.
     held: Held,
 }
@@ -103,8 +105,9 @@ async fn fetch(gateway: &Gateway, ticket: Ticket, order: &Order) -> Option<Fetch
             None
         }
         Storable::Yes => {
-            let freshness = ticket.store(Arc::clone(&response), Origin::Upstream)?;
-            Some(Fetched { response, freshness, held: answer.held })
+            let finished = ticket.finish(Arc::clone(&response), Origin::Upstream);
+            let (freshness, stored) = (finished.freshness()?, finished.is_kept());
+            Some(Fetched { response, freshness, stored, held: answer.held })
         }
     }
 }
@@ -137,7 +140,7 @@ async fn encode(gateway: &Gateway, file: FileId, response: Arc<StoredResponse>) 
     let body = response.body.clone();
     let made = tokio::task::spawn_blocking(move || Codings::of(&body)).await;
     if let Ok(codings) = made {
-        gateway.cache.improve(&file, &response, response.with(codings));
+        gateway.cache.replace_encoded(&file, &response, response.with(codings));
     }
     drop(turn);
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Findings, Gateway, fills};
 use crate::cache::{
-    CacheStatus, FillEnd, Forwarded, FwdReason, Kind, Lookup, Origin, Privacy, Reuse, Seat,
+    CacheStatus, FillEnd, Forwarded, FwdReason, Join, Kind, Lookup, Origin, Privacy, Reuse,
     StoredResponse,
 };
 use crate::error::{self, GatewayError};
@@ -74,7 +74,6 @@ pub(super) fn look_up(
         Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => return Err(FwdReason::Stale),
     };
     findings.cache = Some(status);
-    response.note_use();
     Ok(answer_from(response, ask, now, ttl_left))
 }
 
@@ -114,16 +113,15 @@ async fn wait(
 ) -> Result<Answer, (Role, GatewayError)> {
     let now = gateway.clock.monotonic();
     let (waiter, role) = match gateway.cache.join(&ask.file, now) {
-        Seat::Answered { response, ttl_left } => {
-            response.note_use();
+        Join::Hit { response, ttl_left } => {
             findings.cache = Some(CacheStatus::Hit { ttl_left });
             return Ok(answer_from(response, ask, now, ttl_left));
         }
-        Seat::Leader(ticket, waiter) => {
+        Join::Leader(ticket, waiter) => {
             fills::start(gateway, ticket, ask.order());
             (waiter, Role::Leader)
         }
-        Seat::Follower(waiter) => (waiter, Role::Follower),
+        Join::Follower(waiter) => (waiter, Role::Follower),
     };
     let collapsed = role == Role::Follower;
     let mut forwarded = Forwarded { reason, status: None, stored: false, collapsed };
@@ -136,15 +134,16 @@ async fn wait(
     let now = gateway.clock.monotonic();
     let error = match end {
         None => GatewayError::ShuttingDown,
-        Some(Ok(Some(FillEnd::Answered { response, freshness, origin }))) => {
+        Some(Ok(Some(FillEnd::Answered { response, finished, origin }))) => {
             let hidden = is_hidden(&response, ask.sight);
             let status = if hidden { StatusCode::NOT_FOUND } else { response.kind.status() };
             forwarded.status = Some(status);
-            forwarded.stored = freshness.is_some();
+            forwarded.stored = finished.is_kept();
             findings.cache = Some(match origin {
                 Origin::SecondLevel { .. } => CacheStatus::SecondLevelHit,
                 Origin::Upstream => CacheStatus::Forwarded(forwarded),
             });
+            let freshness = finished.freshness();
             let ttl_left = freshness.map(|freshness| freshness.ttl_left(now)).unwrap_or_default();
             return Ok(answer_from(response, ask, now, ttl_left));
         }
@@ -182,8 +181,6 @@ fn instead_of(
         // Another fill has succeeded in the meantime.
         Reuse::Fresh { ttl_left } => Some((response, CacheStatus::Hit { ttl_left }, ttl_left)),
         Reuse::Revalidate { .. } | Reuse::IfError if allowed && is_in(&response, ask.wanted) => {
-            // Or it would be evicted while it is all there is.
-            response.note_use();
             Some((response, CacheStatus::StaleIfError, Duration::ZERO))
         }
         Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => None,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub use signature::{SignatureFault, SigningSecret};
 pub use webhook::{WebhookFault, WebhookOutcome, WebhookSettings, Webhooks};
 
-use crate::cache::{Cache, Force, Target};
+use crate::cache::{Cache, PurgeMode, Target};
 use crate::clock::Clock;
 use crate::upstream::UpstreamError;
 
@@ -47,7 +47,7 @@ impl InvalidationSource {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Purge {
     pub target: Target,
-    pub force: Force,
+    pub mode: PurgeMode,
     pub source: InvalidationSource,
 }
 
@@ -89,17 +89,19 @@ impl LocalInvalidator {
 
     /// Done when it returns.
     pub fn apply(&self, purge: &Purge) {
-        let Purge { target, force, source } = *purge;
-        self.cache.invalidate(&target, force, source.as_str(), self.clock.monotonic());
+        let Purge { target, mode, source } = *purge;
+        self.cache.invalidate(&target, mode, source.as_str(), self.clock.monotonic());
         tracing::info!(
             target: "ikgate.invalidation",
             source = source as u64,
-            force = force as u64,
+            force = mode as u64,
         );
         match target {
-            Target::All => tracing::info!(source = source.as_str(), ?force, "purged everything"),
+            Target::All => {
+                tracing::info!(source = source.as_str(), force = ?mode, "purged everything")
+            }
             Target::File(file) => {
-                tracing::info!(source = source.as_str(), ?force, %file, "purged a file");
+                tracing::info!(source = source.as_str(), force = ?mode, %file, "purged a file");
             }
         }
     }

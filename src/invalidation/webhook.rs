@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::event::{Event, InvalidEvent};
 use super::signature::{SignatureFault, SigningSecret};
 use super::{InvalidationSource, Invalidator, Partial, Purge};
-use crate::cache::{Force, Target};
+use crate::cache::{PurgeMode, Target};
 use crate::clock::Clock;
 
 /// Events whose ids are remembered. ImageKit delivers each at least once; one that comes again
@@ -163,10 +163,10 @@ impl Webhooks {
         if event.is_some_and(|event| self.applied.lock().contains(event)) {
             return WebhookOutcome::Duplicate;
         }
-        let (force, source) = (Force::Hard, InvalidationSource::Webhook);
+        let (mode, source) = (PurgeMode::Hard, InvalidationSource::Webhook);
         let mut told = Ok(());
         for file in files {
-            let purge = Purge { target: Target::File(file), force, source };
+            let purge = Purge { target: Target::File(file), mode, source };
             told = self.invalidator.invalidate(purge).await.and(told);
         }
         if told.is_err() {

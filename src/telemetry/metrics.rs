@@ -16,7 +16,7 @@ use super::history::{History, Point};
 use super::process::ProcessCollector;
 use super::series::{DurationLabels, InvalidationLabels, RequestLabels, Series, ThrottledLabels};
 use super::top::{Counted, TopFiles};
-use crate::cache::Force;
+use crate::cache::PurgeMode;
 use crate::caller::AuthFailure;
 use crate::cluster::SecondLevelOutcome;
 use crate::exchange::{CacheLabel, CallerLabel, Ending, RouteLabel};
@@ -287,11 +287,11 @@ fn begin_at_zero(series: &Series) {
     for deadline in Deadline::ALL {
         series.connection_deadlines.of(deadline.as_str());
     }
-    for (source, force) in InvalidationSource::ALL
+    for (source, mode) in InvalidationSource::ALL
         .into_iter()
-        .flat_map(|source| Force::ALL.map(|force| (source, force)))
+        .flat_map(|source| PurgeMode::ALL.map(|mode| (source, mode)))
     {
-        let labels = InvalidationLabels { source: source.as_str(), kind: force.as_str() };
+        let labels = InvalidationLabels { source: source.as_str(), kind: mode.as_str() };
         drop(series.invalidations.get_or_create(&labels));
     }
 }

@@ -15,7 +15,7 @@ use super::ReloadOutcome;
 use super::access_log::AccessLog;
 use super::metrics::{Exchanged, Metrics};
 use super::top::TopFiles;
-use crate::cache::Force;
+use crate::cache::PurgeMode;
 use crate::caller::AuthFailure;
 use crate::cluster::SecondLevelOutcome;
 use crate::file_id::FileId;
@@ -129,9 +129,9 @@ impl MetricsLayer {
             "ikgate.invalidation" => {
                 let source = InvalidationSource::ALL.get(number(first));
                 let source = source.map_or("unknown", |source| source.as_str());
-                let force =
-                    Force::ALL.get(number(second)).map_or("unknown", |force| force.as_str());
-                self.metrics.invalidated(source, force);
+                let mode =
+                    PurgeMode::ALL.get(number(second)).map_or("unknown", |mode| mode.as_str());
+                self.metrics.invalidated(source, mode);
             }
             "ikgate.throttled" => {
                 let limit = Limit::ALL.get(number(second));

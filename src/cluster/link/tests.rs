@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::cache::{
-    Cache, CacheSettings, FreshnessSettings, Kind, Lookup, Origin, Seat, StoredResponse,
+    Cache, CacheSettings, FreshnessSettings, Join, Kind, Lookup, Origin, StoredResponse,
 };
 use crate::cluster::standing::ClusterState;
 use crate::file_id::FileId;
@@ -103,9 +103,9 @@ impl Node {
         node.link.resume(node.link.server.join().await.unwrap());
         for name in ["a", "b"] {
             let now = node.clock.monotonic();
-            let Seat::Leader(fill, _waiter) = node.cache.join(&file(name), now) else { panic!() };
+            let Join::Leader(fill, _waiter) = node.cache.join(&file(name), now) else { panic!() };
             let list = StoredResponse::new(Kind::List, Bytes::from_static(b"[]"), now);
-            fill.store(Arc::new(list), Origin::Upstream).unwrap();
+            assert!(fill.finish(Arc::new(list), Origin::Upstream).is_kept());
         }
         node
     }
@@ -122,7 +122,7 @@ impl Node {
 
 fn purge(name: &str) -> What {
     let (target, source) = (Target::File(file(name)), InvalidationSource::Admin);
-    What::Purge(Purge { target, force: Force::Hard, source })
+    What::Purge(Purge { target, mode: PurgeMode::Hard, source })
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +175,7 @@ async fn a_stream_in_which_nothing_comes_is_left() {
 async fn a_purge_that_went_to_a_server_of_before_is_told_again() {
     let node = Node::with_lists([]).await;
     let (target, source) = (Target::All, InvalidationSource::Admin);
-    let purge = Purge { target, force: Force::Hard, source };
+    let purge = Purge { target, mode: PurgeMode::Hard, source };
     assert!(matches!(node.link.purge(&purge).await, Err(ServerFault::Replaced)));
     assert_eq!(node.link.outbox.first().unwrap().purge, purge);
 }

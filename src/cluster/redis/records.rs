@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::streams::StreamId;
 
-use crate::cache::{Force, Target};
+use crate::cache::{PurgeMode, Target};
 use crate::cluster::bus::{NodeId, Position, Record, What};
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
@@ -24,8 +24,8 @@ pub(super) fn fields(node: NodeId, what: &What) -> Vec<String> {
         What::Leave => put("kind", "leave"),
         // Nobody writes these.
         What::Stray | What::Unknown => {}
-        What::Purge(Purge { target, force, source }) => {
-            put("kind", force.as_str());
+        What::Purge(Purge { target, mode, source }) => {
+            put("kind", mode.as_str());
             put(
                 "target",
                 match target {
@@ -61,7 +61,7 @@ fn read(entry: &StreamId) -> Option<(NodeId, What)> {
         "beat" => What::Beat { sent: Duration::from_nanos(text("sent")?.parse().ok()?) },
         "leave" => What::Leave,
         kind => {
-            let force = Force::ALL.into_iter().find(|force| force.as_str() == kind)?;
+            let mode = PurgeMode::ALL.into_iter().find(|mode| mode.as_str() == kind)?;
             let target = match text("target")?.as_str() {
                 ALL => Target::All,
                 file => Target::File(FileId::parse(file).ok()?),
@@ -69,7 +69,7 @@ fn read(entry: &StreamId) -> Option<(NodeId, What)> {
             let source = text("source")?;
             let known = InvalidationSource::ALL.into_iter();
             let source = known.into_iter().find(|known| known.as_str() == source)?;
-            What::Purge(Purge { target, force, source })
+            What::Purge(Purge { target, mode, source })
         }
     };
     Some((node, what))
@@ -100,7 +100,7 @@ mod tests {
     fn what_is_written_is_what_is_read() {
         let file = Target::File(FileId::parse("a-b_C9").unwrap());
         let purges = [file, Target::All].into_iter().flat_map(|target| {
-            Force::ALL.map(|force| Purge { target, force, source: InvalidationSource::Webhook })
+            PurgeMode::ALL.map(|mode| Purge { target, mode, source: InvalidationSource::Webhook })
         });
         let beat = What::Beat { sent: Duration::from_nanos(u64::MAX) };
         for what in purges.map(What::Purge).chain([beat, What::Leave]) {

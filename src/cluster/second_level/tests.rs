@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::cache::{Force, Target};
+use crate::cache::{PurgeMode, Target};
 use crate::cluster::bus::{NodeId, ServerFault};
 use crate::cluster::standing::CUT_OFF_AFTER;
 use crate::cluster::twin::{Twin, Without};
@@ -120,7 +120,7 @@ impl Node {
 
     fn purge(&self) {
         let (target, source) = (Target::File(file()), InvalidationSource::Admin);
-        let purge = Purge { target, force: Force::Hard, source };
+        let purge = Purge { target, mode: PurgeMode::Hard, source };
         self.server.twin.lock().purge(NodeId(9), &purge, "", self.clock.monotonic());
     }
 
@@ -178,7 +178,7 @@ async fn who_may_have_missed_a_purge_or_has_one_to_tell_shares_nothing() {
     let permit = node.permit().await;
     node.keep(permit, Kind::List, SECOND * 60).await;
     let (target, source) = (Target::All, InvalidationSource::Admin);
-    let purge = Purge { target, force: Force::Hard, source };
+    let purge = Purge { target, mode: PurgeMode::Hard, source };
     node.outbox.push(purge);
     assert!(matches!(node.find().await, Seen::Nothing(None)));
     node.outbox.told(&node.outbox.first().unwrap());

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 use super::bus::NodeId;
 use super::twin::{Twin, Without};
-use crate::cache::{Force, Target};
+use crate::cache::{PurgeMode, Target};
 use crate::clock::Clock;
 use crate::invalidation::{InvalidationSource, Purge};
 use history::{Event, check};
@@ -162,9 +162,9 @@ impl World {
         self.truth.lock()[file] += 1;
         let floor = self.truth.lock()[file];
         let target = if all { Target::All } else { Target::File(file_id(file)) };
-        let (force, source) = (Force::Hard, InvalidationSource::Admin);
+        let (mode, source) = (PurgeMode::Hard, InvalidationSource::Admin);
         let at = &self.nodes[node];
-        let done = at.invalidator.invalidate(Purge { target, force, source });
+        let done = at.invalidator.invalidate(Purge { target, mode, source });
         let told = at.way.sleeper.run(done).await.is_ok();
         self.note(Event::Purged { node, file, floor, at: self.clock.monotonic(), told });
     }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::Truth;
 use super::network::Way;
 use crate::cache::{
-    Cache, CacheSettings, FillEnd, FreshnessSettings, Kind, Lookup, Origin, Reuse, Seat,
+    Cache, CacheSettings, FillEnd, FreshnessSettings, Join, Kind, Lookup, Origin, Reuse,
     StoredResponse,
 };
 use crate::clock::Clock;
@@ -110,7 +110,7 @@ impl Node {
             match reuse {
                 Reuse::Fresh { .. } => return Some(version_of(&response)),
                 Reuse::Revalidate { .. } if !self.is_cut_off() => {
-                    if let Seat::Leader(ticket, _) = self.cache.join(&id, now) {
+                    if let Join::Leader(ticket, _) = self.cache.join(&id, now) {
                         self.start(ticket, file);
                     }
                     return Some(version_of(&response));
@@ -119,12 +119,12 @@ impl Node {
             }
         }
         let waiter = match self.cache.join(&id, self.clock.monotonic()) {
-            Seat::Answered { response, .. } => return Some(version_of(&response)),
-            Seat::Leader(ticket, waiter) => {
+            Join::Hit { response, .. } => return Some(version_of(&response)),
+            Join::Leader(ticket, waiter) => {
                 self.start(ticket, file);
                 waiter
             }
-            Seat::Follower(waiter) => waiter,
+            Join::Follower(waiter) => waiter,
         };
         match waiter.wait().await {
             Some(FillEnd::Answered { response, .. }) => Some(version_of(&response)),
@@ -143,7 +143,7 @@ impl Node {
         let permit = match self.second_level.find(&id, &self.rules).await {
             Seen::Shared(shared) => {
                 let response = StoredResponse::new(shared.kind, shared.body, shared.as_of);
-                ticket.store(Arc::new(response), Origin::SecondLevel { ttl: shared.ttl });
+                ticket.finish(Arc::new(response), Origin::SecondLevel { ttl: shared.ttl });
                 return;
             }
             Seen::Nothing(permit) => permit,
@@ -151,8 +151,8 @@ impl Node {
         let asked = self.clock.monotonic();
         let body = self.ask_upstream(file).await;
         let response = Arc::new(StoredResponse::new(Kind::List, body.clone(), asked));
-        let stored = ticket.store(response, Origin::Upstream);
-        match (permit, stored) {
+        let finished = ticket.finish(response, Origin::Upstream);
+        match (permit, finished.freshness()) {
             (Some(permit), Some(freshness)) => {
                 self.second_level
                     .keep(&id, permit, (Kind::List, body), freshness.ttl(), &self.rules)

@@ -1,39 +1,67 @@
-//! Which files were invalidated lately, each by itself, in a fixed amount of memory.
+//! Invalidations: what can be invalidated and how, and the last one of each file.
 //!
-//! What is fetched soon after such an invalidation may still be old ([`super::freshness`]), and
-//! operators ask when a file was last purged, and by whom.
+//! The last ones are kept in a fixed amount of memory: a list that is fetched soon after its
+//! file's invalidation may still be old (`freshness`), and operators ask when a file was last
+//! purged and by which source.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use ahash::RandomState;
 
-use super::invalidate::Force;
 use crate::file_id::FileId;
+
+/// What an invalidation is of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Target {
+    All,
+    File(FileId),
+}
+
+/// What an invalidation does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum PurgeMode {
+    /// Removes what is stored, and keeps fills in progress from being stored.
+    Hard,
+    /// Ends the freshness of what is stored, as if its ttl ran out now.
+    Soft,
+}
+
+impl PurgeMode {
+    pub const ALL: [Self; 2] = [Self::Hard, Self::Soft];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Soft => "soft",
+        }
+    }
+}
 
 /// One invalidation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Invalidated {
+pub struct Invalidation {
     pub at: Duration,
-    pub force: Force,
-    /// Who asked for it, as a name for people.
+    pub mode: PurgeMode,
+    /// Name of its source, for people.
     pub source: &'static str,
 }
 
-/// The last invalidation of each of the files that were invalidated last.
-pub(super) struct Recent {
-    last: HashMap<FileId, Invalidated, RandomState>,
+/// The last invalidation of each file, of as many files as `capacity`.
+pub(super) struct RecentInvalidations {
+    last: HashMap<FileId, Invalidation, RandomState>,
     capacity: usize,
-    /// The latest one that had to be forgotten.
+    /// Time of the latest one that was dropped for lack of room.
     forgotten: Option<Duration>,
 }
 
-impl Recent {
+impl RecentInvalidations {
     pub(super) fn new(capacity: usize) -> Self {
         Self { last: HashMap::default(), capacity, forgotten: None }
     }
 
-    pub(super) fn note(&mut self, file: &FileId, invalidated: Invalidated) {
+    pub(super) fn record(&mut self, file: &FileId, invalidation: Invalidation) {
         if self.last.len() >= self.capacity && !self.last.contains_key(file) {
             // A walk over all of them: they are few, and invalidations are rare.
             let oldest = self.last.iter().min_by_key(|(_, last)| last.at);
@@ -42,10 +70,10 @@ impl Recent {
                 self.forgotten = self.forgotten.max(Some(at));
             }
         }
-        self.last.insert(*file, invalidated);
+        self.last.insert(*file, invalidation);
     }
 
-    pub(super) fn last(&self, file: &FileId) -> Option<Invalidated> {
+    pub(super) fn last(&self, file: &FileId) -> Option<Invalidation> {
         self.last.get(file).copied()
     }
 
@@ -64,19 +92,19 @@ mod tests {
         FileId::parse(&number.to_string()).unwrap()
     }
 
-    fn at(seconds: u64) -> Invalidated {
-        Invalidated { at: Duration::from_secs(seconds), force: Force::Hard, source: "test" }
+    fn at(seconds: u64) -> Invalidation {
+        Invalidation { at: Duration::from_secs(seconds), mode: PurgeMode::Hard, source: "test" }
     }
 
     #[test]
     fn the_oldest_are_forgotten_and_never_taken_for_older_than_they_were() {
-        let mut recent = Recent::new(3);
+        let mut recent = RecentInvalidations::new(3);
         assert_eq!(recent.latest(&file(1)), None);
         for number in 1..=3 {
-            recent.note(&file(number), at(number));
+            recent.record(&file(number), at(number));
         }
-        recent.note(&file(1), at(4));
-        recent.note(&file(5), at(5));
+        recent.record(&file(1), at(4));
+        recent.record(&file(5), at(5));
         assert_eq!(recent.last.len(), 3);
         assert_eq!(recent.last(&file(1)), Some(at(4)));
         assert_eq!(recent.last(&file(2)), None);

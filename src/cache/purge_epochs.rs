@@ -1,56 +1,58 @@
-//! Purges of everything. They visit nothing: they raise an epoch, and responses and fills say
-//! which epoch they are of.
+//! Purges of everything, as epochs. A purge visits no entry: it raises an epoch, and each response
+//! and each fill carries the epochs that it began in.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::invalidate::Force;
-use super::recent::Invalidated;
+use super::invalidations::{Invalidation, PurgeMode};
 
-/// How many soft purges are told apart. Beyond it the oldest two are taken for one, the earlier.
+/// Soft purges that are told apart. Beyond it the oldest two count as one, at the earlier time.
 const SOFT_PURGES_MAX: usize = 64;
 
-/// Which purges of everything a response or a fill is younger than.
+/// The epochs in which a response or a fill began.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Generation {
-    pub(super) hard: u64,
+    hard: u64,
     soft: u64,
 }
 
 #[derive(Default)]
-pub(super) struct Purges {
+pub(super) struct PurgeEpochs {
     hard: AtomicU64,
     soft: AtomicU64,
-    /// When each soft one came, oldest first, with the epoch that it began.
+    /// Epoch and time of each soft purge, oldest first.
     soft_times: RwLock<Vec<(u64, Duration)>>,
-    last: RwLock<Option<Invalidated>>,
+    last: RwLock<Option<Invalidation>>,
 }
 
-impl Purges {
+impl PurgeEpochs {
     pub(super) fn generation(&self) -> Generation {
-        Generation { hard: self.hard(), soft: self.soft.load(Ordering::Acquire) }
+        Generation {
+            hard: self.hard.load(Ordering::Acquire),
+            soft: self.soft.load(Ordering::Acquire),
+        }
     }
 
-    /// The epoch that counts: what is of an older one is gone.
-    pub(super) fn hard(&self) -> u64 {
-        self.hard.load(Ordering::Acquire)
+    /// Whether no hard purge has come since `generation`.
+    pub(super) fn is_current(&self, generation: Generation) -> bool {
+        generation.hard == self.hard.load(Ordering::Acquire)
     }
 
-    pub(super) fn last(&self) -> Option<Invalidated> {
+    pub(super) fn last(&self) -> Option<Invalidation> {
         *self.last.read()
     }
 
-    pub(super) fn purge(&self, invalidated: Invalidated) {
+    pub(super) fn purge(&self, invalidation: Invalidation) {
         let mut last = self.last.write();
-        match invalidated.force {
-            Force::Hard => {
+        match invalidation.mode {
+            PurgeMode::Hard => {
                 self.hard.fetch_add(1, Ordering::AcqRel);
             }
-            Force::Soft => self.purge_softly(invalidated.at),
+            PurgeMode::Soft => self.purge_softly(invalidation.at),
         }
-        *last = Some(invalidated);
+        *last = Some(invalidation);
     }
 
     fn purge_softly(&self, now: Duration) {
@@ -66,8 +68,8 @@ impl Purges {
         self.soft.store(epoch, Ordering::Release);
     }
 
-    /// When the first soft purge came that `generation` is not younger than.
-    pub(super) fn softened(&self, generation: Generation) -> Option<Duration> {
+    /// Time of the first soft purge since `generation`; `None` if there was none.
+    pub(super) fn expired_at(&self, generation: Generation) -> Option<Duration> {
         if generation.soft == self.soft.load(Ordering::Acquire) {
             return None;
         }
@@ -80,27 +82,27 @@ impl Purges {
 mod tests {
     use super::*;
 
-    fn softly(purges: &Purges, seconds: u64) {
+    fn softly(purges: &PurgeEpochs, seconds: u64) {
         let at = Duration::from_secs(seconds);
-        purges.purge(Invalidated { at, force: Force::Soft, source: "test" });
+        purges.purge(Invalidation { at, mode: PurgeMode::Soft, source: "test" });
     }
 
     #[test]
     fn the_first_soft_purge_that_hit_a_generation_counts_for_it() {
-        let purges = Purges::default();
+        let purges = PurgeEpochs::default();
         let oldest = purges.generation();
-        assert_eq!(purges.softened(oldest), None);
+        assert_eq!(purges.expired_at(oldest), None);
         softly(&purges, 1);
         let younger = purges.generation();
         softly(&purges, 2);
-        assert_eq!(purges.softened(oldest), Some(Duration::from_secs(1)));
-        assert_eq!(purges.softened(younger), Some(Duration::from_secs(2)));
-        assert_eq!(purges.softened(purges.generation()), None);
+        assert_eq!(purges.expired_at(oldest), Some(Duration::from_secs(1)));
+        assert_eq!(purges.expired_at(younger), Some(Duration::from_secs(2)));
+        assert_eq!(purges.expired_at(purges.generation()), None);
     }
 
     #[test]
     fn many_soft_purges_are_never_taken_for_later_than_they_were() {
-        let purges = Purges::default();
+        let purges = PurgeEpochs::default();
         let oldest = purges.generation();
         let mut generations = Vec::new();
         for second in 1..=1000 {
@@ -108,10 +110,10 @@ mod tests {
             softly(&purges, second);
         }
         assert_eq!(purges.soft_times.read().len(), SOFT_PURGES_MAX);
-        assert_eq!(purges.softened(oldest), Some(Duration::from_secs(1)));
+        assert_eq!(purges.expired_at(oldest), Some(Duration::from_secs(1)));
         for (second, generation) in generations {
-            let softened = purges.softened(generation).unwrap();
-            assert!(softened <= Duration::from_secs(second), "of second {second}");
+            let expired = purges.expired_at(generation).unwrap();
+            assert!(expired <= Duration::from_secs(second), "of second {second}");
         }
     }
 }

@@ -1,7 +1,6 @@
-//! A stored response: the bytes as the upstream sent them, and what was worked out once so that
-//! no hit has to.
+//! Stored response: the upstream's bytes, and what is derived from them once instead of at each
+//! hit. Immutable.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,10 +11,10 @@ use super::elements::{Element, Elements, Privacy};
 use crate::file_id::VersionId;
 use crate::message::{Coding, EntityTag};
 
-/// More uses than this are not told apart. Two bits, as S3-FIFO has them.
-const USES_MAX: u8 = 3;
+/// Bytes of the shortest body that is encoded: a shorter one fits in a packet as it is.
+const ENCODED_MIN: usize = 1024;
 
-/// What the upstream said.
+/// Kind of an upstream response that may be stored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// 400: the upstream does not take this id.
@@ -36,21 +35,19 @@ impl Kind {
     }
 }
 
-/// One response, complete and immutable but for how often it was used.
+/// One response, complete and immutable.
 #[derive(Debug)]
 pub struct StoredResponse {
     pub kind: Kind,
     pub body: Bytes,
-    /// Of the body. Negative answers have none.
+    /// Entity tag of the body. Negative answers have none.
     pub tag: Option<EntityTag>,
-    /// When the upstream was asked for it, by our monotonic clock: it is not younger than that,
-    /// however long it took to come, or its process slept in between (RFC 9111 section 4.2.3).
+    /// When it was requested from the upstream, by our monotonic clock: it is not younger than
+    /// that, however long it took to come, or the process slept (RFC 9111 section 4.2.3).
     pub as_of: Duration,
     pub privacy: Privacy,
-    /// Not spent yet by whoever looks for room.
-    uses: AtomicU8,
     elements: Elements,
-    /// Apart: short bodies have none.
+    /// In a box of their own: short bodies have none.
     codings: Option<Box<Codings>>,
 }
 
@@ -60,42 +57,23 @@ impl StoredResponse {
             Kind::List => (Some(EntityTag::of(&body)), Elements::of(&body)),
             Kind::BadRequest | Kind::NotFound => (None, (Elements::default(), Privacy::Public)),
         };
-        let uses = AtomicU8::new(0);
-        Self { kind, body, tag, as_of, privacy, uses, elements, codings: None }
+        Self { kind, body, tag, as_of, privacy, elements, codings: None }
     }
 
-    /// The same, in these codings too.
+    /// The same response, with these codings.
     #[must_use]
     pub fn with(&self, codings: Codings) -> Self {
         let Self { kind, tag, as_of, privacy, .. } = *self;
         let (body, elements) = (self.body.clone(), self.elements.clone());
-        let (uses, codings) = (AtomicU8::new(0), Some(Box::new(codings)));
-        Self { kind, body, tag, as_of, privacy, uses, elements, codings }
+        Self { kind, body, tag, as_of, privacy, elements, codings: Some(Box::new(codings)) }
     }
 
-    /// Takes note that somebody was answered with it, which keeps it in the cache for longer. Once
-    /// there are enough, nothing is written: what every core answers with stays in the cache of
-    /// each.
-    pub fn note_use(&self) {
-        let uses = self.uses.load(Ordering::Relaxed);
-        if uses < USES_MAX {
-            self.uses.store(uses + 1, Ordering::Relaxed);
-        }
+    /// Whether its body is to be encoded: see [`Codings::of`].
+    pub fn is_worth_encoding(&self) -> bool {
+        self.kind == Kind::List && self.body.len() >= ENCODED_MIN
     }
 
-    /// Takes one use away, if there is one.
-    pub(super) fn spend_use(&self) -> bool {
-        let uses = self.uses.load(Ordering::Relaxed);
-        self.uses.store(uses.saturating_sub(1), Ordering::Relaxed);
-        uses > 0
-    }
-
-    /// Counts another's uses as its own: it takes that one's place.
-    pub(super) fn inherit_uses(&self, other: &Self) {
-        self.uses.store(other.uses.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-
-    /// The body in a coding, if it was made.
+    /// The body in a coding, if it has been encoded.
     pub fn body_in(&self, coding: Coding) -> Option<&Bytes> {
         let codings = self.codings.as_deref();
         match coding {
@@ -105,17 +83,17 @@ impl StoredResponse {
         }
     }
 
-    /// The version of this id, as it stands in the list.
+    /// The version with this id, as it stands in the list.
     pub fn version(&self, id: VersionId<'_>) -> Option<&Element> {
         self.elements.find(id)
     }
 
-    /// `Age`: time since the upstream was asked for it.
+    /// `Age`: time since it was requested from the upstream.
     pub fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.as_of)
     }
 
-    /// What it takes in memory, in bytes.
+    /// Memory that it takes, in bytes.
     pub(super) fn weight(&self) -> usize {
         let bodies = Coding::ALL.into_iter().filter_map(|coding| self.body_in(coding));
         bodies.map(Bytes::len).sum::<usize>()

@@ -1,0 +1,225 @@
+//! Hit ratios of moka's two eviction policies under the loads that a gateway meets: which one
+//! the cache uses is decided by this table.
+//!
+//!   cargo bench --bench eviction
+//!
+//! Each miss inserts and enforces the limit, as the cache does. The numbers are counts, the same on
+//! every machine.
+
+use std::fmt::Write as _;
+
+use ahash::RandomState;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+/// Entries of 0.9 KB that fit.
+const FIT: u64 = 10_000;
+const ENTRY: u64 = 1_300;
+const REQUESTS: u64 = 1_000_000;
+
+/// Bytes of the list of an id.
+type Size = fn(u64) -> u32;
+
+struct Run {
+    cache: Cache<u64, u32, RandomState>,
+    size: Size,
+    /// Requests and hits since the last reading, of hot ids and of all.
+    hot: (u64, u64),
+    all: (u64, u64),
+}
+
+impl Run {
+    fn new(policy: EvictionPolicy, size: Size) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(FIT * ENTRY)
+            .weigher(|_, bytes: &u32| *bytes)
+            .eviction_policy(policy)
+            .build_with_hasher(RandomState::with_seeds(1, 2, 3, 4));
+        Self { cache, size, hot: (0, 0), all: (0, 0) }
+    }
+
+    fn request(&mut self, id: u64, hot: bool) {
+        let hit = self.cache.get(&id).is_some() || {
+            self.cache.insert(id, (self.size)(id));
+            self.cache.run_pending_tasks();
+            false
+        };
+        self.all = (self.all.0 + 1, self.all.1 + u64::from(hit));
+        if hot {
+            self.hot = (self.hot.0 + 1, self.hot.1 + u64::from(hit));
+        }
+    }
+
+    fn take(&mut self) -> (f64, f64) {
+        let percent = |(of, hits): (u64, u64)| 100.0 * hits as f64 / of.max(1) as f64;
+        let ratios = (percent(self.hot), percent(self.all));
+        (self.hot, self.all) = ((0, 0), (0, 0));
+        ratios
+    }
+}
+
+/// Draws ids as often as their rank says: 1 / rank.
+struct Zipf(Vec<f64>);
+
+impl Zipf {
+    fn new(ids: u64) -> Self {
+        let mut sum = 0.0;
+        Self(
+            (1..=ids)
+                .map(|rank| {
+                    sum += 1.0 / rank as f64;
+                    sum
+                })
+                .collect(),
+        )
+    }
+
+    fn draw(&self, random: &mut fastrand::Rng) -> u64 {
+        let at = random.f64() * self.0.last().copied().unwrap_or_default();
+        self.0.partition_point(|sum| *sum < at) as u64
+    }
+}
+
+fn same(_: u64) -> u32 {
+    1_300
+}
+
+/// Nine of ten lists have 0.9 KB, most others 9 KB, one of a hundred 92 KB.
+fn mixed(id: u64) -> u32 {
+    match id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57 {
+        0 => 93_000,
+        1..12 => 9_500,
+        _ => 1_300,
+    }
+}
+
+/// Ids that no other part of a load uses.
+const ELSEWHERE: u64 = 1 << 40;
+
+fn zipf(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
+    let zipf = Zipf::new(10 * FIT);
+    for _ in 0..REQUESTS {
+        run.request(zipf.draw(random), false);
+    }
+    run.take();
+    for _ in 0..REQUESTS {
+        run.request(zipf.draw(random), false);
+    }
+    vec![("all", run.take().1)]
+}
+
+/// A thousand hot ids, and beside them a million others once each: one of them for each hot
+/// request, then ten.
+fn scan(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
+    for _ in 0..50_000 {
+        run.request(random.u64(..1_000), true);
+    }
+    run.take();
+    let mut rows = Vec::new();
+    for (name, beside) in [("hot, scan 1:1", 1), ("hot, scan 10:1", 10)] {
+        let mut scanned = 0;
+        while scanned < REQUESTS {
+            run.request(random.u64(..1_000), true);
+            for _ in 0..beside {
+                run.request(ELSEWHERE * beside + scanned, false);
+                scanned += 1;
+            }
+        }
+        rows.push((name, run.take().0));
+    }
+    rows
+}
+
+/// Another set of hot ids, as large as what fits, takes the place of the first at once.
+fn shift(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
+    let hot = FIT * 8 / 10;
+    for _ in 0..REQUESTS {
+        run.request(random.u64(..hot), false);
+    }
+    run.take();
+    let mut rows = Vec::new();
+    for name in ["1st 50,000 after", "2nd", "3rd", "4th"] {
+        for _ in 0..50_000 {
+            run.request(ELSEWHERE + random.u64(..hot), false);
+        }
+        rows.push((name, run.take().1));
+    }
+    rows
+}
+
+/// A list that is requested all the time, in a full cache, and changes ten times: fetches after
+/// each of its purges. One is the least; a policy that does not let it back in makes it more.
+fn purged(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
+    const PURGES: u32 = 10;
+    let zipf = Zipf::new(10 * FIT);
+    let mut rows = Vec::new();
+    for (name, size) in [("0.9 KB", 1_300), ("9 KB", 9_500), ("92 KB", 93_000)] {
+        let id = (ELSEWHERE..).find(|id| mixed(*id) == size).unwrap_or_default();
+        let mut fetches = 0.0;
+        for purge in 0..=PURGES {
+            run.cache.invalidate(&id);
+            run.take();
+            for _ in 0..1_000 {
+                // What others miss in the meantime takes the room that the purge has left.
+                for _ in 0..1_000 {
+                    run.request(zipf.draw(random), false);
+                }
+                run.request(id, true);
+            }
+            // The first time the cache is not full yet.
+            if purge > 0 {
+                fetches += 1_000.0 * (1.0 - run.take().0 / 100.0);
+            }
+        }
+        rows.push((name, fetches / f64::from(PURGES)));
+    }
+    rows
+}
+
+/// A new list that is requested 200 times as often as each of those that fill the cache: fetches of
+/// its first 100 requests.
+fn newcomer(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
+    const OFTEN: u64 = 200;
+    for _ in 0..REQUESTS {
+        run.request(random.u64(..FIT), false);
+    }
+    let mut rows = Vec::new();
+    for (name, size) in [("0.9 KB", 1_300), ("9 KB", 9_500), ("92 KB", 93_000)] {
+        let id = (ELSEWHERE..).find(|id| mixed(*id) == size).unwrap_or_default();
+        run.take();
+        for _ in 0..100 {
+            run.request(id, true);
+            for _ in 0..FIT / OFTEN {
+                run.request(random.u64(..FIT), false);
+            }
+        }
+        rows.push((name, 100.0 - run.take().0));
+    }
+    rows
+}
+
+type Load = fn(&mut Run, &mut fastrand::Rng) -> Vec<(&'static str, f64)>;
+
+fn main() {
+    let loads: [(&str, Load, Size); 7] = [
+        ("Zipf over ten times what fits, hits %", zipf, same),
+        ("the same, mixed sizes, hits %", zipf, mixed),
+        ("a scan beside a thousand hot ids, hits %", scan, same),
+        ("the same, mixed sizes, hits %", scan, mixed),
+        ("another hot set, hits %", shift, same),
+        ("a hot list that is purged, fetches for 1,000 requests", purged, mixed),
+        ("a new hot list, fetches of its first 100 requests", newcomer, mixed),
+    ];
+    let mut table = String::from("| load | of | TinyLFU | LRU |\n| --- | --- | --- | --- |\n");
+    for (load, play, size) in loads {
+        let play = |policy| {
+            let mut random = fastrand::Rng::with_seed(7);
+            play(&mut Run::new(policy, size), &mut random)
+        };
+        let (tiny_lfu, lru) = (play(EvictionPolicy::tiny_lfu()), play(EvictionPolicy::lru()));
+        for ((of, tiny_lfu), (_, lru)) in tiny_lfu.into_iter().zip(lru) {
+            _ = writeln!(table, "| {load} | {of} | {tiny_lfu:.1} | {lru:.1} |");
+        }
+    }
+    print!("{table}");
+}

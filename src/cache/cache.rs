@@ -1,0 +1,368 @@
+//! The cache: stored responses, fills in progress, and the lock that orders their writes.
+//!
+//! # Why an invalidation is final
+//!
+//! One mutex per shard holds the fills in progress and the recent invalidations of its files.
+//! Every write of a file to moka happens under the mutex of its shard; a lookup takes none.
+//!
+//! - `invalidate` locks, unlists the fill, removes the stored response, unlocks.
+//! - `finish` locks, and stores only if its fill is still listed and no purge of everything came
+//!   since it began; else it stores nothing.
+//!
+//! So a response that was requested before an invalidation is either stored before it, and removed
+//! by it, or not stored. A request that comes after it finds neither the response nor the fill.
+//! Nothing has to be remembered of an invalidation, so the state is bounded by the fills in
+//! progress.
+//!
+//! The argument needs three properties of moka, read in the source of version 0.12.16:
+//!
+//! - `insert` puts the entry into the map that `get` reads before it returns
+//!   (`sync/cache.rs:1487`, `sync/base_cache.rs:515`), and `invalidate` removes it from there
+//!   before it returns (`sync/cache.rs:1601`); both say so in their documentation. What they put
+//!   off is bookkeeping: order of use, weights, timers.
+//! - Housekeeping, on whichever thread and whenever, only removes entries from that map
+//!   (`sync/base_cache.rs`: every use of `remove_entry_if_and`); no pending write carries an entry
+//!   back into it.
+//! - An entry that housekeeping refuses is removed only while it is the one that was refused
+//!   (`sync/base_cache.rs:1536`: the same entry, of the same generation).
+//!
+//! A purge of everything raises an epoch (`purge_epochs`): entries and fills of an older one do
+//! not count from then on. `invalidate_all` afterwards only frees memory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::capacity::{Capacity, Entry};
+use super::freshness::{Freshness, FreshnessInputs, FreshnessSettings, Origin, Reuse};
+use super::in_flight::{FillEnd, Finished, InFlight, Waiter};
+use super::invalidations::{Invalidation, PurgeMode, RecentInvalidations, Target};
+use super::purge_epochs::PurgeEpochs;
+use super::response::{Kind, StoredResponse};
+use crate::file_id::FileId;
+
+/// Locks. More of them let more fills of different files end at once.
+const SHARDS: usize = 64;
+
+/// Files whose last invalidation each shard remembers: a megabyte for all shards.
+const INVALIDATIONS_PER_SHARD: usize = 128;
+
+/// What is stored, and for how long it may be reused.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheSettings {
+    /// Memory for stored responses, in bytes.
+    pub max_bytes: u64,
+    /// How long a fill may take. One that has taken longer, because its process slept, is joined
+    /// by no request: its response was requested too long ago.
+    pub fill_timeout: Duration,
+    pub freshness: FreshnessSettings,
+}
+
+/// Result of a lookup.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    Absent,
+    Found { response: Arc<StoredResponse>, reuse: Reuse },
+}
+
+/// Part of a request in the fill of the file that it missed.
+pub enum Join<E: Clone> {
+    /// A fill ended since the lookup that missed: answer with its response.
+    Hit {
+        response: Arc<StoredResponse>,
+        ttl_left: Duration,
+    },
+    /// No fill was in progress: complete this one in a task of its own, and wait like a follower.
+    Leader(Fill<E>, Waiter<E>),
+    Follower(Waiter<E>),
+}
+
+/// State of the files of one shard.
+struct Shard<E> {
+    fills: HashMap<FileId, Arc<InFlight<E>>, RandomState>,
+    invalidations: RecentInvalidations,
+}
+
+impl<E> Shard<E> {
+    /// Removes a fill from the list. False: it was not listed any more.
+    fn unlist(&mut self, id: &FileId, fill: &Arc<InFlight<E>>) -> bool {
+        let listed = self.fills.get(id).is_some_and(|listed| Arc::ptr_eq(listed, fill));
+        listed && self.fills.remove(id).is_some()
+    }
+}
+
+/// Version lists and negative answers, by file. `E` is how a fill can fail.
+pub struct Cache<E> {
+    capacity: Capacity,
+    shards: Box<[Mutex<Shard<E>>]>,
+    hasher: RandomState,
+    epochs: PurgeEpochs,
+    freshness: Arc<ArcSwap<FreshnessSettings>>,
+    fill_timeout: Duration,
+}
+
+impl<E: Clone> Cache<E> {
+    pub fn new(settings: &CacheSettings) -> Arc<Self> {
+        let hasher = RandomState::new();
+        let freshness = Arc::new(ArcSwap::from_pointee(settings.freshness));
+        let shard = || {
+            let invalidations = RecentInvalidations::new(INVALIDATIONS_PER_SHARD);
+            Mutex::new(Shard { fills: HashMap::default(), invalidations })
+        };
+        Arc::new(Self {
+            capacity: Capacity::new(settings.max_bytes, &hasher, &freshness),
+            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            hasher,
+            epochs: PurgeEpochs::default(),
+            freshness,
+            fill_timeout: settings.fill_timeout,
+        })
+    }
+
+    /// Changes how long responses may be reused. What is stored keeps its ttl; the windows after
+    /// it are the new ones.
+    pub fn set_freshness(&self, settings: FreshnessSettings) {
+        let last = self.freshness.swap(Arc::new(settings));
+        if settings.windows(Kind::List).longest() <= last.windows(Kind::List).longest() {
+            return;
+        }
+        // Written again, or moka would free them at the end of the shorter window.
+        for id in self.capacity.list_ids() {
+            let _shard = self.shard(&id).lock();
+            if let Some(entry) = self.capacity.get(&id) {
+                self.capacity.insert(&id, entry);
+            }
+        }
+    }
+
+    pub fn freshness(&self) -> FreshnessSettings {
+        **self.freshness.load()
+    }
+
+    /// Returns what is stored for `id`, and how it may be reused at `now`.
+    pub fn lookup(&self, id: &FileId, now: Duration) -> Lookup {
+        let entry = self.capacity.get(id);
+        let Some(entry) = entry.filter(|entry| self.epochs.is_current(entry.generation)) else {
+            return Lookup::Absent;
+        };
+        let windows = self.freshness.load().windows(entry.response.kind);
+        let reuse = self.freshness_of(&entry).reuse(windows, now);
+        Lookup::Found { response: entry.response, reuse }
+    }
+
+    /// Joins the fill of `id`, or starts one.
+    pub fn join(self: &Arc<Self>, id: &FileId, now: Duration) -> Join<E> {
+        let mut shard = self.shard(id).lock();
+        if let Some(fill) = shard.fills.get(id)
+            && self.epochs.is_current(fill.generation)
+            && now <= fill.began + self.fill_timeout
+        {
+            return Join::Follower(fill.waiter());
+        }
+        // A fill may have ended since the lookup that missed. That one counted as a use already.
+        if self.capacity.holds_any(id)
+            && let Lookup::Found { response, reuse: Reuse::Fresh { ttl_left } } =
+                self.lookup(id, now)
+        {
+            return Join::Hit { response, ttl_left };
+        }
+        let fill = InFlight::new(self.epochs.generation(), now);
+        shard.fills.insert(*id, Arc::clone(&fill));
+        drop(shard);
+        let waiter = fill.waiter();
+        Join::Leader(Fill { cache: Arc::clone(self), id: *id, in_flight: fill }, waiter)
+    }
+
+    /// Makes what is known of `target` unusable. It is final when this returns: see the module.
+    pub fn invalidate(
+        &self,
+        target: &Target,
+        mode: PurgeMode,
+        source: &'static str,
+        now: Duration,
+    ) {
+        let invalidation = Invalidation { at: now, mode, source };
+        let id = match target {
+            Target::File(id) => id,
+            Target::All => {
+                self.epochs.purge(invalidation);
+                if mode == PurgeMode::Hard {
+                    self.capacity.clear();
+                }
+                return;
+            }
+        };
+        let mut shard = self.shard(id).lock();
+        shard.invalidations.record(id, invalidation);
+        match mode {
+            PurgeMode::Hard => {
+                shard.fills.remove(id);
+                self.capacity.remove(id);
+            }
+            PurgeMode::Soft => {
+                if let Some(fill) = shard.fills.get(id) {
+                    fill.expire(now);
+                }
+                if let Some(entry) = self.capacity.get(id) {
+                    let freshness = self.freshness_of(&entry).ended(now);
+                    let entry = Entry::new(&entry.response, freshness, entry.generation);
+                    self.capacity.insert(id, entry);
+                }
+            }
+        }
+    }
+
+    /// Stores `better` in the place of the same response, if that is still what is stored.
+    pub fn replace_encoded(
+        &self,
+        id: &FileId,
+        response: &Arc<StoredResponse>,
+        better: StoredResponse,
+    ) {
+        {
+            let _shard = self.shard(id).lock();
+            let entry = self.capacity.get(id);
+            let Some(entry) = entry.filter(|entry| Arc::ptr_eq(&entry.response, response)) else {
+                return;
+            };
+            let better = Entry::new(&Arc::new(better), entry.freshness(), entry.generation);
+            self.capacity.insert(id, better);
+        }
+        self.capacity.enforce_limit(response.kind);
+    }
+
+    /// How many requests wait for the current fill of `id`; `None` if there is none.
+    pub fn waiting(&self, id: &FileId) -> Option<usize> {
+        self.shard(id).lock().fills.get(id).map(|fill| fill.waiting())
+    }
+
+    pub fn fills_in_progress(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().fills.len()).sum()
+    }
+
+    /// The last invalidation that concerned `id`, as far as it is remembered.
+    pub fn last_invalidation(&self, id: &FileId) -> Option<Invalidation> {
+        let own = self.shard(id).lock().invalidations.last(id);
+        [own, self.epochs.last()].into_iter().flatten().max_by_key(|last| last.at)
+    }
+
+    /// How many responses are stored, and their bytes.
+    pub fn usage(&self) -> (u64, u64) {
+        self.capacity.usage()
+    }
+
+    /// Responses removed for lack of room, those included that were new and not admitted.
+    pub fn evictions(&self) -> u64 {
+        self.capacity.evictions()
+    }
+
+    /// Stores the response of a fill, if the fill is still current.
+    fn finish(
+        &self,
+        id: &FileId,
+        fill: &Arc<InFlight<E>>,
+        response: &Arc<StoredResponse>,
+        origin: Origin,
+    ) -> Finished {
+        let (kind, generation) = (response.kind, fill.generation);
+        let entry = {
+            let mut shard = self.shard(id).lock();
+            if !shard.unlist(id, fill) {
+                return Finished::Superseded;
+            }
+            let inputs = FreshnessInputs {
+                as_of: response.as_of,
+                invalidated: shard.invalidations.latest(id),
+                draw: fastrand::u16(..),
+                origin,
+            };
+            let freshness = Freshness::new(&self.freshness.load(), kind, &inputs);
+            let freshness = fill.expired_at().map_or(freshness, |at| freshness.ended(at));
+            let entry = Entry::new(response, freshness, generation);
+            self.capacity.insert(id, entry.clone());
+            entry
+        };
+        self.capacity.enforce_limit(kind);
+        // A purge of everything takes no lock: the entry's generation says that it is too old.
+        if !self.epochs.is_current(generation) {
+            return Finished::Superseded;
+        }
+        let freshness = self.freshness_of(&entry);
+        if self.capacity.holds(kind, id) {
+            Finished::Kept { freshness }
+        } else {
+            Finished::NotAdmitted { freshness }
+        }
+    }
+
+    /// Ends a fill whose response must not be stored, nor what it replaces.
+    fn forget(&self, id: &FileId, fill: &Arc<InFlight<E>>) {
+        let mut shard = self.shard(id).lock();
+        if shard.unlist(id, fill) {
+            self.capacity.remove(id);
+        }
+    }
+
+    fn shard(&self, id: &FileId) -> &Mutex<Shard<E>> {
+        let place = usize::try_from(self.hasher.hash_one(id) % SHARDS as u64);
+        place.ok().and_then(|place| self.shards.get(place)).expect("a remainder is in range")
+    }
+
+    /// The entry's freshness, ended by the first soft purge of everything that came after it.
+    fn freshness_of(&self, entry: &Entry) -> Freshness {
+        let expired = self.epochs.expired_at(entry.generation);
+        expired.map_or(entry.freshness(), |at| entry.freshness().ended(at))
+    }
+}
+
+/// Handle that completes one fill: its holder must fetch. Dropping it (its task panicked) wakes
+/// the waiters without a response, so a lost fill can fail requests but never block them.
+#[must_use = "a fill that is dropped fails every request that waits for it"]
+pub struct Fill<E: Clone> {
+    cache: Arc<Cache<E>>,
+    id: FileId,
+    in_flight: Arc<InFlight<E>>,
+}
+
+impl<E: Clone> Fill<E> {
+    pub fn id(&self) -> &FileId {
+        &self.id
+    }
+
+    /// Stores the response, unless an invalidation came since the fill began, and wakes the
+    /// waiters with it either way.
+    pub fn finish(self, response: Arc<StoredResponse>, origin: Origin) -> Finished {
+        let finished = self.cache.finish(&self.id, &self.in_flight, &response, origin);
+        self.in_flight.end(FillEnd::Answered { response, finished, origin });
+        finished
+    }
+
+    /// Wakes the waiters with a response that must not be stored, and removes what it replaces.
+    pub fn answer_only(self, response: Arc<StoredResponse>) {
+        self.cache.forget(&self.id, &self.in_flight);
+        let (finished, origin) = (Finished::Unstorable, Origin::Upstream);
+        self.in_flight.end(FillEnd::Answered { response, finished, origin });
+    }
+
+    /// Tells the waiters why there is no response. What is stored stays.
+    pub fn fail(self, error: E) {
+        // Unlisted first: a waiter that hears of it must be able to start a new fill.
+        self.unlist();
+        self.in_flight.end(FillEnd::Failed(error));
+    }
+
+    fn unlist(&self) {
+        self.cache.shard(&self.id).lock().unlist(&self.id, &self.in_flight);
+    }
+}
+
+impl<E: Clone> Drop for Fill<E> {
+    fn drop(&mut self) {
+        // For a fill that ended in order it does nothing: only its own entry is removed.
+        self.unlist();
+    }
+}
