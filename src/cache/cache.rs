@@ -37,7 +37,7 @@ use ahash::RandomState;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::capacity::{Capacity, Entry};
+use super::capacity::{Capacity, Entry, LINGER};
 use super::freshness::{Freshness, FreshnessInputs, FreshnessSettings, Origin, Reuse};
 use super::in_flight::{FillEnd, Finished, InFlight, Waiter};
 use super::invalidations::{Invalidation, PurgeMode, RecentInvalidations, Target};
@@ -114,7 +114,7 @@ impl<E: Clone> Cache<E> {
             Mutex::new(Shard { fills: HashMap::default(), invalidations })
         };
         Arc::new(Self {
-            capacity: Capacity::new(settings.max_bytes, &hasher, &freshness),
+            capacity: Capacity::new(settings.max_bytes, &hasher, &freshness, LINGER),
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             hasher,
             epochs: PurgeEpochs::default(),

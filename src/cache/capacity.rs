@@ -34,6 +34,10 @@ const NEGATIVE_SHARE: u64 = 32;
 /// order, expiry timer) and what an allocator adds to each piece.
 const NODE_BYTES: usize = 330;
 
+/// How long an entry stays after it is of no use: until then `Cache-Status` tells a response that
+/// was too old (`fwd=stale`) from none (`fwd=uri-miss`).
+pub(super) const LINGER: Duration = Duration::from_mins(1);
+
 /// One stored response, and what decides whether it may be reused.
 #[derive(Clone)]
 pub(super) struct Entry {
@@ -69,11 +73,13 @@ pub(super) struct Capacity {
 }
 
 impl Capacity {
-    /// `freshness`: the settings in force, which decide how long an entry can be of use.
+    /// `freshness`: the settings in force, which decide how long an entry can be of use. `linger`:
+    /// how long it stays after that.
     pub(super) fn new(
         max_bytes: u64,
         hasher: &RandomState,
         freshness: &Arc<ArcSwap<FreshnessSettings>>,
+        linger: Duration,
     ) -> Self {
         let evictions = Arc::<AtomicU64>::default();
         let store = |max_bytes| {
@@ -83,7 +89,7 @@ impl Capacity {
                 .weigher(|key: &Key, entry: &Entry| {
                     u32::try_from(weight(key, &entry.response)).unwrap_or(u32::MAX)
                 })
-                .expire_after(EndOfUse(Arc::clone(freshness)))
+                .expire_after(EndOfUse { freshness: Arc::clone(freshness), linger })
                 .eviction_listener(move |_key, _entry, cause| {
                     if cause == RemovalCause::Size {
                         evictions.fetch_add(1, Ordering::Relaxed);
@@ -179,14 +185,17 @@ fn weight(key: &[u8], response: &StoredResponse) -> usize {
     key.len() + response.weight() + NODE_BYTES
 }
 
-/// When an entry's memory is freed: at the end of its ttl and of the longest stale window. It only
-/// frees memory, so it may be later than the end of use, and counts from the write.
-struct EndOfUse(Arc<ArcSwap<FreshnessSettings>>);
+/// When an entry's memory is freed: after its ttl, the longest stale window and `linger`, counted from
+/// the write. It only frees memory, so it may be later than the end of use.
+struct EndOfUse {
+    freshness: Arc<ArcSwap<FreshnessSettings>>,
+    linger: Duration,
+}
 
 impl EndOfUse {
     fn of(&self, entry: &Entry) -> Option<Duration> {
-        let windows = self.0.load().windows(entry.response.kind);
-        Some(entry.ttl + windows.longest())
+        let windows = self.freshness.load().windows(entry.response.kind);
+        Some(entry.ttl + windows.longest() + self.linger)
     }
 }
 

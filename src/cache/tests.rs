@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ahash::RandomState;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+use super::capacity::{Capacity, Entry};
 use super::freshness::tests::SETTINGS;
+use super::purge_epochs::PurgeEpochs;
 use super::*;
 use crate::file_id::FileId;
 
@@ -191,25 +195,26 @@ fn a_negative_answer_takes_the_place_of_a_list_and_a_list_of_a_negative_answer()
     }
 }
 
-/// moka's expiry goes by the process's own clock, so this one waits for it.
+/// moka's expiry goes by the process's own clock, so this test waits for it.
 #[test]
 fn expiry_frees_memory_without_a_lookup() {
-    let windows = Duration::from_millis(1);
-    let cache = with_freshness(
-        1_000_000,
-        FreshnessSettings {
-            ttl: Duration::from_millis(1),
-            stale_while_revalidate: windows,
-            stale_if_error: windows,
-            not_found_ttl: Duration::from_millis(1),
-            ..SETTINGS
-        },
-    );
-    store(&cache, 1, Kind::List, 1000);
-    store(&cache, 2, Kind::NotFound, 100);
-    let freed = (0..10_000_000).find(|_| cache.usage() == (0, 0));
-    assert!(freed.is_some(), "{:?}", cache.usage());
-    assert_eq!(cache.evictions(), 0, "no one needed the room");
+    let millisecond = Duration::from_millis(1);
+    let settings = FreshnessSettings {
+        stale_while_revalidate: millisecond,
+        stale_if_error: millisecond,
+        ..SETTINGS
+    };
+    let freshness = Arc::new(ArcSwap::from_pointee(settings));
+    let capacity = Capacity::new(1_000_000, &RandomState::new(), &freshness, Duration::ZERO);
+    let generation = PurgeEpochs::default().generation();
+    for (number, kind) in [(1, Kind::List), (2, Kind::NotFound)] {
+        let entry = Freshness::of(NOW, millisecond);
+        let entry = Entry::new(&response(kind, 1000, NOW), entry, generation);
+        capacity.insert(&file(number), entry);
+    }
+    let freed = (0..10_000_000).any(|_| capacity.usage() == (0, 0));
+    assert!(freed, "{:?}", capacity.usage());
+    assert_eq!(capacity.evictions(), 0, "nothing needed the room");
 }
 
 #[test]
