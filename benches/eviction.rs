@@ -6,6 +6,9 @@
 //! Each miss inserts and enforces the limit, as the cache does. The numbers are counts, the same on
 //! every machine.
 
+#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+#![expect(clippy::cast_precision_loss, reason = "counts of millions at most")]
+
 use std::fmt::Write as _;
 
 use ahash::RandomState;
@@ -154,7 +157,7 @@ fn purged(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)>
     let zipf = Zipf::new(10 * FIT);
     let mut rows = Vec::new();
     for (name, size) in [("0.9 KB", 1_300), ("9 KB", 9_500), ("92 KB", 93_000)] {
-        let id = (ELSEWHERE..).find(|id| mixed(*id) == size).unwrap_or_default();
+        let id = (ELSEWHERE..ELSEWHERE + 100_000).find(|id| mixed(*id) == size).unwrap_or_default();
         let mut fetches = 0.0;
         for purge in 0..=PURGES {
             run.cache.invalidate(&id);
@@ -185,7 +188,7 @@ fn newcomer(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64
     }
     let mut rows = Vec::new();
     for (name, size) in [("0.9 KB", 1_300), ("9 KB", 9_500), ("92 KB", 93_000)] {
-        let id = (ELSEWHERE..).find(|id| mixed(*id) == size).unwrap_or_default();
+        let id = (ELSEWHERE..ELSEWHERE + 100_000).find(|id| mixed(*id) == size).unwrap_or_default();
         run.take();
         for _ in 0..100 {
             run.request(id, true);
@@ -198,10 +201,30 @@ fn newcomer(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64
     rows
 }
 
+/// A new large list that is requested 200 times as often as each of those that fill the cache, all of
+/// them in use: fetches of its first 100 requests.
+fn large_newcomer(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
+    let others = FIT;
+    for _ in 0..REQUESTS {
+        run.request(random.u64(..others), false);
+    }
+    run.take();
+    run.size = |_| 93_000;
+    for _ in 0..100 {
+        run.request(ELSEWHERE, true);
+        run.size = same;
+        for _ in 0..others / 200 {
+            run.request(random.u64(..others), false);
+        }
+        run.size = |_| 93_000;
+    }
+    vec![("92 KB", 100.0 - run.take().0)]
+}
+
 type Load = fn(&mut Run, &mut fastrand::Rng) -> Vec<(&'static str, f64)>;
 
 fn main() {
-    let loads: [(&str, Load, Size); 7] = [
+    let loads: [(&str, Load, Size); 8] = [
         ("Zipf over ten times what fits, hits %", zipf, same),
         ("the same, mixed sizes, hits %", zipf, mixed),
         ("a scan beside a thousand hot ids, hits %", scan, same),
@@ -209,6 +232,7 @@ fn main() {
         ("another hot set, hits %", shift, same),
         ("a hot list that is purged, fetches for 1,000 requests", purged, mixed),
         ("a new hot list, fetches of its first 100 requests", newcomer, mixed),
+        ("the same where all others are small and in use", large_newcomer, same),
     ];
     let mut table = String::from("| load | of | TinyLFU | LRU |\n| --- | --- | --- | --- |\n");
     for (load, play, size) in loads {

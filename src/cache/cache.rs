@@ -3,7 +3,8 @@
 //! # Why an invalidation is final
 //!
 //! One mutex per shard holds the fills in progress and the recent invalidations of its files.
-//! Every write of a file to moka happens under the mutex of its shard; a lookup takes none.
+//! Every write of a file to moka happens under the mutex of its shard, and the housekeeping after
+//! it; a lookup takes none.
 //!
 //! - `invalidate` locks, unlists the fill, removes the stored response, unlocks.
 //! - `finish` locks, and stores only if its fill is still listed and no purge of everything came
@@ -17,14 +18,15 @@
 //! The argument needs three properties of moka, read in the source of version 0.12.16:
 //!
 //! - `insert` puts the entry into the map that `get` reads before it returns
-//!   (`sync/cache.rs:1487`, `sync/base_cache.rs:515`), and `invalidate` removes it from there
-//!   before it returns (`sync/cache.rs:1601`); both say so in their documentation. What they put
-//!   off is bookkeeping: order of use, weights, timers.
+//!   (`sync/cache.rs:1487`, `sync/base_cache.rs:512`), and `invalidate` removes it from there
+//!   before it returns (`sync/cache.rs:1601`). What they put off is bookkeeping: order of use,
+//!   weights, timers.
 //! - Housekeeping, on whichever thread and whenever, only removes entries from that map
-//!   (`sync/base_cache.rs`: every use of `remove_entry_if_and`); no pending write carries an entry
-//!   back into it.
+//!   (`sync/base_cache.rs`: every use of `remove_entry_if_and` and of `cht_remove_if_and_retire`);
+//!   no pending write carries an entry back into it. It takes no lock of this module, so it may
+//!   run under one.
 //! - An entry that housekeeping refuses is removed only while it is the one that was refused
-//!   (`sync/base_cache.rs:1536`: the same entry, of the same generation).
+//!   (`sync/base_cache.rs:1551`: the same entry, of the same generation).
 //!
 //! A purge of everything raises an epoch (`purge_epochs`): entries and fills of an older one do
 //! not count from then on. `invalidate_all` afterwards only frees memory.
@@ -216,23 +218,24 @@ impl<E: Clone> Cache<E> {
         }
     }
 
-    /// Stores `better` in the place of the same response, if that is still what is stored.
+    /// Stores `better` in the place of the same response, if that is still what is stored and
+    /// `better` is not too large to be.
     pub fn replace_encoded(
         &self,
         id: &FileId,
         response: &Arc<StoredResponse>,
         better: StoredResponse,
     ) {
-        {
-            let _shard = self.shard(id).lock();
-            let entry = self.capacity.get(id);
-            let Some(entry) = entry.filter(|entry| Arc::ptr_eq(&entry.response, response)) else {
-                return;
-            };
+        if !self.capacity.fits(id, &better) {
+            return;
+        }
+        let _shard = self.shard(id).lock();
+        let entry = self.capacity.get(id);
+        if let Some(entry) = entry.filter(|entry| Arc::ptr_eq(&entry.response, response)) {
             let better = Entry::new(&Arc::new(better), entry.freshness(), entry.generation);
             self.capacity.insert(id, better);
+            self.capacity.enforce_limit(response.kind);
         }
-        self.capacity.enforce_limit(response.kind);
     }
 
     /// How many requests wait for the current fill of `id`; `None` if there is none.
@@ -269,9 +272,9 @@ impl<E: Clone> Cache<E> {
         origin: Origin,
     ) -> Finished {
         let (kind, generation) = (response.kind, fill.generation);
-        let entry = {
+        let (entry, is_kept) = {
             let mut shard = self.shard(id).lock();
-            if !shard.unlist(id, fill) {
+            if !shard.unlist(id, fill) || !self.epochs.is_current(generation) {
                 return Finished::Superseded;
             }
             let inputs = FreshnessInputs {
@@ -284,19 +287,16 @@ impl<E: Clone> Cache<E> {
             let freshness = fill.expired_at().map_or(freshness, |at| freshness.ended(at));
             let entry = Entry::new(response, freshness, generation);
             self.capacity.insert(id, entry.clone());
-            entry
+            self.capacity.enforce_limit(kind);
+            (entry, self.capacity.holds(kind, id))
         };
-        self.capacity.enforce_limit(kind);
-        // A purge of everything takes no lock: the entry's generation says that it is too old.
+        // A purge of everything takes no lock: one that came since the check above has made the
+        // entry too old, as its generation says.
         if !self.epochs.is_current(generation) {
             return Finished::Superseded;
         }
         let freshness = self.freshness_of(&entry);
-        if self.capacity.holds(kind, id) {
-            Finished::Kept { freshness }
-        } else {
-            Finished::NotAdmitted { freshness }
-        }
+        if is_kept { Finished::Kept { freshness } } else { Finished::NotAdmitted { freshness } }
     }
 
     /// Ends a fill whose response must not be stored, nor what it replaces.

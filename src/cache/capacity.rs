@@ -5,12 +5,12 @@
 //! Callers order their writes: see `cache`.
 //!
 //! A full cache admits a newcomer only if it has been requested more often of late than what it
-//! would evict (TinyLFU, moka's default). Measured against LRU, `cargo bench --bench eviction`: up
-//! to six points more hits under Zipf, and a scan evicts next to nothing that is in use; a new list
-//! is fetched a few times more before it is kept.
+//! would evict (TinyLFU, moka's default). Measured against LRU by `cargo bench --bench eviction`: up
+//! to six points more hits under Zipf, and a scan evicts next to nothing that is in use. In return a
+//! new list may be fetched several times before it is kept.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ahash::RandomState;
@@ -37,6 +37,9 @@ const NODE_BYTES: usize = 330;
 /// How long an entry stays after it is of no use: until then `Cache-Status` tells a response that
 /// was too old (`fwd=stale`) from none (`fwd=uri-miss`).
 pub(super) const LINGER: Duration = Duration::from_mins(1);
+
+/// How many entries a purge of everything frees on the spot: it runs on a thread that answers.
+const FREED_INLINE_MAX: u64 = 10_000;
 
 /// One stored response, and what decides whether it may be reused.
 #[derive(Clone)]
@@ -70,6 +73,8 @@ pub(super) struct Capacity {
     lists: Store,
     negatives: Store,
     evictions: Arc<AtomicU64>,
+    /// A thread is freeing what a purge of everything has left.
+    freeing: Arc<AtomicBool>,
 }
 
 impl Capacity {
@@ -99,7 +104,7 @@ impl Capacity {
         };
         let negative_bytes = max_bytes / NEGATIVE_SHARE;
         let (lists, negatives) = (store(max_bytes - negative_bytes), store(negative_bytes));
-        Self { lists, negatives, evictions }
+        Self { lists, negatives, evictions, freeing: Arc::default() }
     }
 
     /// Returns the entry of `id`, and counts that as a use of it.
@@ -125,13 +130,18 @@ impl Capacity {
             Kind::BadRequest | Kind::NotFound => (&self.negatives, &self.lists),
         };
         other.invalidate(id.as_bytes());
-        let bytes = weight(id.as_bytes(), &entry.response) as u64;
-        // moka would evict every other entry first.
-        if into.policy().max_capacity().is_some_and(|max| bytes > max) {
-            into.invalidate(id.as_bytes());
-        } else {
+        if self.fits(id, &entry.response) {
             into.insert(id.as_bytes().into(), entry);
+        } else {
+            // moka would evict every other entry first.
+            into.invalidate(id.as_bytes());
         }
+    }
+
+    /// Whether a response is within the limit by itself.
+    pub(super) fn fits(&self, id: &FileId, response: &StoredResponse) -> bool {
+        let bytes = weight(id.as_bytes(), response) as u64;
+        self.store(response.kind).policy().max_capacity().is_none_or(|max| bytes <= max)
     }
 
     pub(super) fn remove(&self, id: &FileId) {
@@ -139,18 +149,40 @@ impl Capacity {
         self.negatives.invalidate(id.as_bytes());
     }
 
-    /// Frees the memory of everything that is stored, with moka's next housekeeping.
+    /// Frees the memory of everything that is stored; of very much in a thread of its own.
     pub(super) fn clear(&self) {
-        self.lists.invalidate_all();
-        self.negatives.invalidate_all();
+        let stores = [self.lists.clone(), self.negatives.clone()];
+        for store in &stores {
+            store.invalidate_all();
+        }
+        let entries: u64 = stores.iter().map(Store::entry_count).sum();
+        if entries <= FREED_INLINE_MAX {
+            stores.iter().for_each(Store::run_pending_tasks);
+        } else if !self.freeing.swap(true, Ordering::AcqRel) {
+            let freeing = Arc::clone(&self.freeing);
+            let free = move || {
+                stores.iter().for_each(free_all);
+                freeing.store(false, Ordering::Release);
+            };
+            if std::thread::Builder::new().name("purge".to_owned()).spawn(free).is_err() {
+                // Housekeeping frees it then, a little at a time.
+                self.freeing.store(false, Ordering::Release);
+            }
+        }
     }
 
     /// Evicts until entries of this kind are within their limit.
     ///
     /// moka puts evictions off for up to 384 inserts. Of responses of megabytes that is a multiple
-    /// of what may be stored.
+    /// of what may be stored. It also loses count of an entry's weight if the entry is removed
+    /// between a write that changed it and the housekeeping after that: so writers call this before
+    /// they release the file's lock.
+    ///
+    /// While a thread frees what a purge has left, it keeps the limit, and nothing waits for it.
     pub(super) fn enforce_limit(&self, kind: Kind) {
-        self.store(kind).run_pending_tasks();
+        if !self.freeing.load(Ordering::Acquire) {
+            self.store(kind).run_pending_tasks();
+        }
     }
 
     /// Ids of the stored lists.
@@ -181,6 +213,15 @@ impl Capacity {
     }
 }
 
+/// Runs housekeeping until it removes nothing more: each run ends after 100 ms.
+fn free_all(store: &Store) {
+    let mut before = u64::MAX;
+    while store.entry_count() < before {
+        before = store.entry_count();
+        store.run_pending_tasks();
+    }
+}
+
 fn weight(key: &[u8], response: &StoredResponse) -> usize {
     key.len() + response.weight() + NODE_BYTES
 }
@@ -193,15 +234,15 @@ struct EndOfUse {
 }
 
 impl EndOfUse {
-    fn of(&self, entry: &Entry) -> Option<Duration> {
+    fn of(&self, entry: &Entry) -> Duration {
         let windows = self.freshness.load().windows(entry.response.kind);
-        Some(entry.ttl + windows.longest() + self.linger)
+        entry.ttl + windows.longest() + self.linger
     }
 }
 
 impl Expiry<Key, Entry> for EndOfUse {
     fn expire_after_create(&self, _: &Key, entry: &Entry, _: Instant) -> Option<Duration> {
-        self.of(entry)
+        Some(self.of(entry))
     }
 
     fn expire_after_update(
@@ -211,6 +252,6 @@ impl Expiry<Key, Entry> for EndOfUse {
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        self.of(entry)
+        Some(self.of(entry))
     }
 }

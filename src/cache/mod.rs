@@ -13,6 +13,7 @@
 //! - `purge_epochs`: purges of everything; `invalidations`: the last invalidation of each file.
 //! - `status`: `Cache-Status` (RFC 9211).
 
+#[expect(clippy::module_inception, reason = "named after what it holds, like the other files")]
 mod cache;
 mod capacity;
 mod codings;

@@ -81,24 +81,46 @@ fn a_newcomer_that_is_not_admitted_is_answered_and_fetched_again_until_it_is() {
     let mut number = 0;
     while store(&cache, number, Kind::List, 1000).is_kept() {
         // Requested more often than a newcomer.
-        for _ in 0..5 {
-            assert!(is_stored(&cache, number));
-        }
+        (0..5).for_each(|_| assert!(is_stored(&cache, number)));
         number += 1;
     }
     let fetches = (1..100).find(|_| {
         assert!(!is_stored(&cache, number));
         let Join::Leader(fill, waiter) = cache.join(&file(number), NOW) else { panic!() };
         let finished = fill.finish(response(Kind::List, 1000, NOW), Origin::Upstream);
+        let ttl = finished.freshness().map(Freshness::ttl);
+        assert_eq!(ttl, Some(SETTINGS.ttl), "others may keep it");
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let end = runtime.block_on(waiter.wait());
         let Some(FillEnd::Answered { finished: seen, .. }) = end else { panic!("{end:?}") };
         assert_eq!(seen, finished, "waiters see what became of it");
-        let ttl = finished.freshness().map(Freshness::ttl);
-        assert_eq!(ttl, Some(SETTINGS.ttl), "it can be shared");
-        finished.is_kept() && is_stored(&cache, number)
+        finished.is_kept()
     });
     assert!(fetches.is_some_and(|fetches| fetches > 1), "{fetches:?}");
+    assert!(is_stored(&cache, number));
+}
+
+#[test]
+fn an_entry_that_is_removed_after_its_weight_changed_leaves_nothing_behind() {
+    for (first, second) in [(1000, 50_000), (50_000, 1000)] {
+        let cache = cache(1_000_000);
+        store(&cache, 1, Kind::List, first);
+        let later = NOW + SETTINGS.ttl;
+        fill(&cache, 1, later).finish(response(Kind::List, second, later), Origin::Upstream);
+        cache.invalidate(&Target::File(file(1)), PurgeMode::Hard, "test", later);
+        assert_eq!(cache.usage(), (0, 0), "{first} and then {second}");
+    }
+}
+
+#[test]
+fn a_response_that_would_be_too_large_when_encoded_stays_as_it_is() {
+    let cache = cache(4_000);
+    assert!(store(&cache, 1, Kind::List, 1000).is_kept());
+    let found = cache.lookup(&file(1), NOW);
+    let Lookup::Found { response, .. } = found else { panic!("{found:?}") };
+    let brotli = Some(Bytes::from(vec![0; 4_000]));
+    cache.replace_encoded(&file(1), &response, response.with(Codings { brotli, gzip: None }));
+    assert!(is_stored(&cache, 1));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The one way in for whoever wants a stored list gone: operators, ImageKit itself, and the other
 //! gateways of a fleet.
 //!
-//! What an invalidation promises is the cache's doing ([`crate::cache::store`]), and a fleet's
+//! What an invalidation promises is the cache's doing ([`crate::cache`]), and a fleet's
 //! ([`Bus`]); that each one is counted and can be found in the log is this room's.
 //!
 //! - [`webhook`]: ImageKit's deliveries; [`signature`]: whether they are ImageKit's; [`event`]:
@@ -98,7 +98,7 @@ impl LocalInvalidator {
         );
         match target {
             Target::All => {
-                tracing::info!(source = source.as_str(), force = ?mode, "purged everything")
+                tracing::info!(source = source.as_str(), force = ?mode, "purged everything");
             }
             Target::File(file) => {
                 tracing::info!(source = source.as_str(), force = ?mode, %file, "purged a file");
