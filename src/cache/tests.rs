@@ -70,7 +70,8 @@ fn the_limit_holds_after_each_fill_and_kept_means_stored() {
         let (entries, bytes) = cache.usage();
         assert!(kept >= entries);
         assert_eq!(cache.evictions(), 3000 - entries);
-        let most_of_it = max_bytes - max_bytes / 32 - 2000;
+        // An admission may evict two entries of 1.6 KB where one was a byte too light.
+        let most_of_it = max_bytes - max_bytes / 32 - 4000;
         assert!(bytes >= most_of_it, "{bytes} of {max_bytes} in {entries} entries");
     }
 }
@@ -269,7 +270,9 @@ fn a_purge_of_everything_leaves_nothing() {
     assert_eq!(cache.usage().0, 20_000);
     cache.invalidate(&Target::All, PurgeMode::Hard, "test", NOW);
     assert_eq!(stored(&cache, 0..20_000), 0);
-    assert_eq!(cache.usage(), (0, 0));
+    // So many are freed in a thread.
+    let freed = (0..10_000_000).any(|_| cache.usage() == (0, 0));
+    assert!(freed, "{:?}", cache.usage());
     assert!(store(&cache, 1, Kind::List, 10).is_kept());
 }
 
