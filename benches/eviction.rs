@@ -163,7 +163,7 @@ fn purged(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)>
             run.cache.invalidate(&id);
             run.take();
             for _ in 0..1_000 {
-                // What others miss in the meantime takes the room that the purge has left.
+                // Other misses take the room that the purge has left.
                 for _ in 0..1_000 {
                     run.request(zipf.draw(random), false);
                 }

@@ -53,12 +53,12 @@ const SHARDS: usize = 64;
 /// Files whose last invalidation each shard remembers: a megabyte for all shards.
 const INVALIDATIONS_PER_SHARD: usize = 128;
 
-/// What is stored, and for how long it may be reused.
+/// Limits of the cache: memory, and how long responses may be reused.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheSettings {
     /// Memory for stored responses, in bytes.
     pub max_bytes: u64,
-    /// How long a fill may take. One that has taken longer, because its process slept, is joined
+    /// Longest time of a fill. One that has taken longer, because its process slept, is joined
     /// by no request: its response was requested too long ago.
     pub fill_timeout: Duration,
     pub freshness: FreshnessSettings,
@@ -238,7 +238,7 @@ impl<E: Clone> Cache<E> {
         }
     }
 
-    /// How many requests wait for the current fill of `id`; `None` if there is none.
+    /// Returns the number of requests that wait for the current fill of `id`; `None` without one.
     pub fn waiting(&self, id: &FileId) -> Option<usize> {
         self.shard(id).lock().fills.get(id).map(|fill| fill.waiting())
     }
@@ -253,7 +253,7 @@ impl<E: Clone> Cache<E> {
         [own, self.epochs.last()].into_iter().flatten().max_by_key(|last| last.at)
     }
 
-    /// How many responses are stored, and their bytes.
+    /// Returns the number of stored responses, and their bytes.
     pub fn usage(&self) -> (u64, u64) {
         self.capacity.usage()
     }

@@ -36,11 +36,11 @@ const NEGATIVE_SHARE: u64 = 32;
 /// its key, its `StoredResponse` and its one element.
 const NODE_BYTES: usize = 400;
 
-/// How long an entry stays after it is of no use: until then `Cache-Status` tells a response that
+/// Time that an entry stays after it is of no use: until then `Cache-Status` tells a response that
 /// was too old (`fwd=stale`) from none (`fwd=uri-miss`).
 pub(super) const LINGER: Duration = Duration::from_mins(1);
 
-/// How many entries a purge of everything frees on the spot: it runs on a thread that answers.
+/// Most entries that a purge of everything frees on its own thread, which answers requests too.
 const FREED_INLINE_MAX: u64 = 10_000;
 
 /// One stored response, and what decides whether it may be reused.
@@ -192,7 +192,7 @@ impl Capacity {
         self.lists.iter().filter_map(|(key, _)| FileId::parse(str::from_utf8(&key).ok()?).ok())
     }
 
-    /// How many responses are stored, and their bytes. Removes first what can be of no use.
+    /// Returns the number of stored responses, and their bytes. Removes expired ones first.
     pub(super) fn usage(&self) -> (u64, u64) {
         let stores = [&self.lists, &self.negatives];
         for store in stores {

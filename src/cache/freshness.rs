@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::response::Kind;
 
-/// How long responses may be reused.
+/// Times for which responses may be reused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FreshnessSettings {
     /// Of a version list.
@@ -56,7 +56,7 @@ impl FreshnessSettings {
     }
 }
 
-/// Where a fill had its response from.
+/// Source of a fill's response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Origin {
     /// The cache that several gateways share. `ttl`: what is left of it there.
