@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ikgate::caller::{
     AnonymousPolicy, Audience, Caller, CallerSettings, Callers, Claims, KeyDigest, NumericDate,
@@ -25,11 +25,13 @@ use ikgate::caller::{
 use ikgate::clock::Clock;
 use ikgate::file_id::FileId;
 use ikgate::limit::{CallerQuota, Enforcement, Ipv6Limits, LimitSettings, Limits, Quota};
+use ikgate::message::RequestFields;
 use ikgate::secret::Secret;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-forwarded-for");
 const KEY: &str = "ikg_qTq5vV1m0S0Yb0m4wq0o3Z1c4X2sXj3vHk1QwZ8yR0E";
 const CLIENT: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const TRACKED: usize = 100_000;
@@ -74,7 +76,8 @@ impl Gate {
 
     /// As the gateway does it for a request with these fields.
     fn admit(&self, fields: &HeaderMap, client: IpAddr, now: Duration) {
-        let caller = match self.callers.recognise(fields, client, now).unwrap() {
+        let fields = RequestFields::of(fields, &CLIENT_ADDRESS);
+        let caller = match self.callers.recognise(&fields, client, now).unwrap() {
             Recognised::Caller(caller) => caller,
             Recognised::Stranger(stranger) => {
                 self.limits.may_fail_auth(client).unwrap();

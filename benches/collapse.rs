@@ -13,6 +13,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -89,7 +90,10 @@ async fn in_process() {
             let request = Request::get(target()).header("host", "a");
             let request = request.body(Empty::<Bytes>::new()).unwrap();
             let (peer, started) = (SocketAddr::from(([127, 0, 0, 1], 1)), Instant::now());
-            let response = gateway.handle(request, peer).await.unwrap();
+            let response = match gateway.answer(request, peer, None) {
+                ControlFlow::Break(response) => response,
+                ControlFlow::Continue(later) => later.await,
+            };
             assert_eq!(response.status(), 200);
             drop(response.into_body().collect().await.unwrap());
             let ended = Instant::now();

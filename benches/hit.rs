@@ -5,13 +5,14 @@
 
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use criterion::{Criterion, criterion_group, criterion_main};
-use http::{Method, Request, Uri};
+use http::{Method, Request};
 use http_body_util::{BodyExt as _, Empty};
 use ikgate::app;
 use ikgate::cache::{
@@ -21,8 +22,7 @@ use ikgate::cache::{
 use ikgate::clock::Clock;
 use ikgate::config;
 use ikgate::file_id::FileId;
-use ikgate::gateway::Gateway;
-use ikgate::message::Plain;
+use ikgate::gateway::{Attempt, Gateway};
 use ikgate::route::{self, Operations};
 use ikgate::telemetry::{Metrics, metrics_layer};
 use tracing_subscriber::Registry;
@@ -45,9 +45,9 @@ fn fill<E: Clone>(cache: &Arc<Cache<E>>, id: &FileId, now: Duration) {
 }
 
 fn route(criterion: &mut Criterion) {
-    let (operations, uri) = (Operations::default(), Uri::from_static(TARGET));
+    let operations = Operations::default();
     criterion.bench_function("route", |bencher| {
-        bencher.iter(|| route::find(&operations, &Method::GET, black_box(&uri)));
+        bencher.iter(|| route::find(&operations, &Method::GET, black_box(TARGET), None));
     });
 }
 
@@ -121,7 +121,10 @@ fn whole(criterion: &mut Criterion) {
                 || next.next().unwrap().clone(),
                 |request| {
                     runtime.block_on(async {
-                        let response = Arc::clone(&gateway).handle(request, peer).await.unwrap();
+                        let response = match gateway.answer(request, peer, None) {
+                            ControlFlow::Break(response) => response,
+                            ControlFlow::Continue(later) => later.await,
+                        };
                         assert_eq!(response.status(), 200);
                         response.into_body().collect().await.unwrap()
                     })
@@ -154,11 +157,11 @@ fn plain(criterion: &mut Criterion) {
         criterion.bench_function(name, |bencher| {
             bencher.iter(|| {
                 head.clear();
-                let (asked, _) = Plain::parse(next.next().unwrap().as_bytes()).unwrap();
-                let (body, mut exchange) = gateway.answer_at_once(&asked, peer, &mut head).unwrap();
-                exchange.took(body.len());
-                exchange.delivered();
-                body
+                let received = next.next().unwrap().as_bytes();
+                let attempt = gateway.try_hit(received, peer, false, &mut head);
+                let hit = if let Attempt::Hit(hit) = attempt { Some(hit) } else { None };
+                let mut body = hit.unwrap().body;
+                body.advance(body.remaining());
             });
         });
     }

@@ -89,18 +89,18 @@ impl fmt::Debug for FileId {
     }
 }
 
-/// The id of one version of a file, under the same rules, where it was read.
+/// The id of one version of a file, under the same rules.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct VersionId<'a>(&'a str);
+pub struct VersionId(FileId);
 
-impl<'a> VersionId<'a> {
+impl VersionId {
     /// Takes the id as it stands in a raw path segment: nothing is decoded.
-    pub fn parse(raw: &'a str) -> Result<Self, InvalidId> {
-        if is_id(raw) { Ok(Self(raw)) } else { Err(InvalidId) }
+    pub fn parse(raw: &str) -> Result<Self, InvalidId> {
+        FileId::parse(raw).map(Self)
     }
 
-    pub fn as_str(self) -> &'a str {
-        self.0
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
     }
 }
 

@@ -3,23 +3,26 @@
 //! *Downstream* is towards the callers, *upstream* towards ImageKit. One request:
 //!
 //! ```text
-//! server      accept (a permit first) -> connection -> Exchange starts
-//! gateway     message   head rules                    400 413
-//!          -> route     path, query, method           404 400 405, OPTIONS 204
-//!                       (a webhook: its own quota, its signature, invalidation, 204)
-//!          -> caller    who asks, for which files     401 403
-//!          -> limit     the caller's quota            429
-//!                       (both and CORS are one policy, which a reload replaces whole)
-//!          -> cache     fresh: a hit; stale within its window: a hit, and a fill behind it
-//!                       else join the file's fill, or start it in a task of its own:
-//!                         upstream -> may it be stored? -> store, unless invalidated -> wake all
+//! server      accept (a permit first) -> connection -> the exchange starts
+//! gateway     decide: what the head alone decides, at once; every way in calls it
+//!               message   head rules                    400 413
+//!            -> route     path, query, method           404 400 405, OPTIONS 204
+//!            -> caller    who sends it, for which files 401 403
+//!            -> cache     look up
+//!            -> limit     the caller's quota            429
+//!               (both and CORS are one policy, which a reload replaces whole)
+//!               fresh: a hit; stale within its window: a hit, and a fill behind it
+//!             rest: what has to be waited for
+//!               a webhook: its own quota, its signature, invalidation, 204
+//!               else join the file's fill, or start it in a task of its own:
+//!                 upstream -> may it be stored? -> store, unless invalidated -> wake all
 //!          -> response  conditional, coding, then the fields of every answer
-//! exchange    the body is taken or dropped -> one event -> log and metrics
-//!
-//! A plain request of HTTP/1.1 (`message::plain`) for a list that is stored and fresh goes through
-//! the same stages at once (`gateway::at_once`), without hyper (`server::http1::lane`). Whatever
-//! is not that leaves no trace there, and goes the whole way.
+//! exchange    the body is taken, or its stream is gone -> one event -> log and metrics
 //! ```
+//!
+//! A plain `GET` of HTTP/1.1 (`message::plain`) is decided on without hyper, and answered so if its
+//! answer is stored (`gateway::fast_path`, `server::http1::driver`). Everything else is hyper's; a
+//! request that was decided on already is not decided on again.
 //!
 //! The rooms, in the order in which they may be used: a room uses only rooms above it.
 //! `tests/it/layering.rs` holds the table of who uses whom.

@@ -9,7 +9,6 @@ mod guard;
 mod ready;
 mod stats;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +35,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterState};
 use crate::gateway::Gateway;
 use crate::secret::PrivateKey;
-use crate::server::{Drain, Service, TlsSlot};
+use crate::server::{Answering, Drain, Service, TlsSlot};
 use crate::telemetry::{ClusterReadings, Exposition, Log, Metrics, Most, Readings};
 use crate::upstream::{BreakerState, UpstreamError};
 
@@ -77,27 +76,34 @@ const DESCRIPTION: &[u8] = include_bytes!("openapi.json");
 type Reply = Response<Full<Bytes>>;
 
 impl Service for Admin {
+    type Data = Bytes;
     type Body = Full<Bytes>;
-    type Receipt = ();
+    type Begun = ();
 
-    async fn call(
-        self: Arc<Self>,
+    fn call(
+        self: &Arc<Self>,
         request: Request<Incoming>,
         _peer: SocketAddr,
-    ) -> Result<Reply, Infallible> {
+        _begun: Option<()>,
+    ) -> Answering<Full<Bytes>> {
         let (head, _body) = request.into_parts();
-        let mut reply = self.answer(&head).await;
+        let admin = Arc::clone(self);
+        Answering::Later(Box::pin(async move { admin.reply(&head).await }))
+    }
+}
+
+impl Admin {
+    async fn reply(&self, head: &Parts) -> Reply {
+        let mut reply = self.answer(head).await;
         let fields = reply.headers_mut();
         fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // The dashboard has one of its own.
         let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
         fields.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
-        Ok(reply)
+        reply
     }
-}
 
-impl Admin {
     async fn answer(&self, head: &Parts) -> Reply {
         let operation = operation_of(head.uri.path());
         let access = match operation {

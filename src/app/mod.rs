@@ -7,15 +7,14 @@ mod fleet;
 mod reload;
 mod watch;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -27,15 +26,14 @@ use crate::cache::Cache;
 use crate::clock::{Clock, Ticks};
 use crate::cluster::Cluster;
 use crate::config::Settings;
-use crate::exchange::{CallerLabel, Exchange, ExchangeBody};
-use crate::gateway::{Gateway, Policy, WebhookEntrance};
+use crate::exchange::{CallerLabel, Delivery, Exchange, ExchangeBody};
+use crate::gateway::{Attempt, Begun, Gateway, Hit, Policy, WebhookEntrance};
 use crate::invalidation::{Invalidator, LocalInvalidator, Webhooks};
 use crate::limit::Desk;
-use crate::message::Plain;
 use crate::route::Operations;
 use crate::server::{
-    self, Drain, DrainEnd, Listen, Listener, PassedSockets, Receipt, Server, ServerSettings,
-    Service, TlsSlot,
+    self, Answering, Drain, DrainEnd, FastPath, Listen, Listener, PassedSockets, Server,
+    ServerSettings, Service, TlsSlot,
 };
 use crate::telemetry::{HISTORY_INTERVAL, Log, Metrics, Most};
 use crate::upstream::{Upstream, UpstreamStartError};
@@ -81,43 +79,39 @@ pub enum StartError {
     Upstream(#[from] UpstreamStartError),
 }
 
-/// An exchange whose answer is being sent.
-pub struct Delivery(Exchange);
-
-impl Receipt for Delivery {
-    fn took(&mut self, bytes: usize) {
-        self.0.took(bytes);
-    }
-
-    fn delivered(self) {
-        self.0.delivered();
-    }
-}
-
 impl Service for Gateway {
+    type Data = Delivery;
     type Body = ExchangeBody;
-    type Receipt = Delivery;
+    type Begun = Begun;
 
     fn call(
-        self: Arc<Self>,
+        self: &Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> impl Future<Output = Result<Response<ExchangeBody>, Infallible>> + Send {
-        self.handle(request, peer)
+        begun: Option<Begun>,
+    ) -> Answering<ExchangeBody> {
+        match self.answer(request, peer, begun) {
+            ControlFlow::Break(response) => Answering::Now(response),
+            ControlFlow::Continue(later) => Answering::Later(later),
+        }
     }
 
-    fn has_at_once(&self, peer: SocketAddr) -> bool {
-        self.may_answer_at_once(peer)
+    fn has_fast_path(&self) -> bool {
+        true
     }
 
-    fn at_once(
-        &self,
-        asked: &Plain<'_>,
+    fn try_hit(
+        self: &Arc<Self>,
+        received: &[u8],
         peer: SocketAddr,
+        close: bool,
         head: &mut Vec<u8>,
-    ) -> Option<(Bytes, Delivery)> {
-        let (body, exchange) = self.answer_at_once(asked, peer, head)?;
-        Some((body, Delivery(exchange)))
+    ) -> FastPath<Delivery, Begun> {
+        match Gateway::try_hit(self, received, peer, close, head) {
+            Attempt::Hit(Hit { body, length, close }) => FastPath::Hit { body, length, close },
+            Attempt::Begun(begun) => FastPath::Other(Some(begun)),
+            Attempt::NotPlain => FastPath::Other(None),
+        }
     }
 
     fn unreadable(&self, peer: SocketAddr, status: StatusCode) {

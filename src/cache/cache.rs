@@ -366,3 +366,76 @@ impl<E: Clone> Drop for Fill<E> {
         self.unlist();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::cache::freshness::tests::SETTINGS;
+    use crate::clock::Clock;
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    /// A cache that frees an entry as soon as it is of no use.
+    fn cache(freshness: FreshnessSettings) -> Arc<Cache<()>> {
+        let fill_timeout = Duration::from_secs(12);
+        let cache = Cache::new(&CacheSettings { max_bytes: 1 << 20, fill_timeout, freshness });
+        let mut cache = Arc::into_inner(cache).unwrap();
+        cache.capacity = Capacity::new(1 << 20, &cache.hasher, &cache.freshness, Duration::ZERO);
+        Arc::new(cache)
+    }
+
+    fn id() -> FileId {
+        FileId::parse("a").unwrap()
+    }
+
+    fn list() -> Arc<StoredResponse> {
+        Arc::new(StoredResponse::new(Kind::List, Bytes::from_static(b"[]"), NOW))
+    }
+
+    /// A purge of everything takes no lock, so a fill may store its response right after it. Here
+    /// that is written out: the entry is of the generation before the purge.
+    #[test]
+    fn an_entry_that_is_stored_across_a_purge_of_everything_is_not_found() {
+        let cache = cache(SETTINGS);
+        let before = cache.epochs.generation();
+        cache.invalidate(&Target::All, PurgeMode::Hard, "test", NOW);
+        let entry = Entry::new(&list(), Freshness::of(NOW, SETTINGS.ttl), before);
+        cache.capacity.insert(&id(), entry);
+        assert!(matches!(cache.lookup(&id(), NOW), Lookup::Absent));
+        assert!(matches!(cache.join(&id(), NOW), Join::Leader(..)));
+    }
+
+    /// moka frees by its own clock, which no test moves: so the windows are very short before.
+    #[test]
+    fn a_longer_window_holds_for_what_is_stored_already() {
+        let short = Duration::from_millis(50);
+        let windows = |window| FreshnessSettings {
+            ttl: short,
+            stale_while_revalidate: window,
+            stale_if_error: window,
+            ..SETTINGS
+        };
+        let cache = cache(windows(Duration::ZERO));
+        let Join::Leader(fill, _) = cache.join(&id(), NOW) else { panic!("it is not stored") };
+        assert!(fill.finish(list(), Origin::Upstream).is_kept());
+        cache.set_freshness(windows(Duration::from_hours(1)));
+        let (clock, beyond) = (Clock::system(), 2 * short);
+        let until = clock.monotonic() + beyond;
+        while clock.monotonic() < until {
+            std::thread::yield_now();
+        }
+        assert_eq!(cache.usage().0, 1);
+        let found = cache.lookup(&id(), NOW + short);
+        assert!(matches!(found, Lookup::Found { reuse: Reuse::Revalidate { .. }, .. }));
+    }
+
+    #[test]
+    fn a_fill_that_is_lost_is_joined_by_no_request() {
+        let cache = cache(SETTINGS);
+        drop(cache.join(&id(), NOW));
+        assert_eq!(cache.fills_in_progress(), 0);
+        assert!(matches!(cache.join(&id(), NOW), Join::Leader(..)));
+    }
+}

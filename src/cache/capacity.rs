@@ -257,3 +257,29 @@ impl Expiry<Key, Entry> for EndOfUse {
         Some(self.of(entry))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::cache::freshness::tests::SETTINGS;
+    use crate::cache::purge_epochs::PurgeEpochs;
+
+    /// moka frees by its own clock, which tests do not move.
+    #[test]
+    fn an_entry_is_freed_when_the_longest_window_after_its_ttl_is_over() {
+        let freshness = Arc::new(ArcSwap::from_pointee(SETTINGS));
+        let end = EndOfUse { freshness, linger: LINGER };
+        for (kind, ttl, window) in [
+            (Kind::List, SETTINGS.ttl, SETTINGS.stale_if_error),
+            (Kind::NotFound, SETTINGS.not_found_ttl, Duration::ZERO),
+        ] {
+            let now = Duration::from_secs(100);
+            let response = Arc::new(StoredResponse::new(kind, Bytes::from_static(b"[]"), now));
+            let generation = PurgeEpochs::default().generation();
+            let entry = Entry::new(&response, Freshness::of(now, ttl), generation);
+            assert_eq!(end.of(&entry), ttl + window + LINGER, "{kind:?}");
+        }
+    }
+}

@@ -84,7 +84,7 @@ impl Elements {
     }
 
     /// The first element of this id.
-    pub(super) fn find(&self, id: VersionId<'_>) -> Option<&Element> {
+    pub(super) fn find(&self, id: &VersionId) -> Option<&Element> {
         self.0.iter().find(|element| *element.id == *id.as_str())
     }
 
@@ -103,7 +103,7 @@ mod tests {
 
     fn find(list: &str, id: &str) -> Option<String> {
         let (elements, _) = Elements::of(&Bytes::copy_from_slice(list.as_bytes()));
-        let element = elements.find(VersionId::parse(id).unwrap())?;
+        let element = elements.find(&VersionId::parse(id).unwrap())?;
         assert_eq!(element.tag(), EntityTag::of(&element.bytes));
         Some(String::from_utf8(element.bytes.to_vec()).unwrap())
     }

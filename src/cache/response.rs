@@ -84,7 +84,7 @@ impl StoredResponse {
     }
 
     /// The version with this id, as it stands in the list.
-    pub fn version(&self, id: VersionId<'_>) -> Option<&Element> {
+    pub fn version(&self, id: &VersionId) -> Option<&Element> {
         self.elements.find(id)
     }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::HeaderName;
 
 use crate::message::FieldText;
 
@@ -44,8 +43,6 @@ pub enum FwdReason {
 }
 
 impl CacheStatus {
-    pub const FIELD: HeaderName = HeaderName::from_static("cache-status");
-
     pub fn to_text(self) -> FieldText {
         let mut text = FieldText::new("ikgate");
         match self {

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq as _;
 
 use super::credential::Credential;
@@ -16,6 +14,7 @@ use super::key::KeyDigest;
 use super::token::{CREDENTIAL_BYTES_MAX, TokenSettings, Tokens};
 use super::{Caller, CallerId};
 use crate::file_id::FileId;
+use crate::message::{FieldName, RequestFields};
 
 /// What every key that ImageKit issues for servers starts with.
 const IMAGEKIT_KEY_PREFIX: &str = "private_";
@@ -122,11 +121,11 @@ impl Callers {
     /// A credential that is missing where one is needed, or not right.
     pub fn recognise<'a>(
         &self,
-        fields: &'a HeaderMap,
+        fields: &RequestFields<'a>,
         client: IpAddr,
         now: Duration,
     ) -> Result<Recognised<'a>, AuthFailure> {
-        let mut credentials = fields.get_all(AUTHORIZATION).iter();
+        let mut credentials = fields.all(FieldName::Authorization);
         let Some(value) = credentials.next() else {
             return match self.anonymous {
                 AnonymousPolicy::Refuse => Err(AuthFailure::Missing),
@@ -204,9 +203,9 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use base64::prelude::{BASE64_STANDARD, Engine as _};
-    use http::HeaderValue;
 
     use super::*;
+    use crate::message::request::tests::{fields, map};
 
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -223,8 +222,10 @@ mod tests {
     }
 
     /// The place of a known caller; `None` for an anonymous one.
-    fn recognise(callers: &Callers, fields: &HeaderMap) -> Result<Option<usize>, AuthFailure> {
-        match callers.recognise(fields, PEER, Duration::ZERO)? {
+    fn recognise(callers: &Callers, values: &[&str]) -> Result<Option<usize>, AuthFailure> {
+        let lines: Vec<_> =
+            values.iter().map(|value| ("authorization", value.as_bytes())).collect();
+        match callers.recognise(&fields(&map(&lines)), PEER, Duration::ZERO)? {
             Recognised::Caller(Caller::Anonymous(PEER)) => Ok(None),
             Recognised::Caller(Caller::Known(CallerId(place))) => Ok(Some(place)),
             _ => unreachable!("tokens are not configured"),
@@ -232,11 +233,7 @@ mod tests {
     }
 
     fn identify(values: &[&str]) -> Result<Option<usize>, AuthFailure> {
-        let mut fields = HeaderMap::new();
-        for value in values {
-            fields.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
-        }
-        recognise(&callers(AnonymousPolicy::Serve), &fields)
+        recognise(&callers(AnonymousPolicy::Serve), values)
     }
 
     fn basic(pair: &str) -> String {
@@ -269,9 +266,8 @@ mod tests {
 
     #[test]
     fn without_a_credential_the_policy_decides() {
-        let fields = HeaderMap::new();
-        assert_eq!(recognise(&callers(AnonymousPolicy::Serve), &fields), Ok(None));
-        let refused = recognise(&callers(AnonymousPolicy::Refuse), &fields);
+        assert_eq!(recognise(&callers(AnonymousPolicy::Serve), &[]), Ok(None));
+        let refused = recognise(&callers(AnonymousPolicy::Refuse), &[]);
         assert_eq!(refused, Err(AuthFailure::Missing));
     }
 

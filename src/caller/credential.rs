@@ -3,7 +3,6 @@
 use std::ops::Deref;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use http::HeaderValue;
 
 use crate::secret::{Secret, is_one_word};
 
@@ -17,8 +16,8 @@ pub(super) enum Credential<'a> {
 impl<'a> Credential<'a> {
     /// Reads `Bearer CREDENTIAL`, or `Basic` with it as user name. The password is ignored:
     /// ImageKit's SDKs send none, or a fixed word.
-    pub(super) fn parse(value: &'a HeaderValue) -> Option<Self> {
-        let (scheme, rest) = std::str::from_utf8(value.as_bytes()).ok()?.split_once(' ')?;
+    pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
+        let (scheme, rest) = std::str::from_utf8(value).ok()?.split_once(' ')?;
         let rest = rest.trim_matches(' ');
         let credential = if scheme.eq_ignore_ascii_case("bearer") {
             Self::Sent(rest)

@@ -25,7 +25,7 @@ pub use callers::{AnonymousPolicy, CallerSettings, Callers, FileForbidden, Recog
 pub use claims::{Audience, Claims, FILES_MAX, LIFETIME_MAX, NumericDate};
 pub use failure::AuthFailure;
 pub use key::{CallerKey, InvalidKeyDigest, KeyDigest};
-pub use proxies::Proxies;
+pub use proxies::{Proxies, Sender};
 pub use token::{Subject, Token, TokenSettings};
 pub use token_key::{InvalidTokenKey, TokenAlgorithm, TokenKey};
 pub use token_signer::{SignError, TokenSigner};

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
 use http::header::HeaderName;
 use ipnet::IpNet;
+
+use crate::message::{FieldName, RequestFields};
 
 /// Whose word is taken for where a request comes from.
 #[derive(Clone, Debug)]
@@ -13,6 +14,15 @@ pub struct Proxies {
     pub trusted: Vec<IpNet>,
     /// The one field that they write it in: a list of addresses, each proxy's peer appended.
     pub field: HeaderName,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sender {
+    /// The address that sent the request to the outermost trusted proxy, or to this gateway.
+    pub client: IpAddr,
+    /// Whether a trusted proxy sent it to this gateway.
+    pub by_proxy: bool,
 }
 
 impl Default for Proxies {
@@ -31,22 +41,25 @@ impl Proxies {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// The address that sent the request to the outermost proxy of ours.
+    /// Returns where a request comes from. `peer`: who sent it to this gateway.
     ///
-    /// Walked from the right, since only what our own proxies appended is true: what is left of
-    /// the first address that is not ours can be anything, and so can what is no address.
-    pub fn client(&self, peer: IpAddr, fields: &HeaderMap) -> IpAddr {
+    /// The list of addresses is walked from the right, since only what trusted proxies appended is
+    /// true: what is left of the first address that is not theirs can be anything, and so can what
+    /// is no address.
+    pub fn sender(&self, peer: IpAddr, fields: &RequestFields<'_>) -> Sender {
         let mut client = peer.to_canonical();
         if !self.trust(client) {
-            return client;
+            return Sender { client, by_proxy: false };
         }
-        let values = fields.get_all(&self.field).iter().rev();
-        let mut hops = values.flat_map(|value| value.as_bytes().rsplit(|&byte| byte == b','));
-        while self.trust(client) {
-            let Some(hop) = hops.next().and_then(address) else { break };
+        let lines = fields.all(FieldName::ClientAddress).rev();
+        let mut hops = lines.flat_map(|line| line.rsplit(|&byte| byte == b','));
+        while let Some(hop) = hops.next().and_then(address) {
             client = hop;
+            if !self.trust(client) {
+                break;
+            }
         }
-        client
+        Sender { client, by_proxy: true }
     }
 }
 
@@ -60,20 +73,17 @@ fn address(hop: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::message::request::tests::{fields, map};
 
     fn client(peer: &str, lines: &[&str]) -> String {
         let trusted = ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"];
         let trusted = trusted.map(|network| network.parse().unwrap()).to_vec();
         let proxies = Proxies { trusted, ..Proxies::default() };
-        let mut fields = HeaderMap::new();
-        for line in lines {
-            fields.append("x-forwarded-for", HeaderValue::from_str(line).unwrap());
-        }
-        proxies.client(peer.parse().unwrap(), &fields).to_string()
+        let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", line.as_bytes())).collect();
+        proxies.sender(peer.parse().unwrap(), &fields(&map(&lines))).client.to_string()
     }
 
     #[test]

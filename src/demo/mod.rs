@@ -4,7 +4,6 @@
 //! The page and the helper that it fetches with are plain modules, embedded as they stand in
 //! `page/` and `deploy/page/`.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
 
-use crate::server::Service;
+use crate::server::{Answering, Service};
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
@@ -89,21 +88,23 @@ impl DemoPage {
 }
 
 impl Service for DemoPage {
+    type Data = Bytes;
     type Body = Full<Bytes>;
-    type Receipt = ();
+    type Begun = ();
 
-    async fn call(
-        self: Arc<Self>,
+    fn call(
+        self: &Arc<Self>,
         request: Request<Incoming>,
         _peer: SocketAddr,
-    ) -> Result<Reply, Infallible> {
+        _begun: Option<()>,
+    ) -> Answering<Full<Bytes>> {
         let mut reply = self.answer(request.method(), request.uri().path());
         let fields = reply.headers_mut();
         fields.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
         fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Whoever changes the page sees it with the next start.
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(reply)
+        Answering::Now(reply)
     }
 }
 

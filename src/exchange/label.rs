@@ -4,7 +4,7 @@
 use http::Method;
 
 use crate::cache::{CacheStatus, Forwarded};
-use crate::route::{Route, Wanted};
+use crate::route::{Route, Selector};
 
 /// What was asked for, as a label.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -29,11 +29,11 @@ impl RouteLabel {
     }
 }
 
-impl From<&Route<'_>> for RouteLabel {
-    fn from(route: &Route<'_>) -> Self {
+impl From<&Route> for RouteLabel {
+    fn from(route: &Route) -> Self {
         match route {
-            Route::Preflight | Route::Read(_, Wanted::List) => Self::List,
-            Route::Read(_, Wanted::Version(_)) => Self::Element,
+            Route::Preflight | Route::Read(_, Selector::List) => Self::List,
+            Route::Read(_, Selector::Version(_)) => Self::Element,
             Route::Webhook => Self::Webhook,
         }
     }

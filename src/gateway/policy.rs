@@ -5,9 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
-
-use super::versions::Sight;
+use super::versions::Visibility;
 use crate::cache::CacheStatus;
 use crate::caller::{
     AnonymousPolicy, AuthFailure, Caller, CallerId, CallerSettings, Callers, Recognised,
@@ -18,7 +16,7 @@ use crate::error::GatewayError;
 use crate::exchange::CallerLabel;
 use crate::file_id::FileId;
 use crate::limit::{Desk, Enforcement, Limit, LimitSettings, Limits, Standing, Throttled};
-use crate::message::FieldText;
+use crate::message::RequestFields;
 use crate::response::{Cors, Facts, RateLimitFields};
 use crate::upstream::Priority;
 
@@ -147,7 +145,7 @@ impl Policy {
     /// from its address may still fail.
     pub(super) fn identify(
         &self,
-        fields: &HeaderMap,
+        fields: &RequestFields<'_>,
         client: IpAddr,
         now: Duration,
         clock: &Clock,
@@ -189,14 +187,14 @@ impl Policy {
         }
     }
 
-    /// How far the caller sees where a file is private.
-    pub(super) fn sight(&self, caller: &Caller, file: &FileId) -> Sight {
+    /// Which lists the caller may see where a file is private.
+    pub(super) fn visibility(&self, caller: &Caller, file: &FileId) -> Visibility {
         let all = match caller {
             Caller::Anonymous(_) => self.expose_private,
             Caller::Known(_) => true,
             Caller::Token(token) => self.expose_private || token.names(file),
         };
-        if all { Sight::All } else { Sight::Public }
+        if all { Visibility::All } else { Visibility::Public }
     }
 
     /// How urgent a fill for the caller is.
@@ -209,12 +207,12 @@ impl Policy {
     }
 
     /// What every answer says. `standing`: of whoever asks, once that is known.
-    pub(super) fn facts(
-        &self,
-        request_id: FieldText,
+    pub(super) fn facts<'a>(
+        &'a self,
+        request_id: &'a [u8],
         cache: CacheStatus,
         standing: Option<(&Caller, Standing)>,
-    ) -> Facts<'_> {
+    ) -> Facts<'a> {
         let standing = standing.and_then(|(caller, standing)| {
             Some((self.rate_limit_fields(caller, standing.limit)?, standing))
         });

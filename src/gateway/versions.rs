@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::Guard;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::{Findings, Gateway, fills};
+use super::decide::Missed;
+use super::{Gateway, RequestContext, fills};
 use crate::cache::{
     CacheStatus, FillEnd, Forwarded, FwdReason, Join, Kind, Lookup, Origin, Privacy, Reuse,
     StoredResponse,
@@ -18,81 +18,87 @@ use crate::cache::{
 use crate::error::{self, GatewayError};
 use crate::file_id::FileId;
 use crate::message::TraceContext;
-use crate::response::{Answer, Times};
-use crate::route::Wanted;
+use crate::response::{Answer, Reusable, Times};
+use crate::route::Selector;
 use crate::upstream::{BadAnswer, Order, Priority, UpstreamError};
 
-/// What is asked for, and how far its asker sees.
-#[derive(Clone, Copy)]
-pub(super) struct Ask<'a> {
+/// Request for a version list, or one version of it, by a caller who may have it.
+pub(super) struct VersionQuery {
     pub(super) file: FileId,
-    pub(super) wanted: Wanted<'a>,
-    pub(super) sight: Sight,
+    pub(super) selector: Selector,
+    pub(super) visibility: Visibility,
     pub(super) priority: Priority,
     pub(super) trace: Option<TraceContext>,
 }
 
-impl Ask<'_> {
-    /// What a fill for it asks of the upstream.
+impl VersionQuery {
+    /// What a fill for it requests from the upstream.
     fn order(&self) -> Order {
         let began = Instant::now();
         Order { file: self.file, priority: self.priority, trace: self.trace, began }
     }
 }
 
-/// Which lists somebody may see.
+/// Which lists a caller may see.
 #[derive(Clone, Copy, Eq, PartialEq)]
-pub(super) enum Sight {
+pub(super) enum Visibility {
     All,
     /// A private file's is as if it did not exist.
     Public,
 }
 
-/// How much longer than the fill itself its waiters have: whoever leaves before the fill does
+/// Response that may be sent, and what the cache did for it.
+pub(super) struct Reused {
+    pub(super) response: Arc<StoredResponse>,
+    pub(super) status: CacheStatus,
+    /// Zero for a stale one, and for one that is not stored.
+    pub(super) ttl_left: Duration,
+}
+
+impl Reused {
+    fn hit(response: Arc<StoredResponse>, ttl_left: Duration) -> Self {
+        Self { response, status: CacheStatus::Hit { ttl_left }, ttl_left }
+    }
+}
+
+/// How much longer than the fill itself its waiters have: a request that left before the fill does
 /// could come again and join what is about to fail.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Answers from what is stored, or says why that cannot be.
+/// Returns what is stored, if it may be sent without waiting; else why not.
 pub(super) fn look_up(
-    gateway: &Arc<Gateway>,
-    ask: Ask<'_>,
+    gateway: &Gateway,
+    file: &FileId,
+    selector: &Selector,
     now: Duration,
-    findings: &mut Findings,
-) -> Result<Answer, FwdReason> {
-    let Lookup::Found { response, reuse } = gateway.cache.lookup(&ask.file, now) else {
+) -> Result<Reused, FwdReason> {
+    let Lookup::Found { response, reuse } = gateway.cache.lookup(file, now) else {
         return Err(FwdReason::UriMiss);
     };
-    let (status, ttl_left) = match reuse {
-        Reuse::Fresh { ttl_left } => (CacheStatus::Hit { ttl_left }, ttl_left),
+    match reuse {
+        Reuse::Fresh { ttl_left } => Ok(Reused::hit(response, ttl_left)),
         // What is stale says nothing of a version that it does not know yet.
-        Reuse::Revalidate { stale_for }
-            if is_in(&response, ask.wanted) && !gateway.is_cut_off() =>
-        {
-            fills::refresh(gateway, &ask.file, now);
-            (CacheStatus::StaleHit { stale_for }, Duration::ZERO)
+        Reuse::Revalidate { stale_for } if holds(&response, selector) && !gateway.is_cut_off() => {
+            let status = CacheStatus::StaleHit { stale_for };
+            Ok(Reused { response, status, ttl_left: Duration::ZERO })
         }
-        Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => return Err(FwdReason::Stale),
-    };
-    findings.cache = Some(status);
-    Ok(answer_from(response, ask, now, ttl_left))
+        Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => Err(FwdReason::Stale),
+    }
 }
 
-/// Waits for the upstream, with whoever else wants the same file.
+/// Waits for the upstream, together with every other request for the same file.
 pub(super) async fn fill(
     gateway: &Arc<Gateway>,
-    ask: Ask<'_>,
-    reason: FwdReason,
-    findings: &mut Findings,
+    Missed { query, reason }: &Missed,
+    context: &mut RequestContext,
 ) -> Result<Answer, GatewayError> {
-    // A borrowed one takes one of its thread's few slots, and this may take long.
-    findings.policy = Guard::from_inner(Arc::clone(&findings.policy));
-    match wait(gateway, ask, reason, findings).await {
-        // It may have been somebody less urgent's fill, which gave way. Ours does not.
+    match wait(gateway, query, *reason, context).await {
+        // The fill may have belonged to a less urgent request, and given way. Ours does not.
         Err((Role::Follower, GatewayError::Upstream(error)))
             if matches!(*error, UpstreamError::Spent(_) | UpstreamError::QueueFull(_))
-                && ask.priority == Priority::Authenticated =>
+                && query.priority == Priority::Authenticated =>
         {
-            wait(gateway, ask, reason, findings).await.map_err(|(_, error)| error)
+            wait(gateway, query, *reason, context).await.map_err(|(_, error)| error)
         }
         ended => ended.map_err(|(_, error)| error),
     }
@@ -107,25 +113,24 @@ enum Role {
 
 async fn wait(
     gateway: &Arc<Gateway>,
-    ask: Ask<'_>,
+    query: &VersionQuery,
     reason: FwdReason,
-    findings: &mut Findings,
+    context: &mut RequestContext,
 ) -> Result<Answer, (Role, GatewayError)> {
     let now = gateway.clock.monotonic();
-    let (waiter, role) = match gateway.cache.join(&ask.file, now) {
+    let (waiter, role) = match gateway.cache.join(&query.file, now) {
         Join::Hit { response, ttl_left } => {
-            findings.cache = Some(CacheStatus::Hit { ttl_left });
-            return Ok(answer_from(response, ask, now, ttl_left));
+            return Ok(query.answer(Reused::hit(response, ttl_left), now, context));
         }
         Join::Leader(ticket, waiter) => {
-            fills::start(gateway, ticket, ask.order());
+            fills::start(gateway, ticket, query.order());
             (waiter, Role::Leader)
         }
         Join::Follower(waiter) => (waiter, Role::Follower),
     };
     let collapsed = role == Role::Follower;
     let mut forwarded = Forwarded { reason, status: None, stored: false, collapsed };
-    findings.cache = Some(CacheStatus::Forwarded(forwarded));
+    context.cache = Some(CacheStatus::Forwarded(forwarded));
     let end = tokio::select! {
         biased;
         end = tokio::time::timeout(gateway.request_timeout + PATIENCE, waiter.wait()) => Some(end),
@@ -135,39 +140,45 @@ async fn wait(
     let error = match end {
         None => GatewayError::ShuttingDown,
         Some(Ok(Some(FillEnd::Answered { response, finished, origin }))) => {
-            let hidden = is_hidden(&response, ask.sight);
+            let hidden = is_hidden(&response, query.visibility);
             let status = if hidden { StatusCode::NOT_FOUND } else { response.kind.status() };
             forwarded.status = Some(status);
             forwarded.stored = finished.is_kept();
-            findings.cache = Some(match origin {
+            let status = match origin {
                 Origin::SecondLevel { .. } => CacheStatus::SecondLevelHit,
                 Origin::Upstream => CacheStatus::Forwarded(forwarded),
-            });
+            };
             let freshness = finished.freshness();
             let ttl_left = freshness.map(|freshness| freshness.ttl_left(now)).unwrap_or_default();
-            return Ok(answer_from(response, ask, now, ttl_left));
+            return Ok(query.answer(Reused { response, status, ttl_left }, now, context));
         }
         Some(Ok(Some(FillEnd::Failed(error)))) => GatewayError::from(error),
         Some(Ok(None)) => GatewayError::Internal,
         Some(Err(_elapsed)) => GatewayError::UpstreamTimeout,
     };
-    // Looked up anew: an invalidation since has taken what was there.
-    if let Some((response, status, ttl_left)) = instead_of(&error, gateway, ask, now) {
-        findings.cache = Some(status);
-        return Ok(answer_from(response, ask, now, ttl_left));
+    // Looked up anew: an invalidation since has removed what was there.
+    if let Some(reused) = instead_of(&error, gateway, query, now) {
+        return Ok(query.answer(reused, now, context));
     }
     forwarded.status = came_back(&error);
-    findings.cache = Some(CacheStatus::Forwarded(forwarded));
+    context.cache = Some(CacheStatus::Forwarded(forwarded));
     Err((role, error))
 }
 
-/// What is stored, if it may be answered in the place of this error.
+impl VersionQuery {
+    fn answer(&self, reused: Reused, now: Duration, context: &mut RequestContext) -> Answer {
+        context.cache = Some(reused.status);
+        answer_from(reused, &self.selector, self.visibility, now)
+    }
+}
+
+/// Returns what is stored, if it may be sent in the place of this error.
 fn instead_of(
     error: &GatewayError,
     gateway: &Gateway,
-    ask: Ask<'_>,
+    query: &VersionQuery,
     now: Duration,
-) -> Option<(Arc<StoredResponse>, CacheStatus, Duration)> {
+) -> Option<Reused> {
     let allowed = match error {
         // What may have been purged elsewhere is for an upstream that fails, and nothing less.
         GatewayError::Upstream(error) if gateway.is_cut_off() => error.is_upstreams_failure(),
@@ -175,50 +186,53 @@ fn instead_of(
         GatewayError::Upstream(error) => error.allows_stale(),
         other => matches!(other, GatewayError::UpstreamTimeout),
     };
-    let found = gateway.cache.lookup(&ask.file, now);
+    let found = gateway.cache.lookup(&query.file, now);
     let Lookup::Found { response, reuse } = found else { return None };
     match reuse {
         // Another fill has succeeded in the meantime.
-        Reuse::Fresh { ttl_left } => Some((response, CacheStatus::Hit { ttl_left }, ttl_left)),
-        Reuse::Revalidate { .. } | Reuse::IfError if allowed && is_in(&response, ask.wanted) => {
-            Some((response, CacheStatus::StaleIfError, Duration::ZERO))
+        Reuse::Fresh { ttl_left } => Some(Reused::hit(response, ttl_left)),
+        Reuse::Revalidate { .. } | Reuse::IfError
+            if allowed && holds(&response, &query.selector) =>
+        {
+            let status = CacheStatus::StaleIfError;
+            Some(Reused { response, status, ttl_left: Duration::ZERO })
         }
         Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => None,
     }
 }
 
-/// Whether it is as if it did not exist, to somebody who sees no further.
-pub(super) fn is_hidden(response: &StoredResponse, sight: Sight) -> bool {
-    response.privacy == Privacy::Private && sight == Sight::Public
+/// Whether the file is as if it did not exist, to a caller that may see no more than this.
+fn is_hidden(response: &StoredResponse, visibility: Visibility) -> bool {
+    response.privacy == Privacy::Private && visibility == Visibility::Public
 }
 
-/// Whether a response has what is wanted. A negative one answers for every version.
-fn is_in(response: &StoredResponse, wanted: Wanted<'_>) -> bool {
-    match wanted {
-        Wanted::List => true,
-        Wanted::Version(id) => response.kind != Kind::List || response.version(id).is_some(),
+/// Whether a response holds what is selected. A negative one answers for every version.
+fn holds(response: &StoredResponse, selector: &Selector) -> bool {
+    match selector {
+        Selector::List => true,
+        Selector::Version(id) => response.kind != Kind::List || response.version(id).is_some(),
     }
 }
 
-fn answer_from(
-    response: Arc<StoredResponse>,
-    ask: Ask<'_>,
+/// Makes the answer of a response that may be sent.
+pub(super) fn answer_from(
+    Reused { response, ttl_left, .. }: Reused,
+    selector: &Selector,
+    visibility: Visibility,
     now: Duration,
-    ttl_left: Duration,
 ) -> Answer {
-    if is_hidden(&response, ask.sight) {
+    if is_hidden(&response, visibility) {
         return Answer::Problem(error::not_found());
     }
     let times = Times { age: response.age(now), ttl_left };
-    let id = match ask.wanted {
-        Wanted::Version(id) if response.kind == Kind::List => id,
-        Wanted::List | Wanted::Version(_) => return Answer::Stored { response, times },
-    };
-    match response.version(id) {
-        Some(element) => {
-            Answer::Version { bytes: element.bytes.clone(), tag: element.tag(), times }
+    match selector {
+        Selector::Version(id) if response.kind == Kind::List => match response.version(id) {
+            Some(element) => Answer::Reusable(Reusable::version(element, times)),
+            None => Answer::Problem(error::version_not_found()),
+        },
+        Selector::List | Selector::Version(_) => {
+            Answer::Reusable(Reusable::stored(response, times))
         }
-        None => Answer::Problem(error::version_not_found()),
     }
 }
 

@@ -23,6 +23,7 @@ mod quota;
 mod settings;
 mod share;
 mod shares;
+mod single;
 mod store;
 mod subscriber;
 
@@ -38,6 +39,7 @@ pub use quota::{Limit, Quota, Standing, Throttled};
 pub use settings::{CallerQuota, Enforcement, LimitSettings};
 pub use share::{Credit, Debit, Grant, Share, Spent, Terms};
 use shares::Shares;
+pub use single::SingleLimiter;
 use store::BoundedStore;
 pub use subscriber::{Ipv6Limits, Subscriber};
 

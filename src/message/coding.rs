@@ -1,6 +1,6 @@
 //! Content codings, and which of them a request accepts (RFC 9110 sections 8.4.1 and 12.5.3).
 
-use http::header::{ACCEPT_ENCODING, HeaderMap};
+use super::request::{FieldName, RequestFields};
 
 /// The codings that a list is sent in, the preferred one first.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -41,14 +41,11 @@ impl AcceptedCodings {
     /// Reads `Accept-Encoding`. A member that breaks the grammar counts for nothing, and of a
     /// coding that is named twice the later mention counts.
     ///
-    /// Without the field anything would be acceptable; whoever does not ask gets identity.
-    pub fn of(fields: &HeaderMap) -> Self {
+    /// Without the field anything would be acceptable; a client that does not ask gets identity.
+    pub fn of(fields: &RequestFields<'_>) -> Self {
         let (mut brotli, mut gzip, mut identity, mut others) = (None, None, None, None);
-        for member in fields
-            .get_all(ACCEPT_ENCODING)
-            .iter()
-            .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-        {
+        let lines = fields.all(FieldName::AcceptEncoding);
+        for member in lines.flat_map(|value| value.split(|&byte| byte == b',')) {
             let Some((name, weight)) = member_of(member) else { continue };
             if name.eq_ignore_ascii_case(b"br") {
                 brotli = Some(weight);
@@ -113,17 +110,14 @@ fn qvalue(text: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::message::request::tests::{fields, map};
 
     fn accepted(lines: &[&str]) -> AcceptedCodings {
-        let mut fields = HeaderMap::new();
-        for line in lines {
-            fields.append(ACCEPT_ENCODING, HeaderValue::from_str(line).unwrap());
-        }
-        AcceptedCodings::of(&fields)
+        let lines: Vec<_> = lines.iter().map(|line| ("accept-encoding", line.as_bytes())).collect();
+        AcceptedCodings::of(&fields(&map(&lines)))
     }
 
     fn best(line: &str) -> Coding {

@@ -2,10 +2,10 @@
 //! and 13.1.2).
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use http::header::IF_NONE_MATCH;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
+use super::request::{FieldName, RequestFields};
 use super::{Coding, FieldText};
 
 /// How much of the digest a tag holds: 128 bits, so that two bodies of one file share a tag
@@ -56,12 +56,12 @@ impl EntityTag {
     ///
     /// A member that is not an entity tag matches nothing, and neither does what follows it: a
     /// tag must be found where the grammar has one, not in the middle of something else.
-    pub fn named_in(self, fields: &HeaderMap) -> Option<Named> {
-        fields.get_all(IF_NONE_MATCH).iter().find_map(|list| {
-            if list.as_bytes().trim_ascii() == b"*" {
+    pub fn named_in(self, fields: &RequestFields<'_>) -> Option<Named> {
+        fields.all(FieldName::IfNoneMatch).find_map(|list| {
+            if list.trim_ascii() == b"*" {
                 return Some(Named::Any);
             }
-            Tags(list.as_bytes()).find_map(|tag| self.coding_of(tag)).map(Named::Tag)
+            Tags(list).find_map(|tag| self.coding_of(tag)).map(Named::Tag)
         })
     }
 
@@ -110,11 +110,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::message::request::tests::{fields, map};
 
     fn named(tag: EntityTag, value: &[u8]) -> Option<Named> {
-        let mut fields = HeaderMap::new();
-        fields.insert(IF_NONE_MATCH, HeaderValue::from_bytes(value).unwrap());
-        tag.named_in(&fields)
+        tag.named_in(&fields(&map(&[("if-none-match", value)])))
     }
 
     #[test]
@@ -157,10 +156,9 @@ mod tests {
     #[test]
     fn every_field_line_counts() {
         let tag = EntityTag::of(b"[]");
-        let mut fields = HeaderMap::new();
-        fields.append(IF_NONE_MATCH, HeaderValue::from_static("\"a\""));
-        fields.append(IF_NONE_MATCH, tag.to_field_value(Coding::Gzip));
-        assert_eq!(tag.named_in(&fields), Some(Named::Tag(Coding::Gzip)));
+        let own = tag.to_field_value(Coding::Gzip);
+        let map = map(&[("if-none-match", b"\"a\""), ("if-none-match", own.as_bytes())]);
+        assert_eq!(tag.named_in(&fields(&map)), Some(Named::Tag(Coding::Gzip)));
     }
 
     proptest! {

@@ -1,30 +1,26 @@
-//! Where a response's fields are written: a map, for whoever frames the message, or a head as it
-//! is sent.
+//! Fields of a response as they are written: into a map for hyper ([`super::FieldMap`]), or into a
+//! head as it is sent.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
-use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
-use super::FieldText;
+use super::response_field::{ConstantField, ResponseField};
 
-/// Fields in the making. No name is written twice.
+/// Fields in the making. No field is written twice.
 pub trait Fields {
-    /// A value that is there already.
-    fn put(&mut self, name: HeaderName, value: HeaderValue);
+    fn put_constant(&mut self, field: &'static ConstantField);
 
-    /// One that is written for this response.
-    fn put_text(&mut self, name: HeaderName, text: &FieldText);
-}
+    /// A value that was made before.
+    fn put(&mut self, field: ResponseField, value: &HeaderValue);
 
-impl Fields for HeaderMap {
-    fn put(&mut self, name: HeaderName, value: HeaderValue) {
-        self.insert(name, value);
-    }
+    /// A value that is written for this response: visible ASCII, blanks, or what a request's field
+    /// held.
+    fn put_bytes(&mut self, field: ResponseField, value: &[u8]);
 
-    fn put_text(&mut self, name: HeaderName, text: &FieldText) {
-        self.insert(name, text.to_value());
+    fn put_number(&mut self, field: ResponseField, number: u64) {
+        self.put_bytes(field, itoa::Buffer::new().format(number).as_bytes());
     }
 }
 
@@ -36,8 +32,15 @@ impl<'a> ResponseHead<'a> {
     pub fn begin(bytes: &'a mut Vec<u8>, status: StatusCode) -> Self {
         debug_assert!(bytes.is_empty());
         let mut head = Self(bytes);
-        head.extend([b"HTTP/1.1 ", status.as_str().as_bytes(), b" "]);
-        head.extend([status.canonical_reason().unwrap_or_default().as_bytes(), b"\r\n"]);
+        match status {
+            StatusCode::OK => head.extend([b"HTTP/1.1 200 OK\r\n"]),
+            StatusCode::NOT_MODIFIED => head.extend([b"HTTP/1.1 304 Not Modified\r\n"]),
+            _ => {
+                let reason = status.canonical_reason().unwrap_or_default();
+                let code = status.as_str().as_bytes();
+                head.extend([b"HTTP/1.1 ", code, b" ", reason.as_bytes(), b"\r\n"]);
+            }
+        }
         head
     }
 
@@ -62,12 +65,16 @@ impl<'a> ResponseHead<'a> {
 }
 
 impl Fields for ResponseHead<'_> {
-    fn put(&mut self, name: HeaderName, value: HeaderValue) {
-        self.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+    fn put_constant(&mut self, field: &'static ConstantField) {
+        self.extend([field.line.as_bytes()]);
     }
 
-    fn put_text(&mut self, name: HeaderName, text: &FieldText) {
-        self.extend([name.as_str().as_bytes(), b": ", text.as_bytes(), b"\r\n"]);
+    fn put(&mut self, field: ResponseField, value: &HeaderValue) {
+        self.put_bytes(field, value.as_bytes());
+    }
+
+    fn put_bytes(&mut self, field: ResponseField, value: &[u8]) {
+        self.extend([field.prefix().as_bytes(), value, b"\r\n"]);
     }
 }
 
@@ -94,16 +101,17 @@ fn date(since_1970: u64) -> [u8; DATE_BYTES] {
 
 #[cfg(test)]
 mod tests {
-    use http::header::{AGE, VARY};
-
+    use super::super::response_field::constant_field;
     use super::*;
+
+    static VARY: ConstantField = constant_field!(Vary, "vary", "Origin");
 
     #[test]
     fn a_head_is_a_status_line_fields_and_an_empty_line() {
         let mut bytes = Vec::new();
         let mut head = ResponseHead::begin(&mut bytes, StatusCode::OK);
-        head.put(VARY, HeaderValue::from_static("Origin"));
-        head.put_text(AGE, FieldText::new("").number(7));
+        head.put_constant(&VARY);
+        head.put_number(ResponseField::Age, 7);
         head.end(Some(12), true, Duration::from_secs(784_111_777));
         let expected = "HTTP/1.1 200 OK\r\nvary: Origin\r\nage: 7\r\nconnection: close\r\n\
                         content-length: 12\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";

@@ -4,10 +4,10 @@
 //! Host fields or none are answered). A head that two readers could understand in two ways is
 //! refused, not repaired.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::request::Parts;
+use http::Version;
 use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Version};
+
+use super::request::{FieldName, RequestHead};
 
 /// Longest body accepted with a request that has no use for one, in bytes. It is read and thrown
 /// away so that the connection can be kept; more than this is not worth the reading.
@@ -46,43 +46,35 @@ pub enum HeadFault {
 /// # Errors
 ///
 /// The first rule it breaks.
-pub fn check(head: &Parts, body: BodyUse) -> Result<(), HeadFault> {
-    let mut hosts = 0;
-    let (mut host_valid, mut encoded, mut too_long) = (true, false, false);
-    // One pass: most heads have few fields, and each look-up would hash.
-    for (name, value) in &head.headers {
-        if name == HOST {
-            hosts += 1;
-            host_valid &= is_host(value.as_bytes());
-        } else if name == TRANSFER_ENCODING {
-            encoded = true;
-        } else if name == CONTENT_LENGTH {
-            too_long |= declared_length(value).is_some_and(|length| length > IDLE_BODY_MAX);
-        }
-    }
+pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
+    let mut hosts = head.fields.all(FieldName::Host);
+    let (host, others) = (hosts.next(), hosts.count());
     // RFC 9112 section 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0. RFC 9113 section
     // 8.3.1: in HTTP/2 :authority takes its place.
-    match (hosts, head.version) {
-        (0, Version::HTTP_11) => return Err(HeadFault::HostMissing),
-        (0, Version::HTTP_2) if head.uri.authority().is_none() => {
-            return Err(HeadFault::HostMissing);
-        }
-        (0 | 1, _) => {}
-        _ => return Err(HeadFault::HostRepeated),
+    match (host, head.version) {
+        _ if others > 0 => return Err(HeadFault::HostRepeated),
+        (Some(host), _) if !is_host(host) => return Err(HeadFault::HostInvalid),
+        (None, Version::HTTP_11) => return Err(HeadFault::HostMissing),
+        (None, Version::HTTP_2) if head.authority.is_none() => return Err(HeadFault::HostMissing),
+        (Some(_) | None, _) => {}
     }
-    if !host_valid {
-        return Err(HeadFault::HostInvalid);
-    }
-    check_target(head)?;
+    check_target(head, host)?;
     // RFC 9112 section 6.3: with both this and Content-Length a request may be smuggled; nothing
     // that is asked for here has a body at all. Of a webhook hyper has taken the length away.
-    if encoded && body == BodyUse::Idle {
+    if body == BodyUse::Webhook {
+        return Ok(());
+    }
+    if head.fields.has(FieldName::TransferEncoding) {
         return Err(HeadFault::TransferEncoding);
     }
-    if too_long && body == BodyUse::Idle { Err(HeadFault::BodyTooLarge) } else { Ok(()) }
+    let mut lengths = head.fields.all(FieldName::ContentLength).filter_map(declared_length);
+    if lengths.any(|length| length > IDLE_BODY_MAX) {
+        return Err(HeadFault::BodyTooLarge);
+    }
+    Ok(())
 }
 
-pub(super) fn is_host(bytes: &[u8]) -> bool {
+fn is_host(bytes: &[u8]) -> bool {
     // Visible ASCII without the delimiters of a URI is what an authority may hold; parsing it in
     // full costs more than the whole of the other checks, so only odd ones are.
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
@@ -94,25 +86,29 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
 }
 
 /// Origin-form and absolute-form (whose authority then stands for Host) are targets of a gateway.
-fn check_target(head: &Parts) -> Result<(), HeadFault> {
-    match (head.uri.scheme(), head.uri.authority()) {
+fn check_target(head: &RequestHead<'_>, host: Option<&[u8]>) -> Result<(), HeadFault> {
+    match (head.scheme, head.authority) {
         (None, None) => Ok(()),
         (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => {
-            check_authority(head, authority)
+            check_authority(head.version, authority, host)
         }
         _ => Err(HeadFault::AuthorityForm),
     }
 }
 
-fn check_authority(head: &Parts, authority: &Authority) -> Result<(), HeadFault> {
+fn check_authority(
+    version: Version,
+    authority: &Authority,
+    host: Option<&[u8]>,
+) -> Result<(), HeadFault> {
     if !is_host(authority.as_str().as_bytes()) {
         return Err(HeadFault::HostInvalid);
     }
     // Of HTTP/1.1 the target's authority replaces Host; of HTTP/2 they are two names of one thing.
-    match head.headers.get(HOST) {
+    match host {
         Some(host)
-            if head.version == Version::HTTP_2
-                && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+            if version == Version::HTTP_2
+                && !host.eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
         {
             Err(HeadFault::HostMismatch)
         }
@@ -121,15 +117,22 @@ fn check_authority(head: &Parts, authority: &Authority) -> Result<(), HeadFault>
 }
 
 /// Content-Length as hyper has already validated it.
-fn declared_length(value: &HeaderValue) -> Option<u64> {
-    value.to_str().ok()?.parse().ok()
+fn declared_length(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use http::header::HeaderName;
+    use http::request::Parts;
 
     use super::*;
+
+    /// Checks a head that hyper has parsed.
+    fn check(parts: &Parts, body: BodyUse) -> Result<(), HeadFault> {
+        super::check(&RequestHead::of(parts, &HeaderName::from_static("x-forwarded-for")), body)
+    }
 
     fn head(version: Version, target: &str, fields: &[(&str, &str)]) -> Parts {
         let mut request = Request::builder().version(version).uri(target);

@@ -2,16 +2,23 @@
 
 pub mod coding;
 pub mod entity_tag;
+pub mod field_map;
 pub mod field_text;
 pub mod fields;
 pub mod head;
 pub mod plain;
+pub mod request;
+pub mod response_field;
 pub mod trace_context;
 
 pub use coding::{AcceptedCodings, Coding};
 pub use entity_tag::{EntityTag, Named};
+pub use field_map::FieldMap;
 pub use field_text::FieldText;
 pub use fields::{Fields, ResponseHead};
 pub use head::HeadFault;
-pub use plain::Plain;
+pub use plain::PlainRequest;
+pub use request::{FieldName, RequestFields, RequestHead};
+pub(crate) use response_field::constant_field;
+pub use response_field::{ConstantField, ResponseField};
 pub use trace_context::TraceContext;

@@ -1,77 +1,89 @@
-//! Requests in HTTP/1.1 that need no more than a look: a `GET` whose head is here, whole, without
-//! a body and without anything that is for the connection.
+//! Plain requests of HTTP/1.1: a `GET` whose head is complete, without a body and without anything
+//! that concerns the connection.
 //!
-//! What is anything else, or is wrong in any way, is not for this module to judge: it is `None`,
-//! and goes the way of every request.
+//! A request of any other kind is not judged here: the answer is `None`, and hyper reads it. Whether
+//! a plain one keeps the rules of its head is decided where all heads are (`head`).
 
 use std::mem::MaybeUninit;
 
-use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, IF_NONE_MATCH,
-    ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderName;
+use http::{Method, Version};
 
-use super::head::is_host;
+use super::request::{FieldName, RequestFields, RequestHead};
 
 /// Fields of such a request, at most. Browsers send about twenty.
 const FIELDS_MAX: usize = 40;
 
-/// The fields that an answer depends on. All others say nothing to us.
-const READ: [HeaderName; 4] = [ACCEPT_ENCODING, AUTHORIZATION, IF_NONE_MATCH, ORIGIN];
+/// Fields that say how a message is framed, or that ask for another protocol.
+const FRAMING: [FieldName; 6] = [
+    FieldName::ContentLength,
+    FieldName::Expect,
+    FieldName::Te,
+    FieldName::Trailer,
+    FieldName::TransferEncoding,
+    FieldName::Upgrade,
+];
 
-/// Those that say how messages are framed and connections are used.
-const FRAMING: [HeaderName; 6] = [CONTENT_LENGTH, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+/// Method of a plain request.
+static GET: Method = Method::GET;
 
-/// A request that needs no more than a look. It may hold a credential, and so is not shown.
-pub struct Plain<'a> {
-    /// As it was received: a query, if there is one, included.
-    pub path: &'a str,
-    /// Those that an answer may depend on, no others.
-    pub fields: HeaderMap,
-    /// Whether the connection ends with the answer.
-    pub last: bool,
+/// A plain request. It may hold a credential, and so has no `Debug`.
+pub struct PlainRequest<'a> {
+    pub head: RequestHead<'a>,
+    /// Whether the client wants the connection to end with the response.
+    pub close: bool,
+    /// Bytes of the head.
+    pub length: usize,
 }
 
-impl<'a> Plain<'a> {
-    /// Reads one at the beginning of `bytes`, and says where it ends.
-    pub fn parse(bytes: &'a [u8]) -> Option<(Self, usize)> {
+impl<'a> PlainRequest<'a> {
+    /// Reads the request at the beginning of `received`, if it is a plain one.
+    /// `client_address`: see [`FieldName::ClientAddress`].
+    pub fn parse(received: &'a [u8], client_address: &HeaderName) -> Option<Self> {
         let mut space = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut request = httparse::Request::new(&mut []);
-        let parsed = request.parse_with_uninit_headers(bytes, &mut space);
-        let Ok(httparse::Status::Complete(end)) = parsed else { return None };
+        let parsed = request.parse_with_uninit_headers(received, &mut space);
+        let Ok(httparse::Status::Complete(length)) = parsed else { return None };
         let (Some("GET"), Some(1)) = (request.method, request.version) else { return None };
-        let (mut hosts, mut last) = (0, false);
-        let mut fields = HeaderMap::new();
+        let mut fields = RequestFields::default();
         for field in &*request.headers {
-            let is = |name: &HeaderName| field.name.eq_ignore_ascii_case(name.as_str());
-            if is(&HOST) {
-                hosts += 1;
-                if !is_host(field.value) {
-                    return None;
-                }
-            } else if is(&CONNECTION) {
-                let close = field.value.eq_ignore_ascii_case(b"close");
-                if !close && !field.value.eq_ignore_ascii_case(b"keep-alive") {
-                    return None;
-                }
-                last |= close;
-            } else if let Some(name) = READ.into_iter().find(is) {
-                fields.append(name, HeaderValue::from_bytes(field.value).ok()?);
-            } else if FRAMING.iter().any(is) {
+            fields.push(field.name.as_bytes(), field.value, client_address);
+        }
+        if FRAMING.into_iter().any(|name| fields.has(name)) {
+            return None;
+        }
+        let mut close = false;
+        for value in fields.all(FieldName::Connection) {
+            let is_close = value.eq_ignore_ascii_case(b"close");
+            if !is_close && !value.eq_ignore_ascii_case(b"keep-alive") {
                 return None;
             }
+            close |= is_close;
         }
-        (hosts == 1).then_some((Self { path: request.path?, fields, last }, end))
+        let (path, query) = origin_form(request.path?)?;
+        let (method, version) = (&GET, Version::HTTP_11);
+        let head =
+            RequestHead { method, version, scheme: None, authority: None, path, query, fields };
+        Some(Self { head, close, length })
     }
+}
+
+/// Path and query of a target in origin form. hyper drops a fragment, which no target may have.
+fn origin_form(target: &str) -> Option<(&str, Option<&str>)> {
+    if !target.starts_with('/') || target.contains('#') {
+        return None;
+    }
+    Some(target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(head: &str) -> Option<(Plain<'_>, usize)> {
-        Plain::parse(head.as_bytes())
+    const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+    fn parse(head: &str) -> Option<PlainRequest<'_>> {
+        PlainRequest::parse(head.as_bytes(), &X_FORWARDED_FOR)
     }
 
     #[test]
@@ -79,31 +91,29 @@ mod tests {
         let head = "GET /a?b HTTP/1.1\r\nHost: a:1\r\nUser-Agent: b\r\nIF-NONE-MATCH: \"c\"\r\n\
                     Connection: Keep-Alive\r\nif-none-match: *\r\nOrigin: d\r\n\r\n";
         let more = format!("{head}GET /");
-        let (plain, end) = parse(&more).unwrap();
-        assert_eq!((plain.path, plain.last, end), ("/a?b", false, head.len()));
+        let plain = parse(&more).unwrap();
+        assert_eq!((plain.close, plain.length), (false, head.len()));
+        assert_eq!((plain.head.path, plain.head.query), ("/a", Some("b")));
+        assert_eq!(plain.head.fields.all(FieldName::IfNoneMatch).count(), 2);
+        assert_eq!(plain.head.fields.only(FieldName::Origin), Some(&b"d"[..]));
         let close = parse("GET / HTTP/1.1\r\nConnection: Close\r\nHost: a\r\n\r\n");
-        assert!(close.unwrap().0.last);
-        let kept: Vec<_> =
-            plain.fields.iter().map(|(name, value)| (name.as_str(), value)).collect();
-        assert_eq!(kept.len(), 3, "{kept:?}");
-        assert_eq!(plain.fields.get_all(IF_NONE_MATCH).iter().count(), 2);
-        assert_eq!(plain.fields[ORIGIN], "d");
+        assert!(close.unwrap().close);
     }
 
     #[test]
-    fn whatever_else_is_not_plain() {
+    fn a_request_of_any_other_kind_is_not_plain() {
         let get = "GET / HTTP/1.1\r\nHost: a\r\n";
         assert!(parse(&format!("{get}\r\n")).is_some());
         for head in [
             get.to_owned(),
             String::new(),
             "\r\n".to_owned(),
-            "GET / HTTP/1.1\r\n\r\n".to_owned(),
             "GET / HTTP/1.0\r\nHost: a\r\n\r\n".to_owned(),
             "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
             "get / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
-            "GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(),
-            format!("{get}Host: a\r\n\r\n"),
+            "GET * HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+            "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+            "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
             format!("{get}Connection: close, upgrade\r\n\r\n"),
             format!("{get}Connection: keep-alive, upgrade\r\n\r\n"),
             format!("{get}Content-Length: 0\r\n\r\n"),

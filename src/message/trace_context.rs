@@ -1,9 +1,10 @@
 //! `traceparent`: which trace a request is part of (W3C Trace Context, sections 3.2 and 4.3).
 
+use http::HeaderValue;
 use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue};
 
 use super::FieldText;
+use super::request::{FieldName, RequestFields};
 
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -19,10 +20,8 @@ pub struct TraceContext {
 
 impl TraceContext {
     /// Reads the field. `None` if it is not there once, or not well-formed.
-    pub fn of(fields: &HeaderMap) -> Option<Self> {
-        let mut values = fields.get_all(TRACEPARENT).iter();
-        let (Some(value), None) = (values.next(), values.next()) else { return None };
-        Self::parse(value.as_bytes())
+    pub fn of(fields: &RequestFields<'_>) -> Option<Self> {
+        Self::parse(fields.only(FieldName::TraceParent)?)
     }
 
     fn parse(value: &[u8]) -> Option<Self> {
@@ -61,6 +60,7 @@ fn is_hex(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::message::request::tests::{fields, map};
     use proptest::prelude::*;
 
     use super::*;
@@ -97,11 +97,9 @@ mod tests {
         }
         let later = format!("{}-more", WHOLE.replacen("00", "cc", 1));
         assert!(TraceContext::parse(later.as_bytes()).is_some());
-        let mut fields = HeaderMap::new();
-        fields.append(TRACEPARENT, HeaderValue::from_static(WHOLE));
-        assert!(TraceContext::of(&fields).is_some());
-        fields.append(TRACEPARENT, HeaderValue::from_static(WHOLE));
-        assert_eq!(TraceContext::of(&fields), None, "which of the two?");
+        let line = ("traceparent", WHOLE.as_bytes());
+        assert!(TraceContext::of(&fields(&map(&[line]))).is_some());
+        assert_eq!(TraceContext::of(&fields(&map(&[line, line]))), None, "which of the two?");
     }
 
     proptest! {

@@ -5,25 +5,25 @@
 
 use std::time::Duration;
 
-use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderName, ORIGIN,
-};
+use http::Uri;
 use http::uri::Authority;
-use http::{HeaderValue, Uri};
 
-use crate::message::Fields;
+use crate::message::{
+    ConstantField, FieldName, Fields, RequestFields, ResponseField, constant_field,
+};
 
-const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
-
-const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "ETag, Age, Cache-Status, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
+static EXPOSED: ConstantField = constant_field!(
+    ExposeHeaders,
+    "access-control-expose-headers",
+    "ETag, Age, Cache-Status, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 );
 /// `*` stands for every field but Authorization, since no credentials of the browser's are used.
-const REQUEST_FIELDS: HeaderValue = HeaderValue::from_static("Authorization, *");
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD");
-const CROSS_ORIGIN: HeaderValue = HeaderValue::from_static("cross-origin");
+static REQUEST_FIELDS: ConstantField =
+    constant_field!(AllowHeaders, "access-control-allow-headers", "Authorization, *");
+static METHODS: ConstantField =
+    constant_field!(AllowMethods, "access-control-allow-methods", "GET, HEAD");
+static CROSS_ORIGIN: ConstantField =
+    constant_field!(ResourcePolicy, "cross-origin-resource-policy", "cross-origin");
 
 /// The origins whose pages may read answers.
 #[derive(Clone, Debug)]
@@ -99,40 +99,38 @@ fn is_origin(text: &str) -> bool {
 }
 
 impl Cors {
-    /// The request's origin, if it is one that may read.
-    pub(super) fn allowed(&self, fields: &HeaderMap) -> Option<HeaderValue> {
-        let mut values = fields.get_all(ORIGIN).iter();
-        let (origin, None) = (values.next()?, values.next()) else { return None };
-        let text = origin.to_str().ok()?;
-        self.origins.iter().any(|allowed| allowed.is(text)).then(|| origin.clone())
+    /// Returns the request's origin, if it is one that may read.
+    pub(super) fn allowed<'a>(&self, fields: &RequestFields<'a>) -> Option<&'a [u8]> {
+        let origin = fields.only(FieldName::Origin)?;
+        let text = std::str::from_utf8(origin).ok()?;
+        self.origins.iter().any(|allowed| allowed.is(text)).then_some(origin)
     }
 
     /// What lets a page of this origin read the answer.
-    pub(super) fn write(origin: HeaderValue, fields: &mut impl Fields) {
-        fields.put(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        fields.put(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-        fields.put(RESOURCE_POLICY, CROSS_ORIGIN);
-        fields.put(TIMING_ALLOW_ORIGIN, origin);
+    pub(super) fn write(origin: &[u8], fields: &mut impl Fields) {
+        fields.put_bytes(ResponseField::AllowOrigin, origin);
+        fields.put_constant(&EXPOSED);
+        fields.put_constant(&CROSS_ORIGIN);
+        fields.put_bytes(ResponseField::TimingAllowOrigin, origin);
     }
 
     /// What lets it send a request that is not simple, besides.
-    pub(super) fn write_preflight(&self, fields: &mut HeaderMap) {
-        fields.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-        fields.insert(ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_FIELDS);
-        fields.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(self.max_age.as_secs()));
+    pub(super) fn write_preflight(&self, fields: &mut impl Fields) {
+        fields.put_constant(&METHODS);
+        fields.put_constant(&REQUEST_FIELDS);
+        fields.put_number(ResponseField::MaxAge, self.max_age.as_secs());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::request::tests::{fields, map};
 
     fn allows(pattern: &str, origin: &str) -> bool {
         let origins = vec![AllowedOrigin::parse(pattern).unwrap()];
         let cors = Cors { origins, max_age: Duration::ZERO };
-        let mut fields = HeaderMap::new();
-        fields.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
-        cors.allowed(&fields).is_some()
+        cors.allowed(&fields(&map(&[("origin", origin.as_bytes())]))).is_some()
     }
 
     #[test]
@@ -211,9 +209,8 @@ mod tests {
     fn two_origins_are_none() {
         let origins = vec![AllowedOrigin::parse("https://a.example").unwrap()];
         let cors = Cors { origins, max_age: Duration::ZERO };
-        let mut fields = HeaderMap::new();
-        fields.append(ORIGIN, HeaderValue::from_static("https://a.example"));
-        fields.append(ORIGIN, HeaderValue::from_static("https://a.example"));
-        assert_eq!(cors.allowed(&fields), None);
+        let line = ("origin", &b"https://a.example"[..]);
+        assert!(cors.allowed(&fields(&map(&[line]))).is_some());
+        assert_eq!(cors.allowed(&fields(&map(&[line, line]))), None);
     }
 }

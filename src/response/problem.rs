@@ -7,19 +7,16 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
-};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
 use super::{JSON, NO_STORE};
+use crate::message::{ConstantField, Fields, ResponseField, constant_field};
 
-const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
-const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const X_RATELIMIT_INTERVAL: HeaderName = HeaderName::from_static("x-ratelimit-interval");
-const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+/// Never Basic: a browser would ask its user for a password.
+static BEARER: ConstantField = constant_field!(WwwAuthenticate, "www-authenticate", "Bearer");
+static CLOSE: ConstantField = constant_field!(Connection, "connection", "close");
+static NO_RETRY: ConstantField = constant_field!(ShouldRetry, "x-should-retry", "false");
 
 /// Longest wait that is told. SDKs ignore a longer one, or sit it out in full.
 const WAIT_MAX: Duration = Duration::from_mins(1);
@@ -79,26 +76,23 @@ impl Problem {
         Bytes::from(serde_json::to_vec(&body).expect("three strings always serialise"))
     }
 
-    pub(super) fn write(&self, response: &mut Response<Bytes>) {
-        *response.status_mut() = self.status;
-        *response.body_mut() = self.body();
-        let fields = response.headers_mut();
-        fields.insert(CONTENT_TYPE, JSON);
-        fields.insert(CACHE_CONTROL, NO_STORE);
+    /// Writes what is said of the error besides the body.
+    pub(super) fn write(&self, fields: &mut impl Fields) {
+        fields.put_constant(&JSON);
+        fields.put_constant(&NO_STORE);
         if let Some(methods) = self.allowed {
-            fields.insert(ALLOW, HeaderValue::from_static(methods));
+            fields.put_bytes(ResponseField::Allow, methods.as_bytes());
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            // Never Basic: a browser would ask its user for a password.
-            fields.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            fields.put_constant(&BEARER);
         }
         if self.connection == Connection::Close {
-            fields.insert(CONNECTION, HeaderValue::from_static("close"));
+            fields.put_constant(&CLOSE);
         }
         match self.retry {
             Retry::Maybe => {}
             Retry::Never => {
-                fields.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+                fields.put_constant(&NO_RETRY);
             }
             Retry::Elsewhere { wait } => {
                 write_wait(wait, fields);
@@ -106,22 +100,22 @@ impl Problem {
             Retry::After { wait, bucket } => {
                 let millis = write_wait(wait, fields);
                 if let Some(limit) = bucket.limit {
-                    fields.insert(X_RATELIMIT_LIMIT, HeaderValue::from(limit));
+                    fields.put_number(ResponseField::XRateLimitLimit, limit);
                 }
                 if let Some(interval) = bucket.interval_millis {
-                    fields.insert(X_RATELIMIT_INTERVAL, HeaderValue::from(interval));
+                    fields.put_number(ResponseField::XRateLimitInterval, interval);
                 }
-                fields.insert(X_RATELIMIT_RESET, HeaderValue::from(millis));
+                fields.put_number(ResponseField::XRateLimitReset, millis);
             }
         }
     }
 }
 
 /// The wait, in milliseconds, as it was written.
-fn write_wait(wait: Duration, fields: &mut HeaderMap) -> u64 {
+fn write_wait(wait: Duration, fields: &mut impl Fields) -> u64 {
     let millis = wait_millis(wait);
-    fields.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000).max(1)));
-    fields.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
+    fields.put_number(ResponseField::RetryAfter, millis.div_ceil(1_000).max(1));
+    fields.put_number(ResponseField::RetryAfterMillis, millis);
     millis
 }
 
@@ -134,6 +128,7 @@ fn wait_millis(wait: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::FieldMap;
 
     #[test]
     fn a_wait_is_told_in_every_unit_rounded_up_and_bounded() {
@@ -157,14 +152,15 @@ mod tests {
                     bucket: BucketFields { limit: Some(20), interval_millis: Some(2000) },
                 },
             };
-            let mut response = Response::new(Bytes::new());
-            problem.write(&mut response);
-            let field = |name: HeaderName| response.headers().get(name).unwrap().clone();
-            assert_eq!(field(RETRY_AFTER), seconds, "{wait:?}");
-            assert_eq!(field(RETRY_AFTER_MS), millis, "{wait:?}");
-            assert_eq!(field(X_RATELIMIT_RESET), millis, "{wait:?}");
-            assert_eq!(field(X_RATELIMIT_LIMIT), "20");
-            assert_eq!(field(X_RATELIMIT_INTERVAL), "2000");
+            let mut fields = FieldMap::default();
+            problem.write(&mut fields);
+            let map = fields.take_map();
+            let field = |field: ResponseField| map.get(field.name()).unwrap().clone();
+            assert_eq!(field(ResponseField::RetryAfter), seconds, "{wait:?}");
+            assert_eq!(field(ResponseField::RetryAfterMillis), millis, "{wait:?}");
+            assert_eq!(field(ResponseField::XRateLimitReset), millis, "{wait:?}");
+            assert_eq!(field(ResponseField::XRateLimitLimit), "20");
+            assert_eq!(field(ResponseField::XRateLimitInterval), "2000");
         }
     }
 }

@@ -2,13 +2,9 @@
 //! may send, and how it stands.
 
 use http::HeaderValue;
-use http::header::HeaderName;
 
 use crate::limit::{Quota, Standing};
-use crate::message::{FieldText, Fields};
-
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+use crate::message::{FieldText, Fields, ResponseField};
 
 /// Both fields of one caller, as far as they are the same for each of its requests.
 pub struct RateLimitFields {
@@ -32,8 +28,8 @@ impl RateLimitFields {
         let until_full = whole_seconds(standing.until_full().as_nanos());
         let mut text = FieldText::new(&self.start);
         text.number(u64::from(standing.left)).text(";t=").number(until_full);
-        fields.put_text(RATELIMIT, &text);
-        fields.put(RATELIMIT_POLICY, self.policy.clone());
+        fields.put_bytes(ResponseField::RateLimit, text.as_bytes());
+        fields.put(ResponseField::RateLimitPolicy, &self.policy);
     }
 }
 
@@ -44,18 +40,18 @@ fn whole_seconds(nanos: u128) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-
     use super::*;
     use crate::limit::Limit;
+    use crate::message::FieldMap;
 
     #[test]
     fn both_fields_say_how_the_caller_stands() {
         let quota = Quota::new(10, 25).unwrap();
-        let mut fields = HeaderMap::new();
+        let mut fields = FieldMap::default();
         RateLimitFields::new("web-team", quota)
             .write(&mut fields, Standing { limit: Limit::Caller, quota, left: 14 });
-        assert_eq!(fields.get(RATELIMIT_POLICY).unwrap(), "\"web-team\";q=25;w=3");
-        assert_eq!(fields.get(RATELIMIT).unwrap(), "\"web-team\";r=14;t=2");
+        let fields = fields.take_map();
+        assert_eq!(fields.get("ratelimit-policy").unwrap(), "\"web-team\";q=25;w=3");
+        assert_eq!(fields.get("ratelimit").unwrap(), "\"web-team\";r=14;t=2");
     }
 }

@@ -10,7 +10,6 @@ mod object;
 mod rate;
 mod webhook;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
@@ -34,7 +33,7 @@ pub use webhook::{WebhookTarget, WebhookUrl};
 
 use crate::clock::Clock;
 use crate::secret::Secret;
-use crate::server::Service;
+use crate::server::{Answering, Service};
 
 /// The key that the sandbox accepts unless told otherwise.
 pub const DEFAULT_KEY: &str = "private_sandbox=";
@@ -69,36 +68,43 @@ pub struct Sandbox {
 type Reply = Response<Full<Bytes>>;
 
 impl Service for Sandbox {
+    type Data = Bytes;
     type Body = Full<Bytes>;
-    type Receipt = ();
+    type Begun = ();
 
-    async fn call(
-        self: Arc<Self>,
+    fn call(
+        self: &Arc<Self>,
         request: Request<Incoming>,
         _peer: SocketAddr,
-    ) -> Result<Reply, Infallible> {
+        _begun: Option<()>,
+    ) -> Answering<Full<Bytes>> {
         let (head, _body) = request.into_parts();
+        let sandbox = Arc::clone(self);
+        Answering::Later(Box::pin(async move { sandbox.reply(&head).await }))
+    }
+}
+
+impl Sandbox {
+    async fn reply(&self, head: &Parts) -> Reply {
         if let Some(path) = head.uri.path().strip_prefix("/_sandbox/") {
             let mut reply = self.control(&head.method, path);
             reply.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
-            return Ok(reply);
+            return reply;
         }
         if !self.settings.latency.is_zero() {
             tokio::time::sleep(self.settings.latency).await;
         }
         let (spent, rate) = self.rate.lock().spend(self.clock.monotonic());
-        let mut reply = if spent { self.api(&head) } else { too_many() };
+        let mut reply = if spent { self.api(head) } else { too_many() };
         rate.write(reply.headers_mut());
         let id = HeaderValue::from_str(&uuid()).expect("hex and hyphens");
         for name in ["x-ik-requestid", "x-request-id"] {
             reply.headers_mut().insert(HeaderName::from_static(name), id.clone());
         }
         reply.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
-        Ok(reply)
+        reply
     }
-}
 
-impl Sandbox {
     pub fn new(settings: SandboxSettings, clock: Clock) -> Self {
         let rate = Mutex::new(RateWindow::new(settings.rate));
         let (library, outbox) = (Mutex::new(Library::seeded()), OnceLock::new());

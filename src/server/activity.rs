@@ -26,6 +26,8 @@ pub(super) struct Activity {
 pub(super) struct SocketActivity {
     /// Bytes came that no request has been made of yet.
     head_begun: AtomicBool,
+    /// The bytes that came last end within a head.
+    partial: AtomicBool,
     blocked: AtomicBool,
     /// Nothing more is to be written.
     closing: AtomicBool,
@@ -58,20 +60,17 @@ impl Activity {
         self.body.store(true, Ordering::Relaxed);
     }
 
-    /// How often something was asked or answered, modulo 2^32.
-    pub(super) fn turns(&self) -> u32 {
-        self.turns.load(Ordering::Relaxed)
-    }
-
     /// Nothing is asked, nothing is left of what was, and nothing of what comes next is here.
     pub(super) fn is_between_requests(&self) -> bool {
         matches!(self.phase(), Phase::Idle { .. }) && !self.body.load(Ordering::Relaxed)
     }
 
-    /// Its answer is there, whole: whatever is left to do is the socket's. What came in between
-    /// was its body. If part of the next head was behind it, that counts as idle until more comes.
+    /// Its answer is there, whole: whatever is left to do is the socket's. What came behind its
+    /// head was its body, if it has one, or the next head.
     pub(super) fn answered(&self) {
-        self.socket.head_begun.store(false, Ordering::Relaxed);
+        let next_begun =
+            self.socket.partial.load(Ordering::Relaxed) && !self.body.load(Ordering::Relaxed);
+        self.socket.head_begun.store(next_begun, Ordering::Relaxed);
         self.answering.store(false, Ordering::Relaxed);
         bump(&self.turns);
     }
@@ -108,9 +107,11 @@ impl SocketActivity {
     /// These bytes were received. Line ends between two requests are nothing yet: some clients
     /// send one too many (RFC 9112 section 2.2).
     pub(super) fn received(&self, bytes: &[u8]) {
-        if !bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+        if is_begun(bytes) {
             self.head_begun.store(true, Ordering::Relaxed);
         }
+        self.partial
+            .store(!bytes.ends_with(HEAD_END) && ends_within_head(bytes), Ordering::Relaxed);
     }
 
     /// The socket took something, or all there was.
@@ -151,6 +152,21 @@ impl SocketActivity {
     }
 }
 
+/// End of a head's last line, and the empty line.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
+/// Whether anything of a head is there.
+fn is_begun(bytes: &[u8]) -> bool {
+    !bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+}
+
+/// Whether something follows the last head that is complete.
+fn ends_within_head(bytes: &[u8]) -> bool {
+    let ends = bytes.windows(HEAD_END.len()).rposition(|window| window == HEAD_END);
+    let rest = ends.map_or(bytes, |end| bytes.get(end + HEAD_END.len()..).unwrap_or_default());
+    is_begun(rest)
+}
+
 fn bump(count: &AtomicU32) {
     count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
@@ -158,6 +174,24 @@ fn bump(count: &AtomicU32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_a_head_behind_a_request_is_begun_once_that_is_answered() {
+        for (received, begun) in [
+            ("GET / HTTP/1.1\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\n\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\n\r\nGET", true),
+            ("GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n", false),
+        ] {
+            let socket = Arc::new(SocketActivity::default());
+            let activity = Activity::new(Arc::clone(&socket), Announcement::default());
+            socket.received(received.as_bytes());
+            activity.asked();
+            activity.answered();
+            let found = matches!(activity.phase(), Phase::Head { .. });
+            assert_eq!(found, begun, "{received:?}");
+        }
+    }
 
     #[test]
     fn a_request_goes_through_its_phases() {

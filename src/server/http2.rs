@@ -1,9 +1,7 @@
 //! HTTP/2 on one connection.
 //!
 //! Flow control is the caller's, so a caller that grants none stalls its answers while the socket
-//! looks well. So bodies are handed over in pieces, each when the last has left, and each is
-//! watched. The last piece leaves our sight with the body: it is small, and a copy, so that it
-//! holds nothing else.
+//! looks well. So each stream is watched until the last byte of its body has left.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::Buf;
 use http::Response;
 use http::header::CONNECTION;
 use http_body::{Body, Frame, SizeHint};
@@ -20,11 +18,11 @@ use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::activity::SocketActivity;
+use super::answered::{Answered, OnAnswer};
 use super::connection::{End, Served, drive};
 use super::io::Inbound;
 use super::streams::{OpenStream, Streams};
@@ -33,12 +31,7 @@ use super::{Drain, ServerSettings, Service};
 /// Requests at a time. More lets one connection keep more tasks; fewer makes pages wait.
 const STREAMS_MAX: u32 = 100;
 
-/// A piece of a body, and the last one. Longer pieces save turns; a longer last piece lets whoever
-/// does not take it hold more.
-const PIECE: usize = 16 * 1024;
-const LAST_PIECE: usize = 1024;
-
-/// h2 takes a piece while less than this waits to be sent of its stream: when nothing does.
+/// h2 takes a part of a body while less than this waits to be sent of its stream: when nothing does.
 const SEND_BUFFER: usize = 1;
 
 /// Of requests' bodies, which nobody needs but webhooks: of one, and of all of a connection.
@@ -64,8 +57,7 @@ pub(super) async fn serve<I, S>(
     let streams = Arc::new(Streams::new(stream.activity()));
     let answer = |request| {
         let stream = streams.open();
-        let answer = Arc::clone(service).call(request, peer);
-        Answered { answer, stream: Some(stream) }
+        Answered::new(service.call(request, peer, None), Watching(Some(stream)))
     };
     let head_max = u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -116,103 +108,72 @@ where
     }
 }
 
-pin_project! {
-    /// An answer in the making.
-    struct Answered<F> {
-        #[pin]
-        answer: F,
-        stream: Option<OpenStream>,
-    }
-}
+/// Notes when the answer of one stream is there, and watches its body.
+struct Watching(Option<OpenStream>);
 
-impl<F, B> Future for Answered<F>
-where
-    F: Future<Output = Result<Response<B>, Infallible>>,
-{
-    type Output = Result<Response<InPieces<B>>, Infallible>;
+impl<B: Body> OnAnswer<B> for Watching {
+    type Body = Watched<B>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Ok(mut response) = ready!(this.answer.poll(context));
+    fn answered(&mut self, mut response: Response<B>) -> Response<Watched<B>> {
         // Of HTTP/1.1: here it would be an error.
         response.headers_mut().remove(CONNECTION);
-        let mut stream = this.stream.take();
+        let mut stream = self.0.take();
         if let Some(stream) = &mut stream {
             stream.answered(Instant::now());
         }
-        Poll::Ready(Ok(response.map(|body| InPieces { body, rest: Bytes::new(), stream })))
+        response.map(|body| Watched { body, stream })
     }
 }
 
-fn next_piece(rest: &mut Bytes) -> Bytes {
-    match rest.len() {
-        last if last <= LAST_PIECE => Bytes::copy_from_slice(&std::mem::take(rest)),
-        more => rest.split_to((more - LAST_PIECE).min(PIECE)),
-    }
-}
-
-/// A body that is taken piece by piece.
-struct InPieces<B> {
+/// A body of which each part that leaves is noted, up to the last.
+struct Watched<B> {
     body: B,
-    /// Of the frame that is being taken.
-    rest: Bytes,
     stream: Option<OpenStream>,
 }
 
-impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for InPieces<B> {
-    type Data = Bytes;
+/// Bytes of such a body. The stream ends with them.
+struct WatchedData<D> {
+    data: D,
+    stream: Option<OpenStream>,
+}
+
+impl<B: Body<Error = Infallible> + Unpin> Body for Watched<B> {
+    type Data = WatchedData<B::Data>;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = &mut *self;
-        if this.rest.is_empty() {
-            let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
-            let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
-            match frame.into_data() {
-                Ok(data) => this.rest = data,
-                Err(frame) => return Poll::Ready(Some(Ok(frame))),
-            }
-        }
-        if let Some(stream) = &mut this.stream {
-            stream.moved(Instant::now());
-        }
-        Poll::Ready(Some(Ok(Frame::data(next_piece(&mut this.rest)))))
+    ) -> Poll<Option<Result<Frame<Self::Data>, Infallible>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let Some(Ok(frame)) = frame else { return Poll::Ready(None) };
+        // The services' bodies have one frame.
+        let stream = self.stream.take();
+        Poll::Ready(Some(Ok(frame.map_data(|data| WatchedData { data, stream }))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (rest, body) = (self.rest.len() as u64, self.body.size_hint());
-        let mut hint = SizeHint::new();
-        if let Some(upper) = body.upper() {
-            hint.set_upper(upper + rest);
-        }
-        hint.set_lower(body.lower() + rest);
-        hint
+        self.body.size_hint()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl<D: Buf> Buf for WatchedData<D> {
+    fn remaining(&self) -> usize {
+        self.data.remaining()
+    }
 
-    #[test]
-    fn what_leaves_our_sight_last_is_small_and_nothing_is_lost() {
-        for length in [1, 1023, 1024, 1025, 16_384, 17_408, 17_409, 100_000] {
-            let whole = Bytes::from(vec![b'x'; length]);
-            let (mut rest, mut pieces) = (whole.clone(), Vec::new());
-            while !rest.is_empty() {
-                pieces.push(next_piece(&mut rest));
-            }
-            assert_eq!(pieces.concat(), whole);
-            let last = pieces.last().unwrap();
-            assert!(last.len() <= LAST_PIECE, "{length}");
-            assert!(pieces.iter().all(|piece| (1..=PIECE).contains(&piece.len())), "{length}");
+    fn chunk(&self) -> &[u8] {
+        self.data.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.data.advance(count);
+        if let Some(stream) = &mut self.stream {
+            stream.moved(Instant::now());
         }
     }
 }

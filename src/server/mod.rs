@@ -1,10 +1,11 @@
-//! Listeners and connections: HTTP for whoever implements [`Service`].
+//! Listeners and connections: HTTP for an application that implements [`Service`].
 //!
 //! A place is taken before a connection is accepted, so that past the limit newcomers wait in the
 //! kernel's backlog instead of in our memory. Whatever a connection does has a deadline of its own
 //! (`deadline`); one that does nothing right holds nothing but itself, and not for long.
 
 mod activity;
+mod answered;
 mod connection;
 mod deadline;
 mod drain;
@@ -19,17 +20,17 @@ mod tls;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::Buf;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 
-use crate::message::Plain;
 pub use drain::{Drain, DrainEnd};
 pub use event::{Deadline, Refused};
 pub use listen::{Listen, Listener, PassedSockets, bind};
@@ -78,49 +79,60 @@ impl ServerSettings {
     }
 }
 
-/// Who answers, always: the `Result` is hyper's.
+/// Application behind the listeners. It always answers: the `Result`s are hyper's.
 pub trait Service: Send + Sync + 'static {
-    type Body: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static;
+    /// Bytes of a body. Advanced as the connection takes them, dropped when it is done with them.
+    type Data: Buf + Send + 'static;
+    type Body: Body<Data = Self::Data, Error = Infallible> + Send + Unpin + 'static;
+    /// A request that [`Service::try_hit`] has begun; `()`, where there is no fast path.
+    type Begun: Send + 'static;
 
-    /// Of answers that are given at once; `()`, where there are none.
-    type Receipt: Receipt;
-
+    /// Answers a request. `begun`: what the fast path knows of it already.
     fn call(
-        self: Arc<Self>,
+        self: &Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send + 'static;
+        begun: Option<Self::Begun>,
+    ) -> Answering<Self::Body>;
 
-    /// Whether [`Service::at_once`] may be worth asking, of this peer's requests.
-    fn has_at_once(&self, _peer: SocketAddr) -> bool {
+    /// Whether there is a fast path.
+    fn has_fast_path(&self) -> bool {
         false
     }
 
-    /// The answer to a plain request, if nothing has to be waited for: its body, with its head
-    /// written to `head`. Or nothing, without any trace: then it is called.
-    fn at_once(
-        &self,
-        _asked: &Plain<'_>,
+    /// Answers what a connection of HTTP/1.1 received, if nothing has to be waited for: the head is
+    /// written to `head`, which is empty. `close`: the connection ends with it in any case.
+    fn try_hit(
+        self: &Arc<Self>,
+        _received: &[u8],
         _peer: SocketAddr,
+        _close: bool,
         _head: &mut Vec<u8>,
-    ) -> Option<(Bytes, Self::Receipt)> {
-        None
+    ) -> FastPath<Self::Data, Self::Begun> {
+        FastPath::Other(None)
     }
 
     /// A head could not be read, and was answered so on the way.
     fn unreadable(&self, _peer: SocketAddr, _status: StatusCode) {}
 }
 
-/// Kept while an answer is sent. Dropped without more, the answer was not taken whole.
-pub trait Receipt: Send + 'static {
-    /// So many bytes more of the body have been taken.
-    fn took(&mut self, bytes: usize);
-    fn delivered(self);
+/// Answer of a service.
+pub enum Answering<B> {
+    Now(Response<B>),
+    Later(Pin<Box<dyn Future<Output = Response<B>> + Send>>),
 }
 
-impl Receipt for () {
-    fn took(&mut self, _bytes: usize) {}
-    fn delivered(self) {}
+/// What the fast path makes of what a connection received.
+pub enum FastPath<D, B> {
+    Hit {
+        body: D,
+        /// Bytes that the request took.
+        length: usize,
+        /// Whether the client wants the connection to end.
+        close: bool,
+    },
+    /// It is for hyper. `Some`: the request is known so far.
+    Other(Option<B>),
 }
 
 /// Connections of one or more listeners that share a limit and end together.

@@ -1,42 +1,20 @@
 //! What the account may spend, as a pure decision: callers pass `now`.
 //!
 //! Two bounds hold at once. The configured one is GCRA: so many calls a second, so many at once
-//! after rest. The other is what the upstream says of itself in `X-RateLimit-Limit` and
-//! `-Interval`: no more than so many in any interval of that length. It is kept exactly, over
-//! the times at which calls left, so that it costs nothing while there is little to do.
+//! after rest. The other is what the upstream says of itself (`window`).
 //!
 //! Calls for callers with a credential may spend everything. Others leave a part of the burst,
 //! so that those find something left however many others there are; as long as there is more
 //! than that, nobody is held back.
 
-use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pause::Pause;
 use super::shared_budget::Shared;
-use crate::limit::{Desk, Quota};
-
-/// Longest pause after a 429: a mistaken field must not stop everything for a day.
-const PAUSE_MAX: Duration = Duration::from_mins(1);
-/// How long a probe may be under way before another one leaves.
-const PROBE_MAX: Duration = Duration::from_secs(10);
-/// How often whoever waits for a probe looks whether it is back.
-const PROBE_LOOK: Duration = Duration::from_millis(50);
-/// How long what the upstream said is believed, at least, when it says nothing any more or
-/// something looser. It may say it only when refusing: each time that it is forgotten costs a
-/// refusal.
-const BELIEVED: Duration = Duration::from_mins(30);
-/// Larger limits are no limits: the times of so many calls would have to be kept.
-const LIMIT_MAX: u32 = 10_000;
-/// A limit of less than one call in this time cannot be meant, and would stop everything for as
-/// long as it is believed.
-const RARELY: Duration = Duration::from_secs(10);
-/// Longest interval that makes sense.
-const INTERVAL_MAX: Duration = Duration::from_hours(1);
-/// By which part an interval is taken to be longer than it is: calls may take longer to arrive
-/// than those that follow them. A larger part wastes as much of what is allowed.
-const JITTER: u32 = 50;
+use super::window::{LearnedWindow, Window};
+use crate::limit::{Desk, Quota, SingleLimiter};
 
 /// How many calls of those who leave something to others may leave at once where the upstream
 /// counts by intervals: none would lose whatever a call comes late.
@@ -45,15 +23,15 @@ const PACED: u32 = 2;
 /// Whom a call is for, the most urgent first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Priority {
-    /// A caller with a key or a token; anybody, where there are none.
+    /// A caller with a key or a token; every caller, where there are none.
     Authenticated,
     Anonymous,
-    /// Nobody waits for it.
+    /// A refresh, for which no request waits.
     Background,
 }
 
 impl Priority {
-    /// What it leaves of a burst to those who are more urgent.
+    /// What it leaves of a burst to more urgent calls.
     fn reserved(self, burst: u32) -> u32 {
         match self {
             Self::Authenticated => 0,
@@ -61,65 +39,27 @@ impl Priority {
             Self::Background => burst / 2,
         }
     }
-}
 
-/// At most so many calls in any interval.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Window {
-    limit: u32,
-    interval: Duration,
+    /// Cells that must conform for one to be spent, of a burst of which at most so many may leave
+    /// at once. One may always be spent once all have come back.
+    fn needed(self, burst: NonZeroU32, at_once: u32) -> NonZeroU32 {
+        let spare = burst.get().saturating_sub(self.reserved(burst.get())).clamp(1, at_once.max(1));
+        NonZeroU32::new(burst.get() - (spare - 1)).unwrap_or(NonZeroU32::MIN)
+    }
 }
 
 /// What is left to spend.
 pub(super) struct Budget {
     quota: Quota,
+    /// The configured quota, or this gateway's part of it.
+    own: SingleLimiter,
+    /// How many gateways `own` is a part for.
+    nodes: NonZeroU32,
     fleet: Option<Shared>,
-    /// When everything that was spent has come back.
-    tat: Duration,
-    /// When calls left, the latest last.
-    sent: VecDeque<Duration>,
-    learned: Option<Learned>,
+    learned: LearnedWindow,
+    /// Spreads what is not urgent over the learned window.
+    pace: Option<SingleLimiter>,
     pause: Pause,
-}
-
-#[derive(Debug)]
-struct Learned {
-    window: Window,
-    at: Duration,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Pause {
-    None,
-    /// Nothing leaves until then.
-    Until(Duration),
-    /// One call left at this time to see whether the pause was long enough.
-    Probing(Duration),
-}
-
-impl Learned {
-    fn is_believed(&self, now: Duration) -> bool {
-        now < self.at + BELIEVED.max(self.window.interval * 2)
-    }
-}
-
-impl Window {
-    /// `None`: fields that cannot be meant.
-    pub(super) fn new(limit: u64, interval_millis: u64) -> Option<Self> {
-        let limit = u32::try_from(limit).ok().filter(|limit| (1..=LIMIT_MAX).contains(limit))?;
-        let interval = Duration::from_millis(interval_millis);
-        let sensible = !interval.is_zero() && interval <= INTERVAL_MAX.min(RARELY * limit);
-        sensible.then_some(Self { limit, interval })
-    }
-
-    /// Cells a second.
-    fn rate(self) -> f64 {
-        f64::from(self.limit) / self.interval.as_secs_f64()
-    }
-
-    fn spaced(self) -> Duration {
-        self.interval + self.interval / JITTER
-    }
 }
 
 impl Budget {
@@ -127,10 +67,11 @@ impl Budget {
     pub(super) fn new(quota: Quota, desk: Option<Arc<Desk>>) -> Self {
         Self {
             quota,
+            own: SingleLimiter::new(quota),
+            nodes: NonZeroU32::MIN,
             fleet: desk.map(|desk| Shared { desk, share: Arc::default() }),
-            tat: Duration::ZERO,
-            sent: VecDeque::new(),
-            learned: None,
+            learned: LearnedWindow::default(),
+            pace: None,
             pause: Pause::None,
         }
     }
@@ -140,32 +81,44 @@ impl Budget {
         self.fleet.as_ref().filter(|fleet| fleet.desk.is_open(now))
     }
 
-    /// How many share in it.
-    fn nodes(&self) -> NonZeroU32 {
-        self.fleet.as_ref().map_or(NonZeroU32::MIN, |fleet| fleet.desk.nodes())
-    }
-
     /// What is counted here: all of it, or this gateway's own part.
     fn counted(&self, now: Duration) -> Quota {
-        if self.shared(now).is_some() { self.quota } else { self.quota.part_of(self.nodes()) }
+        if self.shared(now).is_some() { self.quota } else { self.quota.part_of(self.nodes) }
     }
 
-    /// What was learned, as far as it is this gateway's: nobody else knows when ours have left.
+    /// What was learned, as far as it is this gateway's.
     fn window(&self) -> Option<Window> {
-        let Window { limit, interval } = self.learned.as_ref()?.window;
-        Some(Window { limit: (limit / self.nodes()).max(1), interval })
+        self.learned.window().map(|window| window.part_of(self.nodes))
+    }
+
+    /// Follows what others say: how many gateways there are, and what is not believed any more.
+    fn follow(&mut self, now: Duration) {
+        let nodes = self.fleet.as_ref().map_or(NonZeroU32::MIN, |fleet| fleet.desk.nodes());
+        if nodes != self.nodes {
+            self.nodes = nodes;
+            self.own.set_quota(self.quota.part_of(nodes), now);
+            self.set_pace();
+        }
+        self.learned.forget(now);
+        if self.learned.window().is_none() {
+            self.pace = None;
+        }
+    }
+
+    fn set_pace(&mut self) {
+        let limiter = |window: Window| SingleLimiter::of_window(window.limit, window.interval);
+        self.pace = self.window().and_then(limiter);
     }
 
     /// The time in which one cell comes back.
     pub(super) fn interval(&self, now: Duration) -> Duration {
-        let learned = self.window();
-        let learned = learned.map_or(Duration::ZERO, |window| window.interval / window.limit);
+        let learned = self.window().map_or(Duration::ZERO, Window::interval_each);
         self.counted(now).interval().max(learned)
     }
 
     /// Cells that may be there at once.
     fn burst(&self, now: Duration) -> u32 {
-        let learned = self.window().map_or(u32::MAX, |window| window.limit);
+        let learned = self.window().map_or(u32::MAX, |window| window.limit.get());
         self.counted(now).burst.get().min(learned)
     }
 
@@ -184,129 +137,101 @@ impl Budget {
 
     /// Spends one cell at `now`, or says how long to wait.
     pub(super) fn take(&mut self, priority: Priority, now: Duration) -> Result<(), Duration> {
-        self.learned.take_if(|learned| !learned.is_believed(now));
         let wait = self.wait(priority, now);
         if let Some(shared) = self.shared(now) {
             shared.spend(self.quota, wait, now)?;
         } else if wait.is_zero() {
-            self.tat = self.tat.max(now) + self.interval(now);
+            self.own.spend(now)?;
             if let Some(fleet) = &self.fleet {
-                // Others hear of it later.
+                // The others hear of it later.
                 fleet.share.owe(self.quota, now);
             }
         } else {
             return Err(wait);
         }
-        if self.pause != Pause::None {
-            self.pause = Pause::Probing(now);
+        if let Some(pace) = &mut self.pace {
+            // The window itself is what holds calls back that are urgent.
+            _ = pace.spend(now);
         }
-        if self.sent.len() >= LIMIT_MAX as usize {
-            self.sent.pop_front();
-        }
-        self.sent.push_back(now);
+        self.pause.sent(now);
+        self.learned.sent(now);
         Ok(())
     }
 
     /// How long until a call of this priority may leave, if none does before it.
-    pub(super) fn wait(&self, priority: Priority, now: Duration) -> Duration {
-        let paused = self.paused(now);
-        let burst = self.burst(now);
-        let reserved = priority.reserved(burst);
-        let held_back = paused.max(self.until_window(now));
+    pub(super) fn wait(&mut self, priority: Priority, now: Duration) -> Duration {
+        self.follow(now);
+        let held_back = self.held_back(now);
         if let Some(shared) = self.shared(now) {
+            let reserved = priority.reserved(self.burst(now));
             return held_back.max(shared.wait(self.quota, reserved, now));
         }
-        // One cell may always be spent once all have come back.
-        let mut cells = (burst - 1).saturating_sub(reserved);
-        if priority != Priority::Authenticated && self.learned.is_some() {
-            // What leaves at once comes back at once: an interval later, and until then nothing
-            // is left for anybody.
-            cells = cells.min(PACED);
-        }
-        let tolerated = self.interval(now) * cells;
-        let owed = self.tat.saturating_sub(now).saturating_sub(tolerated);
-        held_back.max(owed)
+        let needed = priority.needed(self.counted(now).burst, u32::MAX);
+        let owed = self.own.wait(needed, now).unwrap_or_default();
+        held_back.max(owed).max(self.paced(priority, now))
     }
 
-    fn paused(&self, now: Duration) -> Duration {
-        match self.pause {
-            Pause::None => Duration::ZERO,
-            Pause::Until(at) => at.saturating_sub(now),
-            Pause::Probing(since) => (since + PROBE_MAX).saturating_sub(now).min(PROBE_LOOK),
+    /// What leaves at once comes back at once where the upstream counts by intervals: an interval
+    /// later, and until then nothing is left for urgent calls. So calls that are not are spread.
+    fn paced(&self, priority: Priority, now: Duration) -> Duration {
+        let (Some(pace), Some(window)) = (&self.pace, self.window()) else { return Duration::ZERO };
+        if priority == Priority::Authenticated {
+            return Duration::ZERO;
         }
+        pace.wait(priority.needed(window.limit, PACED + 1), now).unwrap_or_default()
     }
 
-    /// Whether a call that nobody waits for could leave, or could soon.
-    pub(super) fn has_for_background(&self, now: Duration) -> bool {
+    /// How long the pause and the learned window hold every call back.
+    fn held_back(&self, now: Duration) -> Duration {
+        let window = self.window().map_or(Duration::ZERO, |window| self.learned.wait(window, now));
+        self.pause.left(now).max(window)
+    }
+
+    /// Whether a call that no request waits for could leave, or could soon.
+    pub(super) fn has_for_background(&mut self, now: Duration) -> bool {
+        self.follow(now);
         let Some(shared) = self.shared(now) else {
             return self.wait(Priority::Background, now).is_zero();
         };
         let available = shared.share.available(shared.terms(self.quota), now);
-        available > self.burst(now) / 2 && self.paused(now).max(self.until_window(now)).is_zero()
+        available > self.burst(now) / 2 && self.held_back(now).is_zero()
     }
 
-    /// Until fewer than the learned limit have left within its interval.
-    fn until_window(&self, now: Duration) -> Duration {
-        let Some(window) = self.window() else { return Duration::ZERO };
-        let oldest = self.sent.len().checked_sub(window.limit as usize);
-        let oldest = oldest.and_then(|place| self.sent.get(place));
-        oldest.map_or(Duration::ZERO, |sent| (*sent + window.spaced()).saturating_sub(now))
-    }
-
-    /// Takes what the upstream says of itself. Only something tighter is believed at once.
+    /// Takes what the upstream says of itself.
     pub(super) fn learn(&mut self, window: Window, now: Duration) {
-        let keeps =
-            |learned: &Learned| learned.window.rate() < window.rate() && learned.is_believed(now);
-        if !self.learned.as_ref().is_some_and(keeps) {
-            self.learned = Some(Learned { window, at: now });
+        let before = self.learned.window();
+        if self.learned.learn(window, now) && before != Some(window) {
+            self.set_pace();
         }
     }
 
     /// The upstream has refused: nothing leaves for so long, and then one call alone.
     pub(super) fn pause(&mut self, wait: Duration, now: Duration) {
-        let until = now + wait.min(PAUSE_MAX);
-        self.pause = match self.pause {
-            // Another refusal of the same time may know less.
-            Pause::Until(at) => Pause::Until(at.max(until)),
-            Pause::None | Pause::Probing(_) => Pause::Until(until),
-        };
+        self.pause.refused(wait, now);
     }
 
     /// The upstream has answered something else than a refusal, or not at all.
     pub(super) fn resume(&mut self, sent: Duration) {
-        // A call that left before the pause says nothing about it.
-        if matches!(self.pause, Pause::Probing(since) if since <= sent) {
-            self.pause = Pause::None;
-        }
+        self.pause.ended(sent);
     }
 
-    /// Cells that could be spent now by the most urgent.
-    pub(super) fn available(&self, now: Duration) -> u32 {
-        let wait = match self.shared(now) {
-            // None is here yet, perhaps.
-            Some(_) => self.paused(now).max(self.until_window(now)),
-            None => self.wait(Priority::Authenticated, now),
-        };
-        if !wait.is_zero() {
+    /// Cells that could be spent now by the most urgent call.
+    pub(super) fn available(&mut self, now: Duration) -> u32 {
+        self.follow(now);
+        if !self.held_back(now).is_zero() {
             return 0;
         }
-        let left = if let Some(shared) = self.shared(now) {
-            shared.share.available(shared.terms(self.quota), now)
-        } else {
-            let interval = self.interval(now).as_nanos();
-            let owed = self.tat.saturating_sub(now).as_nanos().div_ceil(interval);
-            self.burst(now).saturating_sub(u32::try_from(owed).unwrap_or(u32::MAX))
+        let left = match self.shared(now) {
+            Some(shared) => shared.share.available(shared.terms(self.quota), now),
+            None => self.own.left(now),
         };
-        let in_window = self.window().map_or(u32::MAX, |window| {
-            let since = now.saturating_sub(window.spaced());
-            let sent = self.sent.iter().rev().take_while(|sent| **sent > since).count();
-            window.limit.saturating_sub(u32::try_from(sent).unwrap_or(u32::MAX))
-        });
+        let in_window = self.window().map_or(u32::MAX, |window| self.learned.left(window, now));
         left.min(in_window)
     }
 
-    /// The bound that holds now, as a quota: for those who are told about it.
-    pub(super) fn shown(&self, now: Duration) -> (u32, Duration) {
+    /// The bound that holds now, as a quota: its burst, and the time in which that comes back.
+    pub(super) fn shown(&mut self, now: Duration) -> (u32, Duration) {
+        self.follow(now);
         (self.burst(now), self.interval(now) * self.burst(now))
     }
 }
@@ -316,6 +241,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::upstream::pause::{PAUSE_MAX, PROBE_LOOK, PROBE_MAX};
+    use crate::upstream::window::BELIEVED;
 
     const NOW: Duration = Duration::from_secs(100);
 
@@ -382,16 +309,6 @@ mod tests {
         assert_eq!(budget.shown(NOW).0, 5);
         let later = NOW + BELIEVED + millis(1020);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, later), 100);
-    }
-
-    #[test]
-    fn fields_that_cannot_be_meant_are_not_believed() {
-        for (limit, interval) in
-            [(0, 1000), (10, 0), (10_001, 1000), (1, 10_001), (1000, 3_600_001), (u64::MAX, 1)]
-        {
-            assert_eq!(Window::new(limit, interval), None, "{limit} {interval}");
-        }
-        assert!(Window::new(1000, 900_000).is_some());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use super::budget::Window;
+use super::window::Window;
 
 /// How a call to the upstream failed.
 #[derive(Debug, thiserror::Error)]

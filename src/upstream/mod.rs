@@ -4,8 +4,9 @@
 //! whole, or an [`UpstreamError`] that says who has to act.
 //!
 //! - `dispatch`: may a call leave, and is a failed one worth another try?
-//! - `budget`, `turns`: what the account may spend, and who waits for it; `shared_budget`: where
-//!   other gateways spend of it too.
+//! - `budget`, `turns`: what the account may spend, and the calls that wait for it; `window`, `pause`:
+//!   what the upstream says of its own limits; `shared_budget`: where other gateways spend of it
+//!   too.
 //! - `breaker`, `retry`, `key_gate`: the other reasons to call, or not to.
 //! - `transport`: one exchange; `body`, `answer`, `error`: what came of it.
 
@@ -16,6 +17,7 @@ mod budget;
 mod dispatch;
 mod error;
 mod key_gate;
+mod pause;
 mod retry;
 mod shared_budget;
 #[cfg(test)]
@@ -23,6 +25,7 @@ mod simulation;
 mod transport;
 mod turns;
 mod url;
+mod window;
 
 use std::time::Duration;
 

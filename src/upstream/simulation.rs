@@ -14,10 +14,10 @@ use tokio::task::LocalSet;
 
 use super::answer::{Answer, AnswerKind, Storable};
 use super::body::{BodyCoding, InFlight};
-use super::budget::Window;
 use super::dispatch::{Dispatch, Exchange, Order};
 use super::error::{RateFields, UpstreamError};
 use super::transport::Exchanged;
+use super::window::Window;
 use super::{BreakerSettings, Priority, RetrySettings, UpstreamSettings, UpstreamUrl};
 use crate::clock::Clock;
 use crate::file_id::FileId;

@@ -26,10 +26,10 @@ use rustls::ClientConfig;
 use super::UpstreamSettings;
 use super::answer::Answer;
 use super::body::{BodyCoding, InFlight};
-use super::budget::Window;
 use super::dispatch::{Exchange, Order};
 use super::error::{BadAnswer, RateFields, UpstreamError};
 use super::url::UpstreamUrl;
+use super::window::Window;
 use crate::message::trace_context::TRACEPARENT;
 use crate::secret::Secret;
 

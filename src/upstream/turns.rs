@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Mutex as Turn, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
-use super::budget::{Budget, Priority, Window};
+use super::budget::{Budget, Priority};
+use super::window::Window;
 use crate::clock::Clock;
 use crate::limit::{Desk, Quota};
 
@@ -166,7 +167,7 @@ impl Turns {
 
     /// How long until whoever is behind so many others has a cell.
     fn ahead(&self, priority: Priority, others: usize) -> Duration {
-        let budget = self.budget.lock();
+        let mut budget = self.budget.lock();
         let others = u32::try_from(others).unwrap_or(u32::MAX);
         let now = self.clock.monotonic();
         let first = budget.wait(priority, now);

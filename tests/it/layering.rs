@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 23] = [
     ("secret", &[]),
     ("message", &[]),
     ("route", &["file_id", "message"]),
-    ("caller", &["file_id", "secret"]),
+    ("caller", &["file_id", "message", "secret"]),
     ("limit", &["caller", "clock"]),
     ("cache", &["file_id", "message"]),
     ("upstream", &["clock", "file_id", "limit", "message", "secret"]),
@@ -38,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 23] = [
             "upstream",
         ],
     ),
-    ("server", &["message"]),
+    ("server", &[]),
     (
         "telemetry",
         &[
@@ -106,7 +106,6 @@ const ARROWS: [(&str, &[&str]); 23] = [
             "gateway",
             "invalidation",
             "limit",
-            "message",
             "route",
             "secret",
             "server",

@@ -1,20 +1,14 @@
-//! hyper, as a connection of HTTP/1.1 uses it: for whatever is not answered from memory.
+//! hyper, as a connection of HTTP/1.1 uses it: for every request that the fast path does not answer.
 
-use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::CONNECTION;
-use http::{HeaderValue, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::server::activity::Activity;
 use crate::server::io::Inbound;
 
 /// hyper's connection, whose type cannot be written down.
@@ -44,36 +38,5 @@ where
     fn into_stream(self) -> (Inbound<I>, Bytes) {
         let parts = self.into_parts();
         (parts.io.into_inner(), parts.read_buf)
-    }
-}
-
-pin_project! {
-    /// An answer in the making, after which the connection may have to end.
-    pub(super) struct Answered<F> {
-        #[pin]
-        pub(super) answer: F,
-        pub(super) activity: Arc<Activity>,
-    }
-}
-
-impl<F, B> Future for Answered<F>
-where
-    F: Future<Output = Result<Response<B>, Infallible>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        // Changed in its place: moving it costs more than all else here.
-        let mut answer = this.answer.poll(context);
-        if let Poll::Ready(answered) = &mut answer {
-            this.activity.answered();
-            if this.activity.is_leaving()
-                && let Ok(response) = answered
-            {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-        }
-        answer
     }
 }

@@ -1,35 +1,43 @@
-//! HTTP/1.1 on one connection: in turns the [`Lane`]'s, where requests are answered from memory,
-//! and hyper's, which can do everything else.
+//! HTTP/1.1 on one connection: in turns the fast path's ([`Driver`]), and hyper's, which can do
+//! everything else.
 
+mod driver;
 mod engine;
-mod lane;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
-use http::{Request, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use engine::{Answered, Engine};
-use lane::{Lane, Turn};
+use driver::{Driver, Turn};
+use engine::Engine;
 
 use super::activity::{Activity, SocketActivity};
+use super::answered::{Answered, OnAnswer};
 use super::connection::{End, Served, drive};
 use super::event::Deadline;
 use super::io::Inbound;
-use super::{Drain, ServerSettings, Service};
+use super::{Answering, Drain, ServerSettings, Service};
 
 /// hyper refuses a smaller buffer than this.
 const HYPER_BUFFER_MIN: usize = 8 * 1024;
 
+/// Answers in a row that hyper was given at once, after which the fast path has the connection
+/// again: what it hands over costs a new connection of hyper's.
+const HITS_BEFORE_RETURN: u32 = 8;
+
 /// To a head that takes too long. Like hyper's own answers to heads that cannot be read, it has no
-/// body: nobody is known to be listening.
+/// body: the client may not be there any more.
 const TIMED_OUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -44,13 +52,16 @@ pub(super) async fn serve<I, S>(
     S: Service,
 {
     let activity = Arc::new(Activity::new(stream.activity(), drain.announcement()));
+    let handed_over = HandedOver { begun: Mutex::new(None), hits: AtomicU32::new(0) };
     let answer = |request: Request<Incoming>| {
         activity.asked();
         if !request.body().is_end_stream() {
             activity.has_body();
         }
-        let answer = Arc::clone(service).call(request, peer);
-        Answered { answer, activity: Arc::clone(&activity) }
+        let is_get = *request.method() == Method::GET;
+        let answering = service.call(request, peer, handed_over.begun.lock().take());
+        handed_over.count(is_get && matches!(answering, Answering::Now(_)));
+        Answered::new(answering, Arc::clone(&activity))
     };
     let open = |stream| {
         http1::Builder::new()
@@ -61,12 +72,13 @@ pub(super) async fn serve<I, S>(
             .max_buf_size(settings.max_head_bytes.max(HYPER_BUFFER_MIN))
             .serve_connection(TokioIo::new(stream), service_fn(answer))
     };
-    let way = if service.has_at_once(peer) {
-        Way::Lane(Lane::new(stream, peer, service, &activity))
+    let way = if service.has_fast_path() {
+        Way::Fast(Driver::new(stream, peer, service, &activity))
     } else {
-        Way::Hyper { connection: Box::new(open(stream)), until: None }
+        Way::Hyper { connection: Box::new(open(stream)), plain: false }
     };
-    let mut served = Http1 { way, open, peer, service, activity: &activity };
+    let handed_over = &handed_over;
+    let mut served = Http1 { way, open, peer, service, activity: &activity, handed_over };
     match drive(&mut served, settings, drain, || activity.phase()).await {
         End::Closed(Err(error)) => {
             tracing::debug!(%error, %peer, "connection ended early");
@@ -90,6 +102,33 @@ pub(super) async fn serve<I, S>(
     }
 }
 
+/// What the fast path hands over to hyper, and when it takes the connection back.
+struct HandedOver<B> {
+    /// The next request that hyper will read, if the fast path has begun it.
+    begun: Mutex<Option<B>>,
+    /// Requests in a row since then that could have been the fast path's.
+    hits: AtomicU32,
+}
+
+impl<B> HandedOver<B> {
+    fn count(&self, is_hit: bool) {
+        let hits = if is_hit { self.hits.load(Ordering::Relaxed) + 1 } else { 0 };
+        self.hits.store(hits, Ordering::Relaxed);
+    }
+}
+
+impl<B> OnAnswer<B> for Arc<Activity> {
+    type Body = B;
+
+    fn answered(&mut self, mut response: Response<B>) -> Response<B> {
+        Activity::answered(self);
+        if self.is_leaving() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
 struct Http1<'a, I, S: Service, C, O> {
     way: Way<'a, I, S, C>,
     /// Hands a connection to hyper.
@@ -97,25 +136,27 @@ struct Http1<'a, I, S: Service, C, O> {
     peer: SocketAddr,
     service: &'a Arc<S>,
     activity: &'a Activity,
+    handed_over: &'a HandedOver<S::Begun>,
 }
 
 /// Who has the connection now.
 enum Way<'a, I, S: Service, C> {
-    Lane(Lane<'a, I, S>),
+    Fast(Driver<'a, I, S>),
     Hyper {
-        /// Apart: most of the time there is none.
+        /// Boxed: most of the time there is none.
         connection: Box<C>,
-        /// It goes back to the lane once it is idle after another turn than this. `None`: never.
-        until: Option<u32>,
+        /// The fast path handed it over for a plain request. A client that sends others goes on
+        /// doing so, and stays with hyper.
+        plain: bool,
     },
-    /// Nobody, while it changes hands.
+    /// Nobody, while it is handed over.
     Between,
 }
 
 impl<I, S: Service, C: Engine<I>> Way<'_, I, S, C> {
     fn into_socket(self) -> Option<Inbound<I>> {
         match self {
-            Way::Lane(lane) => Some(lane.io),
+            Way::Fast(driver) => Some(driver.io),
             Way::Hyper { connection, .. } => Some(connection.into_stream().0),
             Way::Between => None,
         }
@@ -129,27 +170,29 @@ where
     C: Engine<I>,
     O: Fn(Inbound<I>) -> C,
 {
-    /// Gives the connection to whoever has not got it.
-    fn change_hands(&mut self) {
+    /// Gives the connection from the fast path to hyper, or back.
+    fn hand_over(&mut self, begun: Option<S::Begun>) {
         self.way = match std::mem::replace(&mut self.way, Way::Between) {
-            Way::Lane(lane) => {
-                let connection = Box::new((self.open)(lane.io));
-                Way::Hyper { connection, until: Some(self.activity.turns()) }
+            Way::Fast(driver) => {
+                let (connection, plain) = (Box::new((self.open)(driver.io)), begun.is_some());
+                *self.handed_over.begun.lock() = begun;
+                self.handed_over.count(false);
+                Way::Hyper { connection, plain }
             }
             Way::Hyper { connection, .. } => {
                 let (mut stream, unread) = connection.into_stream();
                 stream.unread(unread);
-                Way::Lane(Lane::new(stream, self.peer, self.service, self.activity))
+                Way::Fast(Driver::new(stream, self.peer, self.service, self.activity))
             }
             Way::Between => Way::Between,
         };
     }
 
-    /// Whether hyper has done what it was there for, and left nothing behind: a body of which it
-    /// has not read all would be taken for the next request.
-    fn is_done(&self, until: u32) -> bool {
-        self.activity.is_between_requests()
-            && self.activity.turns() != until
+    /// Whether hyper is between two requests and has left nothing behind, and the next is probably
+    /// for the fast path. A body of which it has not read all would be taken for a request.
+    fn may_return(&self) -> bool {
+        self.handed_over.hits.load(Ordering::Relaxed) >= HITS_BEFORE_RETURN
+            && self.activity.is_between_requests()
             && !self.activity.is_leaving()
     }
 }
@@ -163,27 +206,28 @@ where
 {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         loop {
-            match &mut self.way {
-                Way::Lane(lane) => match ready!(lane.poll(context)) {
-                    Ok(Turn::Other) => {}
+            let begun = match &mut self.way {
+                Way::Fast(driver) => match ready!(driver.poll(context)) {
+                    Ok(Turn::Other(begun)) => begun,
                     Ok(Turn::Closed) => return Poll::Ready(Ok(())),
                     Err(error) => {
                         tracing::debug!(%error, peer = %self.peer, "connection ended early");
                         return Poll::Ready(Ok(()));
                     }
                 },
-                Way::Hyper { connection, until } => {
-                    let until = *until;
+                Way::Hyper { connection, plain } => {
+                    let plain = *plain;
                     if let Poll::Ready(ended) = connection.poll(context) {
                         return Poll::Ready(ended);
                     }
-                    if !until.is_some_and(|until| self.is_done(until)) {
+                    if !plain || !self.may_return() {
                         return Poll::Pending;
                     }
+                    None
                 }
                 Way::Between => return Poll::Ready(Ok(())),
-            }
-            self.change_hands();
+            };
+            self.hand_over(begun);
         }
     }
 
@@ -194,7 +238,7 @@ where
 
     fn close(&mut self) {
         match &mut self.way {
-            Way::Lane(lane) => lane.close(),
+            Way::Fast(driver) => driver.close(),
             Way::Hyper { connection, .. } => connection.close(),
             Way::Between => {}
         }

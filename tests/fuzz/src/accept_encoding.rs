@@ -2,9 +2,11 @@
 //! something else is left.
 #![no_main]
 
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
-use ikgate::message::{AcceptedCodings, Coding};
+use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use ikgate::message::{AcceptedCodings, Coding, RequestFields};
 use libfuzzer_sys::fuzz_target;
+
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 fuzz_target!(|lines: Vec<Vec<u8>>| {
     let mut fields = HeaderMap::new();
@@ -13,7 +15,7 @@ fuzz_target!(|lines: Vec<Vec<u8>>| {
             fields.append(ACCEPT_ENCODING, value);
         }
     }
-    let accepted = AcceptedCodings::of(&fields);
+    let accepted = AcceptedCodings::of(&RequestFields::of(&fields, &CLIENT_ADDRESS));
     assert_eq!(accepted.best(|_| false), Coding::Identity);
     let best = accepted.best(|_| true);
     for there in Coding::ALL {

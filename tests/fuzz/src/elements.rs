@@ -13,7 +13,7 @@ fuzz_target!(|list: &[u8]| {
     let response = StoredResponse::new(Kind::List, body.clone(), Duration::ZERO);
     for id in ["a", "0", "64a1b2c3d4e5f60718293a4b"] {
         let Ok(version) = VersionId::parse(id) else { continue };
-        let Some(element) = response.version(version) else { continue };
+        let Some(element) = response.version(&version) else { continue };
         let element = &element.bytes;
         assert_eq!(body.slice_ref(element), element);
         let text = std::str::from_utf8(element).expect("a part of a JSON text");

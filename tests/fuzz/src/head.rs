@@ -3,9 +3,11 @@
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Request, Version};
+use ikgate::message::RequestHead;
 use ikgate::message::head::{self, BodyUse, IDLE_BODY_MAX};
 use libfuzzer_sys::fuzz_target;
 
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-forwarded-for");
 const NAMES: [HeaderName; 4] =
     [HOST, TRANSFER_ENCODING, CONTENT_LENGTH, HeaderName::from_static("x-a")];
 
@@ -19,8 +21,9 @@ fuzz_target!(|input: (u8, String, Vec<(u8, Vec<u8>)>)| {
             head.headers.append(NAMES[usize::from(*name) % NAMES.len()].clone(), value);
         }
     }
-    let webhook = head::check(&head, BodyUse::Webhook);
-    if head::check(&head, BodyUse::Idle).is_err() {
+    let view = RequestHead::of(&head, &CLIENT_ADDRESS);
+    let webhook = head::check(&view, BodyUse::Webhook);
+    if head::check(&view, BodyUse::Idle).is_err() {
         return;
     }
     assert_eq!(webhook, Ok(()), "what may have no body may have one");

@@ -5,16 +5,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ikgate::caller::{
     AnonymousPolicy, Callers, Claims, LIFETIME_MAX, Recognised, TokenAlgorithm, TokenKey,
     TokenSettings, TokenSigner,
 };
+use ikgate::message::RequestFields;
 use ikgate::secret::Secret;
 use libfuzzer_sys::fuzz_target;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-forwarded-for");
 const WALL: Duration = Duration::from_secs(1_700_000_000);
 
 static SETTINGS: LazyLock<TokenSettings> = LazyLock::new(|| TokenSettings {
@@ -33,6 +35,7 @@ fn enters(credential: &[u8], later: Duration) -> (bool, bool) {
         return (false, false);
     };
     fields.insert(AUTHORIZATION, value);
+    let fields = RequestFields::of(&fields, &CLIENT_ADDRESS);
     let entered = match callers.recognise(&fields, CLIENT, Duration::ZERO) {
         Ok(Recognised::Caller(_)) => panic!("recognised what nobody has verified"),
         Ok(Recognised::Stranger(stranger)) => {

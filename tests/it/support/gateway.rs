@@ -13,7 +13,7 @@ use ikgate::telemetry::{Metrics, metrics_layer};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::{Answer, Connection, Origin, get, send, versions_of};
+use super::{Answer, Connection, Exchanges, Origin, get, send, versions_of};
 
 /// The key that goes upstream, and nowhere else.
 pub(crate) const PRIVATE_KEY: &str = "private_canary=";
@@ -27,6 +27,8 @@ pub(crate) struct TestGateway {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) clock: Clock,
+    /// Exchanges of every gateway that this thread has started before.
+    pub(crate) exchanges: Exchanges,
     app: App,
     /// What every configuration of it has.
     base: String,
@@ -66,11 +68,14 @@ impl TestGateway {
         );
         let settings = settings(&base, more, key);
         let metrics = Arc::new(Metrics::new());
-        let subscriber = tracing_subscriber::registry().with(metrics_layer(&metrics));
+        let exchanges = Exchanges::default();
+        let subscriber =
+            tracing_subscriber::registry().with(metrics_layer(&metrics)).with(exchanges.clone());
         let counted = tracing::subscriber::set_default(subscriber);
         let clock = Clock::manual();
         let app = App::start(settings, &clock, metrics, None, PassedSockets::default()).unwrap();
-        Self { public: app.public[0], admin: app.admin, clock, app, base, _counted: counted }
+        let (public, admin) = (app.public[0], app.admin);
+        Self { public, admin, clock, exchanges, app, base, _counted: counted }
     }
 
     /// Puts another configuration in force; the keys that would need a restart.

@@ -5,6 +5,7 @@
 //! collide. Nothing here sleeps.
 
 mod client;
+mod exchanges;
 mod gateway;
 pub(crate) mod http2;
 mod origin;
@@ -12,6 +13,7 @@ mod program;
 mod tls;
 
 pub(crate) use client::{Answer, Connection, get, send};
+pub(crate) use exchanges::{Exchanges, Seen};
 pub(crate) use gateway::TestGateway;
 pub(crate) use origin::{Origin, Reply};
 pub(crate) use program::{Program, receive, run, scratch};

@@ -1,6 +1,5 @@
-//! The short way of a connection: plain requests whose answers are in memory are answered here,
-//! without hyper. Between requests a connection is here, and then it holds no buffer at all; for
-//! everything else it goes to hyper and comes back.
+//! The fast path of a connection: plain requests whose answers are stored are answered here, without
+//! hyper. A connection that is only here holds no buffer between two requests.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -10,42 +9,41 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::message::Plain;
 use crate::server::activity::Activity;
 use crate::server::io::Inbound;
-use crate::server::{Receipt, Service};
+use crate::server::{FastPath, Service};
 
 /// What is read at once. A longer head is hyper's.
 const READ: usize = 4096;
 
-/// A connection between two requests, or at one that is answered from memory.
-pub(super) struct Lane<'a, I, S: Service> {
+/// A connection between two requests, or at one whose answer is stored.
+pub(super) struct Driver<'a, I, S: Service> {
     pub(super) io: Inbound<I>,
     peer: SocketAddr,
     service: &'a Arc<S>,
     activity: &'a Activity,
-    /// Apart: the socket takes most answers at once.
-    sending: Option<Box<Sending<S::Receipt>>>,
+    /// Boxed: the socket takes most answers at once.
+    sending: Option<Box<Sending<S::Data>>>,
     closing: bool,
 }
 
 /// What the socket has not taken yet of an answer.
-struct Sending<R> {
+struct Sending<D> {
     head: Vec<u8>,
-    /// Of the head.
+    /// Bytes of the head that it has taken.
     sent: usize,
-    body: Bytes,
-    receipt: R,
+    body: D,
 }
 
 /// What a turn came to.
-pub(super) enum Turn {
+pub(super) enum Turn<B> {
     Closed,
-    /// What is there to be read next is for hyper.
-    Other,
+    /// What is there to be read next is for hyper; the request that it begins with, as far as it
+    /// is known.
+    Other(Option<B>),
 }
 
 thread_local! {
@@ -53,7 +51,7 @@ thread_local! {
     static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-impl<'a, I, S> Lane<'a, I, S>
+impl<'a, I, S> Driver<'a, I, S>
 where
     I: AsyncRead + AsyncWrite + Unpin,
     S: Service,
@@ -72,7 +70,7 @@ where
         self.closing = true;
     }
 
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turn<S::Begun>>> {
         loop {
             if let Some(sending) = &mut self.sending {
                 ready!(sending.poll(&mut self.io, context))?;
@@ -92,24 +90,39 @@ where
                 self.activity.socket().heard_out();
                 continue;
             }
-            if !self.answer_all(buffer.filled(), context)? {
-                return Poll::Ready(Ok(Turn::Other));
+            if let Some(other) = self.answer_all(buffer.filled(), context)? {
+                return Poll::Ready(Ok(other));
             }
         }
     }
 
-    /// Answers as long as answers are taken. False: what comes next is not for here.
-    fn answer_all(&mut self, mut received: &[u8], context: &mut Context<'_>) -> io::Result<bool> {
+    /// Answers as long as answers are taken. `Some`: what comes next is not for here.
+    fn answer_all(
+        &mut self,
+        mut received: &[u8],
+        context: &mut Context<'_>,
+    ) -> io::Result<Option<Turn<S::Begun>>> {
         while !received.is_empty() && !self.closing {
-            let Some((mut sending, length, last)) = self.begin(received) else {
-                self.io.unread(Bytes::copy_from_slice(received));
-                return Ok(false);
+            let mut head = HEAD.take();
+            head.clear();
+            let leaving = self.activity.is_leaving();
+            let found = self.service.try_hit(received, self.peer, leaving, &mut head);
+            let (body, length, close) = match found {
+                FastPath::Hit { body, length, close } => (body, length, close),
+                FastPath::Other(begun) => {
+                    HEAD.set(head);
+                    self.io.unread(Bytes::copy_from_slice(received));
+                    return Ok(Some(Turn::Other(begun)));
+                }
             };
+            self.activity.asked();
+            self.closing = close || leaving;
             received = received.get(length..).unwrap_or_default();
-            if last && received.is_empty() && self.io.is_read_up() {
-                // It has said all that it will ever say (RFC 9112 section 9.6).
+            if close && received.is_empty() && self.io.is_read_up() {
+                // The client has said all that it will ever say (RFC 9112 section 9.6).
                 self.activity.socket().heard_out();
             }
+            let mut sending = Sending { head, sent: 0, body };
             if let Poll::Ready(sent) = sending.poll(&mut self.io, context) {
                 sent?;
                 self.delivered(sending);
@@ -119,34 +132,16 @@ where
                 break;
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
-    /// Begins to answer the request that these bytes begin with. Says where it ends, and whether
-    /// the client wants it to be the last.
-    fn begin(&mut self, received: &[u8]) -> Option<(Sending<S::Receipt>, usize, bool)> {
-        let (mut asked, length) = Plain::parse(received)?;
-        let last = asked.last;
-        asked.last |= self.activity.is_leaving();
-        let mut head = HEAD.take();
-        head.clear();
-        let Some((body, receipt)) = self.service.at_once(&asked, self.peer, &mut head) else {
-            HEAD.set(head);
-            return None;
-        };
-        self.activity.asked();
-        self.closing = asked.last;
-        Some((Sending { head, sent: 0, body, receipt }, length, last))
-    }
-
-    fn delivered(&mut self, sending: Sending<S::Receipt>) {
+    fn delivered(&self, sending: Sending<S::Data>) {
         HEAD.set(sending.head);
-        sending.receipt.delivered();
         self.activity.answered();
     }
 }
 
-impl<R: Receipt> Sending<R> {
+impl<D: Buf> Sending<D> {
     /// Ready once the socket has taken it whole.
     fn poll<I>(&mut self, io: &mut Inbound<I>, context: &mut Context<'_>) -> Poll<io::Result<()>>
     where
@@ -155,10 +150,10 @@ impl<R: Receipt> Sending<R> {
         let mut io = Pin::new(io);
         loop {
             let head = self.head.get(self.sent..).unwrap_or_default();
-            if head.is_empty() && self.body.is_empty() {
+            if head.is_empty() && !self.body.has_remaining() {
                 return io.poll_flush(context);
             }
-            let pieces = [IoSlice::new(head), IoSlice::new(&self.body)];
+            let pieces = [IoSlice::new(head), IoSlice::new(self.body.chunk())];
             let taken = ready!(io.as_mut().poll_write_vectored(context, &pieces))?;
             if taken == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -166,7 +161,6 @@ impl<R: Receipt> Sending<R> {
             let of_head = taken.min(head.len());
             self.sent += of_head;
             self.body.advance(taken - of_head);
-            self.receipt.took(taken - of_head);
         }
     }
 }

@@ -1,0 +1,143 @@
+//! Facts of one request, gathered by the stages that it passes.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use super::label::{CacheLabel, CallerLabel, Ending, MethodLabel, RouteLabel};
+use super::request_id::RequestId;
+use crate::clock::Clock;
+use crate::file_id::FileId;
+use crate::message::{Coding, RequestFields, TraceContext};
+
+/// One request on its way to its answer.
+pub struct Exchange {
+    clock: Clock,
+    /// When the request's head was complete.
+    pub started: Duration,
+    request_id: RequestId,
+    trace: Option<TraceContext>,
+    /// Where the request came from, as far as is known.
+    pub client: IpAddr,
+    method: MethodLabel,
+    pub route: RouteLabel,
+    pub file: Option<FileId>,
+    pub caller: CallerLabel,
+    pub cache: CacheLabel,
+    /// Error code, if the gateway made the error itself.
+    pub code: Option<&'static str>,
+    /// `None` until the response is ready.
+    ready: Option<Ready>,
+    /// Bytes of the body that were taken so far.
+    sent_bytes: u64,
+}
+
+/// A response, as far as the event says something of it.
+#[derive(Clone, Copy)]
+struct Ready {
+    at: Duration,
+    status: StatusCode,
+    coding: Coding,
+    body_bytes: u64,
+}
+
+impl Exchange {
+    /// Starts one whose head was complete at `now`. Boxed, because it is moved with everything that
+    /// becomes its response: into hyper, and through it.
+    pub fn start(clock: &Clock, now: Duration, client: IpAddr, method: &Method) -> Box<Self> {
+        Box::new(Self {
+            started: now,
+            clock: clock.clone(),
+            request_id: RequestId::random(),
+            trace: None,
+            client,
+            method: method.into(),
+            route: RouteLabel::None,
+            file: None,
+            caller: CallerLabel::NONE,
+            cache: CacheLabel::None,
+            code: None,
+            ready: None,
+            sent_bytes: 0,
+        })
+    }
+
+    /// Reports a head that could not be parsed, and was answered so.
+    pub fn unreadable(clock: &Clock, client: IpAddr, status: StatusCode) {
+        let mut exchange = Self::start(clock, clock.monotonic(), client, &Method::GET);
+        exchange.method = MethodLabel::Other;
+        exchange.ready(status, Coding::Identity, 0);
+    }
+
+    /// Takes what a trusted proxy says of the request besides where it comes from.
+    pub fn trust_proxy(&mut self, fields: &RequestFields<'_>) {
+        if let Some(given) = RequestId::given(fields) {
+            self.request_id = given;
+        }
+        self.trace = TraceContext::of(fields);
+    }
+
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.trace
+    }
+
+    /// Visible ASCII.
+    pub fn request_id(&self) -> &[u8] {
+        self.request_id.as_bytes()
+    }
+
+    /// The head of its response is ready; it ends once so many bytes have been taken.
+    pub(super) fn ready(&mut self, status: StatusCode, coding: Coding, body_bytes: u64) {
+        self.ready = Some(Ready { at: self.clock.monotonic(), status, coding, body_bytes });
+    }
+
+    /// So many more bytes of the body were taken.
+    pub(super) fn took(&mut self, bytes: usize) {
+        self.sent_bytes += bytes as u64;
+    }
+
+    fn ending(&self) -> Ending {
+        match self.ready {
+            _ if std::thread::panicking() => Ending::Panicked,
+            None => Ending::LeftBeforeHead,
+            Some(ready) if self.sent_bytes < ready.body_bytes => Ending::LeftDuringBody,
+            Some(_) => Ending::Answered,
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let until = self.ready.map_or_else(|| self.clock.monotonic(), |ready| ready.at);
+        let duration = until.saturating_sub(self.started);
+        // Numbers where possible: the layers turn each into a word once, not for each event. Texts
+        // are borrowed, and nothing is formatted unless a line is written.
+        tracing::info!(
+            target: "ikgate.exchange",
+            route = self.route as u64,
+            caller = self.caller.0,
+            cache = self.cache as u64,
+            // 0: the client went away before there was one.
+            status = self.ready.map_or(0, |ready| u64::from(ready.status.as_u16())),
+            coding = self.ready.map_or(Coding::Identity, |ready| ready.coding) as u64,
+            bytes = self.sent_bytes,
+            duration_nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+            ending = self.ending() as u64,
+            request.id = self.request_id(),
+            client.addr = bits_of(self.client),
+            method = self.method.as_str(),
+            file.id = self.file.as_ref().map(FileId::as_bytes),
+            error.code = self.code,
+            trace.id = self.trace.as_ref().map(TraceContext::trace_id),
+        );
+    }
+}
+
+/// An address as a number, IPv4 as the IPv6 addresses that stand for it.
+fn bits_of(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}

@@ -1,0 +1,91 @@
+//! The asynchronous half of the pipeline: bodies that are read, and fills that are waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::Guard;
+use http::Response;
+use http::request::Parts;
+use http_body_util::{BodyExt as _, Limited};
+
+use super::decide::Rest;
+use super::{Gateway, GatewayBody, RequestContext, versions};
+use crate::error::GatewayError;
+use crate::exchange::ExchangeBody;
+use crate::file_id::FileId;
+use crate::message::{HeadFault, RequestHead, head};
+use crate::response::Answer;
+use crate::route::{RouteFault, Selector};
+
+/// How long the body of a request that needs none may take. Longer serves slow clients that send
+/// one by mistake; shorter frees connections that only pretend to.
+const IDLE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers a request that its head alone did not decide.
+pub(super) async fn finish<B: GatewayBody>(
+    gateway: Arc<Gateway>,
+    rest: Box<Rest>,
+    parts: Parts,
+    body: B,
+    mut context: RequestContext,
+) -> Response<ExchangeBody> {
+    let answer = match *rest {
+        Rest::Fill(missed) => versions::fill(&gateway, &missed, &mut context).await,
+        Rest::Webhook => take_webhook(&gateway, &parts, body, &context).await,
+        Rest::Discard(read) => discarded(&gateway, read, &parts, body, &mut context).await,
+    };
+    let head = RequestHead::of(&parts, &gateway.proxies.field);
+    match answer {
+        Ok(answer) => context.respond(&answer, &head),
+        Err(error) => context.refuse(&error, &head),
+    }
+}
+
+/// Reads the body away and goes on, by the rules that are in force by then.
+async fn discarded<B: GatewayBody>(
+    gateway: &Arc<Gateway>,
+    read: Option<(FileId, Selector)>,
+    parts: &Parts,
+    body: B,
+    context: &mut RequestContext,
+) -> Result<Answer, GatewayError> {
+    discard(body).await?;
+    let Some((file, selector)) = read else { return Ok(Answer::Preflight) };
+    context.policy = Guard::from_inner(gateway.policy.load_full());
+    let decided = {
+        let head = RequestHead::of(parts, &gateway.proxies.field);
+        gateway.decide_read(&file, &selector, &head, gateway.clock.monotonic(), context)?
+    };
+    match decided {
+        Ok(answer) => Ok(answer),
+        Err(missed) => versions::fill(gateway, &missed, context).await,
+    }
+}
+
+async fn take_webhook<B: GatewayBody>(
+    gateway: &Gateway,
+    parts: &Parts,
+    body: B,
+    context: &RequestContext,
+) -> Result<Answer, GatewayError> {
+    let entrance = gateway.webhooks.as_ref().ok_or(GatewayError::Route(RouteFault::NoRoute))?;
+    let limits = &context.policy.limits;
+    let from = limits.subscriber(context.exchange.client);
+    entrance.take(parts, body, from, limits, &gateway.clock).await?;
+    Ok(Answer::Accepted)
+}
+
+/// Reads a body that is of no use, so that the connection can be used again.
+async fn discard<B: GatewayBody>(body: B) -> Result<(), GatewayError> {
+    let limit = usize::try_from(head::IDLE_BODY_MAX).unwrap_or(usize::MAX);
+    let mut body = Limited::new(body, limit);
+    let read_all = async {
+        while let Some(frame) = body.frame().await {
+            drop(frame.map_err(|_| GatewayError::Head(HeadFault::BodyTooLarge))?);
+        }
+        Ok(())
+    };
+    tokio::time::timeout(IDLE_BODY_TIMEOUT, read_all)
+        .await
+        .unwrap_or(Err(GatewayError::BodyTimeout))
+}

@@ -1,0 +1,117 @@
+//! Fields of a response, as a map for hyper.
+
+use std::cell::RefCell;
+
+use http::{HeaderMap, HeaderValue};
+use smallvec::SmallVec;
+
+use super::Fields;
+use super::response_field::{ConstantField, ResponseField};
+
+/// Fields without an allocation: more than any response has.
+const FIELDS_INLINE: usize = 20;
+
+/// Layouts that a thread remembers. Hits have a few; the rest are errors.
+const LAYOUTS_MAX: usize = 16;
+
+/// Value of a field in a layout.
+const EMPTY: HeaderValue = HeaderValue::from_static("");
+
+thread_local! {
+    /// Layouts of the responses that this thread has sent, the last ones first.
+    static LAYOUTS: RefCell<Vec<Layout>> = const { RefCell::new(Vec::new()) };
+}
+
+type FieldList = SmallVec<[ResponseField; FIELDS_INLINE]>;
+
+/// Map of the names that a response had, in their order, without the values.
+struct Layout {
+    fields: FieldList,
+    map: HeaderMap,
+}
+
+/// Fields in the order in which they are written.
+///
+/// Most responses have the same names in the same order. A map of them is cloned, which hashes
+/// nothing, instead of made anew.
+#[derive(Default)]
+pub struct FieldMap {
+    fields: FieldList,
+    values: SmallVec<[HeaderValue; FIELDS_INLINE]>,
+}
+
+impl FieldMap {
+    /// Returns the map, and leaves none of the fields behind.
+    pub fn take_map(&mut self) -> HeaderMap {
+        let mut map = LAYOUTS.with_borrow_mut(|layouts| layout(layouts, &self.fields));
+        self.fields.clear();
+        for (slot, value) in map.values_mut().zip(self.values.drain(..)) {
+            *slot = value;
+        }
+        map
+    }
+
+    fn push(&mut self, field: ResponseField, value: HeaderValue) {
+        debug_assert!(!self.fields.contains(&field), "{field:?} is written twice");
+        self.fields.push(field);
+        self.values.push(value);
+    }
+}
+
+/// Returns a map of these fields, in their order.
+fn layout(layouts: &mut Vec<Layout>, fields: &FieldList) -> HeaderMap {
+    if let Some(place) = layouts.iter().position(|layout| layout.fields == *fields) {
+        if let Some(before) = layouts.get_mut(..=place) {
+            before.rotate_right(1);
+        }
+    } else {
+        layouts.truncate(LAYOUTS_MAX - 1);
+        let map = fields.iter().map(|field| (field.name(), EMPTY)).collect();
+        layouts.insert(0, Layout { fields: fields.clone(), map });
+    }
+    layouts.first().map(|layout| layout.map.clone()).unwrap_or_default()
+}
+
+impl Fields for FieldMap {
+    fn put_constant(&mut self, field: &'static ConstantField) {
+        self.push(field.field, field.value.clone());
+    }
+
+    fn put(&mut self, field: ResponseField, value: &HeaderValue) {
+        self.push(field, value.clone());
+    }
+
+    fn put_bytes(&mut self, field: ResponseField, value: &[u8]) {
+        // What a field of a request held, and text of ours, is always a value.
+        self.push(field, HeaderValue::from_bytes(value).unwrap_or(EMPTY));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_map_holds_what_was_written_whatever_was_written_before(
+            responses in prop::collection::vec(
+                prop::sample::subsequence(ResponseField::ALL, 0..10), 1..60),
+        ) {
+            let mut fields = FieldMap::default();
+            for (number, response) in responses.into_iter().enumerate() {
+                for field in &response {
+                    fields.put_bytes(*field, format!("{field:?} {number}").as_bytes());
+                }
+                let map = fields.take_map();
+                prop_assert_eq!(map.len(), response.len());
+                for field in response {
+                    let written = format!("{field:?} {number}");
+                    prop_assert_eq!(&map[field.name()], &written);
+                }
+            }
+            prop_assert!(LAYOUTS.with_borrow(Vec::len) <= LAYOUTS_MAX);
+        }
+    }
+}

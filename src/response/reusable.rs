@@ -1,0 +1,116 @@
+//! A version list, or one version of it, as one request is sent it: conditional first (a 304 needs
+//! no body), then the coding, then the fields that say how old it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::{JSON, NO_STORE};
+use crate::cache::{Element, Kind, StoredResponse};
+use crate::message::{
+    AcceptedCodings, Coding, ConstantField, EntityTag, FieldText, Fields, Named, RequestFields,
+    ResponseField, constant_field,
+};
+
+static REVALIDATE: ConstantField =
+    constant_field!(CacheControl, "cache-control", "private, no-cache");
+static BROTLI: ConstantField = constant_field!(ContentEncoding, "content-encoding", "br");
+static GZIP: ConstantField = constant_field!(ContentEncoding, "content-encoding", "gzip");
+
+/// A response that is stored, or was just fetched, and how old it is.
+pub struct Reusable {
+    content: Content,
+    times: Times,
+}
+
+enum Content {
+    /// All of the upstream's response.
+    Stored(Arc<StoredResponse>),
+    /// One version of a list, byte for byte as it stands there.
+    Version { bytes: Bytes, tag: EntityTag },
+}
+
+/// Age of a response, and how long it stays fresh.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub age: Duration,
+    /// Zero for a stale response, and for one that is not stored.
+    pub ttl_left: Duration,
+}
+
+/// Which bytes of it one request is sent.
+pub(super) struct Chosen {
+    pub(super) status: StatusCode,
+    pub(super) coding: Coding,
+    /// `None`: the status allows none.
+    pub(super) body: Option<Bytes>,
+    /// Negative answers have none.
+    tag: Option<EntityTag>,
+    times: Times,
+}
+
+impl Reusable {
+    pub fn stored(response: Arc<StoredResponse>, times: Times) -> Self {
+        Self { content: Content::Stored(response), times }
+    }
+
+    pub fn version(element: &Element, times: Times) -> Self {
+        let content = Content::Version { bytes: element.bytes.clone(), tag: element.tag() };
+        Self { content, times }
+    }
+
+    /// Chooses what a request with these fields is sent.
+    pub(super) fn choose(&self, request: &RequestFields<'_>) -> Chosen {
+        let (status, tag, coding) = match &self.content {
+            Content::Stored(stored) if stored.kind == Kind::List => {
+                let is_there = |coding| stored.body_in(coding).is_some();
+                let coding = AcceptedCodings::of(request).best(is_there);
+                (StatusCode::OK, stored.tag, coding)
+            }
+            Content::Stored(stored) => (stored.kind.status(), None, Coding::Identity),
+            Content::Version { tag, .. } => (StatusCode::OK, Some(*tag), Coding::Identity),
+        };
+        let times = self.times;
+        match tag.and_then(|tag| tag.named_in(request)) {
+            None => Chosen { status, coding, body: Some(self.body_in(coding)), tag, times },
+            Some(named) => {
+                let coding = if let Named::Tag(coding) = named { coding } else { coding };
+                Chosen { status: StatusCode::NOT_MODIFIED, coding, body: None, tag, times }
+            }
+        }
+    }
+
+    fn body_in(&self, coding: Coding) -> Bytes {
+        match &self.content {
+            Content::Stored(stored) => stored.body_in(coding).cloned().unwrap_or_default(),
+            Content::Version { bytes, .. } => bytes.clone(),
+        }
+    }
+}
+
+impl Chosen {
+    /// Writes what is said of the content, and of its age.
+    pub(super) fn write(&self, fields: &mut impl Fields, browser_max_age: Duration) {
+        if self.body.is_some() {
+            fields.put_constant(&JSON);
+            match self.coding {
+                Coding::Brotli => fields.put_constant(&BROTLI),
+                Coding::Gzip => fields.put_constant(&GZIP),
+                Coding::Identity => {}
+            }
+        }
+        let Some(tag) = self.tag else { return fields.put_constant(&NO_STORE) };
+        let age = self.times.age.as_secs();
+        fields.put_number(ResponseField::Age, age);
+        fields.put_bytes(ResponseField::ETag, tag.to_text(self.coding).as_bytes());
+        let usable = browser_max_age.min(self.times.ttl_left).as_secs();
+        if usable == 0 {
+            return fields.put_constant(&REVALIDATE);
+        }
+        // A browser takes the age off again (RFC 9111 section 4.2.3).
+        let mut max_age = FieldText::new("private, max-age=");
+        fields.put_bytes(ResponseField::CacheControl, max_age.number(age + usable).as_bytes());
+    }
+}

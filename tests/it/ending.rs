@@ -1,0 +1,252 @@
+//! How an exchange ends, by one rule, whichever way the request came in: what was taken of the
+//! body, how long the response took to be ready, and who left when.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ikgate::exchange::Ending;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::support::http2::{DATA, Frame, Frames, HEADERS};
+use crate::support::{
+    Authority, Connection, FILE, Origin, Reply, Seen, TestGateway, scratch, secured, versions_of,
+};
+
+/// Close to the most that a list may have.
+const LARGE: usize = 4_000_000;
+
+/// Bytes after which a client that leaves has read enough.
+const READ: usize = LARGE / 10;
+
+/// HTTP/2's first window, of a stream and of a connection.
+const FIRST_WINDOW: u64 = 65_535;
+
+/// The ways in of HTTP/1.1.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Way {
+    FastPath,
+    Hyper,
+    FastPathOverTls,
+    HyperOverTls,
+}
+
+impl Way {
+    const ALL: [Self; 4] = [Self::FastPath, Self::Hyper, Self::FastPathOverTls, Self::HyperOverTls];
+
+    fn is_tls(self) -> bool {
+        matches!(self, Self::FastPathOverTls | Self::HyperOverTls)
+    }
+
+    fn request(self, method: &str, file: &str, more: &str) -> String {
+        // The fast path takes no request with this.
+        let hyper = matches!(self, Self::Hyper | Self::HyperOverTls);
+        let te = if hyper { "TE: trailers\r\n" } else { "" };
+        format!("{method} {} HTTP/1.1\r\nHost: a\r\n{te}{more}\r\n", versions_of(file))
+    }
+}
+
+struct Started {
+    origin: Origin,
+    gateway: TestGateway,
+    authority: Authority,
+    _directory: tempfile::TempDir,
+}
+
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<W: AsyncRead + AsyncWrite + Send + Unpin> Wire for W {}
+
+impl Started {
+    /// With a large list that is stored, and a small one.
+    async fn new(is_tls: bool) -> Self {
+        let directory = scratch();
+        let (authority, tls) = secured(directory.path());
+        let origin = Origin::start().await;
+        let large = format!("[\"{}\"]", "x".repeat(LARGE - 4));
+        origin.replies(&versions_of("large"), Reply::json(200, &large));
+        origin.replies(&versions_of(FILE), Reply::json(200, "[1,2]"));
+        let tls = if is_tls { tls } else { String::new() };
+        let more = format!(
+            "[limits]\nanonymous = {{ per_second = 100000, burst = 100000 }}\n[server]\n{tls}"
+        );
+        let gateway = TestGateway::configured(&origin, &more);
+        let started = Self { origin, gateway, authority, _directory: directory };
+        for file in ["large", FILE] {
+            let mut wire = started.connect(is_tls).await;
+            let request = Way::FastPath.request("GET", file, "Connection: close\r\n");
+            wire.write_all(request.as_bytes()).await.unwrap();
+            wire.read_to_end(&mut Vec::new()).await.unwrap();
+        }
+        started.ended(2).await;
+        started
+    }
+
+    /// A connection whose buffers are small, so that the server's socket takes little at a time.
+    async fn connect(&self, is_tls: bool) -> Box<dyn Wire> {
+        let address = self.gateway.public;
+        if is_tls {
+            return Box::new(self.authority.connect(address, &["http/1.1"]).await.unwrap());
+        }
+        Box::new(narrow(address).await)
+    }
+
+    async fn open_http2(&self) -> Frames {
+        let stream = self.authority.connect(self.gateway.public, &["h2"]).await.unwrap();
+        Frames::open(stream, &[]).await
+    }
+
+    /// Waits until so many exchanges have ended, and returns them.
+    async fn ended(&self, count: usize) -> Vec<Seen> {
+        self.gateway.exchanges.ended(count).await
+    }
+
+    async fn ends_with(&self, ending: Ending) -> Seen {
+        let seen = self.ended(1).await.remove(0);
+        assert_eq!(seen.ending, ending as u64, "{seen:?}");
+        seen
+    }
+}
+
+async fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_that_is_taken_whole_ends_answered_with_its_bytes() {
+    for way in Way::ALL {
+        let started = Started::new(way.is_tls()).await;
+        let mut connection = Connection::over(started.connect(way.is_tls()).await);
+        for (method, file, more, status, bytes) in [
+            ("GET", FILE, "", 200, 5),
+            ("GET", "large", "", 200, LARGE as u64),
+            ("HEAD", FILE, "", 200, 0),
+            ("GET", FILE, "If-None-Match: *\r\n", 304, 0),
+            ("OPTIONS", FILE, "", 204, 0),
+        ] {
+            connection.write(way.request(method, file, more)).await;
+            assert_eq!(connection.read(method).await.unwrap().status, status, "{way:?} {method}");
+            let seen = started.ends_with(Ending::Answered).await;
+            assert_eq!((seen.status, seen.bytes), (u64::from(status), bytes), "{way:?} {method}");
+        }
+        drop(connection);
+        started.gateway.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_during_the_body_is_told_from_one_that_took_it() {
+    for way in Way::ALL {
+        let started = Started::new(way.is_tls()).await;
+        let mut wire = started.connect(way.is_tls()).await;
+        wire.write_all(way.request("GET", "large", "").as_bytes()).await.unwrap();
+        wire.read_exact(&mut vec![0; READ]).await.unwrap();
+        // Closed over what is unread, the connection is reset.
+        drop(wire);
+        let seen = started.ends_with(Ending::LeftDuringBody).await;
+        assert_eq!(seen.status, 200);
+        assert!((READ as u64 / 2..LARGE as u64).contains(&seen.bytes), "{way:?}: {seen:?}");
+        started.gateway.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_during_the_body_ends_so_whether_alone_or_with_its_connection() {
+    for with_connection in [false, true] {
+        let started = Started::new(true).await;
+        let mut frames = started.open_http2().await;
+        frames.send(&[Frame::get(1, &versions_of("large"), &[("host", "a")])]).await;
+        let mut read = 0;
+        while read < FIRST_WINDOW {
+            let data = frames.find(|frame| frame.kind == DATA).await.unwrap();
+            read += data.payload.len() as u64;
+        }
+        if with_connection {
+            drop(frames);
+        } else {
+            frames.send(&[Frame::reset(1)]).await;
+            frames.sync().await.unwrap();
+            // The connection goes on.
+            let unchanged = [("host", "a"), ("if-none-match", "*")];
+            frames.send(&[Frame::get(3, &versions_of(FILE), &unchanged)]).await;
+        }
+        let mut ended = started.ended(if with_connection { 1 } else { 2 }).await;
+        ended.sort_by_key(|seen| seen.status);
+        let seen = &ended[0];
+        assert_eq!(seen.ending, Ending::LeftDuringBody as u64, "{with_connection} {seen:?}");
+        assert_eq!((seen.status, seen.bytes), (200, FIRST_WINDOW), "what the window let through");
+        started.gateway.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_over_http2_ends_answered_with_its_bytes() {
+    let started = Started::new(true).await;
+    let mut frames = started.open_http2().await;
+    frames.send(&[Frame::get(1, &versions_of(FILE), &[("host", "a")])]).await;
+    frames.find(|frame| frame.kind == DATA).await.unwrap();
+    let seen = started.ends_with(Ending::Answered).await;
+    assert_eq!((seen.status, seen.bytes), (200, 5));
+    let unchanged = [("host", "a"), ("if-none-match", "*")];
+    frames.send(&[Frame::get(3, &versions_of(FILE), &unchanged)]).await;
+    frames.find(|frame| frame.kind == HEADERS && frame.stream == 3).await.unwrap();
+    let seen = started.ends_with(Ending::Answered).await;
+    assert_eq!((seen.status, seen.bytes), (304, 0));
+    drop(frames);
+    started.gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_there_is_an_answer_ends_so() {
+    for way in Way::ALL {
+        let started = Started::new(way.is_tls()).await;
+        started.origin.hold(&versions_of("held"));
+        let mut wire = started.connect(way.is_tls()).await;
+        wire.write_all(way.request("GET", "held", "").as_bytes()).await.unwrap();
+        started.origin.has_seen(&versions_of("held"), 1).await;
+        drop(wire);
+        let seen = started.ends_with(Ending::LeftBeforeHead).await;
+        assert_eq!((seen.status, seen.bytes), (0, 0), "{way:?}");
+        started.origin.release(&versions_of("held"));
+        started.gateway.finish().await;
+    }
+    let started = Started::new(true).await;
+    started.origin.hold(&versions_of("held"));
+    let mut frames = started.open_http2().await;
+    frames.send(&[Frame::get(1, &versions_of("held"), &[("host", "a")])]).await;
+    started.origin.has_seen(&versions_of("held"), 1).await;
+    frames.send(&[Frame::reset(1)]).await;
+    started.ends_with(Ending::LeftBeforeHead).await;
+    started.origin.release(&versions_of("held"));
+    drop(frames);
+    started.gateway.finish().await;
+}
+
+#[tokio::test]
+async fn how_slowly_a_client_reads_is_no_part_of_the_duration() {
+    for way in Way::ALL {
+        let started = Started::new(way.is_tls()).await;
+        let mut wire = started.connect(way.is_tls()).await;
+        wire.write_all(way.request("GET", "large", "Connection: close\r\n").as_bytes())
+            .await
+            .unwrap();
+        wire.read_exact(&mut [0; 1000]).await.unwrap();
+        started.gateway.clock.advance(Duration::from_secs(5));
+        wire.read_to_end(&mut Vec::new()).await.unwrap();
+        let seen = started.ends_with(Ending::Answered).await;
+        assert_eq!(seen.duration, Duration::ZERO, "{way:?}");
+        started.gateway.finish().await;
+    }
+    let started = Started::new(true).await;
+    let mut frames = started.open_http2().await;
+    frames.send(&[Frame::get(1, &versions_of("large"), &[("host", "a")])]).await;
+    frames.find(|frame| frame.kind == DATA).await.unwrap();
+    started.gateway.clock.advance(Duration::from_secs(5));
+    frames.send(&[Frame::reset(1)]).await;
+    let seen = started.ends_with(Ending::LeftDuringBody).await;
+    assert_eq!(seen.duration, Duration::ZERO);
+    drop(frames);
+    started.gateway.finish().await;
+}
