@@ -6,11 +6,12 @@ use std::time::Duration;
 use http::{StatusCode, Uri};
 use serde::Serialize;
 
-use super::{Admin, Reply, json, problem};
+use super::{Admin, json, problem};
 use crate::cache::{Lookup, PurgeMode, Reuse, StoredResponse, Target};
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
 use crate::message::Coding;
+use crate::server::Reply;
 
 /// What the cache knows of one file.
 #[derive(Serialize)]

@@ -2,10 +2,9 @@
 //!
 //! Charts are drawn by uPlot, which is vendored as it was published, with its licence beside it.
 
+use crate::server::{Reply, reply};
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
-
-use super::{Reply, reply};
 
 /// Nothing from anywhere else, nothing inline, and in nobody's frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \

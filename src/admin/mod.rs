@@ -16,11 +16,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
@@ -35,7 +34,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterState};
 use crate::gateway::Gateway;
 use crate::secret::PrivateKey;
-use crate::server::{Answering, Drain, Service, TlsSlot};
+use crate::server::{Answering, Drain, Reply, Service, TlsSlot, reply};
 use crate::telemetry::{ClusterReadings, Exposition, Log, Metrics, Most, Readings};
 use crate::upstream::{BreakerState, UpstreamError};
 
@@ -72,8 +71,6 @@ enum Operation<'a> {
 
 /// Both listeners, as OpenAPI describes them.
 const DESCRIPTION: &[u8] = include_bytes!("openapi.json");
-
-type Reply = Response<Full<Bytes>>;
 
 impl Service for Admin {
     type Data = Bytes;
@@ -298,11 +295,4 @@ fn json(status: StatusCode, body: &impl Serialize) -> Reply {
 
 fn text(status: StatusCode, body: &'static str) -> Reply {
     reply(status, "text/plain; charset=utf-8", body)
-}
-
-fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    reply
 }

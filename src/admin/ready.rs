@@ -6,9 +6,10 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::sync::Mutex;
 
-use super::{Reply, text};
+use super::text;
 use crate::secret::PrivateKey;
 use crate::server::Drain;
+use crate::server::Reply;
 
 /// How long a look at the key's file may take before it counts as unreadable.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -3,7 +3,8 @@
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{Admin, Reply, json};
+use super::{Admin, json};
+use crate::server::Reply;
 use crate::telemetry::{Counted, HISTORY_INTERVAL, Most, Point, TailLine};
 
 #[derive(Serialize)]

@@ -8,19 +8,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
-};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
 
-use crate::server::{Answering, Service};
+use crate::server::{Answering, Reply, Service, reply};
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
-
-type Reply = Response<Full<Bytes>>;
 
 /// Where the page finds what it shows.
 #[derive(Clone, Copy, Debug)]
@@ -106,11 +102,4 @@ impl Service for DemoPage {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Answering::Now(reply)
     }
-}
-
-fn reply(status: StatusCode, content_type: &'static str, body: Bytes) -> Reply {
-    let mut reply = Response::new(Full::new(body));
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    reply
 }

@@ -13,11 +13,13 @@
 //! - `fleet`: quotas that other nodes share in: a `share` of each (`purse`; `shares`: of very
 //!   many), and the `desk` where they meet the ledger.
 
+mod bounded;
 mod bucket;
 mod desk;
 mod fleet;
 #[cfg(test)]
 pub(crate) mod gcra;
+mod permits;
 mod purse;
 mod quota;
 mod settings;
@@ -35,6 +37,7 @@ use std::time::Duration;
 use bucket::{Bucket, Cell, Only};
 pub use desk::{Claim, Desk, SharedKey};
 use fleet::Fleet;
+pub use permits::{KeyedPermit, KeyedPermits};
 pub use quota::{Limit, Quota, Standing, Throttled};
 pub use settings::{CallerQuota, Enforcement, LimitSettings};
 pub use share::{Credit, Debit, Grant, Share, Spent, Terms};

@@ -1,75 +1,32 @@
-//! The shares of very many, in a fixed amount of memory: whoever has not been there for so long
-//! that its quota is whole again gives way, and nobody else.
+//! The shares of very many, in a fixed amount of memory: one whose quota is whole again gives way,
+//! and no other.
 
-use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ahash::RandomState;
-use parking_lot::Mutex;
-
+use super::bounded::BoundedMap;
 use super::quota::Quota;
 use super::share::Share;
 
-/// More shards let more threads work at once; each costs a little memory.
-const SHARDS: usize = 64;
-
-/// How many of the oldest are looked at to make room for one.
-const EVICTION_TRIES: usize = 8;
-
-pub(super) struct Shares<K> {
-    shards: Vec<Mutex<Shard<K>>>,
-    hasher: RandomState,
-    per_shard: usize,
-}
-
-struct Shard<K> {
-    shares: HashMap<K, Arc<Share>, RandomState>,
-    /// The same in the order they came.
-    order: VecDeque<K>,
-}
+pub(super) struct Shares<K>(BoundedMap<K, Arc<Share>>);
 
 impl<K: Copy + Eq + Hash> Shares<K> {
     pub(super) fn new(capacity: usize) -> Self {
-        let shard = || Shard { shares: HashMap::default(), order: VecDeque::new() };
-        Self {
-            shards: std::iter::repeat_with(|| Mutex::new(shard())).take(SHARDS).collect(),
-            hasher: RandomState::new(),
-            per_shard: capacity.div_ceil(SHARDS),
-        }
+        Self(BoundedMap::new(capacity))
     }
 
     /// `None`: there are too many.
     pub(super) fn get(&self, key: K, quota: Quota, now: Duration) -> Option<Arc<Share>> {
-        let place = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).ok()?;
-        let mut shard = self.shards.get(place)?.lock();
-        if let Some(share) = shard.shares.get(&key) {
+        let mut shard = self.0.shard(&key);
+        if let Some(share) = shard.get_mut(&key) {
             return Some(Arc::clone(share));
         }
-        shard.make_room(self.per_shard, quota, now).then(|| {
+        shard.make_room(|share| share.is_idle(quota, now)).then(|| {
             let new = Arc::<Share>::default();
-            shard.shares.insert(key, Arc::clone(&new));
-            shard.order.push_back(key);
+            shard.insert(key, Arc::clone(&new));
             new
         })
-    }
-}
-
-impl<K: Copy + Eq + Hash> Shard<K> {
-    fn make_room(&mut self, capacity: usize, quota: Quota, now: Duration) -> bool {
-        for _ in 0..EVICTION_TRIES {
-            if self.shares.len() < capacity {
-                return true;
-            }
-            let Some(oldest) = self.order.pop_front() else { break };
-            if self.shares.get(&oldest).is_some_and(|share| !share.is_idle(quota, now)) {
-                self.order.push_back(oldest);
-            } else {
-                self.shares.remove(&oldest);
-            }
-        }
-        self.shares.len() < capacity
     }
 }
 

@@ -5,33 +5,22 @@
 //! and evicting refills nobody. While none can go, newcomers share one overflow cell per shard:
 //! a spray of addresses throttles itself, and never a caller that was there before.
 
-use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use ahash::RandomState;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
-use parking_lot::Mutex;
 
+use super::bounded::BoundedMap;
 use crate::clock::Clock;
 
-/// More shards let more threads work at once; each costs a little memory and rounds the
-/// capacity.
-const SHARDS: usize = 64;
-
-/// How many of the oldest keys are looked at to make room for one. More find a free place in a
-/// nearly full shard more often; fewer bound the time a newcomer costs.
-const EVICTION_TRIES: usize = 8;
-
 /// A bounded map from caller to its TAT, on the clock's own time. Clones share it.
-pub(super) struct BoundedStore<K>(Arc<Shards<K>>);
+pub(super) struct BoundedStore<K>(Arc<Tats<K>>);
 
-struct Shards<K> {
-    all: Vec<Mutex<Shard<K>>>,
-    hasher: RandomState,
+struct Tats<K> {
+    /// Each shard's overflow cell besides.
+    map: BoundedMap<K, Nanos, Option<Nanos>>,
     clock: Clock,
-    per_shard: usize,
 }
 
 impl<K> Clone for BoundedStore<K> {
@@ -40,79 +29,31 @@ impl<K> Clone for BoundedStore<K> {
     }
 }
 
-struct Shard<K> {
-    cells: HashMap<K, Nanos, RandomState>,
-    // The same keys in the order they came, the next to be looked at for eviction in front.
-    order: VecDeque<K>,
-    overflow: Option<Nanos>,
-}
-
 impl<K: Clone + Eq + Hash> BoundedStore<K> {
     pub(super) fn new(capacity: usize, clock: Clock) -> Self {
-        let per_shard = capacity.div_ceil(SHARDS);
-        // They grow as callers come. Room for all at once would be resident at once, where the
-        // system has huge pages: 45 MiB of it, by default.
-        let shard = || Shard {
-            cells: HashMap::with_hasher(RandomState::new()),
-            order: VecDeque::new(),
-            overflow: None,
-        };
-        Self(Arc::new(Shards {
-            all: std::iter::repeat_with(|| Mutex::new(shard())).take(SHARDS).collect(),
-            hasher: RandomState::new(),
-            clock,
-            per_shard,
-        }))
+        Self(Arc::new(Tats { map: BoundedMap::new(capacity), clock }))
     }
 
-    fn shard(&self, key: &K) -> &Mutex<Shard<K>> {
-        // The shards' maps hash with other keys, so the choice of shard does not thin them out.
-        let place = usize::try_from(self.0.hasher.hash_one(key) % SHARDS as u64);
-        place.ok().and_then(|place| self.0.all.get(place)).expect("a remainder is in range")
-    }
-
-    /// Whether there is room for one more key in this shard.
-    fn has_room(&self, shard: &mut Shard<K>) -> bool {
-        shard.make_room(Nanos::from(self.0.clock.monotonic()), self.0.per_shard)
+    /// A key's TAT is spare once it has passed.
+    fn is_spare(&self) -> impl Fn(&Nanos) -> bool {
+        let now = Nanos::from(self.0.clock.monotonic());
+        move |tat| *tat <= now
     }
 }
 
 impl<K> BoundedStore<K> {
     pub(super) fn len(&self) -> usize {
-        self.0.all.iter().map(|shard| shard.lock().cells.len()).sum()
+        self.0.map.len()
     }
 
     /// Lets no TAT be later than `latest`.
     pub(super) fn clamp(&self, latest: Nanos) {
-        for shard in &self.0.all {
-            let mut shard = shard.lock();
-            let Shard { cells, overflow, order: _ } = &mut *shard;
-            for tat in cells.values_mut().chain(overflow) {
-                *tat = latest.min(*tat);
-            }
-        }
+        let clamp = |tat: &mut Nanos| *tat = latest.min(*tat);
+        self.0.map.for_each(clamp, |overflow| overflow.iter_mut().for_each(clamp));
     }
 }
 
-impl<K: Clone + Eq + Hash> Shard<K> {
-    /// Whether there is room for one more, after looking at the oldest keys.
-    fn make_room(&mut self, now: Nanos, capacity: usize) -> bool {
-        for _ in 0..EVICTION_TRIES {
-            if self.cells.len() < capacity {
-                return true;
-            }
-            let Some(oldest) = self.order.pop_front() else { break };
-            if self.cells.get(&oldest).is_some_and(|tat| *tat > now) {
-                self.order.push_back(oldest);
-            } else {
-                self.cells.remove(&oldest);
-            }
-        }
-        self.cells.len() < capacity
-    }
-}
-
-/// A store that is asked what it would decide, and counts nothing. Whoever has a full quota may
+/// A store that is asked what it would decide, and counts nothing. A key that has a full quota may
 /// still give way.
 pub(super) struct Unchanged<'a, K>(pub(super) &'a BoundedStore<K>);
 
@@ -123,11 +64,11 @@ impl<K: Clone + Eq + Hash> StateStore for Unchanged<'_, K> {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let mut shard = self.0.shard(key).lock();
-        let tat = match shard.cells.get(key).copied() {
+        let mut shard = self.0.0.map.shard(key);
+        let tat = match shard.get_mut(key).map(|tat| *tat) {
             Some(tat) => Some(tat),
-            None if self.0.has_room(&mut shard) => None,
-            None => shard.overflow,
+            None if shard.make_room(self.0.is_spare()) => None,
+            None => shard.extra,
         };
         decide(tat).map(|(verdict, _next)| verdict)
     }
@@ -140,20 +81,19 @@ impl<K: Clone + Eq + Hash> StateStore for BoundedStore<K> {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let mut shard = self.shard(key).lock();
-        if let Some(tat) = shard.cells.get_mut(key) {
+        let mut shard = self.0.map.shard(key);
+        if let Some(tat) = shard.get_mut(key) {
             let (verdict, next) = decide(Some(*tat))?;
             *tat = next;
             return Ok(verdict);
         }
-        if self.has_room(&mut shard) {
+        if shard.make_room(self.is_spare()) {
             let (verdict, next) = decide(None)?;
-            shard.cells.insert(key.clone(), next);
-            shard.order.push_back(key.clone());
+            shard.insert(key.clone(), next);
             return Ok(verdict);
         }
-        let (verdict, next) = decide(shard.overflow)?;
-        shard.overflow = Some(next);
+        let (verdict, next) = decide(shard.extra)?;
+        shard.extra = Some(next);
         Ok(verdict)
     }
 }
@@ -163,6 +103,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::limit::bounded::SHARDS;
     use crate::limit::bucket::Bucket;
     use crate::limit::{Limit, Quota};
 

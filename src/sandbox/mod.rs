@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, ETAG, HeaderName};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
@@ -33,7 +33,7 @@ pub use webhook::{WebhookTarget, WebhookUrl};
 
 use crate::clock::Clock;
 use crate::secret::Secret;
-use crate::server::{Answering, Service};
+use crate::server::{Answering, Reply, Service, reply};
 
 /// The key that the sandbox accepts unless told otherwise.
 pub const DEFAULT_KEY: &str = "private_sandbox=";
@@ -64,8 +64,6 @@ pub struct Sandbox {
     outbox: OnceLock<Outbox>,
     clock: Clock,
 }
-
-type Reply = Response<Full<Bytes>>;
 
 impl Service for Sandbox {
     type Data = Bytes;
@@ -266,11 +264,7 @@ fn tagged(body: &impl Serialize) -> Reply {
 
 fn json(status: StatusCode, body: &impl Serialize) -> Reply {
     let body = serde_json::to_vec(body).expect("our own structs always serialise");
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
-    *reply.status_mut() = status;
-    let json = HeaderValue::from_static("application/json; charset=utf-8");
-    reply.headers_mut().insert(CONTENT_TYPE, json);
-    reply
+    reply(status, "application/json; charset=utf-8", body)
 }
 
 /// A random UUID (version 4).

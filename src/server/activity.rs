@@ -207,6 +207,7 @@ mod tests {
         socket.received(b" / HTTP/1.1");
         assert_eq!(activity.phase(), head, "more of it does not begin it anew");
         activity.asked();
+        activity.has_body();
         socket.received(b"body");
         assert_eq!(activity.phase(), Phase::Answering);
         activity.answered();

@@ -24,9 +24,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Buf;
-use http::{Request, Response, StatusCode};
+use bytes::{Buf, Bytes};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
@@ -114,6 +116,17 @@ pub trait Service: Send + Sync + 'static {
 
     /// A head could not be read, and was answered so on the way.
     fn unreadable(&self, _peer: SocketAddr, _status: StatusCode) {}
+}
+
+/// Response of one of the services that need no more than a body in memory.
+pub type Reply = Response<Full<Bytes>>;
+
+/// Makes one.
+pub fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
 }
 
 /// Answer of a service.

@@ -1,15 +1,13 @@
 //! How many connections may be open: of everybody, and of one address.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ServerSettings;
+use crate::limit::{KeyedPermit, KeyedPermits};
 
 /// Whoever has an address of IPv6 has all that begin alike.
 const IPV6_PREFIX: u32 = 64;
@@ -17,24 +15,14 @@ const IPV6_PREFIX: u32 = 64;
 /// The places of one kind of listener.
 pub(super) struct Places {
     free: Arc<Semaphore>,
-    taken: Arc<Taken>,
-    of_one_max: usize,
+    of_one: KeyedPermits<IpAddr>,
     uncounted: Vec<IpNet>,
 }
-
-/// By address; none without a connection, so there are never more than places.
-#[derive(Default)]
-struct Taken(Mutex<HashMap<IpAddr, usize>>);
 
 /// A connection's place, until it is dropped.
 pub(super) struct Place {
     _one_of_all: OwnedSemaphorePermit,
-    _one_of_its_address: Option<OfAddress>,
-}
-
-struct OfAddress {
-    taken: Arc<Taken>,
-    address: IpAddr,
+    _one_of_its_address: Option<KeyedPermit<IpAddr>>,
 }
 
 /// One address has all the connections that it may have.
@@ -45,8 +33,7 @@ impl Places {
     pub(super) fn new(settings: &ServerSettings) -> Self {
         Self {
             free: Arc::new(Semaphore::new(settings.max_connections)),
-            taken: Arc::default(),
-            of_one_max: settings.max_connections_per_ip,
+            of_one: KeyedPermits::new(settings.max_connections_per_ip),
             uncounted: settings.uncounted.clone(),
         }
     }
@@ -69,31 +56,9 @@ impl Places {
     ) -> Result<Place, AddressFull> {
         let address = whole(peer.to_canonical());
         let counted = !self.uncounted.iter().any(|network| network.contains(&peer.to_canonical()));
-        let of_address = counted.then(|| self.taken.one(address, self.of_one_max)).transpose()?;
+        let take = || self.of_one.try_take(address).ok_or(AddressFull);
+        let of_address = counted.then(take).transpose()?;
         Ok(Place { _one_of_all: one, _one_of_its_address: of_address })
-    }
-}
-
-impl Taken {
-    fn one(self: &Arc<Self>, address: IpAddr, max: usize) -> Result<OfAddress, AddressFull> {
-        let mut taken = self.0.lock();
-        let count = taken.entry(address).or_default();
-        if *count >= max {
-            return Err(AddressFull);
-        }
-        *count += 1;
-        Ok(OfAddress { taken: Arc::clone(self), address })
-    }
-}
-
-impl Drop for OfAddress {
-    fn drop(&mut self) {
-        if let Entry::Occupied(mut count) = self.taken.0.lock().entry(self.address) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
     }
 }
 
@@ -147,7 +112,7 @@ mod tests {
         assert!(take(&places, "2001:db8:0:1::3").await.is_err());
         assert!(take(&places, "2001:db8:0:2::1").await.is_ok());
         drop(held);
-        assert!(places.taken.0.lock().is_empty(), "nothing is kept of those who left");
+        assert_eq!(places.of_one.keys(), 0, "nothing is kept of those who left");
     }
 
     #[tokio::test]

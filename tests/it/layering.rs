@@ -38,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 23] = [
             "upstream",
         ],
     ),
-    ("server", &[]),
+    ("server", &["limit"]),
     (
         "telemetry",
         &[

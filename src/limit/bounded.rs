@@ -1,0 +1,103 @@
+//! Bounded map from very many keys to their state, in shards. At capacity only a key whose state is
+//! spare makes room: its quota is whole, as if it had never been seen.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+
+use ahash::RandomState;
+use parking_lot::{Mutex, MutexGuard};
+
+/// More shards let more threads work at once; each costs a little memory and rounds the
+/// capacity.
+pub(super) const SHARDS: usize = 64;
+
+/// How many of the oldest keys are looked at to make room for one. More find a free place in a
+/// nearly full shard more often; fewer bound the time a newcomer costs.
+const EVICTION_TRIES: usize = 8;
+
+/// `X`: what each shard holds besides.
+pub(super) struct BoundedMap<K, V, X = ()> {
+    shards: Box<[Mutex<Shard<K, V, X>>]>,
+    hasher: RandomState,
+}
+
+pub(super) struct Shard<K, V, X> {
+    states: HashMap<K, V, RandomState>,
+    /// The same keys in the order they came, the next to be looked at for eviction in front.
+    order: VecDeque<K>,
+    capacity: usize,
+    pub(super) extra: X,
+}
+
+impl<K: Clone + Eq + Hash, V, X: Default> BoundedMap<K, V, X> {
+    pub(super) fn new(capacity: usize) -> Self {
+        // They grow as keys come. Room for all at once would be resident at once, where the
+        // system has huge pages: 45 MiB of it, by default.
+        let shard = || {
+            let (states, order) = (HashMap::with_hasher(RandomState::new()), VecDeque::new());
+            let capacity = capacity.div_ceil(SHARDS);
+            Mutex::new(Shard { states, order, capacity, extra: X::default() })
+        };
+        Self {
+            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, V, X> BoundedMap<K, V, X> {
+    /// Locks the shard of a key.
+    pub(super) fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, V, X>> {
+        // The shards' maps hash with other keys, so the choice of shard does not thin them out.
+        let place = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64);
+        let shard = place.ok().and_then(|place| self.shards.get(place));
+        shard.expect("a remainder is in range").lock()
+    }
+}
+
+impl<K, V, X> BoundedMap<K, V, X> {
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().states.len()).sum()
+    }
+
+    /// Changes the state of each key, and what each shard holds besides.
+    pub(super) fn for_each(
+        &self,
+        mut change: impl FnMut(&mut V),
+        mut change_extra: impl FnMut(&mut X),
+    ) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            shard.states.values_mut().for_each(&mut change);
+            change_extra(&mut shard.extra);
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, V, X> Shard<K, V, X> {
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.states.get_mut(key)
+    }
+
+    /// Whether there is room for one more, after looking at the oldest keys.
+    pub(super) fn make_room(&mut self, is_spare: impl Fn(&V) -> bool) -> bool {
+        for _ in 0..EVICTION_TRIES {
+            if self.states.len() < self.capacity {
+                return true;
+            }
+            let Some(oldest) = self.order.pop_front() else { break };
+            if self.states.get(&oldest).is_some_and(|state| !is_spare(state)) {
+                self.order.push_back(oldest);
+            } else {
+                self.states.remove(&oldest);
+            }
+        }
+        self.states.len() < self.capacity
+    }
+
+    /// Adds a key that is not there, once there is room for it.
+    pub(super) fn insert(&mut self, key: K, state: V) {
+        self.order.push_back(key.clone());
+        self.states.insert(key, state);
+    }
+}

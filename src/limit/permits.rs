@@ -1,0 +1,85 @@
+//! Permits by key: how many of one key may be held at once.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use parking_lot::Mutex;
+
+/// Counts what is held by each key. A key of which nothing is held takes no memory.
+#[derive(Debug)]
+pub struct KeyedPermits<K: Eq + Hash>(Arc<Held<K>>);
+
+#[derive(Debug)]
+struct Held<K> {
+    by_key: Mutex<HashMap<K, usize, RandomState>>,
+    max_of_one: usize,
+}
+
+/// One permit, given back when dropped.
+#[derive(Debug)]
+pub struct KeyedPermit<K: Eq + Hash> {
+    held: Arc<Held<K>>,
+    key: K,
+}
+
+impl<K: Copy + Eq + Hash> KeyedPermits<K> {
+    pub fn new(max_of_one: usize) -> Self {
+        Self(Arc::new(Held { by_key: Mutex::default(), max_of_one }))
+    }
+
+    /// Takes one, if this key holds fewer than it may.
+    pub fn try_take(&self, key: K) -> Option<KeyedPermit<K>> {
+        let mut by_key = self.0.by_key.lock();
+        let own = by_key.get(&key).copied().unwrap_or_default();
+        if own >= self.0.max_of_one {
+            return None;
+        }
+        by_key.insert(key, own + 1);
+        Some(KeyedPermit { held: Arc::clone(&self.0), key })
+    }
+
+    /// Keys that hold any.
+    pub fn keys(&self) -> usize {
+        self.0.by_key.lock().len()
+    }
+}
+
+impl<K: Eq + Hash> Drop for KeyedPermit<K> {
+    fn drop(&mut self) {
+        let mut by_key = self.held.by_key.lock();
+        if let Some(own) = by_key.get_mut(&self.key) {
+            *own -= 1;
+            if *own == 0 {
+                by_key.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_its_permits_and_no_more_and_all_are_given_back() {
+        let permits = KeyedPermits::new(2);
+        let take = |key, count: usize| -> Vec<_> {
+            (0..count).filter_map(|_| permits.try_take(key)).collect()
+        };
+        let (mut first, second) = (take("a", 10), take("b", 1));
+        assert_eq!((first.len(), second.len(), permits.keys()), (2, 1, 2));
+        first.pop();
+        assert!(permits.try_take("a").is_some());
+        drop((first, second));
+        assert_eq!(permits.keys(), 0);
+    }
+
+    #[test]
+    fn a_key_that_may_hold_none_leaves_nothing_behind() {
+        let permits = KeyedPermits::new(0);
+        assert!(permits.try_take("a").is_none());
+        assert_eq!(permits.keys(), 0);
+    }
+}
