@@ -17,6 +17,12 @@ FLOOR = ROOT / "target/release/ikgate-floor"
 SERVER_CORE, CLIENT_CORE = "0", "1"
 
 
+NGINX_PROXY = ("set_real_ip_from 127.0.0.0/8; real_ip_header X-Forwarded-For; "
+               "real_ip_recursive on;")
+# Varnish has appended the address of the balancer by then.
+VARNISH_CALLER = 'regsub(req.http.X-Forwarded-For, "^.*?([^, ]+), [^, ]+$", "\\1")'
+
+
 class Server(NamedTuple):
     url: str
     # Its children count, too.
@@ -29,6 +35,8 @@ class Wish(NamedTuple):
     access_log: bool = False
     gzip: bool = False
     tls: bool = False
+    # A balancer stands before it, and says in X-Forwarded-For where requests come from.
+    proxied: bool = False
     # Those it runs on; all, if there are none.
     cores: str = SERVER_CORE
     # Further keys of ikgate's [server] and [cache].
@@ -86,9 +94,10 @@ def ikgate(upstream, wish=Wish()):
         ports = free_port(), free_port()
         tls = (f"tls = {{ certificate = '{directory}/certificate.pem', "
                f"key = '{directory}/key.pem' }}\n")
+        proxies = 'trusted_proxies = ["127.0.0.0/8"]' if wish.proxied else ""
         config = configured(
             "ikgate.toml", directory, (ports[1] if wish.tls else ports[0], 0), upstream,
-            SERVER=wish.server + "\n" + (tls if wish.tls else ""), CACHE=wish.cache,
+            SERVER="\n".join([wish.server, tls if wish.tls else "", proxies]), CACHE=wish.cache,
             ACCESS_LOG="all" if wish.access_log else "errors")
         environment = {**os.environ, "IMAGEKIT_PRIVATE_KEY": KEY}
         with open(directory / "ikgate.log", "w") as log:
@@ -106,7 +115,8 @@ def nginx(upstream, wish):
             ports = free_port(), free_port()
             log = f"{directory}/access.log combined buffer=64k" if wish.access_log else "off"
             config = configured("nginx.conf", directory, ports, upstream, STORE=store,
-                                ACCESS_LOG=log, GZIP="on" if wish.gzip else "off")
+                                ACCESS_LOG=log, GZIP="on" if wish.gzip else "off",
+                                PROXY=NGINX_PROXY if wish.proxied else "")
             arguments = pinned(wish, "nginx", "-c", config, "-p", directory)
             with process(arguments, stderr=subprocess.DEVNULL) as started:
                 yield server(wish, ports, started)
@@ -121,7 +131,8 @@ def haproxy(upstream, wish):
         ports = free_port(), free_port()
         gzip = "compression algo gzip\n    compression type application/json"
         config = configured("haproxy.cfg", directory, ports, upstream,
-                            GZIP=gzip if wish.gzip else "")
+                            GZIP=gzip if wish.gzip else "",
+                            CALLER="req.hdr_ip(x-forwarded-for,-1)" if wish.proxied else "src")
         with process(pinned(wish, "haproxy", "-db", "-q", "-f", config)) as started:
             yield server(wish, ports, started)
 
@@ -133,7 +144,8 @@ def varnish(upstream, wish):
     with workplace() as directory:
         ports = free_port(), free_port()
         config = configured("varnish.vcl", directory, ports, upstream,
-                            GZIP="true" if wish.gzip else "false")
+                            GZIP="true" if wish.gzip else "false",
+                            CALLER=VARNISH_CALLER if wish.proxied else "client.identity")
         arguments = pinned(wish, "varnishd", "-F", "-j", "none", "-f", config, "-n", directory / "n",
                            "-a", f"127.0.0.1:{ports[0]}", "-s", "malloc,1024M",
                            "-p", "thread_pools=1", "-p", "thread_pool_min=100")

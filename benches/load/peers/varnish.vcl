@@ -9,7 +9,7 @@ backend default {
 }
 
 sub vcl_recv {
-    if (vsthrottle.is_denied(client.identity, 10000000, 1s)) {
+    if (vsthrottle.is_denied(@CALLER@, 10000000, 1s)) {
         return (synth(429));
     }
     return (hash);
