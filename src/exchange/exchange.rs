@@ -141,3 +141,53 @@ fn bits_of(address: IpAddr) -> u128 {
         IpAddr::V6(address) => address.to_bits(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::field::{Field, Visit};
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+    use super::*;
+
+    /// Keeps how each exchange ended.
+    #[derive(Clone, Default)]
+    struct Endings(Arc<Mutex<Vec<u64>>>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Endings {
+        fn on_event(&self, event: &tracing::Event<'_>, _context: Context<'_, S>) {
+            event.record(&mut self.clone());
+        }
+    }
+
+    impl Visit for Endings {
+        fn record_u64(&mut self, field: &Field, value: u64) {
+            if field.name() == "ending" {
+                self.0.lock().unwrap().push(value);
+            }
+        }
+
+        fn record_debug(&mut self, _field: &Field, _value: &dyn std::fmt::Debug) {}
+    }
+
+    #[test]
+    fn an_exchange_that_is_dropped_by_a_panic_says_so_whether_or_not_its_response_was_ready() {
+        let endings = Endings::default();
+        let subscriber = tracing_subscriber::registry().with(endings.clone());
+        let _recorded = tracing::subscriber::set_default(subscriber);
+        for is_ready in [false, true] {
+            let panicked = std::panic::catch_unwind(|| {
+                let (clock, client) = (Clock::manual(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+                let mut exchange = Exchange::start(&clock, Duration::ZERO, client, &Method::GET);
+                if is_ready {
+                    exchange.ready(StatusCode::OK, Coding::Identity, 2);
+                }
+                panic!("a fault of the gateway's own");
+            });
+            assert!(panicked.is_err());
+        }
+        assert_eq!(*endings.0.lock().unwrap(), [Ending::Panicked as u64; 2]);
+    }
+}

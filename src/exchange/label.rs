@@ -99,7 +99,7 @@ impl CallerLabel {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Ending {
-    /// The whole answer was handed over.
+    /// The connection took the whole answer.
     Answered,
     /// The client went away before there was one.
     LeftBeforeHead,

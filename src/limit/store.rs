@@ -115,6 +115,20 @@ mod tests {
         (Bucket::new(Limit::Address, quota, store, &clock), clock)
     }
 
+    /// A limiter's beginning is the clock's zero, whenever it is made: governor reads its clock for
+    /// it before anything else. Else a limiter over the same store would count from another time.
+    #[test]
+    fn what_is_stored_counts_from_the_clocks_zero() {
+        let (bucket, clock) = bucket(64);
+        assert!(bucket.check(&1).is_ok());
+        let stored = |key| bucket.store.0.map.shard(&key).get_mut(&key).copied();
+        assert_eq!(stored(1), Some(Nanos::from(Duration::from_secs(6))));
+        clock.advance(Duration::from_secs(10));
+        let later = bucket.renewed(Quota::new(1, 1).unwrap());
+        assert!(later.check(&2).is_ok());
+        assert_eq!(stored(2), Some(Nanos::from(Duration::from_secs(16))));
+    }
+
     #[test]
     fn a_spray_of_new_keys_neither_grows_the_state_nor_refills_a_known_one() {
         let (bucket, _clock) = bucket(640);

@@ -70,10 +70,17 @@ impl<'a> PlainRequest<'a> {
 
 /// Path and query of a target in origin form. hyper drops a fragment, which no target may have.
 fn origin_form(target: &str) -> Option<(&str, Option<&str>)> {
-    if !target.starts_with('/') || target.contains('#') {
+    if !target.starts_with('/') {
         return None;
     }
-    Some(target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query))))
+    match target.bytes().position(|byte| matches!(byte, b'?' | b'#')) {
+        None => Some((target, None)),
+        Some(end) => {
+            let (path, rest) = target.split_at_checked(end)?;
+            let query = rest.strip_prefix('?').filter(|query| !query.contains('#'))?;
+            Some((path, Some(query)))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +120,7 @@ mod tests {
             "get / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
             "GET * HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
             "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+            "GET /a?b#c HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
             "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
             format!("{get}Connection: close, upgrade\r\n\r\n"),
             format!("{get}Connection: keep-alive, upgrade\r\n\r\n"),

@@ -84,7 +84,7 @@ pub(super) struct Words {
 }
 
 impl Exchanged {
-    /// Whether the whole answer was handed over.
+    /// Whether the connection took the whole answer.
     pub(super) fn is_whole(self) -> bool {
         self.ending == Ending::Answered as u64
     }

@@ -83,7 +83,7 @@ impl Series {
         let request_duration = Family::new_with_constructor(histogram as fn() -> Histogram);
         registry.register_with_unit(
             "request_duration",
-            "From a request's head to the end of its answer",
+            "From a request's head to its response's head being ready, in seconds",
             Unit::Seconds,
             request_duration.clone(),
         );
