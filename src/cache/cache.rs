@@ -39,7 +39,7 @@ use ahash::RandomState;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::capacity::{Capacity, Entry, LINGER};
+use super::capacity::{Capacity, Entry, INLINE_MAX, LINGER};
 use super::freshness::{Freshness, FreshnessInputs, FreshnessSettings, Origin, Reuse};
 use super::in_flight::{FillEnd, Finished, InFlight, Waiter};
 use super::invalidations::{Invalidation, PurgeMode, RecentInvalidations, Target};
@@ -127,12 +127,28 @@ impl<E: Clone> Cache<E> {
 
     /// Changes how long responses may be reused. What is stored keeps its ttl; the windows after
     /// it are the new ones.
-    pub fn set_freshness(&self, settings: FreshnessSettings) {
+    pub fn set_freshness(self: &Arc<Self>, settings: FreshnessSettings)
+    where
+        E: Send + Sync + 'static,
+    {
         let last = self.freshness.swap(Arc::new(settings));
         if settings.windows(Kind::List).longest() <= last.windows(Kind::List).longest() {
             return;
         }
-        // Written again, or moka would free them at the end of the shorter window.
+        let cache = Arc::clone(self);
+        let rewrite = move || cache.rewrite_lists();
+        if self.capacity.lists() <= INLINE_MAX {
+            rewrite();
+        } else if let Err(error) =
+            std::thread::Builder::new().name("windows".to_owned()).spawn(rewrite)
+        {
+            tracing::warn!(%error, "what is stored is freed at the end of its former window");
+        }
+    }
+
+    /// Writes each list again, or moka would free it at the end of the window that was in force
+    /// when it was written.
+    fn rewrite_lists(&self) {
         for id in self.capacity.list_ids() {
             let _shard = self.shard(&id).lock();
             if let Some(entry) = self.capacity.get(&id) {

@@ -40,8 +40,9 @@ const NODE_BYTES: usize = 400;
 /// was too old (`fwd=stale`) from none (`fwd=uri-miss`).
 pub(super) const LINGER: Duration = Duration::from_mins(1);
 
-/// Most entries that a purge of everything frees on its own thread, which answers requests too.
-const FREED_INLINE_MAX: u64 = 10_000;
+/// Most entries that are visited on the thread of whatever asks for it, which answers requests too.
+/// More are visited in a thread of their own.
+pub(super) const INLINE_MAX: u64 = 10_000;
 
 /// One stored response, and what decides whether it may be reused.
 #[derive(Clone)]
@@ -158,7 +159,7 @@ impl Capacity {
             store.invalidate_all();
         }
         let entries: u64 = stores.iter().map(Store::entry_count).sum();
-        if entries <= FREED_INLINE_MAX {
+        if entries <= INLINE_MAX {
             stores.iter().for_each(Store::run_pending_tasks);
         } else if !self.freeing.swap(true, Ordering::AcqRel) {
             let freeing = Arc::clone(&self.freeing);
@@ -185,6 +186,11 @@ impl Capacity {
         if !self.freeing.load(Ordering::Acquire) {
             self.store(kind).run_pending_tasks();
         }
+    }
+
+    /// How many lists are stored, about.
+    pub(super) fn lists(&self) -> u64 {
+        self.lists.entry_count()
     }
 
     /// Ids of the stored lists.

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 
 use http::header::HeaderName;
 use http::{Method, Version};
+use memchr::memchr2;
 
 use super::request::{FieldName, RequestFields, RequestHead};
 
@@ -73,7 +74,7 @@ fn origin_form(target: &str) -> Option<(&str, Option<&str>)> {
     if !target.starts_with('/') {
         return None;
     }
-    match target.bytes().position(|byte| matches!(byte, b'?' | b'#')) {
+    match memchr2(b'?', b'#', target.as_bytes()) {
         None => Some((target, None)),
         Some(end) => {
             let (path, rest) = target.split_at_checked(end)?;

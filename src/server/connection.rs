@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -71,6 +72,10 @@ async fn handshake(
     }
 }
 
+/// How long a connection keeps its buffers once it is idle. Longer serves clients that are soon back;
+/// shorter frees memory of those that only keep a connection.
+const BUFFERS_FREED_AFTER: Duration = Duration::from_secs(1);
+
 /// A connection in one of the protocols.
 pub(super) trait Served {
     /// Goes on with it.
@@ -84,6 +89,14 @@ pub(super) trait Served {
     fn close(&mut self);
 
     fn socket(&self) -> &SocketActivity;
+
+    /// Whether it holds buffers that it could do without while it is idle.
+    fn holds_buffers(&self) -> bool {
+        false
+    }
+
+    /// Frees them.
+    fn free_buffers(&mut self) {}
 }
 
 /// How a connection ended.
@@ -100,6 +113,7 @@ enum Turn {
     Leave,
     Due(Deadline),
     HeardOut,
+    FreeBuffers,
 }
 
 /// Drives a connection to its end, which it does not put off beyond its deadlines and the drain's.
@@ -134,10 +148,9 @@ pub(super) async fn drive(
                 return Poll::Ready(Turn::Ended(End::Closed(ended)));
             }
             let now = Instant::now();
-            match watch.look(phase(), now) {
-                (at, Due::Deadline(deadline)) if at <= now => Poll::Ready(Turn::Due(deadline)),
-                (at, Due::HeardOut) if at <= now => Poll::Ready(Turn::HeardOut),
-                (at, _) => {
+            match due(served, &mut watch, phase(), now, closing) {
+                Ok(turn) => Poll::Ready(turn),
+                Err(at) => {
                     timer.as_mut().set(context, at, now);
                     Poll::Pending
                 }
@@ -147,6 +160,7 @@ pub(super) async fn drive(
         match turn {
             Turn::Ended(end) => return end,
             Turn::HeardOut => served.socket().heard_out(),
+            Turn::FreeBuffers => served.free_buffers(),
             Turn::Leave | Turn::Due(Deadline::Age) => {
                 if matches!(turn, Turn::Due(_)) {
                     Deadline::Age.emit();
@@ -172,4 +186,26 @@ pub(super) async fn drive(
             }
         }
     }
+}
+
+/// What is due now of a connection that waits; else when something is.
+fn due(
+    served: &impl Served,
+    watch: &mut Watch,
+    phase: Phase,
+    now: Instant,
+    closing: bool,
+) -> Result<Turn, Instant> {
+    let (at, due) = watch.look(phase, now);
+    if at <= now {
+        return Ok(match due {
+            Due::Deadline(deadline) => Turn::Due(deadline),
+            Due::HeardOut => Turn::HeardOut,
+        });
+    }
+    if closing || !served.holds_buffers() {
+        return Err(at);
+    }
+    let free = watch.since() + BUFFERS_FREED_AFTER;
+    if free <= now { Ok(Turn::FreeBuffers) } else { Err(at.min(free)) }
 }

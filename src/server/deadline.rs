@@ -117,6 +117,11 @@ impl Watch {
         self.leaving.is_some()
     }
 
+    /// When what is going on began.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
     /// What is going on begins anew.
     pub(super) fn restart(&mut self, now: Instant) {
         self.since = now;

@@ -14,5 +14,7 @@ mod quotas;
 mod redis_faults;
 mod second_level;
 mod secured;
+#[path = "../support/mod.rs"]
+mod shared;
 mod support;
 mod unfit;

@@ -42,6 +42,8 @@ mod race;
 mod reload;
 mod restart;
 mod route;
+#[path = "../support/mod.rs"]
+mod shared;
 mod stale;
 mod stats;
 mod support;

@@ -188,12 +188,15 @@ where
         };
     }
 
-    /// Whether hyper is between two requests and has left nothing behind, and the next is probably
-    /// for the fast path. A body of which it has not read all would be taken for a request.
-    fn may_return(&self) -> bool {
+    /// Whether the last requests were such that the next is probably for the fast path.
+    fn is_used_to_hits(&self) -> bool {
         self.handed_over.hits.load(Ordering::Relaxed) >= HITS_BEFORE_RETURN
-            && self.activity.is_between_requests()
-            && !self.activity.is_leaving()
+    }
+
+    /// Whether hyper is between two requests and has left nothing behind. A body of which it has not
+    /// read all would be taken for a request.
+    fn may_return(&self) -> bool {
+        self.activity.is_between_requests() && !self.activity.is_leaving()
     }
 }
 
@@ -220,7 +223,7 @@ where
                     if let Poll::Ready(ended) = connection.poll(context) {
                         return Poll::Ready(ended);
                     }
-                    if !plain || !self.may_return() {
+                    if !plain || !self.is_used_to_hits() || !self.may_return() {
                         return Poll::Pending;
                     }
                     None
@@ -246,5 +249,13 @@ where
 
     fn socket(&self) -> &SocketActivity {
         self.activity.socket()
+    }
+
+    fn holds_buffers(&self) -> bool {
+        matches!(self.way, Way::Hyper { .. }) && self.service.has_fast_path() && self.may_return()
+    }
+
+    fn free_buffers(&mut self) {
+        self.hand_over(None);
     }
 }

@@ -13,9 +13,10 @@ mod process;
 mod redis;
 mod wait;
 
+pub(crate) use crate::shared::Answer;
 pub(crate) use fleet::{Fleet, Plan};
 pub(crate) use gateway::{Gateway, config};
-pub(crate) use http::{Answer, send};
+pub(crate) use http::send;
 pub(crate) use link::{Link, Mode};
 pub(crate) use origin::Origin;
 pub(crate) use redis::{PORT, Redis};

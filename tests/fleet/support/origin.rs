@@ -7,12 +7,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::appears;
+use crate::shared::{listen, read_head};
 
 struct File {
     version: u64,
@@ -42,16 +42,10 @@ pub(crate) struct Origin {
 
 impl Origin {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = Self { address: listener.local_addr().unwrap(), script: Arc::default() };
-        let serving = origin.clone();
-        tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serving.clone().serve(stream));
-            }
-        });
-        origin
+        let script = Arc::<Mutex<Script>>::default();
+        let shared = Arc::clone(&script);
+        let (address, _listening) = listen(move |stream| serve(stream, Arc::clone(&shared))).await;
+        Self { address, script }
     }
 
     fn with<T>(&self, file: &str, act: impl FnOnce(&mut File) -> T) -> T {
@@ -105,52 +99,37 @@ impl Origin {
     pub(crate) fn fails(&self, is_failing: bool) {
         self.script.lock().unwrap().is_failing = is_failing;
     }
+}
 
-    async fn serve(self, stream: TcpStream) {
-        let mut stream = BufReader::new(stream);
-        while let Some(path) = read_head(&mut stream).await {
-            let reply = self.reply(&path).await;
-            if stream.get_mut().write_all(reply.as_bytes()).await.is_err() {
-                return;
-            }
+async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>) {
+    let mut stream = BufReader::new(stream);
+    while let Some((_, path)) = read_head(&mut stream).await {
+        let reply = reply(&script, &path).await;
+        if stream.get_mut().write_all(reply.as_bytes()).await.is_err() {
+            return;
         }
-    }
-
-    async fn reply(&self, path: &str) -> String {
-        let file = path.split('/').nth(3).unwrap_or_default();
-        let (version, mut is_held) = self.with(file, |file| {
-            file.asked += 1;
-            (file.version, file.is_held.subscribe())
-        });
-        let (latency, is_failing) = {
-            let script = self.script.lock().unwrap();
-            (script.latency.clone(), script.is_failing)
-        };
-        if !latency.is_empty() {
-            tokio::time::sleep(Duration::from_millis(fastrand::u64(latency))).await;
-        }
-        // An origin that is dropped while it holds something lets go of it.
-        _ = is_held.wait_for(|is_held| !is_held).await;
-        let status = if is_failing { 500 } else { 200 };
-        let body = format!("[{version}]");
-        let length = body.len();
-        format!(
-            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
-        )
     }
 }
 
-/// The path that is asked for. `None`: nothing more is.
-async fn read_head(stream: &mut BufReader<TcpStream>) -> Option<String> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        match stream.read_line(&mut line).await {
-            Ok(0) | Err(_) => return None,
-            Ok(_) if line == "\r\n" => break,
-            Ok(_) => lines.push(line),
-        }
+async fn reply(script: &Mutex<Script>, path: &str) -> String {
+    let file = path.split('/').nth(3).unwrap_or_default();
+    let (version, mut is_held, latency, is_failing) = {
+        let mut script = script.lock().unwrap();
+        let (latency, is_failing) = (script.latency.clone(), script.is_failing);
+        let file = script.files.entry(file.to_owned()).or_default();
+        file.asked += 1;
+        (file.version, file.is_held.subscribe(), latency, is_failing)
+    };
+    if !latency.is_empty() {
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(latency))).await;
     }
-    Some(lines.first()?.split(' ').nth(1)?.to_owned())
+    // An origin that is dropped while it holds something lets go of it.
+    _ = is_held.wait_for(|is_held| !is_held).await;
+    let status = if is_failing { 500 } else { 200 };
+    let body = format!("[{version}]");
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
 }

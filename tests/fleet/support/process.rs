@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+
+use crate::shared::Owned;
 
 pub(crate) struct Process {
-    child: Child,
+    child: Owned,
     log: PathBuf,
 }
 
@@ -15,7 +17,7 @@ impl Process {
         let output = File::create(log).unwrap();
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         let child = command.spawn().unwrap_or_else(|error| panic!("{error}: {command:?}"));
-        Self { child, log: log.to_owned() }
+        Self { child: Owned(child), log: log.to_owned() }
     }
 
     /// What it has said so far.
@@ -24,32 +26,24 @@ impl Process {
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+        self.child.0.try_wait().unwrap().is_some()
     }
 
     /// It keeps its connections and does nothing.
     pub(crate) fn pause(&self) {
-        self.signal("STOP");
+        self.child.signal("STOP");
     }
 
     pub(crate) fn resume(&self) {
-        self.signal("CONT");
+        self.child.signal("CONT");
     }
 
     pub(crate) fn kill(&mut self) {
-        // Ours, by its handle, paused or not; it may have ended already.
-        _ = self.child.kill();
-        _ = self.child.wait();
+        _ = self.child.0.kill();
+        _ = self.child.0.wait();
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(sent.unwrap().success(), "{name} of {}", self.log.display());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
+        self.child.signal(name);
     }
 }

@@ -6,32 +6,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
+use crate::shared::{Answer, read};
+
 /// Longer than anything should take, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A response, read whole.
-#[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) fields: Vec<(String, String)>,
-    pub(crate) body: String,
-    /// The body as it came; `body` is this as text.
-    pub(crate) bytes: Vec<u8>,
-}
-
 impl Answer {
-    /// A field's value. Panics if it is not there once.
-    pub(crate) fn field(&self, name: &str) -> &str {
-        self.find(name).unwrap_or_else(|| panic!("no field {name} in {self:#?}"))
-    }
-
-    pub(crate) fn find(&self, name: &str) -> Option<&str> {
-        let mut values = self.fields.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
-        let (_, value) = values.next()?;
-        assert!(values.next().is_none(), "two fields {name} in {self:#?}");
-        Some(value)
-    }
-
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:#?}"))
     }
@@ -74,7 +54,8 @@ impl Connection {
 
     /// Reads one response to `method`. `None` if the connection ended before one began.
     pub(crate) async fn read(&mut self, method: &str) -> Option<Answer> {
-        tokio::time::timeout(PATIENCE, self.read_answer(method)).await.expect("no answer in time")
+        let answer = tokio::time::timeout(PATIENCE, read(&mut self.0, method)).await;
+        answer.expect("no answer in time").unwrap()
     }
 
     /// Whether a further request on it is answered with a list.
@@ -95,33 +76,6 @@ impl Connection {
         let mut rest = Vec::new();
         let read = tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut rest)).await;
         read.is_ok()
-    }
-
-    async fn read_answer(&mut self, method: &str) -> Option<Answer> {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            match self.0.read_u8().await {
-                Ok(byte) => head.push(byte),
-                Err(_) if head.is_empty() => return None,
-                Err(error) => panic!("{error} in {}", String::from_utf8_lossy(&head)),
-            }
-        }
-        let head = String::from_utf8(head).unwrap();
-        let mut lines = head.trim_end().lines();
-        let status: u16 = lines.next()?.split(' ').nth(1)?.parse().unwrap();
-        let fields: Vec<_> = lines
-            .map(|line| line.split_once(": ").unwrap_or((line, "")))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let mut answer = Answer { status, fields, body: String::new(), bytes: Vec::new() };
-        if method != "HEAD" && !matches!(status, 204 | 304) {
-            let length = answer.field("content-length").parse().unwrap();
-            let mut body = vec![0; length];
-            self.0.read_exact(&mut body).await.unwrap();
-            answer.body = String::from_utf8_lossy(&body).into_owned();
-            answer.bytes = body;
-        }
-        Some(answer)
     }
 }
 

@@ -12,7 +12,8 @@ mod origin;
 mod program;
 mod tls;
 
-pub(crate) use client::{Answer, Connection, get, send};
+pub(crate) use crate::shared::Answer;
+pub(crate) use client::{Connection, get, send};
 pub(crate) use exchanges::{Exchanges, Seen};
 pub(crate) use gateway::TestGateway;
 pub(crate) use origin::{Origin, Reply};

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
+
+use crate::shared::{listen, read_head};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -61,21 +63,15 @@ pub(crate) struct Origin {
 
 impl Origin {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let script = Arc::<Mutex<Script>>::default();
         let (arrived, arrivals) = watch::channel(0);
-        let arrived = Arc::new(arrived);
-        let shared = Arc::clone(&script);
-        let listening = tokio::spawn(async move {
-            // Dropped with the listener: whoever stops listening serves nobody any more.
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                shared.lock().unwrap().connections += 1;
-                connections.spawn(serve(stream, Arc::clone(&shared), Arc::clone(&arrived)));
-            }
-        });
-        Self { address, script, arrivals, listening: listening.abort_handle() }
+        let (arrived, shared) = (Arc::new(arrived), Arc::clone(&script));
+        let serve = move |stream| {
+            shared.lock().unwrap().connections += 1;
+            serve(stream, Arc::clone(&shared), Arc::clone(&arrived))
+        };
+        let (address, listening) = listen(serve).await;
+        Self { address, script, arrivals, listening }
     }
 
     /// From now on, connections are refused, and those that were open are closed.
@@ -148,16 +144,7 @@ async fn serve(
     script: Arc<Mutex<Script>>,
     arrived: Arc<watch::Sender<usize>>,
 ) {
-    loop {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            match stream.read_u8().await {
-                Ok(byte) => head.push(byte),
-                Err(_) => return,
-            }
-        }
-        let head = String::from_utf8(head).unwrap();
-        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    while let Some((head, path)) = read_head(&mut stream).await {
         let (reply, held, gate) = {
             let mut script = script.lock().unwrap();
             script.requests.push(head);

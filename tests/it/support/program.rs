@@ -5,8 +5,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{ChildStderr, Command, Output, Stdio};
 use std::time::Duration;
+
+use crate::shared::Owned;
 
 /// A directory that is gone when the test ends.
 pub(crate) fn scratch() -> tempfile::TempDir {
@@ -27,7 +29,7 @@ pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 
 /// A program that keeps running until it is stopped or dropped.
 pub(crate) struct Program {
-    child: Child,
+    child: Owned,
     /// What has not been read of it, some of which may be here already.
     log: BufReader<ChildStderr>,
     pub(crate) public: SocketAddr,
@@ -71,7 +73,7 @@ impl Program {
         let (_, addresses) = message.split_once("answering on [").unwrap();
         let (public, admin) = addresses.split_once("], operators on ").unwrap();
         let admin = admin.lines().next().unwrap().parse().unwrap();
-        Self { child, log, public: public.parse().unwrap(), admin }
+        Self { child: Owned(child), log, public: public.parse().unwrap(), admin }
     }
 
     fn started(mut command: Command) -> Self {
@@ -94,12 +96,11 @@ impl Program {
             text.parse().unwrap()
         };
         let (public, admin) = (address("public"), address("admin"));
-        Self { child, log, public, admin }
+        Self { child: Owned(child), log, public, admin }
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(sent.unwrap().success());
+        self.child.signal(name);
     }
 
     /// Waits for its end: the exit code, and what else it logged.
@@ -107,7 +108,7 @@ impl Program {
         // Read to its end first: a program whose pipe is full cannot end.
         let mut log = String::new();
         self.log.read_to_string(&mut log).unwrap();
-        let code = self.child.wait().unwrap().code();
+        let code = self.child.0.wait().unwrap().code();
         (code, log)
     }
 }
@@ -120,13 +121,5 @@ pub(crate) fn receive(socket: &UnixDatagram, message: &mut [u8]) -> std::io::Res
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             received => return received,
         }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Ours, by its handle; it may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
