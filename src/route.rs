@@ -113,6 +113,10 @@ pub fn find(
     path: &str,
     query: Option<&str>,
 ) -> Result<Route, RouteFault> {
+    // Of the server as a whole (RFC 9110 section 9.3.7).
+    if path == "*" && *method == Method::OPTIONS {
+        return Ok(Route::Preflight);
+    }
     let base = operations.base_path.as_str();
     let path = path.strip_prefix(base).ok_or(RouteFault::NoRoute)?;
     if operations.webhooks && path == WEBHOOK_PATH {

@@ -45,9 +45,10 @@ impl Exposure {
 /// What an operation does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Access {
+    /// Health: probes name whatever host they like, or none.
+    Health,
+    Metrics,
     Mutate,
-    /// Health and metrics.
-    Open,
     Read,
 }
 
@@ -60,6 +61,12 @@ pub(super) enum Refusal {
 }
 
 pub(super) fn check(settings: &AdminSettings, head: &Parts, access: Access) -> Result<(), Refusal> {
+    // Metrics are read by name where the listener is on a network: a page of another origin learns
+    // nothing from them, and reaches no loopback.
+    let is_public = matches!(settings.exposure, Exposure::Network { .. });
+    if access == Access::Health || access == Access::Metrics && is_public {
+        return Ok(());
+    }
     let host = host_of(head).ok_or(Refusal::Host)?;
     let bare = host.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     let named = bare == "localhost" || settings.hosts.contains(&bare);
@@ -70,7 +77,7 @@ pub(super) fn check(settings: &AdminSettings, head: &Parts, access: Access) -> R
         return Err(Refusal::Foreign);
     }
     let needed = match (&settings.exposure, access) {
-        (_, Access::Open) | (Exposure::Loopback { .. }, Access::Read) => None,
+        (_, Access::Health | Access::Metrics) | (Exposure::Loopback { .. }, Access::Read) => None,
         (Exposure::Loopback { token }, Access::Mutate) => token.as_ref(),
         (Exposure::Network { token }, Access::Mutate | Access::Read) => Some(token),
     };
@@ -135,14 +142,27 @@ mod tests {
     fn only_hosts_that_no_page_can_choose_are_answered() {
         let hosts = ["127.0.0.1", "[::1]:9090", "LOCALHOST:9090", "ops.example.com", "10.0.0.7:1"];
         for host in hosts {
-            assert_eq!(judge(OPEN, Access::Open, &[("host", host)]), Ok(()), "{host}");
+            assert_eq!(judge(OPEN, Access::Metrics, &[("host", host)]), Ok(()), "{host}");
         }
         for host in ["evil.example.com", "localhost.evil.example.com", "127.0.0.1.evil.com", ""] {
-            let judged = judge(OPEN, Access::Open, &[("host", host)]);
+            let judged = judge(OPEN, Access::Metrics, &[("host", host)]);
             assert_eq!(judged, Err(Refusal::Host), "{host}");
         }
-        assert_eq!(judge(OPEN, Access::Open, &[]), Err(Refusal::Host));
-        assert_eq!(judge(OPEN, Access::Open, &[HOST, HOST]), Err(Refusal::Host));
+        assert_eq!(judge(OPEN, Access::Metrics, &[]), Err(Refusal::Host));
+        assert_eq!(judge(OPEN, Access::Metrics, &[HOST, HOST]), Err(Refusal::Host));
+    }
+
+    #[test]
+    fn probes_name_any_host_or_none_and_so_do_readers_of_metrics_off_loopback() {
+        let service: &[_] = &[("host", "ikgate.monitoring.svc:9090")];
+        for fields in [&[][..], service] {
+            for exposure in [OPEN, Exposure::Network { token: token() }] {
+                assert_eq!(judge(exposure, Access::Health, fields), Ok(()), "{fields:?}");
+            }
+            let network = Exposure::Network { token: token() };
+            assert_eq!(judge(network.clone(), Access::Metrics, fields), Ok(()), "{fields:?}");
+            assert_eq!(judge(network, Access::Read, fields), Err(Refusal::Host), "{fields:?}");
+        }
     }
 
     #[test]
@@ -172,7 +192,9 @@ mod tests {
             (loopback(), Access::Read, false),
             (network(), Access::Mutate, true),
             (network(), Access::Read, true),
-            (network(), Access::Open, false),
+            (network(), Access::Metrics, false),
+            (network(), Access::Health, false),
+            (loopback(), Access::Health, false),
         ] {
             let without = judge(exposure.clone(), access, &[HOST]);
             let refused = if needed { Err(Refusal::Token) } else { Ok(()) };

@@ -104,7 +104,8 @@ impl Admin {
     async fn answer(&self, head: &Parts) -> Reply {
         let operation = operation_of(head.uri.path());
         let access = match operation {
-            Some(Operation::Live | Operation::Metrics | Operation::Ready) => Access::Open,
+            Some(Operation::Live | Operation::Ready) => Access::Health,
+            Some(Operation::Metrics) => Access::Metrics,
             _ if matches!(head.method, Method::GET | Method::HEAD) => Access::Read,
             _ => Access::Mutate,
         };

@@ -113,8 +113,8 @@ impl Callers {
         !self.by_prefix.is_empty() || self.tokens.is_some()
     }
 
-    /// Finds out who sent these fields from `client` at `now`, as far as that costs no more than
-    /// a digest.
+    /// Finds out who sent these fields from `client`, as far as that costs no more than a digest.
+    /// `wall`: reads the time since 1970.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Callers {
         &self,
         fields: &RequestFields<'a>,
         client: IpAddr,
-        now: Duration,
+        wall: impl FnOnce() -> Duration,
     ) -> Result<Recognised<'a>, AuthFailure> {
         let mut credentials = fields.all(FieldName::Authorization);
         let Some(value) = credentials.next() else {
@@ -150,25 +150,20 @@ impl Callers {
         let Some(tokens) = self.tokens.as_ref().filter(|_| is_token) else {
             return Err(AuthFailure::UnknownKey);
         };
-        match tokens.verified(&digest, now) {
+        match tokens.verified(&digest, wall) {
             Some(token) => Ok(Recognised::Caller(Caller::Token(token?))),
             None => Ok(Recognised::Stranger(Stranger { token: credential, digest })),
         }
     }
 
-    /// Looks at the token itself. `now` and `wall` (time since 1970) are the same instant.
+    /// Looks at the token itself. `wall`: the time since 1970.
     ///
     /// # Errors
     ///
     /// What is wrong with it.
-    pub fn verify(
-        &self,
-        stranger: &Stranger<'_>,
-        now: Duration,
-        wall: Duration,
-    ) -> Result<Caller, AuthFailure> {
+    pub fn verify(&self, stranger: &Stranger<'_>, wall: Duration) -> Result<Caller, AuthFailure> {
         let tokens = self.tokens.as_ref().ok_or(AuthFailure::UnknownKey)?;
-        let token = tokens.verify(&stranger.token, stranger.digest, now, wall);
+        let token = tokens.verify(&stranger.token, stranger.digest, wall);
         token.map(Caller::Token)
     }
 
@@ -225,7 +220,7 @@ mod tests {
     fn recognise(callers: &Callers, values: &[&str]) -> Result<Option<usize>, AuthFailure> {
         let lines: Vec<_> =
             values.iter().map(|value| ("authorization", value.as_bytes())).collect();
-        match callers.recognise(&fields(&map(&lines)), PEER, Duration::ZERO)? {
+        match callers.recognise(&fields(&map(&lines)), PEER, || Duration::ZERO)? {
             Recognised::Caller(Caller::Anonymous(PEER)) => Ok(None),
             Recognised::Caller(Caller::Known(CallerId(place))) => Ok(Some(place)),
             _ => unreachable!("tokens are not configured"),

@@ -49,7 +49,8 @@ pub struct TokenSettings {
 pub struct Token {
     pub subject: Subject,
     files: Option<Box<[FileId]>>,
-    /// On the monotonic clock.
+    /// Since 1970: by the wall clock, as its claims are (RFC 7519 section 4.1.4). The monotonic one
+    /// stands still while a machine sleeps.
     expires: Duration,
     /// From when it was verified.
     remaining: Duration,
@@ -144,21 +145,21 @@ impl Tokens {
     }
 
     /// A token that was verified before. An expired one needs no second look at its signature.
+    /// `wall`: the time since 1970.
     pub(super) fn verified(
         &self,
         digest: &KeyDigest,
-        now: Duration,
+        wall: impl FnOnce() -> Duration,
     ) -> Option<Result<Arc<Token>, AuthFailure>> {
         let token = self.verified.get(digest)?;
-        Some(if now < token.expires { Ok(token) } else { Err(AuthFailure::TokenExpired) })
+        Some(if wall() < token.expires { Ok(token) } else { Err(AuthFailure::TokenExpired) })
     }
 
-    /// `now` and `wall` (time since 1970) are the same instant.
+    /// `wall`: the time since 1970.
     pub(super) fn verify(
         &self,
         token: &str,
         digest: KeyDigest,
-        now: Duration,
         wall: Duration,
     ) -> Result<Arc<Token>, AuthFailure> {
         let claims = self.signed(token)?;
@@ -167,7 +168,7 @@ impl Tokens {
         let token = Arc::new(Token {
             subject: Subject::of(&subject),
             files: files.map(Vec::into_boxed_slice),
-            expires: now + remaining,
+            expires: wall + remaining,
             remaining,
         });
         self.verified.insert(digest, Arc::clone(&token));

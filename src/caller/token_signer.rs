@@ -71,7 +71,7 @@ impl TokenSigner {
         let token = token.map_err(|_| SignError::NoPrivateKey(algorithm.as_str()))?;
         let token = Secret::new(token);
         let digest = KeyDigest::of(token.expose());
-        let verified = self.tokens.verify(token.expose(), digest, Duration::ZERO, wall);
+        let verified = self.tokens.verify(token.expose(), digest, wall);
         verified.map_err(SignError::Refused)?;
         Ok(token)
     }

@@ -96,7 +96,7 @@ impl Gateway {
     ) -> Result<Result<Answer, Missed>, GatewayError> {
         let policy = &context.policy;
         let client = context.exchange.client;
-        let caller = policy.identify(&head.fields, client, now, &self.clock)?;
+        let caller = policy.identify(&head.fields, client, &self.clock)?;
         context.exchange.caller = policy.label(&caller);
         policy.callers.may_read(&caller, file)?;
         let visibility = policy.visibility(&caller, file);

@@ -147,14 +147,13 @@ impl Policy {
         &self,
         fields: &RequestFields<'_>,
         client: IpAddr,
-        now: Duration,
         clock: &Clock,
     ) -> Result<Caller, GatewayError> {
-        let caller = match self.callers.recognise(fields, client, now) {
+        let caller = match self.callers.recognise(fields, client, || clock.unix_time()) {
             Ok(Recognised::Caller(caller)) => Ok(caller),
             Ok(Recognised::Stranger(stranger)) => {
                 self.limits.may_fail_auth(client).map_err(auth_throttled)?;
-                self.callers.verify(&stranger, clock.monotonic(), clock.unix_time())
+                self.callers.verify(&stranger, clock.unix_time())
             }
             Err(failure) => Err(failure),
         };

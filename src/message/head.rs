@@ -4,6 +4,8 @@
 //! Host fields or none are answered). A head that two readers could understand in two ways is
 //! refused, not repaired.
 
+use std::net::Ipv6Addr;
+
 use http::Version;
 use http::uri::{Authority, Scheme};
 
@@ -74,15 +76,53 @@ pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
     Ok(())
 }
 
+/// Whether this is `uri-host [":" port]` (RFC 9110 section 7.2).
 fn is_host(bytes: &[u8]) -> bool {
-    // Visible ASCII without the delimiters of a URI is what an authority may hold; parsing it in
-    // full costs more than the whole of the other checks, so only odd ones are.
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
-    if !bytes.is_empty() && bytes.iter().all(plain) && bytes.first() != Some(&b':') {
-        return true;
+    let (is_valid, rest) = if let Some(literal) = bytes.strip_prefix(b"[") {
+        let Some(end) = literal.iter().position(|byte| *byte == b']') else { return false };
+        let (address, rest) = literal.split_at(end);
+        (is_ipv6(address), rest.get(1..).unwrap_or_default())
+    } else {
+        let end = bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len());
+        let (name, rest) = bytes.split_at(end);
+        (is_reg_name(name), rest)
+    };
+    is_valid && (rest.is_empty() || port_of(rest).is_some())
+}
+
+/// The digits of `":" port`, of which there may be none.
+fn port_of(rest: &[u8]) -> Option<&[u8]> {
+    rest.strip_prefix(b":").filter(|port| port.iter().all(u8::is_ascii_digit))
+}
+
+fn is_ipv6(address: &[u8]) -> bool {
+    std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+}
+
+/// Whether this is a name or an IPv4 address (RFC 3986 section 3.2.2), and not empty.
+fn is_reg_name(mut name: &[u8]) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
+    if name.is_empty() {
+        return false;
     }
-    Authority::try_from(bytes)
-        .is_ok_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
+    while let Some((first, rest)) = name.split_first() {
+        name = match (first, rest) {
+            (b'%', [high, low, rest @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                rest
+            }
+            (byte, rest) if is_plain(*byte) => rest,
+            _ => return false,
+        };
+    }
+    true
+}
+
+/// Without a port that says what the scheme says already.
+fn without_default_port<'a>(authority: &'a [u8], scheme: &Scheme) -> &'a [u8] {
+    let port: &[u8] = if *scheme == Scheme::HTTPS { b":443" } else { b":80" };
+    authority.strip_suffix(port).or_else(|| authority.strip_suffix(b":")).unwrap_or(authority)
 }
 
 /// Origin-form and absolute-form (whose authority then stands for Host) are targets of a gateway.
@@ -90,7 +130,7 @@ fn check_target(head: &RequestHead<'_>, host: Option<&[u8]>) -> Result<(), HeadF
     match (head.scheme, head.authority) {
         (None, None) => Ok(()),
         (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => {
-            check_authority(head.version, authority, host)
+            check_authority(head.version, scheme, authority, host)
         }
         _ => Err(HeadFault::AuthorityForm),
     }
@@ -98,22 +138,19 @@ fn check_target(head: &RequestHead<'_>, host: Option<&[u8]>) -> Result<(), HeadF
 
 fn check_authority(
     version: Version,
+    scheme: &Scheme,
     authority: &Authority,
     host: Option<&[u8]>,
 ) -> Result<(), HeadFault> {
     if !is_host(authority.as_str().as_bytes()) {
         return Err(HeadFault::HostInvalid);
     }
-    // Of HTTP/1.1 the target's authority replaces Host; of HTTP/2 they are two names of one thing.
-    match host {
-        Some(host)
-            if version == Version::HTTP_2
-                && !host.eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
-        {
-            Err(HeadFault::HostMismatch)
-        }
-        _ => Ok(()),
-    }
+    // Of HTTP/1.1 the target's authority replaces Host; of HTTP/2 they are two names of one thing
+    // (RFC 9113 section 8.3.1), compared as RFC 3986 section 6.2.3 normalises them.
+    let Some(host) = host.filter(|_| version == Version::HTTP_2) else { return Ok(()) };
+    let [host, authority] =
+        [host, authority.as_str().as_bytes()].map(|name| without_default_port(name, scheme));
+    if host.eq_ignore_ascii_case(authority) { Ok(()) } else { Err(HeadFault::HostMismatch) }
 }
 
 /// Content-Length as hyper has already validated it.
@@ -146,7 +183,7 @@ mod tests {
     fn each_rule_has_its_fault() {
         let (v10, v11, v2) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);
         let host = ("host", "localhost:8080");
-        let table: [(Parts, Result<(), HeadFault>); 22] = [
+        let table: [(Parts, Result<(), HeadFault>); 26] = [
             (head(v11, "/", &[host]), Ok(())),
             (head(v11, "/", &[("host", "[::1]:80")]), Ok(())),
             (head(v11, "http://other/", &[host]), Ok(())),
@@ -162,6 +199,10 @@ mod tests {
             (head(v2, "https://a:1/", &[]), Ok(())),
             (head(v2, "https://a:1/", &[("host", "A:1")]), Ok(())),
             (head(v2, "https://a:1/", &[("host", "a:2")]), Err(HeadFault::HostMismatch)),
+            (head(v2, "https://a/", &[("host", "A:443")]), Ok(())),
+            (head(v2, "https://a:443/", &[("host", "a")]), Ok(())),
+            (head(v2, "https://a:80/", &[("host", "a")]), Err(HeadFault::HostMismatch)),
+            (head(v2, "http://a:80/", &[("host", "a")]), Ok(())),
             (head(v2, "/", &[("host", "a")]), Ok(())),
             (head(v2, "/", &[]), Err(HeadFault::HostMissing)),
             (head(v2, "https://a/", &[("host", "a"), ("host", "a")]), Err(HeadFault::HostRepeated)),
@@ -175,6 +216,53 @@ mod tests {
         ];
         for (row, (head, expected)) in table.iter().enumerate() {
             assert_eq!(check(head, BodyUse::Idle), *expected, "row {row}: {head:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port_of_digits() {
+        for host in [
+            "a",
+            "a:",
+            "a:1",
+            "a-b.c_d",
+            "192.0.2.1:80",
+            "[::1]",
+            "[::1]:8080",
+            "[2001:db8::1]:",
+            "xn--bcher-kva.example",
+            "a%20b",
+        ] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "",
+            ":",
+            ":80",
+            "a:b",
+            "a:80:80",
+            "test:8080:9090:1234",
+            "a:-1",
+            "a:+1",
+            "[::g]",
+            "[]",
+            "[::1",
+            "[::1]x",
+            "[::1]:x",
+            "[fe80::1%25eth0]",
+            "::1",
+            "a b",
+            "u@a",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a%2",
+            "a%zz",
+            "ä",
+            "a\\b",
+            "a,b:c",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
         }
     }
 

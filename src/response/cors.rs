@@ -15,7 +15,8 @@ use crate::message::{
 static EXPOSED: ConstantField = constant_field!(
     ExposeHeaders,
     "access-control-expose-headers",
-    "ETag, Age, Cache-Status, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
+    "ETag, Age, Cache-Status, RateLimit, RateLimit-Policy, Retry-After, Retry-After-Ms, \
+     X-Should-Retry, X-Request-Id"
 );
 /// `*` stands for every field but Authorization, since no credentials of the browser's are used.
 static REQUEST_FIELDS: ConstantField =

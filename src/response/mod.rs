@@ -33,6 +33,9 @@ static NOSNIFF: ConstantField =
     constant_field!(ContentTypeOptions, "x-content-type-options", "nosniff");
 static NO_STORE: ConstantField = constant_field!(CacheControl, "cache-control", "no-store");
 static VARY: ConstantField = constant_field!(Vary, "vary", "Origin, Accept-Encoding");
+/// Where a browser may keep a response: it must not give one user's to the next.
+static VARY_BY_USER: ConstantField =
+    constant_field!(Vary, "vary", "Origin, Accept-Encoding, Authorization");
 
 /// What there is to say.
 pub enum Answer {
@@ -74,7 +77,7 @@ pub struct PlainResponse {
 /// Makes the response to `head`.
 pub fn shape(answer: &Answer, head: &RequestHead<'_>, facts: &Facts<'_>) -> Shaped {
     let page = facts.page(&head.fields);
-    let mut fields = FieldMap::default();
+    let (mut fields, mut vary) = (FieldMap::default(), &VARY);
     let (status, body, coding) = match answer {
         Answer::Accepted => (StatusCode::NO_CONTENT, Bytes::new(), Coding::Identity),
         Answer::Preflight => {
@@ -90,11 +93,11 @@ pub fn shape(answer: &Answer, head: &RequestHead<'_>, facts: &Facts<'_>) -> Shap
         }
         Answer::Reusable(reusable) => {
             let chosen = reusable.choose(&head.fields);
-            chosen.write(&mut fields, facts.browser_max_age);
+            vary = chosen.write(&mut fields, facts.browser_max_age);
             (chosen.status, chosen.body.unwrap_or_default(), chosen.coding)
         }
     };
-    facts.write(&mut fields, page);
+    facts.write(&mut fields, page, vary);
     let is_head = *head.method == Method::HEAD && !body.is_empty();
     if is_head {
         // What GET would say (RFC 9110 section 9.3.2).
@@ -117,8 +120,8 @@ pub fn write_plain(
 ) -> PlainResponse {
     let chosen = answer.choose(&head.fields);
     let mut written = ResponseHead::begin(into, chosen.status);
-    chosen.write(&mut written, facts.browser_max_age);
-    facts.write(&mut written, facts.page(&head.fields));
+    let vary = chosen.write(&mut written, facts.browser_max_age);
+    facts.write(&mut written, facts.page(&head.fields), vary);
     written.end(chosen.body.as_ref().map(Bytes::len), close, now);
     let (status, coding) = (chosen.status, chosen.coding);
     PlainResponse { status, coding, body: chosen.body.unwrap_or_default() }
@@ -131,10 +134,10 @@ impl Facts<'_> {
     }
 
     /// Writes the fields that every response has.
-    fn write(&self, fields: &mut impl Fields, page: Option<&[u8]>) {
+    fn write(&self, fields: &mut impl Fields, page: Option<&[u8]>, vary: &'static ConstantField) {
         fields.put_bytes(ResponseField::RequestId, self.request_id);
         fields.put_constant(&NOSNIFF);
-        fields.put_constant(&VARY);
+        fields.put_constant(vary);
         fields.put_bytes(ResponseField::CacheStatus, self.cache.to_text().as_bytes());
         if let Some((names, standing)) = self.standing {
             names.write(fields, standing);

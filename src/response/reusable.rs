@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{JSON, NO_STORE};
+use super::{JSON, NO_STORE, VARY, VARY_BY_USER};
 use crate::cache::{Element, Kind, StoredResponse};
 use crate::message::{
     AcceptedCodings, Coding, ConstantField, EntityTag, FieldText, Fields, Named, RequestFields,
@@ -91,8 +91,12 @@ impl Reusable {
 }
 
 impl Chosen {
-    /// Writes what is said of the content, and of its age.
-    pub(super) fn write(&self, fields: &mut impl Fields, browser_max_age: Duration) {
+    /// Writes what is said of the content, and of its age. Returns the `Vary` that goes with it.
+    pub(super) fn write(
+        &self,
+        fields: &mut impl Fields,
+        browser_max_age: Duration,
+    ) -> &'static ConstantField {
         if self.body.is_some() {
             fields.put_constant(&JSON);
             match self.coding {
@@ -101,16 +105,21 @@ impl Chosen {
                 Coding::Identity => {}
             }
         }
-        let Some(tag) = self.tag else { return fields.put_constant(&NO_STORE) };
+        let Some(tag) = self.tag else {
+            fields.put_constant(&NO_STORE);
+            return &VARY;
+        };
         let age = self.times.age.as_secs();
         fields.put_number(ResponseField::Age, age);
         fields.put_bytes(ResponseField::ETag, tag.to_text(self.coding).as_bytes());
         let usable = browser_max_age.min(self.times.ttl_left).as_secs();
         if usable == 0 {
-            return fields.put_constant(&REVALIDATE);
+            fields.put_constant(&REVALIDATE);
+            return &VARY;
         }
         // A browser takes the age off again (RFC 9111 section 4.2.3).
         let mut max_age = FieldText::new("private, max-age=");
         fields.put_bytes(ResponseField::CacheControl, max_age.number(age + usable).as_bytes());
+        &VARY_BY_USER
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CACHE_CONTROL;
+use http::header::{AGE, CACHE_CONTROL, VARY};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -57,6 +57,8 @@ impl Answer {
         asked: Duration,
     ) -> Result<Self, UpstreamError> {
         let kind = AnswerKind::judge(status, body)?;
+        // It is as much older as the upstream says (RFC 9111 section 4.2.3).
+        let asked = asked.saturating_sub(age(fields));
         Ok(Self { kind, storable: storable(fields), asked, held })
     }
 }
@@ -73,6 +75,12 @@ impl AnswerKind {
     }
 }
 
+/// `Age` in its first line; what is not a number counts as none (RFC 9111 section 5.1).
+fn age(fields: &HeaderMap) -> Duration {
+    let seconds = fields.get(AGE).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    Duration::from_secs(u64::from(seconds.unwrap_or(0_u32)))
+}
+
 fn storable(fields: &HeaderMap) -> Storable {
     let forbids = |directive: &[u8]| {
         let name = directive.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
@@ -80,7 +88,14 @@ fn storable(fields: &HeaderMap) -> Storable {
     };
     let mut values = fields.get_all(CACHE_CONTROL).iter();
     let forbidden = values.any(|value| value.as_bytes().split(|&byte| byte == b',').any(forbids));
-    if forbidden { Storable::No } else { Storable::Yes }
+    // No other request is like the one that it answers (RFC 9111 section 4.1).
+    let mut varies =
+        fields.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    if forbidden || varies.any(|member| member.trim_ascii() == b"*") {
+        Storable::No
+    } else {
+        Storable::Yes
+    }
 }
 
 fn is_array(body: &[u8]) -> bool {

@@ -210,6 +210,11 @@ impl Budget {
         self.pause.refused(wait, now);
     }
 
+    /// How long the upstream has asked to wait, from now on.
+    pub(super) fn paused(&self, now: Duration) -> Duration {
+        self.pause.left(now)
+    }
+
     /// The upstream has answered something else than a refusal, or not at all.
     pub(super) fn resume(&mut self, sent: Duration) {
         self.pause.ended(sent);

@@ -145,7 +145,7 @@ impl<T: Exchange> Dispatch<T> {
                     Duration::ZERO
                 }
                 _ => {
-                    let wait = retry::backoff(retried, fastrand::u16(..));
+                    let wait = retry::backoff(retried, fastrand::u16(..)).max(self.turns.paused());
                     let in_time = Instant::now() + wait < deadline;
                     let worthwhile = retry::is_worthwhile(&error) && in_time;
                     if !worthwhile || !self.retries.lock().take(retried) {
@@ -178,6 +178,7 @@ impl<T: Exchange> Dispatch<T> {
         let exchanged = timeout_at(deadline, exchange).await.unwrap_or_else(|_elapsed| Exchanged {
             answer: Err(UpstreamError::Timeout { after: self.request_timeout }),
             window: None,
+            pause: None,
         });
         self.take_note(&exchanged, key, leave.at);
         exchanged.answer.map_err(|error| self.with_bucket(error))
@@ -253,7 +254,7 @@ impl<T: Exchange> Dispatch<T> {
         if let Some(window) = exchanged.window {
             self.turns.learn(window);
         }
-        if let Some(UpstreamError::Busy { wait, .. }) = error {
+        if let Some(wait) = exchanged.pause {
             tracing::warn!(
                 target: STATE_CHANGE,
                 part = "budget",
@@ -261,7 +262,7 @@ impl<T: Exchange> Dispatch<T> {
                 ?wait,
                 "the upstream asks to wait"
             );
-            self.turns.refused(*wait);
+            self.turns.refused(wait);
         } else {
             self.turns.ended(sent);
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 
 use super::window::Window;
@@ -72,6 +73,8 @@ pub struct RateFields {
     pub interval_millis: Option<u64>,
     /// How long to wait, in milliseconds: a duration, not a time.
     pub reset_millis: Option<u64>,
+    /// How long to wait by `Retry-After`.
+    pub retry_after: Option<Duration>,
 }
 
 impl RateFields {
@@ -81,12 +84,31 @@ impl RateFields {
             limit: number("x-ratelimit-limit"),
             interval_millis: number("x-ratelimit-interval"),
             reset_millis: number("x-ratelimit-reset"),
+            retry_after: retry_after(fields),
         }
+    }
+
+    /// How long to wait: the longer of both fields.
+    pub(super) fn wait(self) -> Option<Duration> {
+        let reset = self.reset_millis.map(Duration::from_millis);
+        reset.max(self.retry_after).filter(|wait| !wait.is_zero())
     }
 
     pub(super) fn window(self) -> Option<Window> {
         Window::new(self.limit?, self.interval_millis?)
     }
+}
+
+/// `Retry-After`: seconds, or a date, which is compared to the response's own (RFC 9110 section
+/// 10.2.3): the clocks of both sides may differ.
+fn retry_after(fields: &HeaderMap) -> Option<Duration> {
+    let text = fields.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let sent = date(fields.get(DATE)?.to_str().ok()?)?;
+    date(text)?.duration_since(sent).ok()
 }
 
 /// The outcome of a call as metrics and logs name it.

@@ -74,16 +74,18 @@ impl Exchange for Strict {
                 limit: Some(ALLOWED as u64),
                 interval_millis: Some(1000),
                 reset_millis: u64::try_from(wait.as_millis()).ok(),
+                retry_after: None,
             };
             let window = Window::new(ALLOWED as u64, 1000);
-            return Exchanged { answer: Err(UpstreamError::Busy { wait, fields }), window };
+            let answer = Err(UpstreamError::Busy { wait, fields });
+            return Exchanged { answer, window, pause: Some(wait) };
         }
         self.clock.sleep(LATENCY).await;
         let body = Full::from("[]");
         let (bytes, held) = self.bodies.read(body, BodyCoding::Identity).await.unwrap();
         let (kind, storable) = (AnswerKind::List(bytes), Storable::Yes);
         let answer = Answer { kind, storable, asked: now, held };
-        Exchanged { answer: Ok(answer), window: None }
+        Exchanged { answer: Ok(answer), window: None, pause: None }
     }
 }
 

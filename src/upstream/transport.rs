@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::Empty;
 use hyper_rustls::HttpsConnector;
@@ -47,6 +47,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The wait told to callers where a 429 does not say.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+/// RFC 9110 section 7.6.3.
+const THIS_GATEWAY: HeaderValue = HeaderValue::from_static("1.1 ikgate");
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("ikgate/", env!("CARGO_PKG_VERSION")));
 
@@ -112,6 +115,8 @@ fn local_address(connection: &CaptureConnection) -> Option<SocketAddr> {
 pub(super) struct Exchanged {
     pub(super) answer: Result<Answer, UpstreamError>,
     pub(super) window: Option<Window>,
+    /// How long it said to wait.
+    pub(super) pause: Option<Duration>,
 }
 
 impl Transport {
@@ -152,6 +157,7 @@ impl Transport {
         fields.insert(ACCEPT, HeaderValue::from_static("application/json"));
         fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         fields.insert(USER_AGENT, AGENT);
+        fields.insert(VIA, THIS_GATEWAY);
         if let Some(trace) = order.trace {
             fields.insert(TRACEPARENT, trace.to_field_value(fastrand::u64(..)));
         }
@@ -179,7 +185,7 @@ impl Exchange for Transport {
             Ok(response) => response,
             Err(error) => {
                 let answer = Err(failed(error, pool.was_used(&connection)));
-                return Exchanged { answer, window: None };
+                return Exchanged { answer, window: None, pause: None };
             }
         };
         pool.note_used(&connection);
@@ -192,18 +198,22 @@ impl Exchange for Transport {
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 Err(UpstreamError::Auth { status: Some(status) })
             }
-            StatusCode::TOO_MANY_REQUESTS => Err(UpstreamError::Busy {
-                wait: match rate.reset_millis {
-                    None | Some(0) => BUSY_WAIT,
-                    Some(millis) => Duration::from_millis(millis),
-                },
-                fields: rate,
-            }),
+            StatusCode::TOO_MANY_REQUESTS => {
+                Err(UpstreamError::Busy { wait: rate.wait().unwrap_or(BUSY_WAIT), fields: rate })
+            }
             status => Err(UpstreamError::Bad(BadAnswer::Status { status })),
         };
         // What stands before the upstream may have limits of its own.
         let is_its_own = matches!(answer, Ok(_) | Err(UpstreamError::Busy { .. }));
-        Exchanged { answer, window: rate.window().filter(|_| is_its_own) }
+        let pause = match &answer {
+            Err(UpstreamError::Busy { wait, .. }) => Some(*wait),
+            // Without a time it is tried again as configured.
+            Err(UpstreamError::Bad(BadAnswer::Status {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+            })) => rate.wait(),
+            _ => None,
+        };
+        Exchanged { answer, window: rate.window().filter(|_| is_its_own), pause }
     }
 }
 

@@ -192,6 +192,11 @@ impl Turns {
         self.budget.lock().pause(wait, self.clock.monotonic());
     }
 
+    /// How long the upstream has asked to wait, from now on.
+    pub(super) fn paused(&self) -> Duration {
+        self.budget.lock().paused(self.clock.monotonic())
+    }
+
     /// A call that left then ended in any other way, or did not leave after all.
     pub(super) fn ended(&self, at: Duration) {
         self.budget.lock().resume(at);

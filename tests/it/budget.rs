@@ -157,6 +157,28 @@ async fn a_429_stops_everything_for_as_long_as_it_says_and_one_call_finds_out_wh
 }
 
 #[tokio::test]
+async fn retry_after_is_obeyed_in_seconds_and_as_a_date_on_a_429_and_on_a_503() {
+    let date =
+        "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:40 GMT\r\n";
+    let longer = "X-RateLimit-Reset: 1000\r\nRetry-After: 3\r\n";
+    for status in [429, 503] {
+        for fields in ["Retry-After: 3\r\n", date, longer] {
+            let (origin, gateway) = started("upstream.budget.burst = 100").await;
+            origin.replies(&versions_of("a"), Reply::with_fields(status, fields, "{}"));
+            gateway.get(&versions_of("a")).await;
+            // What is due within a second is waited for.
+            gateway.clock.advance(Duration::from_millis(1999));
+            let paused = gateway.get(&versions_of("b")).await;
+            assert_eq!(paused.field("retry-after-ms"), "1001", "{status} {fields:?}");
+            assert_eq!(origin.requests().len(), 1, "{status} {fields:?}");
+            gateway.clock.advance(Duration::from_millis(1001));
+            assert_eq!(gateway.get(&versions_of("b")).await.status, 200);
+            gateway.finish().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_the_upstream_says_of_itself_is_kept_to() {
     let (origin, gateway) = started("upstream.budget.burst = 100").await;
     let fields = "X-RateLimit-Limit: 2\r\nX-RateLimit-Reset: 1\r\nX-RateLimit-Interval: 10000\r\n";

@@ -34,7 +34,7 @@ async fn a_listed_page_may_read_every_answer_and_no_other_page_any() {
         assert_eq!(answer.field("timing-allow-origin"), APP);
         assert_eq!(answer.field("cross-origin-resource-policy"), "cross-origin");
         let exposed = "ETag, Age, Cache-Status, RateLimit, RateLimit-Policy, Retry-After, \
-                       X-Request-Id";
+                       Retry-After-Ms, X-Should-Retry, X-Request-Id";
         assert_eq!(answer.field("access-control-expose-headers"), exposed);
         assert_eq!(answer.find("access-control-allow-credentials"), None);
         assert_eq!(answer.field("vary"), "Origin, Accept-Encoding");

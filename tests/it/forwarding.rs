@@ -34,6 +34,7 @@ async fn the_upstream_gets_our_key_and_nothing_of_the_caller() {
         format!("get {path} http/1.1").to_lowercase(),
         format!("host: {}", origin.address),
         format!("user-agent: ikgate/{}", env!("CARGO_PKG_VERSION")),
+        "via: 1.1 ikgate".to_owned(),
     ];
     assert_eq!(lines, expected);
     gateway.finish().await;

@@ -112,6 +112,40 @@ async fn what_the_upstream_forbids_to_store_is_answered_and_forgotten() {
 }
 
 #[tokio::test]
+async fn a_response_that_varies_on_everything_is_answered_and_not_stored() {
+    for fields in ["Vary: *\r\n", "Vary: Accept-Encoding, *\r\n", "Vary: a\r\nVary: *\r\n"] {
+        let origin = Origin::start().await;
+        let path = versions_of(FILE);
+        origin.replies(&path, Reply::with_fields(200, fields, "[]"));
+        let gateway = TestGateway::configured(&origin, ASK_FIRST);
+        for _ in 0..2 {
+            let answer = gateway.get(&path).await;
+            assert_eq!(answer.field("cache-status"), "ikgate; fwd=uri-miss; fwd-status=200");
+        }
+        assert_eq!(origin.requests_for(&path), 2, "{fields:?}");
+        gateway.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_upstream_says_of_its_age_counts() {
+    for (age, expected) in [("50", 50), ("0", 0), ("x", 0), ("-1", 0)] {
+        let origin = Origin::start().await;
+        let path = versions_of(FILE);
+        origin.replies(&path, Reply::with_fields(200, &format!("Age: {age}\r\n"), "[]"));
+        let gateway = TestGateway::configured(&origin, ASK_FIRST);
+        // A manual clock begins at zero: nothing is older.
+        gateway.clock.advance(Duration::from_hours(1));
+        let answer = gateway.get(&path).await;
+        assert_eq!(answer.field("age"), expected.to_string(), "{age}");
+        let hit = gateway.get(&path).await;
+        let left = 60 - expected;
+        assert_eq!(hit.field("cache-status"), format!("ikgate; hit; ttl={left}"), "{age}");
+        gateway.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn a_hard_reload_does_not_spend_the_accounts_budget() {
     let origin = Origin::start().await;
     let path = versions_of(FILE);

@@ -44,7 +44,7 @@ const CORPUS: [(&str, Class, &[u8]); 59] = [
     ("a fragment", Served, b"GET @#a HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("another path", Refused(404), b"GET /etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("two slashes", Refused(404), b"GET /@ HTTP/1.1\r\nHost: a\r\n\r\n"),
-    ("asterisk form", Refused(404), b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("asterisk form", Refused(204), b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("a query", Refused(400), b"GET @?a=b HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("an encoded path", Refused(400), b"GET /v1/files/%2e%2e/versions HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("a method of its own", Refused(405), b"BREW @ HTTP/1.1\r\nHost: a\r\n\r\n"),

@@ -25,7 +25,6 @@ async fn every_refused_target_is_answered_in_json_and_the_origin_is_never_asked(
         ("GET", "/v1/files", 404, "no_route"),
         ("GET", "/", 404, "no_route"),
         ("DELETE", "/v1/files/a", 404, "no_route"),
-        ("OPTIONS", "*", 404, "no_route"),
         ("POST", "/v1/files/a/versions", 405, "method_not_allowed"),
         ("PUT", "/v1/files/a/versions", 405, "method_not_allowed"),
         ("DELETE", "/v1/files/a/versions", 405, "method_not_allowed"),
@@ -45,6 +44,16 @@ async fn every_refused_target_is_answered_in_json_and_the_origin_is_never_asked(
         assert_eq!(answer.find("allow"), allow, "{method} {target}");
     }
     assert_eq!(origin.requests(), Vec::<String>::new());
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn what_the_server_as_a_whole_can_do_is_asked_with_an_asterisk() {
+    let origin = Origin::start().await;
+    let gateway = TestGateway::start(&origin);
+    let answer = gateway.send("OPTIONS", "*", &[]).await;
+    assert_eq!((answer.status, answer.field("allow")), (204, "GET, HEAD, OPTIONS"));
+    assert_eq!(gateway.send("GET", "*", &[]).await.status, 404);
     gateway.finish().await;
 }
 

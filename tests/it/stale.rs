@@ -186,6 +186,11 @@ async fn browsers_may_use_a_list_for_as_long_as_it_is_fresh() {
     assert_eq!(control(20).await, "private, max-age=60");
     assert_eq!(control(20).await, "private, no-cache");
     gateway.is_settled(FILE).await;
+    // What a browser may keep is not for the next user of it.
+    let vary = async || gateway.get(&path).await.field("vary").to_owned();
+    assert_eq!(vary().await, "Origin, Accept-Encoding, Authorization");
+    let refused = gateway.get("/nothing").await;
+    assert_eq!(refused.field("vary"), "Origin, Accept-Encoding");
     gateway.purge("/api/cache").await;
     let miss = gateway.get(&path).await;
     assert_eq!(miss.field("cache-control"), "private, max-age=30");

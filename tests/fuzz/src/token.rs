@@ -36,14 +36,12 @@ fn enters(credential: &[u8], later: Duration) -> (bool, bool) {
     };
     fields.insert(AUTHORIZATION, value);
     let fields = RequestFields::of(&fields, &CLIENT_ADDRESS);
-    let entered = match callers.recognise(&fields, CLIENT, Duration::ZERO) {
+    let entered = match callers.recognise(&fields, CLIENT, || WALL) {
         Ok(Recognised::Caller(_)) => panic!("recognised what nobody has verified"),
-        Ok(Recognised::Stranger(stranger)) => {
-            callers.verify(&stranger, Duration::ZERO, WALL).is_ok()
-        }
+        Ok(Recognised::Stranger(stranger)) => callers.verify(&stranger, WALL).is_ok(),
         Err(_) => false,
     };
-    let still = callers.recognise(&fields, CLIENT, later);
+    let still = callers.recognise(&fields, CLIENT, || WALL + later);
     (entered, matches!(still, Ok(Recognised::Caller(_))))
 }
 
