@@ -45,7 +45,7 @@ impl Exposure {
 /// What an operation does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Access {
-    /// Health: probes name whatever host they like, or none.
+    /// Health, for probes, which name any host or none.
     Health,
     Metrics,
     Mutate,

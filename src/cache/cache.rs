@@ -425,7 +425,7 @@ mod tests {
 
     /// moka frees by its own clock, which no test moves: so the windows are very short before.
     #[test]
-    fn a_longer_window_holds_for_what_is_stored_already() {
+    fn longer_windows_keep_the_memory_of_what_is_stored_for_longer() {
         let short = Duration::from_millis(50);
         let windows = |window| FreshnessSettings {
             ttl: short,

@@ -40,8 +40,8 @@ const NODE_BYTES: usize = 400;
 /// was too old (`fwd=stale`) from none (`fwd=uri-miss`).
 pub(super) const LINGER: Duration = Duration::from_mins(1);
 
-/// Most entries that are visited on the thread of whatever asks for it, which answers requests too.
-/// More are visited in a thread of their own.
+/// Most entries that a purge or a reload visits on its caller's thread, which answers requests too.
+/// A thread of its own visits more.
 pub(super) const INLINE_MAX: u64 = 10_000;
 
 /// One stored response, and what decides whether it may be reused.
@@ -188,7 +188,7 @@ impl Capacity {
         }
     }
 
-    /// How many lists are stored, about.
+    /// Returns the approximate number of stored lists.
     pub(super) fn lists(&self) -> u64 {
         self.lists.entry_count()
     }

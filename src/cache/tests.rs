@@ -241,7 +241,7 @@ fn expiry_frees_memory_without_a_lookup() {
 }
 
 #[test]
-fn longer_windows_keep_the_memory_of_what_is_stored_for_longer() {
+fn what_is_stored_may_be_reused_within_the_windows_in_force() {
     let short = FreshnessSettings {
         ttl: Duration::from_secs(1),
         stale_while_revalidate: Duration::ZERO,
@@ -270,7 +270,7 @@ fn a_purge_of_everything_leaves_nothing() {
     assert_eq!(cache.usage().0, 20_000);
     cache.invalidate(&Target::All, PurgeMode::Hard, "test", NOW);
     assert_eq!(stored(&cache, 0..20_000), 0);
-    // So many are freed in a thread.
+    // A thread frees so many.
     let freed = (0..10_000_000).any(|_| cache.usage() == (0, 0));
     assert!(freed, "{:?}", cache.usage());
     assert!(store(&cache, 1, Kind::List, 10).is_kept());

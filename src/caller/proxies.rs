@@ -16,7 +16,7 @@ pub struct Proxies {
     pub field: HeaderName,
 }
 
-/// Where a request comes from.
+/// Origin of a request: the client, and whether a proxy stands between.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Sender {
     /// The address that sent the request to the outermost trusted proxy, or to this gateway.

@@ -12,7 +12,7 @@ use super::exchange::Exchange;
 use crate::message::Coding;
 use crate::response::Shaped;
 
-/// Bytes that a connection still has to take of one body. Whoever writes them advances it, so the
+/// Rest of one body, of which the connection takes more and more: the writer advances it, so the
 /// exchange knows what was taken; dropping it ends the exchange.
 pub struct Delivery {
     bytes: Bytes,

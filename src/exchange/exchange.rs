@@ -18,7 +18,7 @@ pub struct Exchange {
     pub started: Duration,
     request_id: RequestId,
     trace: Option<TraceContext>,
-    /// Where the request came from, as far as is known.
+    /// Address of the client, as far as trusted proxies say.
     pub client: IpAddr,
     method: MethodLabel,
     pub route: RouteLabel,
@@ -92,7 +92,7 @@ impl Exchange {
         self.ready = Some(Ready { at: self.clock.monotonic(), status, coding, body_bytes });
     }
 
-    /// So many more bytes of the body were taken.
+    /// Counts bytes of the body that the connection took.
     pub(super) fn took(&mut self, bytes: usize) {
         self.sent_bytes += bytes as u64;
     }

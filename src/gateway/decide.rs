@@ -18,7 +18,7 @@ use crate::message::{RequestHead, head};
 use crate::response::Answer;
 use crate::route::{self, Route, Selector};
 
-/// What a head came to, unless it is refused.
+/// Outcome of a head that is not refused.
 pub(super) enum Decision {
     /// The whole answer.
     Answer(Answer),
@@ -26,7 +26,7 @@ pub(super) enum Decision {
     Rest(Box<Rest>),
 }
 
-/// What is left to do, and has to be waited for.
+/// Work that has to be waited for.
 pub(super) enum Rest {
     /// Read away a body that is of no use; then read this, or answer a preflight.
     Discard(Option<(FileId, Selector)>),

@@ -11,7 +11,7 @@ use crate::exchange::Delivery;
 use crate::message::PlainRequest;
 use crate::response::{self, Answer};
 
-/// What the bytes that a connection received came to.
+/// Outcome of trying the fast path on the bytes that a connection received.
 pub enum Attempt {
     Hit(Hit),
     /// They begin with a plain request that is answered in another way. It is decided on, and its

@@ -1,7 +1,7 @@
 //! The pipeline: one request, stage by stage. Only this room knows their order.
 //!
-//! What a head alone decides is decided at once, in `decide`; the rest waits, in `rest`. There is
-//! one way out, where the answer, whatever it is, gets its fields.
+//! `decide` is the half that a request's head alone decides; `rest` is the half that waits. Every
+//! answer leaves by one way, where it gets its fields.
 
 mod decide;
 mod fast_path;

@@ -40,8 +40,9 @@ impl<K: Copy + Eq + Hash> KeyedPermits<K> {
         Some(KeyedPermit { held: Arc::clone(&self.0), key })
     }
 
-    /// Keys that hold any.
-    pub fn keys(&self) -> usize {
+    /// Returns the number of keys that hold any.
+    #[cfg(test)]
+    pub(crate) fn keys(&self) -> usize {
         self.0.by_key.lock().len()
     }
 }

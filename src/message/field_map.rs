@@ -74,6 +74,7 @@ fn layout(layouts: &mut Vec<Layout>, fields: &FieldList) -> HeaderMap {
 
 impl Fields for FieldMap {
     fn put_constant(&mut self, field: &'static ConstantField) {
+        debug_assert!(field.is_consistent(), "{}", field.line);
         self.push(field.field, field.value.clone());
     }
 

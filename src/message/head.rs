@@ -101,10 +101,12 @@ fn is_ipv6(address: &[u8]) -> bool {
 
 /// Whether this is a name or an IPv4 address (RFC 3986 section 3.2.2), and not empty.
 fn is_reg_name(mut name: &[u8]) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
-    if name.is_empty() {
-        return false;
+    // Every hit comes through here: most names need no search in the longer list.
+    let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    if name.iter().all(is_usual) {
+        return !name.is_empty();
     }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
     while let Some((first, rest)) = name.split_first() {
         name = match (first, rest) {
             (b'%', [high, low, rest @ ..])

@@ -78,6 +78,13 @@ impl ConstantField {
     pub const fn new(field: ResponseField, value: &'static str, line: &'static str) -> Self {
         Self { field, value: HeaderValue::from_static(value), line }
     }
+
+    /// Whether both forms say the same: the name stands in the declaration twice.
+    pub(super) fn is_consistent(&self) -> bool {
+        let value = self.line.strip_prefix(self.field.prefix());
+        value.and_then(|value| value.strip_suffix("\r\n")).map(str::as_bytes)
+            == Some(self.value.as_bytes())
+    }
 }
 
 /// Declares a [`ConstantField`]: its field, its name and its value.

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ikgate::exchange::Ending;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::http2::{DATA, Frame, Frames, HEADERS};
 use crate::support::{
-    Authority, Connection, FILE, Origin, Reply, Seen, TestGateway, scratch, secured, versions_of,
+    Authority, Connection, FILE, Origin, Reply, Seen, TestGateway, Wire, scratch, secured,
+    versions_of,
 };
 
 /// Close to the most that a list may have.
@@ -52,10 +53,6 @@ struct Started {
     authority: Authority,
     _directory: tempfile::TempDir,
 }
-
-trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<W: AsyncRead + AsyncWrite + Send + Unpin> Wire for W {}
 
 impl Started {
     /// With a large list that is stored, and a small one.

@@ -32,7 +32,7 @@ use super::{Answering, Drain, ServerSettings, Service};
 /// hyper refuses a smaller buffer than this.
 const HYPER_BUFFER_MIN: usize = 8 * 1024;
 
-/// Answers in a row that hyper was given at once, after which the fast path has the connection
+/// Hits in a row that hyper answered, after which the fast path has the connection
 /// again: what it hands over costs a new connection of hyper's.
 const HITS_BEFORE_RETURN: u32 = 8;
 
@@ -60,7 +60,7 @@ pub(super) async fn serve<I, S>(
         }
         let is_get = *request.method() == Method::GET;
         let answering = service.call(request, peer, handed_over.begun.lock().take());
-        handed_over.count(is_get && matches!(answering, Answering::Now(_)));
+        handed_over.count(is_get && is_hit(&answering));
         Answered::new(answering, Arc::clone(&activity))
     };
     let open = |stream| {
@@ -102,11 +102,17 @@ pub(super) async fn serve<I, S>(
     }
 }
 
+/// Whether the fast path could have given this answer: it leaves refusals to hyper.
+fn is_hit<B>(answering: &Answering<B>) -> bool {
+    let Answering::Now(response) = answering else { return false };
+    response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED
+}
+
 /// What the fast path hands over to hyper, and when it takes the connection back.
 struct HandedOver<B> {
     /// The next request that hyper will read, if the fast path has begun it.
     begun: Mutex<Option<B>>,
-    /// Requests in a row since then that could have been the fast path's.
+    /// Hits in a row since then.
     hits: AtomicU32,
 }
 

@@ -13,7 +13,7 @@ mod program;
 mod tls;
 
 pub(crate) use crate::shared::Answer;
-pub(crate) use client::{Connection, get, send};
+pub(crate) use client::{Connection, Wire, get, send};
 pub(crate) use exchanges::{Exchanges, Seen};
 pub(crate) use gateway::TestGateway;
 pub(crate) use origin::{Origin, Reply};
