@@ -41,7 +41,7 @@ use parking_lot::Mutex;
 
 use super::capacity::{Capacity, Entry, INLINE_MAX, LINGER};
 use super::freshness::{Freshness, FreshnessInputs, FreshnessSettings, Origin, Reuse};
-use super::in_flight::{FillEnd, Finished, InFlight, Waiter};
+use super::in_flight::{Finished, InFlight};
 use super::invalidations::{Invalidation, PurgeMode, RecentInvalidations, Target};
 use super::purge_epochs::PurgeEpochs;
 use super::response::{Kind, StoredResponse};
@@ -71,16 +71,16 @@ pub enum Lookup {
     Found { response: Arc<StoredResponse>, reuse: Reuse },
 }
 
-/// Part of a request in the fill of the file that it missed.
-pub enum Join<E: Clone> {
-    /// A fill ended since the lookup that missed: answer with its response.
+/// What the list of fills says to a request that missed.
+pub(super) enum Listed<E> {
+    /// A fill ended since the lookup that missed.
     Hit {
         response: Arc<StoredResponse>,
         ttl_left: Duration,
     },
-    /// No fill was in progress: complete this one in a task of its own, and wait like a follower.
-    Leader(Fill<E>, Waiter<E>),
-    Follower(Waiter<E>),
+    /// It was not there, and is listed now.
+    New(Arc<InFlight<E>>),
+    InProgress(Arc<InFlight<E>>),
 }
 
 /// State of the files of one shard.
@@ -172,27 +172,25 @@ impl<E: Clone> Cache<E> {
         Lookup::Found { response: entry.response, reuse }
     }
 
-    /// Joins the fill of `id`, or starts one.
-    pub fn join(self: &Arc<Self>, id: &FileId, now: Duration) -> Join<E> {
+    /// Returns the fill of `id` that is in progress, or lists a new one.
+    pub(super) fn list_fill(&self, id: &FileId, now: Duration) -> Listed<E> {
         let mut shard = self.shard(id).lock();
         if let Some(fill) = shard.fills.get(id)
             && self.epochs.is_current(fill.generation)
             && now <= fill.began + self.fill_timeout
         {
-            return Join::Follower(fill.waiter());
+            return Listed::InProgress(Arc::clone(fill));
         }
-        // A fill may have ended since the lookup that missed. That one counted as a use already.
+        // The lookup that missed counted as a use already.
         if self.capacity.holds_any(id)
             && let Lookup::Found { response, reuse: Reuse::Fresh { ttl_left } } =
                 self.lookup(id, now)
         {
-            return Join::Hit { response, ttl_left };
+            return Listed::Hit { response, ttl_left };
         }
         let fill = InFlight::new(self.epochs.generation(), now);
         shard.fills.insert(*id, Arc::clone(&fill));
-        drop(shard);
-        let waiter = fill.waiter();
-        Join::Leader(Fill { cache: Arc::clone(self), id: *id, in_flight: fill }, waiter)
+        Listed::New(fill)
     }
 
     /// Makes what is known of `target` unusable. It is final when this returns: see the module.
@@ -280,7 +278,7 @@ impl<E: Clone> Cache<E> {
     }
 
     /// Stores the response of a fill, if the fill is still current.
-    fn finish(
+    pub(super) fn finish(
         &self,
         id: &FileId,
         fill: &Arc<InFlight<E>>,
@@ -315,8 +313,13 @@ impl<E: Clone> Cache<E> {
         if is_kept { Finished::Kept { freshness } } else { Finished::NotAdmitted { freshness } }
     }
 
+    /// Takes a fill from the list. One that is not listed any more changes nothing.
+    pub(super) fn unlist(&self, id: &FileId, fill: &Arc<InFlight<E>>) {
+        self.shard(id).lock().unlist(id, fill);
+    }
+
     /// Ends a fill whose response must not be stored, nor what it replaces.
-    fn forget(&self, id: &FileId, fill: &Arc<InFlight<E>>) {
+    pub(super) fn forget(&self, id: &FileId, fill: &Arc<InFlight<E>>) {
         let mut shard = self.shard(id).lock();
         if shard.unlist(id, fill) {
             self.capacity.remove(id);
@@ -335,59 +338,12 @@ impl<E: Clone> Cache<E> {
     }
 }
 
-/// Handle that completes one fill: its holder must fetch. Dropping it (its task panicked) wakes
-/// the waiters without a response, so a lost fill can fail requests but never block them.
-#[must_use = "a fill that is dropped fails every request that waits for it"]
-pub struct Fill<E: Clone> {
-    cache: Arc<Cache<E>>,
-    id: FileId,
-    in_flight: Arc<InFlight<E>>,
-}
-
-impl<E: Clone> Fill<E> {
-    pub fn id(&self) -> &FileId {
-        &self.id
-    }
-
-    /// Stores the response, unless an invalidation came since the fill began, and wakes the
-    /// waiters with it either way.
-    pub fn finish(self, response: Arc<StoredResponse>, origin: Origin) -> Finished {
-        let finished = self.cache.finish(&self.id, &self.in_flight, &response, origin);
-        self.in_flight.end(FillEnd::Answered { response, finished, origin });
-        finished
-    }
-
-    /// Wakes the waiters with a response that must not be stored, and removes what it replaces.
-    pub fn answer_only(self, response: Arc<StoredResponse>) {
-        self.cache.forget(&self.id, &self.in_flight);
-        let (finished, origin) = (Finished::Unstorable, Origin::Upstream);
-        self.in_flight.end(FillEnd::Answered { response, finished, origin });
-    }
-
-    /// Tells the waiters why there is no response. What is stored stays.
-    pub fn fail(self, error: E) {
-        // Unlisted first: a waiter that hears of it must be able to start a new fill.
-        self.unlist();
-        self.in_flight.end(FillEnd::Failed(error));
-    }
-
-    fn unlist(&self) {
-        self.cache.shard(&self.id).lock().unlist(&self.id, &self.in_flight);
-    }
-}
-
-impl<E: Clone> Drop for Fill<E> {
-    fn drop(&mut self) {
-        // For a fill that ended in order it does nothing: only its own entry is removed.
-        self.unlist();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::cache::Join;
     use crate::cache::freshness::tests::SETTINGS;
     use crate::clock::Clock;
 

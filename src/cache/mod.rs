@@ -3,10 +3,11 @@
 //! One stored response per file, under the fileId of the request. The room does not fetch: a fill
 //! is a handle that its holder completes with a response or an error.
 //!
-//! - `cache`: look up, join a fill, finish it, replace, invalidate; the only file that takes the
+//! - `cache`: look up, list a fill, finish it, replace, invalidate; the only file that takes the
 //!   lock of a file, and the place of the argument why an invalidation is final.
 //! - `capacity`: storage in moka, its byte limits, and how many responses were evicted.
-//! - `in_flight`: request collapsing; a fill in progress and its waiters.
+//! - `fill`: how requests join a fill, and the handle that completes it; `in_flight`: its state,
+//!   and its waiters.
 //! - `freshness`: which stored response may be reused at `now`; pure.
 //! - `response`: a stored response, immutable; `elements`: its versions one by one; `codings`: its
 //!   body in `br` and `gzip`.
@@ -18,6 +19,7 @@ mod cache;
 mod capacity;
 mod codings;
 mod elements;
+mod fill;
 mod freshness;
 mod in_flight;
 mod invalidations;
@@ -27,9 +29,10 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use cache::{Cache, CacheSettings, Fill, Join, Lookup};
+pub use cache::{Cache, CacheSettings, Lookup};
 pub use codings::Codings;
 pub use elements::{Element, Privacy};
+pub use fill::{Fill, Join};
 pub use freshness::{Freshness, FreshnessInputs, FreshnessSettings, Origin, Reuse, StaleWindows};
 pub use in_flight::{FillEnd, Finished, Waiter};
 pub use invalidations::{Invalidation, PurgeMode, Target};

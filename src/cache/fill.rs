@@ -1,0 +1,85 @@
+//! Fills as requests have them: joining one, and the handle that completes it. The lock, the list and
+//! what may be stored are `cache`'s.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cache::{Cache, Listed};
+use super::freshness::Origin;
+use super::in_flight::{FillEnd, Finished, InFlight, Waiter};
+use super::response::StoredResponse;
+use crate::file_id::FileId;
+
+/// Part of a request in the fill of the file that it missed.
+pub enum Join<E: Clone> {
+    /// A fill ended since the lookup that missed: answer with its response.
+    Hit {
+        response: Arc<StoredResponse>,
+        ttl_left: Duration,
+    },
+    /// No fill was in progress: complete this one in a task of its own, and wait like a follower.
+    Leader(Fill<E>, Waiter<E>),
+    Follower(Waiter<E>),
+}
+
+impl<E: Clone> Cache<E> {
+    /// Joins the fill of `id`, or starts one.
+    pub fn join(self: &Arc<Self>, id: &FileId, now: Duration) -> Join<E> {
+        match self.list_fill(id, now) {
+            Listed::Hit { response, ttl_left } => Join::Hit { response, ttl_left },
+            Listed::InProgress(fill) => Join::Follower(fill.waiter()),
+            Listed::New(in_flight) => {
+                let waiter = in_flight.waiter();
+                Join::Leader(Fill { cache: Arc::clone(self), id: *id, in_flight }, waiter)
+            }
+        }
+    }
+}
+
+/// Handle that completes one fill: its holder must fetch. Dropping it (its task panicked) wakes
+/// the waiters without a response, so a lost fill can fail requests but never block them.
+#[must_use = "a fill that is dropped fails every request that waits for it"]
+pub struct Fill<E: Clone> {
+    cache: Arc<Cache<E>>,
+    id: FileId,
+    in_flight: Arc<InFlight<E>>,
+}
+
+impl<E: Clone> Fill<E> {
+    pub fn id(&self) -> &FileId {
+        &self.id
+    }
+
+    /// Stores the response, unless an invalidation came since the fill began, and wakes the
+    /// waiters with it either way.
+    pub fn finish(self, response: Arc<StoredResponse>, origin: Origin) -> Finished {
+        let finished = self.cache.finish(&self.id, &self.in_flight, &response, origin);
+        self.in_flight.end(FillEnd::Answered { response, finished, origin });
+        finished
+    }
+
+    /// Wakes the waiters with a response that must not be stored, and removes what it replaces.
+    pub fn answer_only(self, response: Arc<StoredResponse>) {
+        self.cache.forget(&self.id, &self.in_flight);
+        let (finished, origin) = (Finished::Unstorable, Origin::Upstream);
+        self.in_flight.end(FillEnd::Answered { response, finished, origin });
+    }
+
+    /// Tells the waiters why there is no response. What is stored stays.
+    pub fn fail(self, error: E) {
+        // Unlisted first: a waiter that hears of it must be able to start a new fill.
+        self.unlist();
+        self.in_flight.end(FillEnd::Failed(error));
+    }
+
+    fn unlist(&self) {
+        self.cache.unlist(&self.id, &self.in_flight);
+    }
+}
+
+impl<E: Clone> Drop for Fill<E> {
+    fn drop(&mut self) {
+        // For a fill that ended in order it does nothing: only its own entry is removed.
+        self.unlist();
+    }
+}
