@@ -38,6 +38,10 @@ use crate::server::{Answering, Drain, Reply, Service, TlsSlot, reply};
 use crate::telemetry::{ClusterReadings, Exposition, Log, Metrics, Most, Readings};
 use crate::upstream::{BreakerState, UpstreamError};
 
+/// Pause before the metrics are read: an exchange is counted after its connection has taken the
+/// answer, so a caller that has its answer and scrapes at once would not find it counted.
+const SETTLE: Duration = Duration::from_millis(2);
+
 /// What operators can see and do.
 pub struct Admin {
     pub settings: AdminSettings,
@@ -124,7 +128,7 @@ impl Admin {
             ),
             Some(Operation::Live) if get => text(StatusCode::OK, "ok\n"),
             Some(Operation::Ready) if get => self.readiness.answer(&self.key, &self.drain).await,
-            Some(Operation::Metrics) if get => self.expose(head),
+            Some(Operation::Metrics) if get => self.expose(head).await,
             Some(Operation::Config) if get => json(StatusCode::OK, &**self.config.load()),
             Some(Operation::Asset(asset)) if get => asset.reply(),
             Some(Operation::Description) if get => {
@@ -150,7 +154,8 @@ impl Admin {
         }
     }
 
-    fn expose(&self, head: &Parts) -> Reply {
+    async fn expose(&self, head: &Parts) -> Reply {
+        tokio::time::sleep(SETTLE).await;
         let accept = head.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
         let exposition = Exposition::accepted(accept.unwrap_or_default());
         let series = self.metrics.expose(&self.readings(), exposition);
