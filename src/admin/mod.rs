@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterState};
 use crate::gateway::Gateway;
 use crate::secret::PrivateKey;
-use crate::server::{Answering, Drain, Reply, Service, TlsSlot, reply};
+use crate::server::{Answering, Drain, Reply, Service, TlsSlot, Unreadable, reply};
 use crate::telemetry::{ClusterReadings, Exposition, Log, Metrics, Most, Readings};
 use crate::upstream::{BreakerState, UpstreamError};
 
@@ -91,18 +91,37 @@ impl Service for Admin {
         let admin = Arc::clone(self);
         Answering::Later(Box::pin(async move { admin.reply(&head).await }))
     }
+
+    fn refuse(&self, _peer: SocketAddr, refused: Unreadable) -> Option<Reply> {
+        let (code, message, help) = match refused {
+            Unreadable::Malformed => {
+                ("bad_request", "The head cannot be parsed.", "Send HTTP/1.1.")
+            }
+            Unreadable::TimedOut => {
+                ("request_timeout", "The head did not arrive in time.", "Try again.")
+            }
+            Unreadable::TooLong => {
+                ("too_large", "The head has too many bytes or fields.", "Send fewer fields.")
+            }
+        };
+        Some(guarded(problem(refused.status(), code, message, help)))
+    }
+}
+
+/// Adds what every reply says to browsers.
+fn guarded(mut reply: Reply) -> Reply {
+    let fields = reply.headers_mut();
+    fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // The dashboard has one of its own.
+    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    fields.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
+    reply
 }
 
 impl Admin {
     async fn reply(&self, head: &Parts) -> Reply {
-        let mut reply = self.answer(head).await;
-        let fields = reply.headers_mut();
-        fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // The dashboard has one of its own.
-        let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-        fields.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
-        reply
+        guarded(self.answer(head).await)
     }
 
     async fn answer(&self, head: &Parts) -> Reply {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{Request, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -26,14 +26,15 @@ use crate::cache::Cache;
 use crate::clock::{Clock, Ticks};
 use crate::cluster::Cluster;
 use crate::config::Settings;
-use crate::exchange::{CallerLabel, Delivery, Exchange, ExchangeBody};
+use crate::exchange::{CallerLabel, Delivery, ExchangeBody};
 use crate::gateway::{Attempt, Begun, Gateway, Hit, Policy, WebhookEntrance};
 use crate::invalidation::{Invalidator, LocalInvalidator, Webhooks};
 use crate::limit::Desk;
+use crate::message::HeadFault;
 use crate::route::Operations;
 use crate::server::{
     self, Answering, Drain, DrainEnd, FastPath, Listen, Listener, PassedSockets, Server,
-    ServerSettings, Service, TlsSlot,
+    ServerSettings, Service, TlsSlot, Unreadable,
 };
 use crate::telemetry::{HISTORY_INTERVAL, Log, Metrics, Most};
 use crate::upstream::{Upstream, UpstreamStartError};
@@ -114,8 +115,13 @@ impl Service for Gateway {
         }
     }
 
-    fn unreadable(&self, peer: SocketAddr, status: StatusCode) {
-        Exchange::unreadable(&self.clock, peer.ip(), status);
+    fn refuse(&self, peer: SocketAddr, refused: Unreadable) -> Option<Response<ExchangeBody>> {
+        let fault = match refused {
+            Unreadable::Malformed => HeadFault::Malformed,
+            Unreadable::TimedOut => HeadFault::TimedOut,
+            Unreadable::TooLong => HeadFault::TooLong,
+        };
+        Some(self.refuse_head(peer, fault))
     }
 }
 

@@ -197,7 +197,36 @@ fn head_problem(fault: HeadFault) -> Problem {
         HeadFault::HostMismatch => "Your request's Host field and :authority are not the same.",
         HeadFault::HostMissing => "Your request has no Host field.",
         HeadFault::HostRepeated => "Your request has more than one Host field.",
-        HeadFault::TransferEncoding => "Your request has a Transfer-Encoding; send no body.",
+        HeadFault::Malformed => {
+            return never(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "Your request's head cannot be parsed.",
+                "Send a request line and fields as RFC 9112 has them, with CRLF at their ends.",
+            );
+        }
+        HeadFault::TimedOut => {
+            return Problem {
+                retry: Retry::Maybe,
+                ..never(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "request_timeout",
+                    "The head of your request did not arrive in time.",
+                    HELP_LATER,
+                )
+            };
+        }
+        HeadFault::TooLong => {
+            return never(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "too_large",
+                "The head of your request has too many bytes or fields.",
+                "Reading needs few fields; leave out cookies and what else is of no use here.",
+            );
+        }
+        HeadFault::TransferEncoding => {
+            "Your request has a Transfer-Encoding that is not accepted here."
+        }
     };
     never(StatusCode::BAD_REQUEST, "bad_request", message, HELP_DOCS)
 }

@@ -63,11 +63,11 @@ impl Exchange {
         })
     }
 
-    /// Reports a head that could not be parsed, and was answered so.
-    pub fn unreadable(clock: &Clock, client: IpAddr, status: StatusCode) {
+    /// Starts the exchange of a head that could not be read.
+    pub fn unreadable(clock: &Clock, client: IpAddr) -> Box<Self> {
         let mut exchange = Self::start(clock, clock.monotonic(), client, &Method::GET);
         exchange.method = MethodLabel::Other;
-        exchange.ready(status, Coding::Identity, 0);
+        exchange
     }
 
     /// Takes what a trusted proxy says of the request besides where it comes from.
@@ -80,6 +80,11 @@ impl Exchange {
 
     pub fn trace(&self) -> Option<TraceContext> {
         self.trace
+    }
+
+    /// Time since 1970, now.
+    pub fn unix_time(&self) -> Duration {
+        self.clock.unix_time()
     }
 
     /// Visible ASCII.

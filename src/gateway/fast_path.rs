@@ -56,8 +56,8 @@ impl Gateway {
             return Attempt::Begun(Begun { context, decided });
         };
         let facts = context.facts();
-        let ends = (close || plain.close, self.clock.unix_time());
-        let written = response::write_plain(reusable, &plain.head, &facts, ends, head);
+        let close_after = close || plain.close;
+        let written = response::write_plain(reusable, &plain.head, &facts, close_after, head);
         let RequestContext { exchange, .. } = context;
         let body = Delivery::new(exchange, written.status, written.coding, written.body);
         Attempt::Hit(Hit { body, length: plain.length, close: plain.close })

@@ -32,7 +32,7 @@ use crate::error::GatewayError;
 use crate::exchange::{Delivery, Exchange, ExchangeBody};
 use crate::invalidation::Invalidator;
 use crate::limit::Standing;
-use crate::message::RequestHead;
+use crate::message::{HeadFault, RequestHead};
 use crate::response::{self, Answer, Facts};
 use crate::route::Operations;
 use crate::upstream::{Upstream, UpstreamError};
@@ -115,6 +115,14 @@ impl Gateway {
         }
     }
 
+    /// Answers a head that could not be read, and reports it.
+    pub fn refuse_head(&self, peer: SocketAddr, fault: HeadFault) -> Response<ExchangeBody> {
+        let exchange = Exchange::unreadable(&self.clock, peer.ip());
+        let policy = self.policy.load();
+        let context = RequestContext { exchange, policy, cache: None, quota: None };
+        context.refuse(&fault.into(), &RequestHead::unreadable())
+    }
+
     /// Whether purges of other gateways may be missed here.
     fn is_cut_off(&self) -> bool {
         self.cluster.as_ref().is_some_and(|cluster| cluster.state() == ClusterState::CutOff)
@@ -142,6 +150,6 @@ impl RequestContext {
         let cache = self.cache.unwrap_or(CacheStatus::NotConsulted { code });
         self.exchange.cache = cache.into();
         let quota = self.quota.as_ref().map(|(caller, standing)| (caller, *standing));
-        self.policy.facts(self.exchange.request_id(), cache, quota)
+        self.policy.facts(&self.exchange, cache, quota)
     }
 }

@@ -13,7 +13,7 @@ use crate::caller::{
 };
 use crate::clock::Clock;
 use crate::error::GatewayError;
-use crate::exchange::CallerLabel;
+use crate::exchange::{CallerLabel, Exchange};
 use crate::file_id::FileId;
 use crate::limit::{Desk, Enforcement, Limit, LimitSettings, Limits, Standing, Throttled};
 use crate::message::RequestFields;
@@ -208,7 +208,7 @@ impl Policy {
     /// What every answer says. `standing`: of whoever asks, once that is known.
     pub(super) fn facts<'a>(
         &'a self,
-        request_id: &'a [u8],
+        exchange: &'a Exchange,
         cache: CacheStatus,
         standing: Option<(&Caller, Standing)>,
     ) -> Facts<'a> {
@@ -216,7 +216,8 @@ impl Policy {
             Some((self.rate_limit_fields(caller, standing.limit)?, standing))
         });
         let (browser_max_age, cors) = (self.browser_max_age, self.cors.as_ref());
-        Facts { request_id, cache, standing, browser_max_age, cors }
+        let (request_id, now) = (exchange.request_id(), exchange.unix_time());
+        Facts { request_id, cache, standing, browser_max_age, cors, now }
     }
 
     fn rate_limit_fields(&self, caller: &Caller, limit: Limit) -> Option<&RateLimitFields> {

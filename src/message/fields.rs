@@ -19,6 +19,11 @@ pub trait Fields {
     /// held.
     fn put_bytes(&mut self, field: ResponseField, value: &[u8]);
 
+    /// `Date` of a time since 1970, to the second.
+    fn put_date(&mut self, time: Duration) {
+        self.put_bytes(ResponseField::Date, &date(time.as_secs()));
+    }
+
     fn put_number(&mut self, field: ResponseField, number: u64) {
         self.put_bytes(field, itoa::Buffer::new().format(number).as_bytes());
     }
@@ -45,8 +50,8 @@ impl<'a> ResponseHead<'a> {
     }
 
     /// Ends it. `length`: of the body, where the status allows one; `last`: the connection ends with
-    /// it; `now`: since 1970.
-    pub fn end(mut self, length: Option<usize>, last: bool, now: Duration) {
+    /// it.
+    pub fn end(mut self, length: Option<usize>, last: bool) {
         if last {
             self.extend([b"connection: close\r\n"]);
         }
@@ -54,7 +59,7 @@ impl<'a> ResponseHead<'a> {
             let mut digits = itoa::Buffer::new();
             self.extend([b"content-length: ", digits.format(length).as_bytes(), b"\r\n"]);
         }
-        self.extend([b"date: ", &date(now.as_secs()), b"\r\n\r\n"]);
+        self.extend([b"\r\n"]);
     }
 
     fn extend<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) {
@@ -112,14 +117,16 @@ mod tests {
         let mut head = ResponseHead::begin(&mut bytes, StatusCode::OK);
         head.put_constant(&VARY);
         head.put_number(ResponseField::Age, 7);
-        head.end(Some(12), true, Duration::from_secs(784_111_777));
-        let expected = "HTTP/1.1 200 OK\r\nvary: Origin\r\nage: 7\r\nconnection: close\r\n\
-                        content-length: 12\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+        head.put_date(Duration::from_secs(784_111_777));
+        head.end(Some(12), true);
+        let expected = "HTTP/1.1 200 OK\r\nvary: Origin\r\nage: 7\r\n\
+                        date: Sun, 06 Nov 1994 08:49:37 GMT\r\nconnection: close\r\n\
+                        content-length: 12\r\n\r\n";
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
 
         let mut bytes = Vec::new();
-        ResponseHead::begin(&mut bytes, StatusCode::NOT_MODIFIED).end(None, false, Duration::ZERO);
-        let expected = "HTTP/1.1 304 Not Modified\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n";
+        ResponseHead::begin(&mut bytes, StatusCode::NOT_MODIFIED).end(None, false);
+        let expected = "HTTP/1.1 304 Not Modified\r\n\r\n";
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
     }
 }

@@ -9,7 +9,7 @@ use std::net::Ipv6Addr;
 use http::Version;
 use http::uri::{Authority, Scheme};
 
-use super::request::{FieldName, RequestHead};
+use super::request::{FieldName, RequestFields, RequestHead};
 
 /// Longest body accepted with a request that has no use for one, in bytes. It is read and thrown
 /// away so that the connection can be kept; more than this is not worth the reading.
@@ -39,6 +39,12 @@ pub enum HeadFault {
     HostMissing,
     #[error("the request has more than one Host field")]
     HostRepeated,
+    #[error("the head cannot be parsed")]
+    Malformed,
+    #[error("the head did not come in time")]
+    TimedOut,
+    #[error("the head is too long")]
+    TooLong,
     #[error("Transfer-Encoding is not accepted here")]
     TransferEncoding,
 }
@@ -64,7 +70,7 @@ pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
     // RFC 9112 section 6.3: with both this and Content-Length a request may be smuggled; nothing
     // that is asked for here has a body at all. Of a webhook hyper has taken the length away.
     if body == BodyUse::Webhook {
-        return Ok(());
+        return check_codings(&head.fields);
     }
     if head.fields.has(FieldName::TransferEncoding) {
         return Err(HeadFault::TransferEncoding);
@@ -74,6 +80,17 @@ pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
         return Err(HeadFault::BodyTooLarge);
     }
     Ok(())
+}
+
+/// A body that is read is chunked or of a known length. hyper takes more, such as chunks within
+/// chunks, which RFC 9112 section 6.1 forbids.
+fn check_codings(fields: &RequestFields<'_>) -> Result<(), HeadFault> {
+    let mut codings = fields.all(FieldName::TransferEncoding);
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(_), _) => Err(HeadFault::TransferEncoding),
+    }
 }
 
 /// Whether this is `uri-host [":" port]` (RFC 9110 section 7.2).

@@ -114,6 +114,21 @@ pub struct RequestHead<'a> {
     pub fields: RequestFields<'a>,
 }
 
+impl RequestHead<'static> {
+    /// Stands for a head that could not be read: nothing is known of it.
+    pub fn unreadable() -> Self {
+        Self {
+            method: &Method::GET,
+            version: Version::HTTP_11,
+            scheme: None,
+            authority: None,
+            path: "",
+            query: None,
+            fields: RequestFields::default(),
+        }
+    }
+}
+
 impl<'a> RequestHead<'a> {
     /// Views a head that hyper has parsed.
     pub fn of(parts: &'a Parts, client_address: &HeaderName) -> Self {

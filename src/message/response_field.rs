@@ -46,6 +46,7 @@ response_fields! {
     ContentLength = "content-length", header::CONTENT_LENGTH;
     ContentType = "content-type", header::CONTENT_TYPE;
     ContentTypeOptions = "x-content-type-options", header::X_CONTENT_TYPE_OPTIONS;
+    Date = "date", header::DATE;
     ETag = "etag", header::ETAG;
     ExposeHeaders = "access-control-expose-headers", header::ACCESS_CONTROL_EXPOSE_HEADERS;
     MaxAge = "access-control-max-age", header::ACCESS_CONTROL_MAX_AGE;

@@ -59,6 +59,8 @@ pub struct Facts<'a> {
     pub browser_max_age: Duration,
     /// `None`: no page of another origin may read anything.
     pub cors: Option<&'a Cors>,
+    /// When it is sent, since 1970. hyper's own clock stands still once the system's was set back.
+    pub now: Duration,
 }
 
 /// A response, and the coding of its body.
@@ -110,19 +112,19 @@ pub fn shape(answer: &Answer, head: &RequestHead<'_>, facts: &Facts<'_>) -> Shap
 }
 
 /// Writes the response to a plain request: its head in HTTP/1.1 to `into`, which must be empty.
-/// `close`: the connection ends with it. `now`: since 1970.
+/// `close`: the connection ends with it.
 pub fn write_plain(
     answer: &Reusable,
     head: &RequestHead<'_>,
     facts: &Facts<'_>,
-    (close, now): (bool, Duration),
+    close: bool,
     into: &mut Vec<u8>,
 ) -> PlainResponse {
     let chosen = answer.choose(&head.fields);
     let mut written = ResponseHead::begin(into, chosen.status);
     let vary = chosen.write(&mut written, facts.browser_max_age);
     facts.write(&mut written, facts.page(&head.fields), vary);
-    written.end(chosen.body.as_ref().map(Bytes::len), close, now);
+    written.end(chosen.body.as_ref().map(Bytes::len), close);
     let (status, coding) = (chosen.status, chosen.coding);
     PlainResponse { status, coding, body: chosen.body.unwrap_or_default() }
 }
@@ -135,6 +137,7 @@ impl Facts<'_> {
 
     /// Writes the fields that every response has.
     fn write(&self, fields: &mut impl Fields, page: Option<&[u8]>, vary: &'static ConstantField) {
+        fields.put_date(self.now);
         fields.put_bytes(ResponseField::RequestId, self.request_id);
         fields.put_constant(&NOSNIFF);
         fields.put_constant(vary);

@@ -28,6 +28,8 @@ pub(super) struct SocketActivity {
     head_begun: AtomicBool,
     /// The bytes that came last end within a head.
     partial: AtomicBool,
+    /// An answer is in the making, and nothing is read meanwhile.
+    waiting: AtomicBool,
     blocked: AtomicBool,
     /// Nothing more is to be written.
     closing: AtomicBool,
@@ -56,6 +58,11 @@ impl Activity {
         bump(&self.turns);
     }
 
+    /// Its answer has to be waited for.
+    pub(super) fn waits(&self) {
+        self.socket.waiting.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn has_body(&self) {
         self.body.store(true, Ordering::Relaxed);
     }
@@ -71,6 +78,7 @@ impl Activity {
         let next_begun =
             self.socket.partial.load(Ordering::Relaxed) && !self.body.load(Ordering::Relaxed);
         self.socket.head_begun.store(next_begun, Ordering::Relaxed);
+        self.socket.waiting.store(false, Ordering::Relaxed);
         self.answering.store(false, Ordering::Relaxed);
         bump(&self.turns);
     }
@@ -123,6 +131,11 @@ impl SocketActivity {
     /// It took nothing.
     pub(super) fn is_blocked(&self) {
         self.blocked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an answer is waited for, and nothing is read meanwhile.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     pub(super) fn close(&self) {

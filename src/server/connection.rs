@@ -29,7 +29,7 @@ pub(super) async fn serve<S: Service>(
     let activity = Arc::<SocketActivity>::default();
     let stream = Outbound::new(stream, Arc::clone(&activity));
     let Some(acceptor) = acceptor else {
-        let stream = Inbound::plain(stream, activity);
+        let stream = Inbound::new(stream, activity);
         return http1::serve(stream, peer, service, settings, drain).await;
     };
     // What TLS needs is much more, and only needed where it is spoken.
@@ -37,7 +37,7 @@ pub(super) async fn serve<S: Service>(
         return;
     };
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
-    let stream = Inbound::over_tls(stream, activity);
+    let stream = Inbound::new(stream, activity);
     if is_http2 {
         Box::pin(http2::serve(stream, peer, service, settings, drain)).await;
     } else {

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::activity::SocketActivity;
 use super::answered::{Answered, OnAnswer};
 use super::connection::{End, Served, drive};
-use super::io::Inbound;
+use super::io::{Inbound, Liveness};
 use super::streams::{OpenStream, Streams};
 use super::{Drain, ServerSettings, Service};
 
@@ -51,7 +51,7 @@ pub(super) async fn serve<I, S>(
     settings: &ServerSettings,
     drain: &Drain,
 ) where
-    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    I: AsyncRead + AsyncWrite + Liveness + Send + Unpin + 'static,
     S: Service,
 {
     let streams = Arc::new(Streams::new(stream.activity()));

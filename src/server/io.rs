@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::activity::SocketActivity;
 
@@ -28,17 +29,35 @@ thread_local! {
 /// is closed over unread bytes is reset, and the answer with it.
 const HEARD_OUT_MAX: usize = 512 * 1024;
 
+/// A stream that notices a broken connection although nothing is read from it.
+pub(super) trait Liveness {
+    /// Ready once the connection is broken. A client that has closed its sending side is still
+    /// there: it may read. Nothing is noticed behind bytes that wait to be read.
+    fn poll_broken(&self, context: &mut Context<'_>) -> Poll<io::Error>;
+}
+
+/// Fields of hyper's own answers.
+const BARE_FIELDS: [&str; 3] = ["connection: close", "content-length: 0", "date: "];
+
 /// Notes what is received, and sends small answers in one piece.
 pub(super) struct Inbound<S> {
     stream: S,
     /// Received before, to be read again.
     unread: Bytes,
-    /// The last read left nothing behind: it was given less than it had room for.
-    read_up: bool,
-    /// The bytes are the socket's own.
-    plain: bool,
+    /// hyper's bare answer to a head that it cannot parse: held back, since there is a better one.
+    refusal: Refusal,
     activity: Arc<SocketActivity>,
     heard_out: usize,
+}
+
+/// What became of hyper's answer to a head that it cannot parse.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Refusal {
+    /// There was none.
+    None,
+    Held,
+    /// Another is written in its place.
+    Replaced,
 }
 
 /// Notes how the socket takes what is sent.
@@ -48,14 +67,9 @@ pub(super) struct Outbound {
 }
 
 impl<S> Inbound<S> {
-    /// Right above the socket.
-    pub(super) fn plain(stream: S, activity: Arc<SocketActivity>) -> Self {
-        let unread = Bytes::new();
-        Self { stream, unread, read_up: false, plain: true, activity, heard_out: 0 }
-    }
-
-    pub(super) fn over_tls(stream: S, activity: Arc<SocketActivity>) -> Self {
-        Self { plain: false, ..Self::plain(stream, activity) }
+    pub(super) fn new(stream: S, activity: Arc<SocketActivity>) -> Self {
+        let (unread, refusal) = (Bytes::new(), Refusal::None);
+        Self { stream, unread, refusal, activity, heard_out: 0 }
     }
 
     /// Gives back what was read last, to be read again first.
@@ -71,10 +85,9 @@ impl<S> Inbound<S> {
         };
     }
 
-    /// Whether all that had come was read, when it was last read, and nothing but requests can
-    /// follow. TLS says goodbye by itself.
-    pub(super) fn is_read_up(&self) -> bool {
-        self.plain && self.read_up && self.unread.is_empty()
+    /// From now on nothing is held back.
+    pub(super) fn replace_refusal(&mut self) {
+        self.refusal = Refusal::Replaced;
     }
 
     pub(super) fn activity(&self) -> Arc<SocketActivity> {
@@ -120,12 +133,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inbound<S> {
         if let Some(received) = buffer.filled().get(before..) {
             self.activity.received(received);
         }
-        self.read_up = buffer.remaining() > 0;
         outcome
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Inbound<S> {
+impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> AsyncWrite for Inbound<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -139,6 +151,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Inbound<S> {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.refusal == Refusal::None && is_bare_refusal(pieces) {
+            self.refusal = Refusal::Held;
+        }
+        if self.refusal == Refusal::Held {
+            return Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()));
+        }
         let stream = Pin::new(&mut self.stream);
         let mut gathered = GATHERED.take();
         let outcome = if gather(pieces, &mut gathered) {
@@ -154,11 +172,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Inbound<S> {
         true
     }
 
+    /// hyper flushes on every turn, and reads nothing while it waits for an answer.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity.is_waiting()
+            && let Poll::Ready(error) = self.stream.poll_broken(context)
+        {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.refusal == Refusal::Held {
+            // The better answer is still to be written.
+            return Poll::Ready(Ok(()));
+        }
         if !self.activity.is_closed() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
             self.activity.close();
@@ -178,6 +206,22 @@ impl Outbound {
             Poll::Pending => self.activity.is_blocked(),
         }
         outcome
+    }
+}
+
+impl Liveness for Outbound {
+    fn poll_broken(&self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let mut byte = [0];
+        match self.socket.poll_peek(context, &mut ReadBuf::new(&mut byte)) {
+            Poll::Ready(Err(error)) => Poll::Ready(error),
+            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S: Liveness> Liveness for TlsStream<S> {
+    fn poll_broken(&self, context: &mut Context<'_>) -> Poll<io::Error> {
+        self.get_ref().0.poll_broken(context)
     }
 }
 
@@ -225,6 +269,21 @@ impl AsyncWrite for Outbound {
         }
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
+}
+
+/// Whether this is the answer that hyper makes by itself to a head that it cannot parse: an error
+/// without a body. Services' answers have other fields, too.
+fn is_bare_refusal(pieces: &[IoSlice<'_>]) -> bool {
+    let mut pieces = pieces.iter().filter(|piece| !piece.is_empty());
+    let (Some(head), None) = (pieces.next(), pieces.next()) else { return false };
+    let is_own = |line: &[u8]| {
+        line.is_empty() || BARE_FIELDS.iter().any(|field| line.starts_with(field.as_bytes()))
+    };
+    let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+    lines
+        .next()
+        .is_some_and(|status| status.starts_with(b"HTTP/1.") && status.get(8..10) == Some(b" 4"))
+        && lines.all(is_own)
 }
 
 /// Puts all pieces into one, if they fit.

@@ -114,8 +114,30 @@ pub trait Service: Send + Sync + 'static {
         FastPath::Other(None)
     }
 
-    /// A head could not be read, and was answered so on the way.
-    fn unreadable(&self, _peer: SocketAddr, _status: StatusCode) {}
+    /// Answers a head that could not be read. `None`: with a status alone.
+    fn refuse(&self, _peer: SocketAddr, _refused: Unreadable) -> Option<Response<Self::Body>> {
+        None
+    }
+}
+
+/// Why a head could not be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unreadable {
+    /// It is no head of HTTP/1.
+    Malformed,
+    TimedOut,
+    /// It has more bytes, or more fields, than a head may have.
+    TooLong,
+}
+
+impl Unreadable {
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        }
+    }
 }
 
 /// Response of one of the services that need no more than a body in memory.

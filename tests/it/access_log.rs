@@ -126,8 +126,8 @@ async fn every_request_is_a_line_with_the_same_fields() {
             "request.id": "given-3", "error.code": "no_route",
         })),
         line(json!({
-            "caller": "none", "route": "none", "cache": "none", "status": 400, "bytes": 0,
-            "request.id": found[3]["request.id"], "method": "other",
+            "caller": "none", "route": "none", "cache": "none", "status": 400, "bytes": bytes(3),
+            "request.id": found[3]["request.id"], "method": "other", "error.code": "bad_request",
         })),
     ];
     assert_eq!(found, expected);

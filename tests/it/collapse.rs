@@ -45,8 +45,8 @@ async fn callers_that_hang_up_do_not_disturb_the_others() {
     let follower = gateway.ask(FILE).await;
     let patient = gateway.ask(FILE).await;
     gateway.has_waiting(FILE, 3).await;
-    drop(leader);
-    drop(follower);
+    leader.reset();
+    follower.reset();
     gateway.has_waiting(FILE, 1).await;
     origin.release(&path);
     assert_eq!(read(patient).await.body, "[1]");
@@ -63,7 +63,7 @@ async fn a_fill_that_everybody_left_is_still_stored() {
     let gateway = TestGateway::start(&origin);
     let only = gateway.ask(FILE).await;
     origin.has_seen(&path, 1).await;
-    drop(only);
+    only.reset();
     gateway.has_waiting(FILE, 0).await;
     let next = gateway.ask(FILE).await;
     gateway.has_waiting(FILE, 1).await;

@@ -81,11 +81,11 @@ impl Started {
 
     /// A connection whose buffers are small, so that the server's socket takes little at a time.
     async fn connect(&self, is_tls: bool) -> Box<dyn Wire> {
-        let address = self.gateway.public;
+        let stream = narrow(self.gateway.public).await;
         if is_tls {
-            return Box::new(self.authority.connect(address, &["http/1.1"]).await.unwrap());
+            return Box::new(self.authority.connect_over(stream, &["http/1.1"]).await.unwrap());
         }
-        Box::new(narrow(address).await)
+        Box::new(stream)
     }
 
     async fn open_http2(&self) -> Frames {
@@ -200,10 +200,10 @@ async fn a_client_that_leaves_before_there_is_an_answer_ends_so() {
     for way in Way::ALL {
         let started = Started::new(way.is_tls()).await;
         started.origin.hold(&versions_of("held"));
-        let mut wire = started.connect(way.is_tls()).await;
-        wire.write_all(way.request("GET", "held", "").as_bytes()).await.unwrap();
+        let mut connection = Connection::over(started.connect(way.is_tls()).await);
+        connection.write(way.request("GET", "held", "")).await;
         started.origin.has_seen(&versions_of("held"), 1).await;
-        drop(wire);
+        connection.reset();
         let seen = started.ends_with(Ending::LeftBeforeHead).await;
         assert_eq!((seen.status, seen.bytes), (0, 0), "{way:?}");
         started.origin.release(&versions_of("held"));
@@ -219,6 +219,31 @@ async fn a_client_that_leaves_before_there_is_an_answer_ends_so() {
     started.origin.release(&versions_of("held"));
     drop(frames);
     started.gateway.finish().await;
+}
+
+/// RFC 9112 section 9.6: a client that has sent all it has may close its sending side.
+#[tokio::test]
+async fn a_client_that_has_closed_its_sending_side_is_answered_whoever_answers() {
+    for way in Way::ALL {
+        let started = Started::new(way.is_tls()).await;
+        started.origin.hold(&versions_of("held"));
+        let mut connection = Connection::over(started.connect(way.is_tls()).await);
+        let pipeline = [("HEAD", FILE), ("GET", "large"), ("GET", FILE), ("GET", "held")];
+        for (method, file) in pipeline {
+            connection.write(way.request(method, file, "")).await;
+        }
+        connection.half_close().await;
+        for (method, file) in pipeline {
+            if file == "held" {
+                started.origin.has_seen(&versions_of("held"), 1).await;
+                started.origin.release(&versions_of("held"));
+            }
+            let answer = connection.read(method).await.unwrap_or_else(|| panic!("{way:?} {file}"));
+            assert_eq!(answer.status, if file == "held" { 404 } else { 200 }, "{way:?} {file}");
+        }
+        assert!(connection.is_closed().await, "{way:?}");
+        started.gateway.finish().await;
+    }
 }
 
 #[tokio::test]

@@ -106,6 +106,7 @@ const ARROWS: [(&str, &[&str]); 23] = [
             "gateway",
             "invalidation",
             "limit",
+            "message",
             "route",
             "secret",
             "server",

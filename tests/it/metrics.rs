@@ -127,7 +127,7 @@ async fn a_client_that_leaves_before_the_answer_is_counted_too() {
     let mut connection = crate::support::Connection::open(gateway.public).await;
     connection.write(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
     origin.has_seen(&path, 1).await;
-    drop(connection);
+    connection.reset();
     gateway.has_waiting(FILE, 0).await;
     let gone =
         "ikgate_requests_total{route=\"list\",caller=\"anonymous\",status=\"499\",cache=\"none\"}";

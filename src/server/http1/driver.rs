@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::server::activity::Activity;
-use crate::server::io::Inbound;
+use crate::server::io::{Inbound, Liveness};
 use crate::server::{FastPath, Service};
 
 /// What is read at once. A longer head is hyper's.
@@ -53,7 +53,7 @@ thread_local! {
 
 impl<'a, I, S> Driver<'a, I, S>
 where
-    I: AsyncRead + AsyncWrite + Unpin,
+    I: AsyncRead + AsyncWrite + Liveness + Unpin,
     S: Service,
 {
     pub(super) fn new(
@@ -118,10 +118,6 @@ where
             self.activity.asked();
             self.closing = close || leaving;
             received = received.get(length..).unwrap_or_default();
-            if close && received.is_empty() && self.io.is_read_up() {
-                // The client has said all that it will ever say (RFC 9112 section 9.6).
-                self.activity.socket().heard_out();
-            }
             let mut sending = Sending { head, sent: 0, body };
             if let Poll::Ready(sent) = sending.poll(&mut self.io, context) {
                 sent?;
@@ -145,7 +141,7 @@ impl<D: Buf> Sending<D> {
     /// Ready once the socket has taken it whole.
     fn poll<I>(&mut self, io: &mut Inbound<I>, context: &mut Context<'_>) -> Poll<io::Result<()>>
     where
-        I: AsyncRead + AsyncWrite + Unpin,
+        I: AsyncRead + AsyncWrite + Liveness + Unpin,
     {
         let mut io = Pin::new(io);
         loop {

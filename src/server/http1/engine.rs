@@ -9,7 +9,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::server::io::Inbound;
+use crate::server::io::{Inbound, Liveness};
 
 /// hyper's connection, whose type cannot be written down.
 pub(super) trait Engine<I> {
@@ -21,7 +21,7 @@ pub(super) trait Engine<I> {
 
 impl<I, S, B> Engine<I> for http1::Connection<TokioIo<Inbound<I>>, S>
 where
-    I: AsyncRead + AsyncWrite + Unpin,
+    I: AsyncRead + AsyncWrite + Liveness + Unpin,
     S: hyper::service::HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     B: http_body::Body + 'static,

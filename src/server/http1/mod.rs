@@ -3,6 +3,7 @@
 
 mod driver;
 mod engine;
+mod refusal;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,8 +27,8 @@ use super::activity::{Activity, SocketActivity};
 use super::answered::{Answered, OnAnswer};
 use super::connection::{End, Served, drive};
 use super::event::Deadline;
-use super::io::Inbound;
-use super::{Answering, Drain, ServerSettings, Service};
+use super::io::{Inbound, Liveness};
+use super::{Answering, Drain, ServerSettings, Service, Unreadable};
 
 /// hyper refuses a smaller buffer than this.
 const HYPER_BUFFER_MIN: usize = 8 * 1024;
@@ -36,11 +37,6 @@ const HYPER_BUFFER_MIN: usize = 8 * 1024;
 /// again: what it hands over costs a new connection of hyper's.
 const HITS_BEFORE_RETURN: u32 = 8;
 
-/// To a head that takes too long. Like hyper's own answers to heads that cannot be read, it has no
-/// body: the client may not be there any more.
-const TIMED_OUT: &[u8] =
-    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-
 pub(super) async fn serve<I, S>(
     stream: Inbound<I>,
     peer: SocketAddr,
@@ -48,7 +44,7 @@ pub(super) async fn serve<I, S>(
     settings: &ServerSettings,
     drain: &Drain,
 ) where
-    I: AsyncRead + AsyncWrite + Unpin,
+    I: AsyncRead + AsyncWrite + Liveness + Unpin,
     S: Service,
 {
     let activity = Arc::new(Activity::new(stream.activity(), drain.announcement()));
@@ -61,12 +57,18 @@ pub(super) async fn serve<I, S>(
         let is_get = *request.method() == Method::GET;
         let answering = service.call(request, peer, handed_over.begun.lock().take());
         handed_over.count(is_get && is_hit(&answering));
+        if let Answering::Later(_) = answering {
+            activity.waits();
+        }
         Answered::new(answering, Arc::clone(&activity))
     };
     let open = |stream| {
         http1::Builder::new()
             // On, it holds back an answer while more input is buffered, a stray CRLF included.
             .pipeline_flush(false)
+            // A client may close its sending side once it has sent its request (RFC 9112 section
+            // 9.6). One that is gone altogether is noticed below.
+            .half_close(true)
             // hyper's would close idle connections too.
             .header_read_timeout(None)
             .max_buf_size(settings.max_head_bytes.max(HYPER_BUFFER_MIN))
@@ -79,27 +81,29 @@ pub(super) async fn serve<I, S>(
     };
     let handed_over = &handed_over;
     let mut served = Http1 { way, open, peer, service, activity: &activity, handed_over };
-    match drive(&mut served, settings, drain, || activity.phase()).await {
+    let refused = match drive(&mut served, settings, drain, || activity.phase()).await {
         End::Closed(Err(error)) => {
             tracing::debug!(%error, %peer, "connection ended early");
-            if error.is_parse_too_large() {
-                service.unreadable(peer, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-            } else if error.is_parse() {
-                service.unreadable(peer, StatusCode::BAD_REQUEST);
+            match error {
+                error if error.is_parse_too_large() => Unreadable::TooLong,
+                error if error.is_parse() => Unreadable::Malformed,
+                _ => return,
             }
         }
-        End::Due(Deadline::Header) => {
-            service.unreadable(peer, StatusCode::REQUEST_TIMEOUT);
+        End::Due(Deadline::Header) => Unreadable::TimedOut,
+        End::Closed(Ok(())) => {
+            // hyper leaves out the closing if the client would have upgraded.
             let Some(mut socket) = served.way.into_socket() else { return };
-            // Whoever sends so slowly may not read at all.
-            let told = async {
-                socket.write_all(TIMED_OUT).await?;
-                socket.shutdown().await
-            };
-            _ = tokio::time::timeout(settings.linger, told).await;
+            _ = tokio::time::timeout(settings.linger, socket.shutdown()).await;
+            return;
         }
-        End::Closed(Ok(())) | End::Cut | End::Due(_) => {}
-    }
+        End::Cut | End::Due(_) => return,
+    };
+    let Some(socket) = served.way.into_socket() else { return };
+    let response = service.refuse(peer, refused);
+    // A client that sends so badly may not read at all.
+    let told = refusal::write(socket, refused, response);
+    _ = tokio::time::timeout(settings.linger, told).await;
 }
 
 /// Whether the fast path could have given this answer: it leaves refusals to hyper.
@@ -171,7 +175,7 @@ impl<I, S: Service, C: Engine<I>> Way<'_, I, S, C> {
 
 impl<I, S, C, O> Http1<'_, I, S, C, O>
 where
-    I: AsyncRead + AsyncWrite + Unpin,
+    I: AsyncRead + AsyncWrite + Liveness + Unpin,
     S: Service,
     C: Engine<I>,
     O: Fn(Inbound<I>) -> C,
@@ -208,7 +212,7 @@ where
 
 impl<I, S, C, O> Served for Http1<'_, I, S, C, O>
 where
-    I: AsyncRead + AsyncWrite + Unpin,
+    I: AsyncRead + AsyncWrite + Liveness + Unpin,
     S: Service,
     C: Engine<I>,
     O: Fn(Inbound<I>) -> C,

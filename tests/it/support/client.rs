@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::shared::{Answer, read};
 
@@ -30,9 +31,27 @@ impl Answer {
 /// One connection, over whatever carries it.
 pub(crate) struct Connection(BufReader<Box<dyn Wire>>);
 
-pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {
+    fn socket(&self) -> &TcpStream;
+}
 
-impl<W: AsyncRead + AsyncWrite + Send + Unpin> Wire for W {}
+impl Wire for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Wire for TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+impl Wire for Box<dyn Wire> {
+    fn socket(&self) -> &TcpStream {
+        (**self).socket()
+    }
+}
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Self {
@@ -50,6 +69,16 @@ impl Connection {
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.get_mut().write_all(bytes.as_ref()).await.unwrap();
         self.0.get_mut().flush().await.unwrap();
+    }
+
+    /// Closes the sending side: nothing more will be asked.
+    pub(crate) async fn half_close(&mut self) {
+        self.0.get_mut().shutdown().await.unwrap();
+    }
+
+    /// Leaves at once. Merely dropped, a connection could be one that has only sent all it has.
+    pub(crate) fn reset(self) {
+        self.0.get_ref().socket().set_zero_linger().unwrap();
     }
 
     /// Reads one response to `method`. `None` if the connection ended before one began.

@@ -48,6 +48,15 @@ impl Authority {
         address: SocketAddr,
         protocols: &[&str],
     ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_over(TcpStream::connect(address).await?, protocols).await
+    }
+
+    /// The same over a connection that is there.
+    pub(crate) async fn connect_over(
+        &self,
+        stream: TcpStream,
+        protocols: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let mut config = ClientConfig::builder_with_provider(provider())
@@ -57,7 +66,6 @@ impl Authority {
             .with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         let name = ServerName::try_from("localhost").unwrap();
-        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }

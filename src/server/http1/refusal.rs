@@ -1,0 +1,76 @@
+//! Answer to a head that cannot be read. hyper has no request to make one of, so it is written here.
+
+use std::convert::Infallible;
+use std::io;
+
+use bytes::Buf;
+use http::{HeaderMap, Response};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+
+use crate::server::Unreadable;
+use crate::server::io::{Inbound, Liveness};
+
+/// Writes the response of a service, or its status alone, and closes the connection.
+pub(super) async fn write<I, B>(
+    mut socket: Inbound<I>,
+    refused: Unreadable,
+    response: Option<Response<B>>,
+) -> io::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Liveness + Unpin,
+    B: Body<Data: Buf, Error = Infallible> + Unpin,
+{
+    socket.replace_refusal();
+    let (fields, body) = match response {
+        Some(response) => {
+            let (parts, body) = response.into_parts();
+            (parts.headers, Some(body))
+        }
+        None => (HeaderMap::new(), None),
+    };
+    let length = body.as_ref().map_or(0, |body| body.size_hint().lower());
+    socket.write_all(&head(refused, &fields, length)).await?;
+    if let Some(Ok(frame)) = async { body?.frame().await }.await
+        && let Ok(mut data) = frame.into_data()
+    {
+        socket.write_all_buf(&mut data).await?;
+    }
+    socket.shutdown().await
+}
+
+/// Head of a response that ends its connection.
+fn head(refused: Unreadable, fields: &HeaderMap, length: u64) -> Vec<u8> {
+    let status = refused.status();
+    let mut head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n").into_bytes();
+    for (name, value) in fields {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    }
+    if !fields.contains_key(http::header::CONNECTION) {
+        head.extend_from_slice(b"connection: close\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::{CONNECTION, DATE};
+
+    use super::*;
+
+    #[test]
+    fn the_head_of_a_refusal_says_once_that_the_connection_ends() {
+        let mut fields = HeaderMap::new();
+        fields.insert(DATE, HeaderValue::from_static("now"));
+        let expected = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 2\r\ndate: now\r\n\
+                        connection: close\r\n\r\n";
+        assert_eq!(head(Unreadable::TimedOut, &fields, 2), expected.as_bytes());
+        fields.insert(CONNECTION, HeaderValue::from_static("close"));
+        assert_eq!(head(Unreadable::TimedOut, &fields, 2), expected.as_bytes());
+    }
+}
