@@ -83,9 +83,12 @@ pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
 }
 
 /// A body that is read is chunked or of a known length. hyper takes more, such as chunks within
-/// chunks, which RFC 9112 section 6.1 forbids.
+/// chunks, which RFC 9112 section 6.1 forbids. Empty elements of a list are nothing (RFC 9110
+/// section 5.6.1.2).
 fn check_codings(fields: &RequestFields<'_>) -> Result<(), HeadFault> {
-    let mut codings = fields.all(FieldName::TransferEncoding);
+    let lines = fields.all(FieldName::TransferEncoding);
+    let elements = lines.flat_map(|line| line.split(|&byte| byte == b','));
+    let mut codings = elements.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty());
     match (codings.next(), codings.next()) {
         (None, _) => Ok(()),
         (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(()),

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::activity::SocketActivity;
+use super::request_lines::RequestLines;
 
 /// Answers up to this many bytes, head included, are copied together before they are sent.
 ///
@@ -44,6 +45,8 @@ pub(super) struct Inbound<S> {
     stream: S,
     /// Received before, to be read again.
     unread: Bytes,
+    /// While hyper reads: where it is in the stream of requests.
+    lines: Option<RequestLines>,
     /// hyper's bare answer to a head that it cannot parse: held back, since there is a better one.
     refusal: Refusal,
     activity: Arc<SocketActivity>,
@@ -69,7 +72,7 @@ pub(super) struct Outbound {
 impl<S> Inbound<S> {
     pub(super) fn new(stream: S, activity: Arc<SocketActivity>) -> Self {
         let (unread, refusal) = (Bytes::new(), Refusal::None);
-        Self { stream, unread, refusal, activity, heard_out: 0 }
+        Self { stream, unread, lines: None, refusal, activity, heard_out: 0 }
     }
 
     /// Gives back what was read last, to be read again first.
@@ -85,6 +88,11 @@ impl<S> Inbound<S> {
         };
     }
 
+    /// From here on hyper reads, from the beginning of a request; or it does not any more.
+    pub(super) fn read_by_hyper(&mut self, is_hyper: bool) {
+        self.lines = is_hyper.then(RequestLines::default);
+    }
+
     /// From now on nothing is held back.
     pub(super) fn replace_refusal(&mut self) {
         self.refusal = Refusal::Replaced;
@@ -92,6 +100,15 @@ impl<S> Inbound<S> {
 
     pub(super) fn activity(&self) -> Arc<SocketActivity> {
         Arc::clone(&self.activity)
+    }
+}
+
+impl<S> Inbound<S> {
+    fn received(&mut self, bytes: &mut [u8]) {
+        self.activity.received(bytes);
+        if let Some(lines) = &mut self.lines {
+            lines.follow(bytes);
+        }
     }
 }
 
@@ -124,15 +141,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inbound<S> {
             if self.unread.is_empty() {
                 self.unread = Bytes::new();
             }
-            self.activity.received(&again);
+            let before = buffer.filled().len();
             buffer.put_slice(&again);
+            self.received(buffer.filled_mut().get_mut(before..).unwrap_or_default());
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if let Some(received) = buffer.filled().get(before..) {
-            self.activity.received(received);
-        }
+        self.received(buffer.filled_mut().get_mut(before..).unwrap_or_default());
         outcome
     }
 }

@@ -15,6 +15,7 @@ mod http2;
 mod io;
 mod listen;
 mod places;
+mod request_lines;
 mod streams;
 mod tls;
 

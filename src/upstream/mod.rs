@@ -17,6 +17,7 @@ mod budget;
 mod dispatch;
 mod error;
 mod key_gate;
+mod latency;
 mod pause;
 mod retry;
 mod shared_budget;

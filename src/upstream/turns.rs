@@ -101,8 +101,9 @@ impl Turns {
         loop {
             tokio::select! {
                 biased;
-                leave = &mut leave => return Ok(leave),
+                // First: no cell is spent on a call that would be back too late.
                 () = sleep_until(deadline) => return Err(Held::Places),
+                leave = &mut leave => return Ok(leave),
                 () = self.clock.sleep(WAIT_MAX) => {
                     // With all places taken it is not the budget that is waited for.
                     let ahead = self.ahead(priority, own.before);

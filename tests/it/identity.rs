@@ -82,6 +82,27 @@ async fn a_key_for_some_files_does_not_open_others() {
 }
 
 #[tokio::test]
+async fn a_request_for_a_file_that_a_key_does_not_cover_spends_none_of_its_quota() {
+    let origin = Origin::start().await;
+    origin.replies(&versions_of(FILE), Reply::json(200, "[]"));
+    let digest = KeyDigest::of("ikg_one");
+    let gateway = TestGateway::configured(
+        &origin,
+        &format!(
+            "[[callers]]\nname = \"one\"\nkey_sha256 = \"{digest}\"\nfiles = [\"{FILE}\"]\n\
+             quota = {{ per_second = 1, burst = 1 }}"
+        ),
+    );
+    let key = [("Authorization", "Bearer ikg_one")];
+    for _ in 0..10 {
+        assert_eq!(gateway.send("GET", &versions_of("other"), &key).await.status, 403);
+    }
+    assert_eq!(gateway.send("GET", &versions_of(FILE), &key).await.status, 200);
+    assert_eq!(gateway.send("GET", &versions_of(FILE), &key).await.status, 429);
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn without_a_key_nobody_is_served_where_anonymous_callers_are_refused() {
     let origin = Origin::start().await;
     let gateway =

@@ -40,8 +40,8 @@ const CORPUS: [(&str, Class, &[u8]); 59] = [
           HTTP2-Settings: AAMAAABk\r\n\r\n",
     ),
     ("octets beyond ASCII in a value", Served, b"GET @ HTTP/1.1\r\nHost: a\r\nX: \xc3\xa4\r\n\r\n"),
-    // Not allowed in a target; it is gone before anybody here could see it.
-    ("a fragment", Served, b"GET @#a HTTP/1.1\r\nHost: a\r\n\r\n"),
+    // Not allowed in a target (RFC 9112 section 3.2).
+    ("a fragment", Ended(400), b"GET @#a HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("another path", Refused(404), b"GET /etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("two slashes", Refused(404), b"GET /@ HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("asterisk form", Refused(204), b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),

@@ -62,7 +62,8 @@ pub(super) async fn serve<I, S>(
         }
         Answered::new(answering, Arc::clone(&activity))
     };
-    let open = |stream| {
+    let open = |mut stream: Inbound<I>| {
+        stream.read_by_hyper(true);
         http1::Builder::new()
             // On, it holds back an answer while more input is buffered, a stray CRLF included.
             .pipeline_flush(false)
@@ -191,6 +192,7 @@ where
             }
             Way::Hyper { connection, .. } => {
                 let (mut stream, unread) = connection.into_stream();
+                stream.read_by_hyper(false);
                 stream.unread(unread);
                 Way::Fast(Driver::new(stream, self.peer, self.service, self.activity))
             }
