@@ -115,13 +115,18 @@ impl Service for Gateway {
         }
     }
 
-    fn refuse(&self, peer: SocketAddr, refused: Unreadable) -> Option<Response<ExchangeBody>> {
+    fn refuse(
+        &self,
+        peer: SocketAddr,
+        refused: Unreadable,
+        begun: Option<Begun>,
+    ) -> Option<Response<ExchangeBody>> {
         let fault = match refused {
             Unreadable::Malformed => HeadFault::Malformed,
             Unreadable::TimedOut => HeadFault::TimedOut,
             Unreadable::TooLong => HeadFault::TooLong,
         };
-        Some(self.refuse_head(peer, fault))
+        Some(self.refuse_head(peer, fault, begun))
     }
 }
 

@@ -15,7 +15,7 @@ pub use coding::{AcceptedCodings, Coding};
 pub use entity_tag::{EntityTag, Named};
 pub use field_map::FieldMap;
 pub use field_text::FieldText;
-pub use fields::{Fields, ResponseHead};
+pub use fields::{Fields, ResponseHead, date_value};
 pub use head::HeadFault;
 pub use plain::PlainRequest;
 pub use request::{FieldName, RequestFields, RequestHead};

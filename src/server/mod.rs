@@ -115,8 +115,14 @@ pub trait Service: Send + Sync + 'static {
         FastPath::Other(None)
     }
 
-    /// Answers a head that could not be read. `None`: with a status alone.
-    fn refuse(&self, _peer: SocketAddr, _refused: Unreadable) -> Option<Response<Self::Body>> {
+    /// Answers a head that could not be read. `begun`: what the fast path has read of it. `None`:
+    /// hyper's own answer will do, of a status alone.
+    fn refuse(
+        &self,
+        _peer: SocketAddr,
+        _refused: Unreadable,
+        _begun: Option<Self::Begun>,
+    ) -> Option<Response<Self::Body>> {
         None
     }
 }

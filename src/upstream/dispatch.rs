@@ -137,7 +137,7 @@ impl<T: Exchange> Dispatch<T> {
             let wait = match error {
                 UpstreamError::Auth { .. } if !key_tried_again => {
                     // A rolled key is in the file before anybody tells us.
-                    if !self.key_gate.has_other_than(&key, deadline).await {
+                    if !self.key_gate.has_other_than(&key, self.leave_before(deadline)).await {
                         return Err(error);
                     }
                     key_tried_again = true;
