@@ -14,6 +14,7 @@ mod http1;
 mod http2;
 mod io;
 mod listen;
+mod passed;
 mod places;
 mod streams;
 mod tls;
@@ -35,7 +36,8 @@ use tokio::net::TcpStream;
 
 pub use drain::{Drain, DrainEnd};
 pub use event::{Deadline, Refused};
-pub use listen::{Listen, Listener, PassedSockets, bind};
+pub use listen::{Listen, Listener, bind};
+pub use passed::{PassedListeners, PassedSockets, Takers, UnusableSocket};
 use places::{Place, Places};
 pub use tls::{Tls, TlsChange, TlsError, TlsFiles, TlsSlot};
 

@@ -34,6 +34,7 @@ mod malformed;
 mod metrics;
 mod model;
 mod outage;
+mod passed;
 
 mod private;
 mod proxies;

@@ -17,7 +17,7 @@ pub(crate) use client::{Connection, Wire, get, send};
 pub(crate) use exchanges::{Exchanges, Seen};
 pub(crate) use gateway::TestGateway;
 pub(crate) use origin::{Origin, Reply};
-pub(crate) use program::{Program, receive, run, scratch};
+pub(crate) use program::{Program, receive, run, run_passed, scratch};
 pub(crate) use tls::{Authority, section, secured};
 
 /// A file that most tests ask for.
