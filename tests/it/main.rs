@@ -50,6 +50,7 @@ mod stats;
 mod support;
 mod tls;
 mod token;
+mod token_form;
 mod upstream_faults;
 mod upstream_tls;
 mod ways;

@@ -11,6 +11,7 @@ pub(crate) mod http2;
 mod origin;
 mod program;
 mod tls;
+pub(crate) mod tokens;
 
 pub(crate) use crate::shared::Answer;
 pub(crate) use client::{Connection, Wire, get, send};
