@@ -22,6 +22,7 @@ mod deadlines;
 mod drain;
 mod element;
 mod ending;
+mod exposition;
 mod fault_table;
 mod forwarding;
 mod fresh;
