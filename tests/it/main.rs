@@ -50,6 +50,7 @@ mod stale;
 mod stats;
 mod support;
 mod tls;
+mod tls_protocol;
 mod token;
 mod token_form;
 mod upstream_faults;

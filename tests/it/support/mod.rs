@@ -5,6 +5,7 @@
 //! collide. Nothing here sleeps.
 
 mod client;
+pub(crate) mod client_hello;
 mod exchanges;
 mod gateway;
 pub(crate) mod http2;
@@ -19,7 +20,7 @@ pub(crate) use exchanges::{Exchanges, Seen};
 pub(crate) use gateway::TestGateway;
 pub(crate) use origin::{Origin, Reply};
 pub(crate) use program::{Program, receive, run, run_passed, scratch};
-pub(crate) use tls::{Authority, section, secured};
+pub(crate) use tls::{Authority, provider, section, secured, shake_hands};
 
 /// A file that most tests ask for.
 pub(crate) const FILE: &str = "64a1b2c3d4e5f60718293a4b";
