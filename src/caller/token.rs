@@ -213,10 +213,7 @@ impl Tokens {
             &self.validation,
         );
         match decoded {
-            // Raw text is UTF-8 throughout, what is not read of it included (RFC 8725 section 3.7).
-            Ok(decoded) => {
-                serde_json::from_str(decoded.claims.get()).map_err(|_| AuthFailure::TokenClaims)
-            }
+            Ok(decoded) => claims(decoded.claims.get()).ok_or(AuthFailure::TokenClaims),
             Err(error) => Err(match error.kind() {
                 ErrorKind::InvalidSignature => AuthFailure::TokenSignature,
                 ErrorKind::InvalidAlgorithm => AuthFailure::TokenAlgorithm,
@@ -232,6 +229,12 @@ fn header(token: &str) -> Option<TokenHeader> {
     let (header, _) = token.split_once('.')?;
     let header = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
     serde_json::from_str(&header).ok()
+}
+
+/// The claims of a payload, which is UTF-8 throughout: what is not read of it included (RFC 8725
+/// section 3.7). Only an object is one (RFC 7519 section 7.2): a list would do for the reader.
+fn claims(payload: &str) -> Option<Claims> {
+    payload.starts_with('{').then(|| serde_json::from_str(payload).ok()).flatten()
 }
 
 fn weight(token: &Token) -> u32 {

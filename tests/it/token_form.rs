@@ -29,7 +29,11 @@ async fn claims_that_are_no_object_are_refused() {
     let claims = tokens.claims().to_string();
     let list = format!("[{claims}]");
     let text = json!(claims).to_string();
-    for payload in ["", "null", "7", "true", list.as_str(), &text, &claims[1..], "{}x"] {
+    // Values in an order in which a reader may expect them.
+    let now = tokens.now();
+    let values = json!(["user-1", ISSUER, "ikgate", now + 300, now, now, ["a"]]).to_string();
+    let five = json!(["user-1", ISSUER, "ikgate", now + 300, now]).to_string();
+    for payload in ["", "null", "7", "true", &list, &values, &five, &text, &claims[1..], "{}x"] {
         let token = signed_bytes(HS256, payload.as_bytes(), SECRET);
         tokens.refuses(&token, "token_claims").await;
     }
