@@ -179,8 +179,8 @@ impl Admin {
 
     async fn expose(&self, head: &Parts) -> Reply {
         tokio::time::sleep(SETTLE).await;
-        let accept = head.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-        let exposition = Exposition::accepted(accept.unwrap_or_default());
+        let accept = head.headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
+        let exposition = Exposition::accepted(&accept.collect::<Vec<_>>());
         let series = self.metrics.expose(&self.readings(), exposition);
         reply(StatusCode::OK, exposition.content_type(), series)
     }

@@ -14,6 +14,7 @@ mod http1;
 mod http2;
 mod io;
 mod listen;
+mod passed;
 mod places;
 mod request_lines;
 mod streams;
@@ -36,7 +37,8 @@ use tokio::net::TcpStream;
 
 pub use drain::{Drain, DrainEnd};
 pub use event::{Deadline, Refused};
-pub use listen::{Listen, Listener, PassedSockets, bind};
+pub use listen::{Listen, Listener, bind};
+pub use passed::{PassedListeners, PassedSockets, Takers, UnusableSocket};
 use places::{Place, Places};
 pub use tls::{Tls, TlsChange, TlsError, TlsFiles, TlsSlot};
 

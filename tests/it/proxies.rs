@@ -96,3 +96,39 @@ async fn a_caller_with_very_many_ipv6_prefixes_has_a_few_times_the_quota_of_one(
     assert_eq!(from("2001:db8:1::1".to_owned()).await.status, 200, "another /48");
     gateway.finish().await;
 }
+
+/// Nor any other answer than these: fields of answers are made here, and none of a request.
+#[tokio::test]
+async fn no_answer_repeats_a_forwarding_field() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let gateway = TestGateway::configured(&origin, BEHIND_PROXIES);
+    let fields = [
+        ("X-Forwarded-For", "198.51.100.77"),
+        ("X-Forwarded-Host", "canary.example"),
+        ("X-Forwarded-Proto", "canary"),
+        ("Forwarded", "for=198.51.100.77;host=canary.example"),
+        ("X-Real-IP", "198.51.100.77"),
+    ];
+    let mut seen = Vec::new();
+    for (method, target) in [
+        ("GET", path.as_str()),
+        ("GET", &path),
+        ("OPTIONS", &path),
+        ("POST", &path),
+        ("TRACE", &path),
+        ("GET", "/canary-free"),
+        ("GET", "/v1/files/a%2Fb/versions"),
+    ] {
+        let answer = gateway.send(method, target, &fields).await;
+        for (name, value) in &answer.fields {
+            assert!(!name.to_lowercase().contains("forwarded"), "{method} {target}: {name}");
+            assert!(!value.contains("198.51.100") && !value.contains("canary."), "{answer:#?}");
+        }
+        assert!(!answer.body.contains("198.51.100"), "{answer:#?}");
+        seen.push(answer.status);
+    }
+    assert_eq!(seen, [200, 429, 204, 405, 405, 404, 400]);
+    gateway.finish().await;
+}

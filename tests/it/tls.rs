@@ -134,6 +134,23 @@ fn half_of_a_new_pair_is_not_taken() {
     assert!(tls.expires() > expires, "the last good pair stays");
 }
 
+#[test]
+fn a_chain_with_the_issuer_first_is_not_taken() {
+    let (directory, authority) = (scratch(), Authority::new());
+    let pair = authority.pair("localhost", 2999);
+    pair.write_certificate(directory.path());
+    pair.write_key(directory.path());
+    let at = |name: &str| directory.path().join(name);
+    let own = std::fs::read_to_string(at("cert.pem")).unwrap();
+    let load = |chain: String| {
+        std::fs::write(at("cert.pem"), chain).unwrap();
+        Tls::load(TlsFiles { certificate: at("cert.pem"), key: at("key.pem") })
+    };
+    assert!(load(format!("{own}{}", authority.pem)).is_ok());
+    let refused = load(format!("{}{own}", authority.pem)).err();
+    assert!(matches!(refused, Some(TlsError::Unusable(_))), "{refused:?}");
+}
+
 #[tokio::test]
 async fn a_reload_changes_tls_and_those_who_are_there_stay() {
     let mut secured = Secured::start().await;
@@ -174,3 +191,49 @@ async fn what_is_no_handshake_is_refused_and_what_never_ends_is_timed_out() {
     gateway.has_counted(late, 1.0).await;
     gateway.finish().await;
 }
+
+#[test]
+fn an_rsa_certificate_of_1024_bits_is_not_taken() {
+    let directory = scratch();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::write(at("cert.pem"), SHORT_RSA_CERTIFICATE).unwrap();
+    std::fs::write(at("key.pem"), SHORT_RSA_KEY).unwrap();
+    let refused = Tls::load(TlsFiles { certificate: at("cert.pem"), key: at("key.pem") }).err();
+    assert!(matches!(refused, Some(TlsError::Unusable(_))), "{refused:?}");
+}
+
+/// Made once by `openssl req -x509 -newkey rsa:1024`, and shown to nobody.
+const SHORT_RSA_CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIICHDCCAYWgAwIBAgIUEY4ahux634WFFRl0mMJGnqGICpkwDQYJKoZIhvcNAQEL
+BQAwFDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyODEwNDU1MFoYDzIxMjYx
+MTA0MTA0NTUwWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwgZ8wDQYJKoZIhvcNAQEB
+BQADgY0AMIGJAoGBANhAmHghm5M8rboAzyikTr8D8j1ysdnwqEJ/+7E7tECKLFOp
+3Qeua+AqQpIoUlBm7eZmNWREhGuarNNf4M4kVqMJ3FfE1oFdAGBvbfXzFnJJZvfp
+XjZqkrdz+sUeGRSB81DZaBEqAokIhhdVrru/cYYHgVbFMdRLdUQS3w+hLEhhAgMB
+AAGjaTBnMB0GA1UdDgQWBBS2tUiXCzEEEBQt5AtfCKmHJaee9TAfBgNVHSMEGDAW
+gBS2tUiXCzEEEBQt5AtfCKmHJaee9TAPBgNVHRMBAf8EBTADAQH/MBQGA1UdEQQN
+MAuCCWxvY2FsaG9zdDANBgkqhkiG9w0BAQsFAAOBgQA6sXyJR1vhzZjb8hKaxCtK
+yUHRVMnFkB5Y4c6ts6JdUDr4wpYUmubUpWeH51RW6wvO4L4xHZAq7AvPQTXmkOuK
+xahJMO1yBBtNda8tkZgO3ypfOBvteU7CRPFxczlIrspj8HSPGGm8XSVxpI9zVNVB
+Rza0KOPl2A6HBKMl+/qt+g==
+-----END CERTIFICATE-----
+";
+const SHORT_RSA_KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIICdwIBADANBgkqhkiG9w0BAQEFAASCAmEwggJdAgEAAoGBANhAmHghm5M8rboA
+zyikTr8D8j1ysdnwqEJ/+7E7tECKLFOp3Qeua+AqQpIoUlBm7eZmNWREhGuarNNf
+4M4kVqMJ3FfE1oFdAGBvbfXzFnJJZvfpXjZqkrdz+sUeGRSB81DZaBEqAokIhhdV
+rru/cYYHgVbFMdRLdUQS3w+hLEhhAgMBAAECgYArkpBmHDdxqldC1CjpgnnPaScl
+FHgbdq8gfxMiuenu2yhlTyOXCaD40OsK8g7r3mFu/AckBd48pDTQflAYmR/PaTqD
+k2n7d6g7An4qdljric5dYOAZPLyyecyAZZjqwickwV7MVB6vz8ZBH31zaOW3QQXN
+XU0BV70ZkJCsVngXJQJBAOypdcWnwPKpE5YyanzFIAxSuEfIz+qt4ocm/VfAFiN9
+tuvHaRN6Q76oGdoO4DX1rEQgauQeXSDGKjb8jEoRBIMCQQDp7DP77yp3kYtCZsca
+0yzFBRC2AgB9kZnYM0tZhksPnbHNdFg8eLlT6Hr1ObYnJwz81uGfJ4mbvO/prvdJ
+6lJLAkA4rEQFtyxfb9m+6AfUJSiNiumSVyZjHozWrKGSd+9VRG+fertQ7MB4Ua0P
+KOzMPy6nidPPGO5YQNwvGr9FpVmdAkEA2uj8QRGx6VGgRFTQkY78f6hc2ieHc/uV
+QJnIMxCVIBkQctglVvoXXanbn7ARghRueBNT89BZXBB1aHgf3eFWfwJBAMqLimD+
+ha/ClGS5/MN/ahWL2AuEN65CzLdpGeaFw0KedGvmynrgGDMTzMf99KIWvC+DLJYe
+ZmVr37MKdKaj2MM=
+-----END PRIVATE KEY-----
+";

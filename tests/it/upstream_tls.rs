@@ -3,8 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
@@ -19,21 +18,25 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::{Authority, FILE, Origin, TestGateway, scratch, versions_of};
 
-/// Answers a list that says which HTTP it was asked in, and counts.
-async fn upstream(mut config: ServerConfig, protocols: &[&str]) -> (SocketAddr, Arc<AtomicUsize>) {
+/// The name that each request's handshake was for.
+type Asked = Arc<Mutex<Vec<Option<String>>>>;
+
+/// Answers a list that says which HTTP it was asked in, and keeps the server name of each request.
+async fn upstream(mut config: ServerConfig, protocols: &[&str]) -> (SocketAddr, Asked) {
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let asked = Arc::<AtomicUsize>::default();
+    let asked = Asked::default();
     let counted = Arc::clone(&asked);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, counted) = (acceptor.clone(), Arc::clone(&counted));
             tokio::spawn(async move {
                 let Ok(stream) = acceptor.accept(stream).await else { return };
+                let name = stream.get_ref().1.server_name().map(str::to_owned);
                 let answer = service_fn(|request: Request<Incoming>| {
-                    counted.fetch_add(1, Ordering::SeqCst);
+                    counted.lock().unwrap().push(name.clone());
                     let version = if request.version() == Version::HTTP_2 { 2 } else { 1 };
                     let body = Full::new(Bytes::from(format!("[{version}]")));
                     async move { Ok::<_, Infallible>(Response::new(body)) }
@@ -70,6 +73,16 @@ async fn an_upstream_is_trusted_by_the_configured_authority_in_either_http() {
 }
 
 #[tokio::test]
+async fn an_upstream_hears_its_name() {
+    let (directory, authority) = (scratch(), Authority::new());
+    let (address, asked) = upstream(authority.pair("localhost", 2999).server(), &["h2"]).await;
+    let gateway = gateway(address, &authority.pem, directory.path()).await;
+    assert_eq!(gateway.get(&versions_of(FILE)).await.status, 200);
+    assert_eq!(*asked.lock().unwrap(), [Some("localhost".to_owned())]);
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn the_key_is_shown_to_nobody_else() {
     let (authority, other) = (Authority::new(), Authority::new());
     for (name, shown) in [
@@ -86,7 +99,7 @@ async fn the_key_is_shown_to_nobody_else() {
             (502, "upstream_unreachable"),
             "{name}"
         );
-        assert_eq!(asked.load(Ordering::SeqCst), 0, "{name}");
+        assert_eq!(*asked.lock().unwrap(), [], "{name}");
         gateway.finish().await;
     }
 }

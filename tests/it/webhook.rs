@@ -15,11 +15,15 @@ fn secret() -> SigningSecret {
 }
 
 fn start(origin: &Origin) -> TestGateway {
+    configured(origin, "")
+}
+
+fn configured(origin: &Origin, more: &str) -> TestGateway {
     let directory = scratch();
     let file = directory.path().join("webhook.secret");
     std::fs::write(&file, SECRET).unwrap();
     let more = format!(
-        "[webhooks]\nsecret_file = \"{}\"\n\
+        "{more}[webhooks]\nsecret_file = \"{}\"\n\
          [limits]\nanonymous = {{ per_second = 100000, burst = 100000 }}",
         file.display()
     );
@@ -95,6 +99,36 @@ async fn either_scheme_will_do_and_a_body_in_chunks_too() {
     assert_eq!(connection.read("POST").await.unwrap().status, 204);
     assert_eq!(outcome(&gateway, "applied").await, Some(1.0));
     assert_eq!(outcome(&gateway, "duplicate").await, Some(1.0));
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_delivery_with_fields_of_other_names_is_not_signed() {
+    let origin = Origin::start().await;
+    let gateway = start(&origin);
+    let body = deleted("evt_1");
+    let (time, signature) = secret().sign_standard("msg_1", gateway.clock.wall(), body.as_bytes());
+    for prefix in ["svix", "x-webhook"] {
+        let fields = format!(
+            "{prefix}-id: msg_1\r\n{prefix}-timestamp: {time}\r\n\
+             {prefix}-signature: {signature}\r\n"
+        );
+        let refused = post(&gateway, &fields, &body).await;
+        assert_eq!((refused.status, refused.code().as_str()), (401, "unauthorized"), "{prefix}");
+    }
+    assert_eq!(outcome(&gateway, "applied").await, Some(0.0));
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_the_fleet_cannot_hear_of_is_503() {
+    let origin = Origin::start().await;
+    let gateway = configured(&origin, "[cluster]\nredis_url = \"redis://127.0.0.1:1\"\n");
+    for delivery in 1..=2 {
+        let partial = deliver(&gateway, &deleted("evt_1")).await;
+        assert_eq!(partial.status, 503, "{partial:#?}");
+        assert_eq!(outcome(&gateway, "partial").await, Some(f64::from(delivery)));
+    }
     gateway.finish().await;
 }
 
