@@ -73,7 +73,7 @@ impl Upstream {
         desk: Option<Arc<Desk>>,
         clock: Clock,
     ) -> Result<Self, UpstreamStartError> {
-        let transport = Transport::new(settings, clock.monotonic())?;
+        let transport = Transport::new(settings, clock.clone())?;
         Ok(Self(Dispatch::new(transport, settings, key, desk, clock)))
     }
 

@@ -1,11 +1,14 @@
 //! TLS towards callers: who is answered, in which HTTP, and with which certificate.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use ikgate::server::{Tls, TlsChange, TlsError, TlsFiles};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{
     Authority, Connection, FILE, Origin, Reply, TestGateway, scratch, section, secured, versions_of,
@@ -34,7 +37,7 @@ impl Secured {
 
     async fn comes_to_trust(&self, authority: &Authority) {
         let trusted = async { while !self.is_trusted_by(authority).await {} };
-        tokio::time::timeout(std::time::Duration::from_secs(20), trusted).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), trusted).await.unwrap();
     }
 }
 
@@ -107,7 +110,7 @@ async fn files_that_change_are_taken() {
 
     pair.write_certificate(directory);
     pair.write_key(directory);
-    secured.gateway.clock.advance(std::time::Duration::from_secs(5));
+    secured.gateway.clock.advance(Duration::from_secs(5));
     secured.comes_to_trust(&next).await;
     assert!(!secured.is_trusted_by(&secured.authority).await);
     secured.gateway.finish().await;
@@ -237,3 +240,57 @@ ha/ClGS5/MN/ahWL2AuEN65CzLdpGeaFw0KedGvmynrgGDMTzMf99KIWvC+DLJYe
 ZmVr37MKdKaj2MM=
 -----END PRIVATE KEY-----
 ";
+
+/// RFC 9112 section 9.8: without the alert, an end is one that somebody may have made.
+#[tokio::test]
+async fn whichever_way_a_connection_of_http_1_is_closed_it_is_closed_in_order() {
+    let path = versions_of(FILE);
+    let get =
+        |target: &str, field: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n{field}\r\n");
+    let (soon_idle, close) = ("idle_timeout = \"100ms\"", "Connection: close\r\n");
+    for (name, server, request) in [
+        ("the client wants it", "", get(&path, close)),
+        ("the same, not from memory", "", get("/a", close)),
+        ("framing", "", get(&path, "Transfer-Encoding: chunked\r\n")),
+        ("malformed", "", "X\r\n\r\n".to_owned()),
+        ("half a head", "header_timeout = \"100ms\"", "GET".to_owned()),
+        ("unused", soon_idle, String::new()),
+        ("idle", soon_idle, get(&path, "")),
+        ("idle, with hyper", soon_idle, get("/a", "TE: trailers\r\n")),
+    ] {
+        let directory = scratch();
+        let (authority, tls) = secured(directory.path());
+        let origin = Origin::start().await;
+        origin.replies(&path, Reply::json(200, "[1,2]"));
+        let gateway = TestGateway::configured(&origin, &format!("[server]\n{server}\n{tls}"));
+        let mut stream = authority.connect(gateway.public, &["http/1.1"]).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        let mut seen = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut seen));
+        let ended = read.await.unwrap_or_else(|_| panic!("{name}: still open"));
+        assert!(ended.is_ok(), "{name}: {ended:?} after {}", String::from_utf8_lossy(&seen));
+        drop(stream);
+        gateway.finish().await;
+    }
+}
+
+/// RFC 9113 section 8.2.2.
+#[tokio::test]
+async fn what_ends_a_connection_in_http_1_has_no_field_of_it_in_http_2() {
+    let secured = Secured::start().await;
+    let stream = secured.authority.connect(secured.gateway.public, &["h2"]).await.unwrap();
+    let io = TokioIo::new(stream);
+    let (mut send, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let driven = tokio::spawn(connection);
+    let request = Request::get(format!("https://localhost{}", versions_of(FILE)));
+    let request = request.header("host", "other").body(Empty::<Bytes>::new()).unwrap();
+    let refused = send.send_request(request).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    for name in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"] {
+        assert!(!refused.headers().contains_key(name), "{name}");
+    }
+    drop(send);
+    driven.await.unwrap().unwrap();
+    secured.gateway.finish().await;
+}

@@ -250,6 +250,44 @@ async fn a_body_may_be_so_long_and_no_longer() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_malformed_or_cut_off_is_a_bad_request() {
+    let gateway = start(&Origin::start().await);
+    let (length, chunked) = ("Content-Length: 9", "Transfer-Encoding: chunked");
+    for (field, body) in [
+        (length, "{"),
+        (chunked, "4\r\nbo"),
+        (chunked, "4\r\nbody\r\n"),
+        (chunked, "x\r\nbody\r\n0\r\n\r\n"),
+        (chunked, "4\r\nbodyx\r\n0\r\n\r\n"),
+        (chunked, "fffffffffffffffff\r\nbody\r\n"),
+    ] {
+        let mut connection = Connection::open(gateway.public).await;
+        let head = format!("POST {PATH} HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n");
+        connection.write(head + body).await;
+        connection.half_close().await;
+        let refused = connection.read("POST").await.unwrap();
+        assert_eq!((refused.status, refused.code().as_str()), (400, "bad_request"), "{body:?}");
+        assert_eq!(refused.field("connection"), "close", "{body:?}");
+        assert!(connection.is_closed().await, "{body:?}");
+    }
+    assert_eq!(outcome(&gateway, "unread").await, Some(6.0));
+    gateway.finish().await;
+}
+
+/// A page has no part in it (Fetch, HTTP requests).
+#[tokio::test]
+async fn an_event_with_an_origin_is_judged_by_its_signature_alone() {
+    let gateway = start(&Origin::start().await);
+    let body = deleted("evt_1");
+    let signature = secret().sign_legacy(gateway.clock.wall(), body.as_bytes());
+    let origin = "Origin: https://evil.example\r\n";
+    let signed = format!("{origin}x-ik-signature: {signature}\r\n");
+    assert_eq!(post(&gateway, &signed, &body).await.status, 204);
+    assert_eq!(post(&gateway, origin, &body).await.status, 401);
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn one_address_can_deliver_so_many_and_no_more_are_read_at_once() {
     let origin = Origin::start().await;
     let gateway = start(&origin);
