@@ -103,7 +103,7 @@ impl Operations {
     }
 }
 
-/// Finds the route, in CONTRACT's order: path, then what is wrong with it, then method.
+/// Finds the route, in the order of judgement: path, then what is wrong with it, then method.
 ///
 /// # Errors
 ///

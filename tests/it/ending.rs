@@ -232,7 +232,7 @@ async fn a_client_that_has_closed_its_sending_side_is_answered_whoever_answers()
         for (method, file) in pipeline {
             connection.write(way.request(method, file, "")).await;
         }
-        connection.half_close().await;
+        assert!(connection.half_close().await);
         for (method, file) in pipeline {
             if file == "held" {
                 started.origin.has_seen(&versions_of("held"), 1).await;

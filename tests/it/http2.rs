@@ -1,8 +1,12 @@
 //! HTTP/2 as nobody should speak it: what it costs is bounded, and nobody else notices.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::support::http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, PING, RST_STREAM,
-    SETTINGS,
+    SETTINGS, WINDOW_UPDATE,
 };
 use crate::support::{Authority, FILE, Origin, Reply, TestGateway, scratch, secured, versions_of};
 
@@ -102,7 +106,7 @@ async fn whoever_grants_no_window_is_cut_although_the_socket_takes_more() {
         frames.send(&[Frame::get(1, &versions_of("long"), &[("host", "a")])]).await;
         // Something still moves, to no avail.
         let busy = async { while frames.sync().await.is_some() {} };
-        let cut = tokio::time::timeout(std::time::Duration::from_secs(20), busy).await;
+        let cut = tokio::time::timeout(Duration::from_secs(20), busy).await;
         cut.expect("it stays open");
         misused.counted("write_stall").await;
         misused.serves_others().await;
@@ -110,12 +114,35 @@ async fn whoever_grants_no_window_is_cut_although_the_socket_takes_more() {
     }
 }
 
+/// A client that takes a little at a time is slow, and not stalled.
+#[tokio::test]
+async fn whoever_takes_an_answer_slowly_gets_all_of_it() {
+    const STALL: Duration = Duration::from_secs(1);
+    let misused = Misused::start("write_stall_timeout = \"1s\"").await;
+    let body = format!("[\"{}\"]", "x".repeat(60_000));
+    misused.origin.replies(&versions_of("long"), Reply::json(200, &body));
+    let mut frames = misused.open(&ONE_BYTE).await;
+    frames.send(&[Frame::get(1, &versions_of("long"), &[("host", "a")])]).await;
+    let (began, mut received) = (Instant::now(), Vec::new());
+    while received.len() < body.len() {
+        let data = frames.find(|frame| frame.kind == DATA).await.expect("it is cut");
+        received.extend(data.payload);
+        // Byte by byte for longer than a stall may last, and then at once.
+        let more: u32 = if began.elapsed() < 2 * STALL { 1 } else { 100_000 };
+        frames.send(&[Frame::new(WINDOW_UPDATE, 0, 1, &more.to_be_bytes())]).await;
+    }
+    assert!(began.elapsed() >= STALL, "it was not slow at all");
+    assert_eq!(received, body.as_bytes());
+    drop(frames);
+    misused.gateway.finish().await;
+}
+
 #[tokio::test]
 async fn a_connection_without_requests_is_idle_whatever_else_it_says() {
     let misused = Misused::start("idle_timeout = \"100ms\"").await;
     let mut frames = misused.open(&[]).await;
     let busy = async { while frames.sync().await.is_some() {} };
-    tokio::time::timeout(std::time::Duration::from_secs(20), busy).await.expect("it stays open");
+    tokio::time::timeout(Duration::from_secs(20), busy).await.expect("it stays open");
     misused.counted("idle").await;
     misused.gateway.finish().await;
 }

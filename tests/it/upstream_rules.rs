@@ -159,7 +159,7 @@ async fn what_is_for_one_connection_goes_no_further_in_either_direction() {
     gateway.finish().await;
 }
 
-/// RFC 9111 section 4: CONTRACT spares the account's budget instead.
+/// RFC 9111 section 4: the gateway spares the account's budget instead.
 #[tokio::test]
 async fn who_waits_for_a_list_that_must_not_be_stored_shares_it_and_the_next_does_not() {
     let origin = Origin::start().await;

@@ -51,7 +51,7 @@ pub(crate) async fn read(
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let mut answer = Answer { status, fields, bytes: Vec::new(), body: String::new() };
-    if method != "HEAD" && !matches!(status, 204 | 304) {
+    if method != "HEAD" && !matches!(status, 100..=199 | 204 | 304) {
         answer.bytes = vec![0; answer.field("content-length").parse().unwrap()];
         stream.read_exact(&mut answer.bytes).await?;
         answer.body = String::from_utf8_lossy(&answer.bytes).into_owned();

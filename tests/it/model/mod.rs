@@ -1,5 +1,5 @@
 //! Random interleavings of everything that bears on what is stored, each step compared with a
-//! model, and CONTRACT's promise checked beside it: after a hard invalidation is acknowledged, a
+//! model, and the interface's promise checked beside it: after a hard invalidation is acknowledged, a
 //! request that arrives later is answered only from an upstream request sent after it, or with
 //! an error.
 

@@ -1,4 +1,4 @@
-//! What the gateway should do, in as few words as possible: CONTRACT's sentences about freshness
+//! What the gateway should do, in as few words as possible: the interface's sentences about freshness
 //! and invalidation, for one node, without locks, tasks or sockets.
 
 use std::time::Duration;

@@ -71,9 +71,15 @@ impl Connection {
         self.0.get_mut().flush().await.unwrap();
     }
 
-    /// Closes the sending side: nothing more will be asked.
-    pub(crate) async fn half_close(&mut self) {
-        self.0.get_mut().shutdown().await.unwrap();
+    /// Writes to a server that may have closed. Whether it took the bytes.
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> bool {
+        let stream = self.0.get_mut();
+        stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok()
+    }
+
+    /// Closes the sending side: nothing more will be asked. Whether the server was still there.
+    pub(crate) async fn half_close(&mut self) -> bool {
+        self.0.get_mut().shutdown().await.is_ok()
     }
 
     /// Leaves at once. Merely dropped, a connection could be one that has only sent all it has.
@@ -83,8 +89,15 @@ impl Connection {
 
     /// Reads one response to `method`. `None` if the connection ended before one began.
     pub(crate) async fn read(&mut self, method: &str) -> Option<Answer> {
-        let answer = tokio::time::timeout(PATIENCE, read(&mut self.0, method)).await;
-        answer.expect("no answer in time").unwrap()
+        self.try_read(method).await.unwrap()
+    }
+
+    /// The same. `Err`: what went wrong instead.
+    pub(crate) async fn try_read(&mut self, method: &str) -> Result<Option<Answer>, String> {
+        match tokio::time::timeout(PATIENCE, read(&mut self.0, method)).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err("no answer in time".to_owned()),
+        }
     }
 
     /// Whether a further request on it is answered with a list.

@@ -14,7 +14,11 @@ pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
+
+/// Most that a frame may carry, unless it is agreed on otherwise.
+const PAYLOAD_MAX: usize = 16_384;
 
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const ACK: u8 = 1;
@@ -38,13 +42,50 @@ impl Frame {
         // Of the static table: GET, https.
         let mut block = vec![0x82, 0x87];
         block.extend([0x04]);
-        text(&mut block, path);
+        text(&mut block, path.as_bytes());
+        for (name, value) in fields {
+            block.push(0);
+            text(&mut block, name.as_bytes());
+            text(&mut block, value.as_bytes());
+        }
+        Self { kind: HEADERS, flags: END_STREAM | END_HEADERS, stream, payload: block }
+    }
+
+    /// A request whose fields are written out, as they are given. With a body, the last DATA frame
+    /// ends the stream.
+    pub(crate) fn request(
+        stream: u32,
+        fields: &[(Vec<u8>, Vec<u8>)],
+        body: Option<&[u8]>,
+    ) -> Vec<Self> {
+        let mut block = Vec::new();
         for (name, value) in fields {
             block.push(0);
             text(&mut block, name);
             text(&mut block, value);
         }
-        Self { kind: HEADERS, flags: END_STREAM | END_HEADERS, stream, payload: block }
+        let mut frames: Vec<_> = block
+            .chunks(PAYLOAD_MAX)
+            .map(|part| Self::new(CONTINUATION, 0, stream, part))
+            .collect();
+        if let Some(last) = frames.last_mut() {
+            last.flags = END_HEADERS;
+        }
+        if let Some(first) = frames.first_mut() {
+            first.kind = HEADERS;
+            first.flags |= if body.is_none() { END_STREAM } else { 0 };
+        }
+        let Some(body) = body else { return frames };
+        let data = body.chunks(PAYLOAD_MAX).map(|part| Self::new(DATA, 0, stream, part));
+        let headers = frames.len();
+        frames.extend(data);
+        if frames.len() == headers {
+            frames.push(Self::new(DATA, 0, stream, b""));
+        }
+        if let Some(last) = frames.last_mut() {
+            last.flags = END_STREAM;
+        }
+        frames
     }
 
     pub(crate) fn reset(stream: u32) -> Self {
@@ -62,28 +103,58 @@ impl Frame {
 
     /// The status of a response's head, whose first field is `:status`.
     pub(crate) fn status(&self) -> u16 {
-        match self.payload[0] {
+        let digits = match *after_size_updates(&self.payload) {
             // Of the static table.
-            0x88 => 200,
-            0x89 => 204,
-            0x8b => 304,
-            0x8c => 400,
-            0x8d => 404,
-            0x8e => 500,
-            // By itself, under the name of one of those, perhaps coded.
-            0x08 | 0x48 => match &self.payload[1..] {
-                [3, digits @ ..] => String::from_utf8_lossy(&digits[..3]).parse().unwrap(),
-                // In the Huffman code.
-                [0x83, 0x69, 0x90, 0xff, ..] => 431,
-                other => panic!("{other:x?}"),
-            },
+            [indexed @ 0x88..=0x8e, ..] => {
+                return [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)];
+            }
+            // By itself, under the name of one of those.
+            [0x08 | 0x48, length, ref rest @ ..] => {
+                let bytes = &rest[..usize::from(length & !HUFFMAN)];
+                if length & HUFFMAN == 0 {
+                    String::from_utf8_lossy(bytes).into_owned()
+                } else {
+                    huffman_digits(bytes)
+                }
+            }
             _ => panic!("{self:x?}"),
-        }
+        };
+        digits.parse().unwrap()
     }
 }
 
+/// What follows the updates of the dynamic table's size with which a block may begin (RFC 7541
+/// section 6.3).
+fn after_size_updates(mut block: &[u8]) -> &[u8] {
+    while let [first @ 0x20..=0x3f, rest @ ..] = block {
+        let more = rest.iter().take_while(|byte| **byte >= 128).count() + 1;
+        block = if *first == 0x3f { &rest[more..] } else { rest };
+    }
+    block
+}
+
+/// Says that a text is in the Huffman code.
+const HUFFMAN: u8 = 0x80;
+
+/// Reads digits in the Huffman code (RFC 7541, appendix B): 0 to 2 have five bits, 3 to 9 six, and
+/// the last byte is filled with ones.
+fn huffman_digits(bytes: &[u8]) -> String {
+    let bits = bytes.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+    let (mut left, mut digits) = (8 * bytes.len(), String::new());
+    let first = |left: usize, count: usize| (bits >> (left - count)) & ((1 << count) - 1);
+    while left >= 5 && first(left, left) != (1 << left) - 1 {
+        let (digit, length) = match first(left, 5) {
+            digit @ 0..=2 => (digit, 5),
+            _ => (first(left, 6) - 0b01_1001 + 3, 6),
+        };
+        digits.push_str(&digit.to_string());
+        left -= length;
+    }
+    digits
+}
+
 /// Shorter than 16 KB.
-fn text(block: &mut Vec<u8>, text: &str) {
+fn text(block: &mut Vec<u8>, text: &[u8]) {
     match u8::try_from(text.len()) {
         Ok(length) if length < 127 => block.push(length),
         _ => {
@@ -96,7 +167,7 @@ fn text(block: &mut Vec<u8>, text: &str) {
             block.push(u8::try_from(rest).unwrap());
         }
     }
-    block.extend(text.as_bytes());
+    block.extend(text);
 }
 
 /// A connection after its preface.
