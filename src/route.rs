@@ -7,6 +7,7 @@ use http::Method;
 
 use crate::file_id::{FileId, VersionId};
 use crate::message::head::BodyUse;
+use crate::message::request::ASTERISK;
 
 /// What the answer to another method says is allowed.
 pub const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
@@ -114,7 +115,7 @@ pub fn find(
     query: Option<&str>,
 ) -> Result<Route, RouteFault> {
     // Of the server as a whole (RFC 9110 section 9.3.7).
-    if path == "*" && *method == Method::OPTIONS {
+    if path == ASTERISK && *method == Method::OPTIONS {
         return Ok(Route::Preflight);
     }
     let base = operations.base_path.as_str();

@@ -36,6 +36,8 @@ pub enum SecretError {
     NotText { path: PathBuf },
     #[error("{path} holds the public key; what is needed begins with private_", path = .path.display())]
     PublicKey { path: PathBuf },
+    #[error("{path} holds a colon: no key of ImageKit's has one, and none can be sent", path = .path.display())]
+    Colon { path: PathBuf },
 }
 
 impl Secret {
@@ -126,10 +128,19 @@ pub fn is_public_key(text: &str) -> bool {
     text.starts_with("public_")
 }
 
+/// Whether it holds what ends the user name of Basic (RFC 7617 section 2): ImageKit would read
+/// only the part before it as the key.
+pub fn has_colon(text: &str) -> bool {
+    text.contains(':')
+}
+
 fn private_key_from_file(path: &Path) -> Result<Secret, SecretError> {
     let key = Secret::from_file(path)?;
     if is_public_key(key.expose()) {
         return Err(SecretError::PublicKey { path: path.to_owned() });
+    }
+    if has_colon(key.expose()) {
+        return Err(SecretError::Colon { path: path.to_owned() });
     }
     Ok(key)
 }
@@ -221,6 +232,16 @@ mod tests {
         assert_eq!(private.current().expose(), "private_abc=");
         let public = PrivateKey::from_file(key.path());
         assert!(matches!(public, Err(SecretError::PublicKey { .. })));
+    }
+
+    #[test]
+    fn a_key_with_a_colon_is_refused_and_does_not_take_the_place_of_a_good_one() {
+        let key = file(b"private_abc=");
+        let private = PrivateKey::from_file(key.path()).unwrap();
+        std::fs::write(key.path(), b"private_abc:def=").unwrap();
+        assert!(matches!(private.refresh(), Err(SecretError::Colon { .. })));
+        assert_eq!(private.current().expose(), "private_abc=");
+        assert!(matches!(PrivateKey::from_file(key.path()), Err(SecretError::Colon { .. })));
     }
 
     #[test]

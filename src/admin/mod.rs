@@ -16,7 +16,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, DATE, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -33,6 +34,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterState};
 use crate::gateway::Gateway;
+use crate::message::date_value;
 use crate::secret::PrivateKey;
 use crate::server::{Answering, Drain, Reply, Service, TlsSlot, Unreadable, reply};
 use crate::telemetry::{ClusterReadings, Exposition, Log, Metrics, Most, Readings};
@@ -92,7 +94,7 @@ impl Service for Admin {
         Answering::Later(Box::pin(async move { admin.reply(&head).await }))
     }
 
-    fn refuse(&self, _peer: SocketAddr, refused: Unreadable) -> Option<Reply> {
+    fn refuse(&self, _: SocketAddr, refused: Unreadable, _: Option<()>) -> Option<Reply> {
         let (code, message, help) = match refused {
             Unreadable::Malformed => {
                 ("bad_request", "The head cannot be parsed.", "Send HTTP/1.1.")
@@ -104,7 +106,9 @@ impl Service for Admin {
                 ("too_large", "The head has too many bytes or fields.", "Send fewer fields.")
             }
         };
-        Some(guarded(problem(refused.status(), code, message, help)))
+        let mut reply = guarded(problem(refused.status(), code, message, help));
+        reply.headers_mut().insert(DATE, date_value(self.clock().unix_time()));
+        Some(reply)
     }
 }
 
@@ -175,8 +179,8 @@ impl Admin {
 
     async fn expose(&self, head: &Parts) -> Reply {
         tokio::time::sleep(SETTLE).await;
-        let accept = head.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-        let exposition = Exposition::accepted(accept.unwrap_or_default());
+        let accept = head.headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
+        let exposition = Exposition::accepted(&accept.collect::<Vec<_>>());
         let series = self.metrics.expose(&self.readings(), exposition);
         reply(StatusCode::OK, exposition.content_type(), series)
     }

@@ -4,10 +4,10 @@
 //! half-started is left behind.
 
 mod fleet;
+mod listeners;
 mod reload;
 mod watch;
 
-use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,6 +21,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use listeners::Listeners;
+pub use listeners::StartError;
+
 use crate::admin::{Admin, Readiness};
 use crate::cache::Cache;
 use crate::clock::{Clock, Ticks};
@@ -33,8 +36,8 @@ use crate::limit::Desk;
 use crate::message::HeadFault;
 use crate::route::Operations;
 use crate::server::{
-    self, Answering, Drain, DrainEnd, FastPath, Listen, Listener, PassedSockets, Server,
-    ServerSettings, Service, TlsSlot, Unreadable,
+    Answering, Drain, DrainEnd, FastPath, PassedSockets, Server, ServerSettings, Service, TlsSlot,
+    Unreadable,
 };
 use crate::telemetry::{HISTORY_INTERVAL, Log, Metrics, Most};
 use crate::upstream::{Upstream, UpstreamStartError};
@@ -64,20 +67,6 @@ struct Parts {
     tls: TlsSlot,
     /// Ends once the others have been told that this one does.
     fleet: Option<JoinHandle<()>>,
-}
-
-/// Why the gateway could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// `key`: where the address is configured.
-    #[error("cannot listen on {address}, as {key} says")]
-    Bind { key: &'static str, address: SocketAddr, source: io::Error },
-    #[error("server.listen says \"systemd\", and no socket was passed")]
-    NothingPassed,
-    #[error("a socket that was passed cannot be listened on")]
-    Passed { source: io::Error },
-    #[error(transparent)]
-    Upstream(#[from] UpstreamStartError),
 }
 
 impl Service for Gateway {
@@ -115,13 +104,18 @@ impl Service for Gateway {
         }
     }
 
-    fn refuse(&self, peer: SocketAddr, refused: Unreadable) -> Option<Response<ExchangeBody>> {
+    fn refuse(
+        &self,
+        peer: SocketAddr,
+        refused: Unreadable,
+        begun: Option<Begun>,
+    ) -> Option<Response<ExchangeBody>> {
         let fault = match refused {
             Unreadable::Malformed => HeadFault::Malformed,
             Unreadable::TimedOut => HeadFault::TimedOut,
             Unreadable::TooLong => HeadFault::TooLong,
         };
-        Some(self.refuse_head(peer, fault))
+        Some(self.refuse_head(peer, fault, begun))
     }
 }
 
@@ -138,8 +132,7 @@ impl App {
         log: Option<Arc<Log>>,
         passed: PassedSockets,
     ) -> Result<Self, StartError> {
-        let public = listeners(&settings.public.listen, passed)?;
-        let (admin_address, admin_listener) = bind("admin.listen", settings.admin.listen)?;
+        let listeners = Listeners::open(&settings.public.listen, settings.admin.listen, passed)?;
         let labels = metrics.label_callers(settings.caller_names());
         let gateway = gateway(settings.clone(), labels, clock)?;
         let (public_drain, admin_drain) = (Drain::default(), Drain::default());
@@ -164,6 +157,7 @@ impl App {
         let limits = settings.public.server.clone();
         let server =
             Server::with_tls(Arc::clone(&gateway), limits, public_drain.clone(), Arc::clone(&tls));
+        let Listeners { public, admin: (admin_address, admin_listener) } = listeners;
         let (addresses, public): (Vec<_>, Vec<_>) = public.into_iter().unzip();
         server.listen(public);
         // Operators are few, and must not be kept out by what they watch.
@@ -263,37 +257,4 @@ async fn sample(admin: Arc<Admin>, mut due: Ticks, drain: Drain) {
             () = drain.begun() => return,
         }
     }
-}
-
-/// Each with the address that it turned out to have.
-fn listeners(
-    listen: &[Listen],
-    passed: PassedSockets,
-) -> Result<Vec<(SocketAddr, Listener)>, StartError> {
-    let failed = |source| StartError::Passed { source };
-    let passed = passed.listeners().map_err(failed)?;
-    if passed.is_empty() && listen.contains(&Listen::Passed) {
-        return Err(StartError::NothingPassed);
-    }
-    if !passed.is_empty() && !listen.contains(&Listen::Passed) {
-        tracing::warn!("sockets were passed, and server.listen does not say \"systemd\"");
-    }
-    let mut listeners = Vec::new();
-    for listen in listen {
-        if let Listen::Address(address) = listen {
-            listeners.push(bind("server.listen", *address)?);
-        }
-    }
-    if listen.contains(&Listen::Passed) {
-        for listener in passed {
-            listeners.push((listener.local_addr().map_err(failed)?, listener));
-        }
-    }
-    Ok(listeners)
-}
-
-fn bind(key: &'static str, address: SocketAddr) -> Result<(SocketAddr, Listener), StartError> {
-    let failed = |source| StartError::Bind { key, address, source };
-    let listener = server::bind(address).map_err(failed)?;
-    Ok((listener.local_addr().map_err(failed)?, listener))
 }

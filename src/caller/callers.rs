@@ -231,7 +231,7 @@ mod tests {
         recognise(&callers(AnonymousPolicy::Serve), values)
     }
 
-    fn basic(pair: &str) -> String {
+    fn basic(pair: impl AsRef<[u8]>) -> String {
         format!("Basic {}", BASE64_STANDARD.encode(pair))
     }
 
@@ -243,6 +243,17 @@ mod tests {
         assert_eq!(identify(&[&basic("ikg_new:")]), web);
         assert_eq!(identify(&[&basic("ikg_new:do_not_set")]), web);
         assert_eq!(identify(&[&basic("k:a:b")]), Ok(Some(1)));
+    }
+
+    #[test]
+    fn the_octets_of_a_basic_password_do_not_matter_and_those_of_the_user_name_do() {
+        let web = Ok(Some(0));
+        assert_eq!(identify(&[&basic(b"ikg_new:p\xe9\xff")]), web);
+        assert_eq!(identify(&[&basic(b"ikg_new:\0\r\n")]), web);
+        for wrong in [&b"ikg_new\xe9:"[..], b"\xffikg_new:a", b"ikg_new\0:", b"ikg_new\n:", b"\xe9"]
+        {
+            assert_eq!(identify(&[&basic(wrong)]), Err(AuthFailure::Malformed), "{wrong:?}");
+        }
     }
 
     #[test]

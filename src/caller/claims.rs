@@ -26,7 +26,8 @@ pub struct Claims {
     pub aud: Audience,
     pub exp: NumericDate,
     pub iat: NumericDate,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Absent or a date, and not null: a claim that is there must be right (section 4.1.5).
+    #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     pub nbf: Option<NumericDate>,
     /// The ids that the token is for; every file when absent. Not null: some back ends write an
     /// empty list so.
@@ -34,8 +35,12 @@ pub struct Claims {
     pub files: Option<Vec<String>>,
 }
 
-fn never_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    Vec::deserialize(deserializer).map(Some)
+fn never_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Time since 1970. Written in whole seconds, read with or without fractions (section 2).
@@ -69,6 +74,8 @@ pub(super) struct Accepted {
     pub(super) subject: String,
     /// Sorted.
     pub(super) files: Option<Vec<FileId>>,
+    /// From when on, since 1970, leeway included.
+    pub(super) begins: Duration,
     /// For how long from now on.
     pub(super) remaining: Duration,
 }
@@ -89,7 +96,8 @@ impl Claims {
         }
         let (NumericDate(from), NumericDate(until)) = (self.iat, self.exp);
         let NumericDate(begins) = self.nbf.unwrap_or(self.iat).max(self.iat);
-        if begins > wall + LEEWAY {
+        let begins = begins.saturating_sub(LEEWAY);
+        if begins > wall {
             return Err(AuthFailure::TokenNotYetValid);
         }
         let lifetime = until.checked_sub(from).ok_or(AuthFailure::TokenLifetime)?;
@@ -103,7 +111,7 @@ impl Claims {
             return Err(AuthFailure::TokenClaims);
         }
         let files = self.files.map(|files| sorted(&files)).transpose()?;
-        Ok(Accepted { subject: self.sub, files, remaining })
+        Ok(Accepted { subject: self.sub, files, begins, remaining })
     }
 }
 

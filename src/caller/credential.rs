@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use zeroize::Zeroizing;
 
 use crate::secret::{Secret, is_one_word};
 
@@ -14,17 +15,18 @@ pub(super) enum Credential<'a> {
 }
 
 impl<'a> Credential<'a> {
-    /// Reads `Bearer CREDENTIAL`, or `Basic` with it as user name. The password is ignored:
-    /// ImageKit's SDKs send none, or a fixed word.
+    /// Reads `Bearer CREDENTIAL`, or `Basic` with it as user name. The password is ignored,
+    /// whatever its octets: ImageKit's SDKs send none, or a fixed word.
     pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
         let (scheme, rest) = std::str::from_utf8(value).ok()?.split_once(' ')?;
         let rest = rest.trim_matches(' ');
         let credential = if scheme.eq_ignore_ascii_case("bearer") {
             Self::Sent(rest)
         } else if scheme.eq_ignore_ascii_case("basic") {
-            let pair = Secret::new(String::from_utf8(BASE64_STANDARD.decode(rest).ok()?).ok()?);
-            let (name, _password) = pair.expose().split_once(':')?;
-            Self::Decoded(Secret::new(name.to_owned()))
+            let pair = Zeroizing::new(BASE64_STANDARD.decode(rest).ok()?);
+            // The password is in whatever charset its client chose (RFC 7617 section 2).
+            let name = pair.get(..pair.iter().position(|&byte| byte == b':')?)?;
+            Self::Decoded(Secret::new(std::str::from_utf8(name).ok()?.to_owned()))
         } else {
             return None;
         };

@@ -16,6 +16,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::claims::{Accepted, Claims};
@@ -49,8 +50,9 @@ pub struct TokenSettings {
 pub struct Token {
     pub subject: Subject,
     files: Option<Box<[FileId]>>,
-    /// Since 1970: by the wall clock, as its claims are (RFC 7519 section 4.1.4). The monotonic one
-    /// stands still while a machine sleeps.
+    /// Since 1970: by the wall clock, as its claims are (RFC 7519 sections 4.1.4 to 4.1.6). The
+    /// monotonic one stands still while a machine sleeps, and is not set back.
+    begins: Duration,
     expires: Duration,
     /// From when it was verified.
     remaining: Duration,
@@ -109,6 +111,10 @@ struct TokenHeader {
     /// Whether there is one, whatever it says: this gateway knows no extensions.
     #[serde(default, deserialize_with = "is_present")]
     crit: bool,
+    /// Whether the payload is said to be something else than claims: a nested token (RFC 7519
+    /// section 5.2).
+    #[serde(default, deserialize_with = "is_present")]
+    cty: bool,
 }
 
 fn is_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
@@ -144,15 +150,22 @@ impl Tokens {
         credential.bytes().filter(|&byte| byte == b'.').count() == 2
     }
 
-    /// A token that was verified before. An expired one needs no second look at its signature.
-    /// `wall`: the time since 1970.
+    /// A token that was verified before. One whose time is not now needs no second look at its
+    /// signature. `wall`: the time since 1970.
     pub(super) fn verified(
         &self,
         digest: &KeyDigest,
         wall: impl FnOnce() -> Duration,
     ) -> Option<Result<Arc<Token>, AuthFailure>> {
         let token = self.verified.get(digest)?;
-        Some(if wall() < token.expires { Ok(token) } else { Err(AuthFailure::TokenExpired) })
+        let wall = wall();
+        Some(if wall >= token.expires {
+            Err(AuthFailure::TokenExpired)
+        } else if wall < token.begins {
+            Err(AuthFailure::TokenNotYetValid)
+        } else {
+            Ok(token)
+        })
     }
 
     /// `wall`: the time since 1970.
@@ -164,10 +177,12 @@ impl Tokens {
     ) -> Result<Arc<Token>, AuthFailure> {
         let claims = self.signed(token)?;
         let TokenSettings { issuer, audience, .. } = &self.settings;
-        let Accepted { subject, files, remaining } = claims.accept(issuer, audience, wall)?;
+        let Accepted { subject, files, begins, remaining } =
+            claims.accept(issuer, audience, wall)?;
         let token = Arc::new(Token {
             subject: Subject::of(&subject),
             files: files.map(Vec::into_boxed_slice),
+            begins,
             expires: wall + remaining,
             remaining,
         });
@@ -187,11 +202,18 @@ impl Tokens {
         if header.crit {
             return Err(AuthFailure::TokenCritical);
         }
+        if header.cty {
+            return Err(AuthFailure::TokenMalformed);
+        }
         // Everything else that may be in a header, of the right type.
         jsonwebtoken::decode_header(token).map_err(|_| AuthFailure::TokenMalformed)?;
-        let decoded = jsonwebtoken::decode(token, self.settings.key.decoding(), &self.validation);
+        let decoded = jsonwebtoken::decode::<Box<RawValue>>(
+            token,
+            self.settings.key.decoding(),
+            &self.validation,
+        );
         match decoded {
-            Ok(decoded) => Ok(decoded.claims),
+            Ok(decoded) => claims(decoded.claims.get()).ok_or(AuthFailure::TokenClaims),
             Err(error) => Err(match error.kind() {
                 ErrorKind::InvalidSignature => AuthFailure::TokenSignature,
                 ErrorKind::InvalidAlgorithm => AuthFailure::TokenAlgorithm,
@@ -205,10 +227,64 @@ impl Tokens {
 
 fn header(token: &str) -> Option<TokenHeader> {
     let (header, _) = token.split_once('.')?;
-    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(header).ok()?).ok()
+    let header = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
+    serde_json::from_str(&header).ok()
+}
+
+/// The claims of a payload, which is UTF-8 throughout: what is not read of it included (RFC 8725
+/// section 3.7). Only an object is one (RFC 7519 section 7.2): a list would do for the reader.
+fn claims(payload: &str) -> Option<Claims> {
+    payload.starts_with('{').then(|| serde_json::from_str(payload).ok()).flatten()
 }
 
 fn weight(token: &Token) -> u32 {
     let files = token.files.as_ref().map_or(0, |files| size_of_val(&**files));
     u32::try_from(VERIFIED_BYTES + files).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{EncodingKey, Header};
+
+    use super::super::claims::{Audience, NumericDate};
+    use super::*;
+    use crate::secret::Secret;
+
+    const SECRET: &str = "a-secret-of-thirty-two-bytes-or-so";
+    /// In milliseconds since 1970.
+    const NOW: u64 = 1_700_000_000_000;
+    const LEEWAY: u64 = 30_000;
+
+    /// A clock that was wrong and is set back makes a token one of the future again.
+    #[test]
+    fn a_remembered_token_is_not_accepted_before_its_time() {
+        let settings = TokenSettings {
+            algorithm: TokenAlgorithm::Hs256,
+            key: TokenKey::shared(&Secret::new(SECRET.to_owned())).unwrap(),
+            issuer: "a".to_owned(),
+            audience: "ikgate".to_owned(),
+        };
+        let date = |at: u64| NumericDate(Duration::from_millis(at));
+        for (iat, nbf) in [(NOW, None), (NOW - 600_000, Some(NOW))] {
+            let claims = Claims {
+                sub: "user-1".to_owned(),
+                iss: "a".to_owned(),
+                aud: Audience::One("ikgate".to_owned()),
+                exp: date(NOW + 300_000),
+                iat: date(iat),
+                nbf: nbf.map(date),
+                files: None,
+            };
+            let key = EncodingKey::from_secret(SECRET.as_bytes());
+            let token = jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap();
+            let (tokens, digest) = (Tokens::new(settings.clone()), KeyDigest::of(&token));
+            tokens.verify(&token, digest, Duration::from_millis(NOW)).unwrap();
+            let at =
+                |at: u64| tokens.verified(&digest, || Duration::from_millis(at)).unwrap().map(drop);
+            assert_eq!(at(NOW - LEEWAY), Ok(()), "nbf {nbf:?}");
+            let before = at(NOW - LEEWAY - 1);
+            assert_eq!(before, Err(AuthFailure::TokenNotYetValid), "nbf {nbf:?}");
+            assert_eq!(at(NOW + 330_000), Err(AuthFailure::TokenExpired), "nbf {nbf:?}");
+        }
+    }
 }

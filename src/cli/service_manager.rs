@@ -1,5 +1,9 @@
 //! What the service manager is told, as `sd_notify(3)` says. Without one, nobody listens.
 
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -40,7 +44,31 @@ fn interval(patience: Duration) -> Duration {
 }
 
 fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
+    let address = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
+    let told = match address.as_bytes().strip_prefix(b"@") {
+        Some(name) => tell_abstract(name, state),
+        None => sd_notify::notify(state),
+    };
+    if let Err(error) = told {
         tracing::debug!(%error, "the service manager was not told");
+    }
+}
+
+/// The same for a socket of the abstract namespace, which sd-notify takes for a path.
+fn tell_abstract(name: &[u8], state: &[NotifyState<'_>]) -> io::Result<()> {
+    let address = SocketAddr::from_abstract_name(name)?;
+    let lines: Vec<_> = state.iter().map(ToString::to_string).collect();
+    UnixDatagram::unbound()?.send_to_addr(lines.join("\n").as_bytes(), &address)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_is_fed_at_half_its_time() {
+        assert_eq!(interval(Duration::from_secs(30)), Duration::from_secs(15));
+        assert_eq!(interval(Duration::from_millis(1)), Duration::from_millis(1));
     }
 }

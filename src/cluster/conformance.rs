@@ -153,6 +153,18 @@ async fn a_ticket_of_long_ago_is_refused() {
     assert!(server.keep(&file, &look.ticket, Token(1), value(), ttl).await.unwrap());
 }
 
+/// What the server says then is no fault, and what comes next is not missed.
+#[tokio::test]
+async fn a_read_at_the_end_of_the_stream_is_empty() {
+    let running = Running::start(&[]);
+    let (server, position) = running.joined(NODE).await;
+    assert!(server.read(&position).await.unwrap().is_empty());
+    server.tell(What::Leave).await.unwrap();
+    let records = server.read(&position).await.unwrap();
+    assert_eq!(told(&records), [(1, NODE, What::Leave)]);
+    assert!(server.read(&records[0].position).await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn a_server_that_is_full_takes_purges_and_signs_of_life_and_no_values() {
     let running = Running::start(&[]);

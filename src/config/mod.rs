@@ -12,7 +12,6 @@ mod problem;
 mod raw;
 mod value;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,19 +79,16 @@ pub struct PublicSettings {
 }
 
 impl PublicSettings {
-    /// Whether only this machine can reach them. Nobody knows that of sockets that are passed.
+    /// Whether only this machine can reach them.
     pub fn is_on_loopback(&self) -> bool {
-        self.listen.iter().all(|listen| match listen {
-            Listen::Address(address) => address.ip().is_loopback(),
-            Listen::Passed => false,
-        })
+        self.listen.iter().all(Listen::is_loopback)
     }
 }
 
 /// The listener that operators use.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AdminListenerSettings {
-    pub listen: SocketAddr,
+    pub listen: Listen,
     pub guard: AdminSettings,
 }
 

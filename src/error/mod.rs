@@ -23,6 +23,9 @@ use crate::upstream::UpstreamError;
 pub enum GatewayError {
     #[error(transparent)]
     Auth(#[from] AuthFailure),
+    /// It broke off, or its chunks cannot be parsed: what follows it is not known.
+    #[error("the request's body is not whole")]
+    BodyBroken,
     #[error("the request's body did not come in time")]
     BodyTimeout,
     #[error(transparent)]

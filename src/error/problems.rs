@@ -14,6 +14,8 @@ use crate::response::{BucketFields, Connection, Problem, Retry};
 use crate::route::{ALLOWED_METHODS, RouteFault, WEBHOOK_METHODS};
 
 const HELP_BODY: &str = "Reading needs no body; a webhook has at most 256 KiB.";
+const HELP_BROKEN_BODY: &str =
+    "Send as many bytes as Content-Length says, or chunks as RFC 9112 has them.";
 const HELP_DOCS: &str = "See the README of ikgate for the requests that it answers.";
 const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as the user name of \
                         Basic. The operator of this gateway issues them.";
@@ -29,6 +31,12 @@ impl GatewayError {
     pub fn problem(&self) -> Problem {
         match self {
             Self::Auth(failure) => auth_problem(*failure),
+            Self::BodyBroken => closing(never(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "The body of your request is not whole.",
+                HELP_BROKEN_BODY,
+            )),
             Self::BodyTimeout => closing(never(
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
@@ -184,7 +192,9 @@ fn auth_problem(failure: AuthFailure) -> Problem {
 
 fn head_problem(fault: HeadFault) -> Problem {
     let message = match fault {
-        HeadFault::AuthorityForm => "Your request's target is not a path.",
+        HeadFault::AsteriskForm | HeadFault::AuthorityForm => {
+            "Your request's target is not a path."
+        }
         HeadFault::BodyTooLarge => {
             return never(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -193,6 +203,7 @@ fn head_problem(fault: HeadFault) -> Problem {
                 HELP_BODY,
             );
         }
+        HeadFault::FieldPadded => "A field of your request begins or ends with a blank.",
         HeadFault::HostInvalid => "Your request's Host field is not a host name.",
         HeadFault::HostMismatch => "Your request's Host field and :authority are not the same.",
         HeadFault::HostMissing => "Your request has no Host field.",
@@ -205,6 +216,7 @@ fn head_problem(fault: HeadFault) -> Problem {
                 "Send a request line and fields as RFC 9112 has them, with CRLF at their ends.",
             );
         }
+        HeadFault::NotAscii => "Your request's target has bytes beyond ASCII.",
         HeadFault::TimedOut => {
             return Problem {
                 retry: Retry::Maybe,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Gateway;
 use crate::cache::{Codings, Fill, Freshness, Join, Kind, Origin, StoredResponse};
 use crate::cluster::{Seen, SharedResponse};
-use crate::error;
+use crate::error::{self, chain};
 use crate::file_id::FileId;
 use crate::upstream::{AnswerKind, Held, Order, Priority, Storable, UpstreamError};
 
@@ -104,6 +104,11 @@ async fn fetch(gateway: &Gateway, ticket: Ticket, order: &Order) -> Option<Fetch
             ticket.answer_only(response);
             None
         }
+        // Neither encoded nor shared: other gateways would not know that they must not either.
+        Storable::AsItCame => {
+            _ = ticket.finish(response, Origin::Upstream);
+            None
+        }
         Storable::Yes => {
             let finished = ticket.finish(Arc::clone(&response), Origin::Upstream);
             let (freshness, stored) = (finished.freshness()?, finished.is_kept());
@@ -113,22 +118,22 @@ async fn fetch(gateway: &Gateway, ticket: Ticket, order: &Order) -> Option<Fetch
 }
 
 /// What says something of one file is told for each; what says something of the upstream is told
-/// once, by whoever found out.
+/// once, by whoever found out. The first of the causes seldom says what failed.
 fn log(file: &FileId, error: &UpstreamError) {
     let outcome = error.outcome().as_str();
-    let cause = error as &(dyn std::error::Error + 'static);
     match error {
         UpstreamError::Bad(_)
         | UpstreamError::Timeout { .. }
         | UpstreamError::Unreachable { .. } => {
-            tracing::warn!(%file, outcome, error = cause, "no usable answer from the upstream");
+            let error = chain(error);
+            tracing::warn!(%file, outcome, %error, "no usable answer from the upstream");
         }
         UpstreamError::Auth { .. }
         | UpstreamError::BreakerOpen(_)
         | UpstreamError::Busy { .. }
         | UpstreamError::QueueFull(_)
         | UpstreamError::Spent(_) => {
-            tracing::debug!(%file, outcome, error = cause, "no answer from the upstream");
+            tracing::debug!(%file, outcome, error = %chain(error), "no answer from the upstream");
         }
     }
 }

@@ -115,11 +115,21 @@ impl Gateway {
         }
     }
 
-    /// Answers a head that could not be read, and reports it.
-    pub fn refuse_head(&self, peer: SocketAddr, fault: HeadFault) -> Response<ExchangeBody> {
-        let exchange = Exchange::unreadable(&self.clock, peer.ip());
-        let policy = self.policy.load();
-        let context = RequestContext { exchange, policy, cache: None, quota: None };
+    /// Answers a head that could not be read. `begun`: the fast path's parser could, and hyper's
+    /// could not.
+    pub fn refuse_head(
+        &self,
+        peer: SocketAddr,
+        fault: HeadFault,
+        begun: Option<Begun>,
+    ) -> Response<ExchangeBody> {
+        let unread = || RequestContext {
+            exchange: Exchange::unreadable(&self.clock, peer.ip()),
+            policy: self.policy.load(),
+            cache: None,
+            quota: None,
+        };
+        let context = begun.map_or_else(unread, |begun| begun.context);
         context.refuse(&fault.into(), &RequestHead::unreadable())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::Guard;
 use http::Response;
 use http::request::Parts;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::decide::Rest;
 use super::{Gateway, GatewayBody, RequestContext, versions};
@@ -81,7 +81,13 @@ async fn discard<B: GatewayBody>(body: B) -> Result<(), GatewayError> {
     let mut body = Limited::new(body, limit);
     let read_all = async {
         while let Some(frame) = body.frame().await {
-            drop(frame.map_err(|_| GatewayError::Head(HeadFault::BodyTooLarge))?);
+            match frame {
+                Ok(frame) => drop(frame),
+                Err(error) if error.is::<LengthLimitError>() => {
+                    return Err(GatewayError::Head(HeadFault::BodyTooLarge));
+                }
+                Err(_) => return Err(GatewayError::BodyBroken),
+            }
         }
         Ok(())
     };

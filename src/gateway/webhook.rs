@@ -73,7 +73,7 @@ async fn read<B: GatewayBody>(body: B) -> Result<Bytes, GatewayError> {
     match tokio::time::timeout(BODY_TIMEOUT, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        // It broke off: whoever sent it is gone.
-        Ok(Err(_)) | Err(_) => Err(GatewayError::BodyTimeout),
+        Ok(Err(_)) => Err(GatewayError::BodyBroken),
+        Err(_elapsed) => Err(GatewayError::BodyTimeout),
     }
 }

@@ -33,7 +33,7 @@ pub struct AcceptedCodings {
     identity: u16,
 }
 
-const WEIGHT_MAX: u16 = 1000;
+pub(super) const WEIGHT_MAX: u16 = 1000;
 /// Of identity where nothing is said of it: acceptable, after whatever else is.
 const WEIGHT_LEAST: u16 = 1;
 
@@ -95,7 +95,7 @@ fn member_of(member: &[u8]) -> Option<(&[u8], u16)> {
 }
 
 /// A weight of at most three decimals, in thousandths (RFC 9110 section 12.4.2).
-fn qvalue(text: &[u8]) -> Option<u16> {
+pub(super) fn qvalue(text: &[u8]) -> Option<u16> {
     let (whole, decimals) = match text {
         [whole @ (b'0' | b'1')] => (*whole, &[][..]),
         [whole @ (b'0' | b'1'), b'.', decimals @ ..] if decimals.len() <= 3 => (*whole, decimals),

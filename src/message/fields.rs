@@ -83,6 +83,11 @@ impl Fields for ResponseHead<'_> {
     }
 }
 
+/// `Date` of a time since 1970, to the second.
+pub fn date_value(time: Duration) -> HeaderValue {
+    HeaderValue::from_bytes(&date(time.as_secs())).expect("a date is visible ASCII and blanks")
+}
+
 const DATE_BYTES: usize = 29;
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7): the same for many answers.

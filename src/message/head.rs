@@ -6,10 +6,10 @@
 
 use std::net::Ipv6Addr;
 
-use http::Version;
 use http::uri::{Authority, Scheme};
+use http::{Method, Version};
 
-use super::request::{FieldName, RequestFields, RequestHead};
+use super::request::{ASTERISK, FieldName, RequestFields, RequestHead};
 
 /// Longest body accepted with a request that has no use for one, in bytes. It is read and thrown
 /// away so that the connection can be kept; more than this is not worth the reading.
@@ -27,10 +27,14 @@ pub enum BodyUse {
 /// Why a head is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum HeadFault {
+    #[error("the asterisk form is for OPTIONS alone")]
+    AsteriskForm,
     #[error("the request target is not a path")]
     AuthorityForm,
     #[error("the body is too long")]
     BodyTooLarge,
+    #[error("a field's value begins or ends with a blank")]
+    FieldPadded,
     #[error("the Host field is not a host name")]
     HostInvalid,
     #[error("the Host field and :authority are not the same")]
@@ -41,6 +45,8 @@ pub enum HeadFault {
     HostRepeated,
     #[error("the head cannot be parsed")]
     Malformed,
+    #[error("the request target has bytes beyond ASCII")]
+    NotAscii,
     #[error("the head did not come in time")]
     TimedOut,
     #[error("the head is too long")]
@@ -55,6 +61,10 @@ pub enum HeadFault {
 ///
 /// The first rule it breaks.
 pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
+    // RFC 9113 section 8.2.1.
+    if head.padded {
+        return Err(HeadFault::FieldPadded);
+    }
     let mut hosts = head.fields.all(FieldName::Host);
     let (host, others) = (hosts.next(), hosts.count());
     // RFC 9112 section 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0. RFC 9113 section
@@ -83,9 +93,12 @@ pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
 }
 
 /// A body that is read is chunked or of a known length. hyper takes more, such as chunks within
-/// chunks, which RFC 9112 section 6.1 forbids.
+/// chunks, which RFC 9112 section 6.1 forbids. Empty elements of a list are nothing (RFC 9110
+/// section 5.6.1.2).
 fn check_codings(fields: &RequestFields<'_>) -> Result<(), HeadFault> {
-    let mut codings = fields.all(FieldName::TransferEncoding);
+    let lines = fields.all(FieldName::TransferEncoding);
+    let elements = lines.flat_map(|line| line.split(|&byte| byte == b','));
+    let mut codings = elements.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty());
     match (codings.next(), codings.next()) {
         (None, _) => Ok(()),
         (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(()),
@@ -138,18 +151,39 @@ fn is_reg_name(mut name: &[u8]) -> bool {
     true
 }
 
+/// What `":" port` a scheme says already. `None`: it is not one of HTTP. Schemes are compared
+/// without case (RFC 3986 section 3.1).
+fn default_port(scheme: &Scheme) -> Option<&'static [u8]> {
+    let is = |name| scheme.as_str().eq_ignore_ascii_case(name);
+    if is("https") {
+        Some(b":443")
+    } else if is("http") {
+        Some(b":80")
+    } else {
+        None
+    }
+}
+
 /// Without a port that says what the scheme says already.
-fn without_default_port<'a>(authority: &'a [u8], scheme: &Scheme) -> &'a [u8] {
-    let port: &[u8] = if *scheme == Scheme::HTTPS { b":443" } else { b":80" };
+fn without_default_port<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
     authority.strip_suffix(port).or_else(|| authority.strip_suffix(b":")).unwrap_or(authority)
 }
 
-/// Origin-form and absolute-form (whose authority then stands for Host) are targets of a gateway.
+/// Origin-form and absolute-form (whose authority then stands for Host) are targets of a gateway,
+/// and an asterisk is one where its options are asked for (RFC 9110 section 7.1).
 fn check_target(head: &RequestHead<'_>, host: Option<&[u8]>) -> Result<(), HeadFault> {
+    if head.path == ASTERISK && head.method != Method::OPTIONS {
+        return Err(HeadFault::AsteriskForm);
+    }
+    // No URI has such bytes, and whoever sends them may mean others than we read.
+    if !head.path.is_ascii() || !head.query.is_none_or(str::is_ascii) {
+        return Err(HeadFault::NotAscii);
+    }
     match (head.scheme, head.authority) {
         (None, None) => Ok(()),
-        (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => {
-            check_authority(head.version, scheme, authority, host)
+        (Some(scheme), Some(authority)) => {
+            let port = default_port(scheme).ok_or(HeadFault::AuthorityForm)?;
+            check_authority(head.version, port, authority, host)
         }
         _ => Err(HeadFault::AuthorityForm),
     }
@@ -157,7 +191,7 @@ fn check_target(head: &RequestHead<'_>, host: Option<&[u8]>) -> Result<(), HeadF
 
 fn check_authority(
     version: Version,
-    scheme: &Scheme,
+    default_port: &[u8],
     authority: &Authority,
     host: Option<&[u8]>,
 ) -> Result<(), HeadFault> {
@@ -168,7 +202,7 @@ fn check_authority(
     // (RFC 9113 section 8.3.1), compared as RFC 3986 section 6.2.3 normalises them.
     let Some(host) = host.filter(|_| version == Version::HTTP_2) else { return Ok(()) };
     let [host, authority] =
-        [host, authority.as_str().as_bytes()].map(|name| without_default_port(name, scheme));
+        [host, authority.as_str().as_bytes()].map(|name| without_default_port(name, default_port));
     if host.eq_ignore_ascii_case(authority) { Ok(()) } else { Err(HeadFault::HostMismatch) }
 }
 
@@ -202,7 +236,7 @@ mod tests {
     fn each_rule_has_its_fault() {
         let (v10, v11, v2) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);
         let host = ("host", "localhost:8080");
-        let table: [(Parts, Result<(), HeadFault>); 26] = [
+        let table: [(Parts, Result<(), HeadFault>); 34] = [
             (head(v11, "/", &[host]), Ok(())),
             (head(v11, "/", &[("host", "[::1]:80")]), Ok(())),
             (head(v11, "http://other/", &[host]), Ok(())),
@@ -226,6 +260,14 @@ mod tests {
             (head(v2, "/", &[]), Err(HeadFault::HostMissing)),
             (head(v2, "https://a/", &[("host", "a"), ("host", "a")]), Err(HeadFault::HostRepeated)),
             (head(v2, "a:1", &[]), Err(HeadFault::AuthorityForm)),
+            (head(v11, "HTTP://other/", &[host]), Ok(())),
+            (head(v11, "ftp://other/", &[host]), Err(HeadFault::AuthorityForm)),
+            (head(v2, "HTTPS://a/", &[("host", "A:443")]), Ok(())),
+            (head(v2, "/", &[("host", "a"), ("x", " a")]), Err(HeadFault::FieldPadded)),
+            (head(v2, "/", &[("host", "a"), ("x", "a\t")]), Err(HeadFault::FieldPadded)),
+            (head(v2, "/", &[("host", "a"), ("x", "a b")]), Ok(())),
+            (head(v11, "*", &[host]), Err(HeadFault::AsteriskForm)),
+            (head(v11, "/\u{e4}", &[host]), Err(HeadFault::NotAscii)),
             (
                 head(v11, "/", &[host, ("transfer-encoding", "chunked")]),
                 Err(HeadFault::TransferEncoding),

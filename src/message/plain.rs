@@ -63,8 +63,8 @@ impl<'a> PlainRequest<'a> {
         }
         let (path, query) = origin_form(request.path?)?;
         let (method, version) = (&GET, Version::HTTP_11);
-        let head =
-            RequestHead { method, version, scheme: None, authority: None, path, query, fields };
+        let (scheme, authority, padded) = (None, None, false);
+        let head = RequestHead { method, version, scheme, authority, path, query, fields, padded };
         Some(Self { head, close, length })
     }
 }

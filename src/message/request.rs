@@ -9,6 +9,9 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Method, Version};
 use smallvec::SmallVec;
 
+/// Target that means the server as a whole.
+pub const ASTERISK: &str = "*";
+
 /// Field lines that are kept without an allocation. A browser sends four that are read.
 const LINES_INLINE: usize = 8;
 
@@ -112,6 +115,9 @@ pub struct RequestHead<'a> {
     pub path: &'a str,
     pub query: Option<&'a str>,
     pub fields: RequestFields<'a>,
+    /// Whether a value begins or ends with a blank, the values of other fields included. HTTP/1.1's
+    /// parsers take those off.
+    pub padded: bool,
 }
 
 impl RequestHead<'static> {
@@ -125,6 +131,7 @@ impl RequestHead<'static> {
             path: "",
             query: None,
             fields: RequestFields::default(),
+            padded: false,
         }
     }
 }
@@ -132,7 +139,9 @@ impl RequestHead<'static> {
 impl<'a> RequestHead<'a> {
     /// Views a head that hyper has parsed.
     pub fn of(parts: &'a Parts, client_address: &HeaderName) -> Self {
-        Self {
+        let is_http2 = parts.version == Version::HTTP_2;
+        let padded = is_http2 && parts.headers.values().any(|value| is_padded(value.as_bytes()));
+        let mut head = Self {
             method: &parts.method,
             version: parts.version,
             scheme: parts.uri.scheme(),
@@ -140,8 +149,22 @@ impl<'a> RequestHead<'a> {
             path: parts.uri.path(),
             query: parts.uri.query(),
             fields: RequestFields::of(&parts.headers, client_address),
+            padded,
+        };
+        // An absolute form without a path is another form of the asterisk (RFC 9112 section 3.2.4).
+        // hyper gives it one of a slash, and nobody can tell it from one that has that.
+        let is_absolute = head.scheme.is_some() && !is_http2;
+        if is_absolute && head.method == Method::OPTIONS && head.path == "/" && head.query.is_none()
+        {
+            head.path = ASTERISK;
         }
+        head
     }
+}
+
+fn is_padded(value: &[u8]) -> bool {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    value.first().is_some_and(is_blank) || value.last().is_some_and(is_blank)
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ const LENGTH: usize = 55;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TraceContext {
     trace_id: [u8; 32],
-    flags: [u8; 2],
+    /// The one flag that version 00 defines.
+    sampled: bool,
 }
 
 impl TraceContext {
@@ -36,7 +37,9 @@ impl TraceContext {
             && (version.len(), parent_id.len()) == (2, 16)
             && version != b"ff"
             && [trace_id, parent_id].iter().all(|id| id.iter().any(|&digit| digit != b'0'));
-        let context = Self { trace_id: trace_id.try_into().ok()?, flags: flags.try_into().ok()? };
+        let &[_, last] = flags else { return None };
+        let sampled = char::from(last).to_digit(16)? % 2 == 1;
+        let context = Self { trace_id: trace_id.try_into().ok()?, sampled };
         (ends && well_formed).then_some(context)
     }
 
@@ -44,11 +47,12 @@ impl TraceContext {
         std::str::from_utf8(&self.trace_id).unwrap_or_default()
     }
 
-    /// The field for a request that is `span` of this trace.
+    /// The field for a request that is `span` of this trace. Other flags than sampled go no further
+    /// (section 3.2.2.5.2).
     pub fn to_field_value(self, span: u64) -> HeaderValue {
         // Zero would mean none.
         let span = format!("{:016x}", span.max(1));
-        let flags = std::str::from_utf8(&self.flags).unwrap_or("00");
+        let flags = if self.sampled { "01" } else { "00" };
         let mut text = FieldText::new("00-");
         text.text(self.trace_id()).text("-").text(&span).text("-").text(flags).to_value()
     }
@@ -100,6 +104,24 @@ mod tests {
         let line = ("traceparent", WHOLE.as_bytes());
         assert!(TraceContext::of(&fields(&map(&[line]))).is_some());
         assert_eq!(TraceContext::of(&fields(&map(&[line, line]))), None, "which of the two?");
+    }
+
+    #[test]
+    fn only_the_sampled_flag_and_version_00_go_on() {
+        for (version, flags, more, sent) in [
+            ("00", "00", "", "00"),
+            ("00", "01", "", "01"),
+            ("00", "02", "", "00"),
+            ("00", "ff", "", "01"),
+            ("00", "fe", "", "00"),
+            ("00", "0b", "", "01"),
+            ("cc", "03", "-more", "01"),
+            ("01", "fe", "", "00"),
+        ] {
+            let value = format!("{version}-{TRACE}-b7ad6b7169203331-{flags}{more}");
+            let next = TraceContext::parse(value.as_bytes()).unwrap().to_field_value(1);
+            assert_eq!(next, format!("00-{TRACE}-0000000000000001-{sent}"), "{value}");
+        }
     }
 
     proptest! {

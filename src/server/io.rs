@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::activity::SocketActivity;
+use super::request_lines::RequestLines;
 
 /// Answers up to this many bytes, head included, are copied together before they are sent.
 ///
@@ -31,8 +32,9 @@ const HEARD_OUT_MAX: usize = 512 * 1024;
 
 /// A stream that notices a broken connection although nothing is read from it.
 pub(super) trait Liveness {
-    /// Ready once the connection is broken. A client that has closed its sending side is still
-    /// there: it may read. Nothing is noticed behind bytes that wait to be read.
+    /// Ready once the client has reset the connection. One that has closed its sending side may be
+    /// there still, and read: whether it is shows when an answer is written. Nothing is noticed
+    /// behind bytes that wait to be read, or behind that end.
     fn poll_broken(&self, context: &mut Context<'_>) -> Poll<io::Error>;
 }
 
@@ -44,6 +46,8 @@ pub(super) struct Inbound<S> {
     stream: S,
     /// Received before, to be read again.
     unread: Bytes,
+    /// While hyper reads: where it is in the stream of requests.
+    lines: Option<RequestLines>,
     /// hyper's bare answer to a head that it cannot parse: held back, since there is a better one.
     refusal: Refusal,
     activity: Arc<SocketActivity>,
@@ -51,13 +55,13 @@ pub(super) struct Inbound<S> {
 }
 
 /// What became of hyper's answer to a head that it cannot parse.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug, Eq, PartialEq)]
 enum Refusal {
     /// There was none.
     None,
-    Held,
-    /// Another is written in its place.
-    Replaced,
+    Held(Vec<u8>),
+    /// It, or a better one, is written.
+    Taken,
 }
 
 /// Notes how the socket takes what is sent.
@@ -69,7 +73,7 @@ pub(super) struct Outbound {
 impl<S> Inbound<S> {
     pub(super) fn new(stream: S, activity: Arc<SocketActivity>) -> Self {
         let (unread, refusal) = (Bytes::new(), Refusal::None);
-        Self { stream, unread, refusal, activity, heard_out: 0 }
+        Self { stream, unread, lines: None, refusal, activity, heard_out: 0 }
     }
 
     /// Gives back what was read last, to be read again first.
@@ -85,13 +89,30 @@ impl<S> Inbound<S> {
         };
     }
 
-    /// From now on nothing is held back.
-    pub(super) fn replace_refusal(&mut self) {
-        self.refusal = Refusal::Replaced;
+    /// From here on hyper reads, from the beginning of a request; or it does not any more.
+    pub(super) fn read_by_hyper(&mut self, is_hyper: bool) {
+        self.lines = is_hyper.then(RequestLines::default);
+    }
+
+    /// Takes the answer that was held back. From now on nothing is.
+    pub(super) fn take_refusal(&mut self) -> Option<Vec<u8>> {
+        match std::mem::replace(&mut self.refusal, Refusal::Taken) {
+            Refusal::Held(head) => Some(head),
+            Refusal::None | Refusal::Taken => None,
+        }
     }
 
     pub(super) fn activity(&self) -> Arc<SocketActivity> {
         Arc::clone(&self.activity)
+    }
+}
+
+impl<S> Inbound<S> {
+    fn received(&mut self, bytes: &mut [u8]) {
+        self.activity.received(bytes);
+        if let Some(lines) = &mut self.lines {
+            lines.follow(bytes);
+        }
     }
 }
 
@@ -124,15 +145,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inbound<S> {
             if self.unread.is_empty() {
                 self.unread = Bytes::new();
             }
-            self.activity.received(&again);
+            let before = buffer.filled().len();
             buffer.put_slice(&again);
+            self.received(buffer.filled_mut().get_mut(before..).unwrap_or_default());
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if let Some(received) = buffer.filled().get(before..) {
-            self.activity.received(received);
-        }
+        self.received(buffer.filled_mut().get_mut(before..).unwrap_or_default());
         outcome
     }
 }
@@ -151,11 +171,12 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> AsyncWrite for Inbound<S> {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.refusal == Refusal::None && is_bare_refusal(pieces) {
-            self.refusal = Refusal::Held;
-        }
-        if self.refusal == Refusal::Held {
-            return Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()));
+        if self.refusal == Refusal::None
+            && self.lines.is_some()
+            && let Some(head) = bare_refusal(pieces)
+        {
+            self.refusal = Refusal::Held(head.to_vec());
+            return Poll::Ready(Ok(head.len()));
         }
         let stream = Pin::new(&mut self.stream);
         let mut gathered = GATHERED.take();
@@ -183,7 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> AsyncWrite for Inbound<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.refusal == Refusal::Held {
+        if matches!(self.refusal, Refusal::Held(_)) {
             // The better answer is still to be written.
             return Poll::Ready(Ok(()));
         }
@@ -271,19 +292,17 @@ impl AsyncWrite for Outbound {
     }
 }
 
-/// Whether this is the answer that hyper makes by itself to a head that it cannot parse: an error
+/// The answer that hyper makes by itself to a head that it cannot parse, if this is one: an error
 /// without a body. Services' answers have other fields, too.
-fn is_bare_refusal(pieces: &[IoSlice<'_>]) -> bool {
+fn bare_refusal<'a>(pieces: &'a [IoSlice<'_>]) -> Option<&'a [u8]> {
     let mut pieces = pieces.iter().filter(|piece| !piece.is_empty());
-    let (Some(head), None) = (pieces.next(), pieces.next()) else { return false };
-    let is_own = |line: &[u8]| {
-        line.is_empty() || BARE_FIELDS.iter().any(|field| line.starts_with(field.as_bytes()))
-    };
-    let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
-    lines
-        .next()
-        .is_some_and(|status| status.starts_with(b"HTTP/1.") && status.get(8..10) == Some(b" 4"))
-        && lines.all(is_own)
+    let (Some(head), None) = (pieces.next(), pieces.next()) else { return None };
+    let status = head.strip_prefix(b"HTTP/1.")?.get(1..5)?;
+    let is_refused = [b" 400", b" 414", b" 431"].iter().any(|refused| status == *refused);
+    let fields = head.strip_suffix(b"\r\n\r\n")?.split(|&byte| byte == b'\n').skip(1);
+    let is_own = |line: &[u8]| BARE_FIELDS.iter().any(|field| line.starts_with(field.as_bytes()));
+    let is_bare = is_refused && fields.map(<[u8]>::trim_ascii).all(is_own);
+    is_bare.then_some(&**head)
 }
 
 /// Puts all pieces into one, if they fit.
@@ -303,6 +322,28 @@ fn gather(pieces: &[IoSlice<'_>], into: &mut Vec<u8>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hypers_own_refusal_is_told_from_every_other_answer() {
+        let bare = "HTTP/1.0 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\
+                    date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+        let is_bare = |text: &str| bare_refusal(&[IoSlice::new(text.as_bytes())]).is_some();
+        assert!(is_bare(bare));
+        assert!(is_bare(&bare.replace("date:", "connection: close\r\ndate:")));
+        for other in [
+            bare.replace("431", "404"),
+            bare.replace("431", "200"),
+            bare.replace("date:", "content-type: a\r\ndate:"),
+            bare.replace("\r\n\r\n", "\r\n"),
+            "HTTP/1.1 400".to_owned(),
+            "HTTP/1.1 400\"}]".to_owned(),
+            String::new(),
+        ] {
+            assert!(!is_bare(&other), "{other:?}");
+        }
+        let pieces = [IoSlice::new(bare.as_bytes()), IoSlice::new(b"{}")];
+        assert_eq!(bare_refusal(&pieces), None);
+    }
 
     #[test]
     fn pieces_are_gathered_in_order_if_they_fit() {

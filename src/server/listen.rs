@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
-use listenfd::ListenFd;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -25,8 +24,19 @@ const BACKLOG: u32 = 4096;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Listen {
     Address(SocketAddr),
-    /// Whatever sockets the service manager passes.
+    /// Sockets that the service manager passes: for the admin listener the one named `admin`, for
+    /// the public one all others.
     Passed,
+}
+
+impl Listen {
+    /// Whether only this machine can reach it. Nobody knows that of sockets that are passed.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Address(address) => address.ip().is_loopback(),
+            Self::Passed => false,
+        }
+    }
 }
 
 /// A socket that is being listened on.
@@ -35,34 +45,6 @@ pub struct Listener {
     socket: TcpListener,
     /// Whoever passed it listens on, also when this process no longer does.
     passed: bool,
-}
-
-/// Sockets that the service manager has opened and passed, as `sd_listen_fds(3)` says.
-#[derive(Default)]
-pub struct PassedSockets(Option<ListenFd>);
-
-impl PassedSockets {
-    /// Takes them out of the environment: to be called once, while the process has one thread.
-    pub fn from_environment() -> Self {
-        Self(Some(ListenFd::from_env()))
-    }
-
-    /// All of them. Must be called within a runtime.
-    ///
-    /// # Errors
-    ///
-    /// One that is not a TCP socket that is listened on.
-    pub fn listeners(self) -> Result<Vec<Listener>, Error> {
-        let mut listeners = Vec::new();
-        let Some(mut passed) = self.0 else { return Ok(listeners) };
-        for place in 0..passed.len() {
-            if let Some(socket) = passed.take_tcp_listener(place)? {
-                socket.set_nonblocking(true)?;
-                listeners.push(Listener::new(TcpListener::from_std(socket)?, true));
-            }
-        }
-        Ok(listeners)
-    }
 }
 
 impl Listener {
@@ -74,6 +56,13 @@ impl Listener {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         Self { socket, passed }
+    }
+
+    /// A socket that the service manager listens on, also when this process no longer does. Must be
+    /// called within a runtime.
+    pub(super) fn passed(socket: std::net::TcpListener) -> Result<Self, Error> {
+        socket.set_nonblocking(true)?;
+        Ok(Self::new(TcpListener::from_std(socket)?, true))
     }
 
     pub fn local_addr(&self) -> Result<SocketAddr, Error> {

@@ -14,7 +14,9 @@ mod http1;
 mod http2;
 mod io;
 mod listen;
+mod passed;
 mod places;
+mod request_lines;
 mod streams;
 mod tls;
 
@@ -35,7 +37,8 @@ use tokio::net::TcpStream;
 
 pub use drain::{Drain, DrainEnd};
 pub use event::{Deadline, Refused};
-pub use listen::{Listen, Listener, PassedSockets, bind};
+pub use listen::{Listen, Listener, bind};
+pub use passed::{PassedListeners, PassedSockets, Takers, UnusableSocket};
 use places::{Place, Places};
 pub use tls::{Tls, TlsChange, TlsError, TlsFiles, TlsSlot};
 
@@ -114,8 +117,14 @@ pub trait Service: Send + Sync + 'static {
         FastPath::Other(None)
     }
 
-    /// Answers a head that could not be read. `None`: with a status alone.
-    fn refuse(&self, _peer: SocketAddr, _refused: Unreadable) -> Option<Response<Self::Body>> {
+    /// Answers a head that could not be read. `begun`: what the fast path has read of it. `None`:
+    /// hyper's own answer will do, of a status alone.
+    fn refuse(
+        &self,
+        _peer: SocketAddr,
+        _refused: Unreadable,
+        _begun: Option<Self::Begun>,
+    ) -> Option<Response<Self::Body>> {
         None
     }
 }

@@ -8,6 +8,12 @@ use std::collections::HashMap;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+use crate::message::{MediaType, accepted};
+
+const OPEN_METRICS: MediaType =
+    MediaType { kind: "application", subtype: "openmetrics-text", version: "1.0.0" };
+const PROMETHEUS: MediaType = MediaType { kind: "text", subtype: "plain", version: "0.0.4" };
+
 /// How the series are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exposition {
@@ -16,9 +22,12 @@ pub enum Exposition {
 }
 
 impl Exposition {
-    /// What a scraper that accepts this wants.
-    pub fn accepted(accept: &str) -> Self {
-        if accept.contains("application/openmetrics-text") {
+    /// Chooses by the lines of `Accept`: OpenMetrics for a scraper that prefers it, or names it and
+    /// prefers neither.
+    pub fn accepted(lines: &[&[u8]]) -> Self {
+        let [open, plain] = accepted(lines, [OPEN_METRICS, PROMETHEUS]);
+        let draw = open.weight == plain.weight && open.weight > 0;
+        if open.weight > plain.weight || draw && open.is_named {
             Self::OpenMetrics
         } else {
             Self::Prometheus
@@ -104,9 +113,51 @@ ikgate_wait_seconds_sum 1.0
     }
 
     #[test]
-    fn open_metrics_is_for_those_who_ask() {
-        let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
-        assert_eq!(Exposition::accepted(accept), Exposition::OpenMetrics);
-        assert_eq!(Exposition::accepted("*/*"), Exposition::Prometheus);
+    fn open_metrics_is_for_those_who_prefer_it() {
+        use Exposition::{OpenMetrics, Prometheus};
+        let table = [
+            (&[][..], Prometheus),
+            (&["*/*"], Prometheus),
+            (&["application/*"], OpenMetrics),
+            (&["application/*;q=0.5, */*"], Prometheus),
+            (&["application/openmetrics-text"], OpenMetrics),
+            (&["APPLICATION/OpenMetrics-Text; Version=1.0.0; Q=0.5"], OpenMetrics),
+            (&["application/openmetrics-text;version=\"1.0.0\""], OpenMetrics),
+            // Of Prometheus 2 and 3.
+            (
+                &["application/openmetrics-text;version=1.0.0;q=0.5,\
+                   application/openmetrics-text;version=0.0.1;q=0.4,\
+                   text/plain;version=0.0.4;q=0.3,*/*;q=0.2"],
+                OpenMetrics,
+            ),
+            (
+                &["application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                   application/openmetrics-text;version=0.0.1;q=0.4,\
+                   text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+                   text/plain;version=0.0.4;q=0.2,*/*;q=0.1"],
+                OpenMetrics,
+            ),
+            (&["text/plain;q=0.5, application/openmetrics-text;q=0.5"], OpenMetrics),
+            (&["text/plain;q=0.6, application/openmetrics-text;q=0.5"], Prometheus),
+            (&["text/plain;q=0.6", "application/openmetrics-text;q=0.7"], OpenMetrics),
+            (&["application/openmetrics-text;q=0.5", "*/*;q=0.6"], Prometheus),
+            (&["application/openmetrics-text;q=0.5, text/*;q=0.6, text/plain;q=0.1"], OpenMetrics),
+            (&["application/openmetrics-text;q=0"], Prometheus),
+            (&["application/openmetrics-text;q=0, */*"], Prometheus),
+            (&["application/openmetrics-text;q=0.0, text/plain;q=0"], Prometheus),
+            // Another version, and what only looks like a type.
+            (&["application/openmetrics-text;version=0.0.1"], Prometheus),
+            (&["application/openmetrics-text-2"], Prometheus),
+            (&["text/plain;a=\",application/openmetrics-text\""], Prometheus),
+            (&["application/openmetrics-text;q=2"], Prometheus),
+            (&["application/openmetrics-text;q"], Prometheus),
+            (&["application/openmetrics-text;q=0.5;q"], Prometheus),
+            (&[", ,/,;"], Prometheus),
+        ];
+        for (lines, expected) in table {
+            let bytes: Vec<_> = lines.iter().map(|line| line.as_bytes()).collect();
+            assert_eq!(Exposition::accepted(&bytes), expected, "{lines:?}");
+        }
+        assert_eq!(Exposition::accepted(&[b"application/openmetrics-text\xff"]), Prometheus);
     }
 }

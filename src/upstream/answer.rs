@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AGE, CACHE_CONTROL, VARY};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::body::Held;
 use super::error::{BadAnswer, UpstreamError, UpstreamOutcome};
+use super::rate_fields::delta_seconds;
 
 /// An answer that can be passed on.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub enum AnswerKind {
 /// Whether the upstream lets the answer be kept (RFC 9111 section 3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Storable {
+    /// Yes, and nothing may be made of it, no coding either (RFC 9110 section 7.7).
+    AsItCame,
     No,
     Yes,
 }
@@ -75,27 +78,47 @@ impl AnswerKind {
     }
 }
 
-/// `Age` in its first line; what is not a number counts as none (RFC 9111 section 5.1).
+/// `Age` in the first member of its first line; what is not a number counts as none (RFC 9111
+/// section 5.1).
 fn age(fields: &HeaderMap) -> Duration {
-    let seconds = fields.get(AGE).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    Duration::from_secs(u64::from(seconds.unwrap_or(0_u32)))
+    let line = fields.get(AGE).map(HeaderValue::as_bytes).unwrap_or_default();
+    line.split(|&byte| byte == b',').next().and_then(delta_seconds).unwrap_or_default()
 }
 
 fn storable(fields: &HeaderMap) -> Storable {
-    let forbids = |directive: &[u8]| {
-        let name = directive.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
-        name.eq_ignore_ascii_case(b"no-store") || name.eq_ignore_ascii_case(b"private")
+    let lines = fields.get_all(CACHE_CONTROL).iter();
+    let directives: Vec<_> = lines.flat_map(|line| members(line.as_bytes())).collect();
+    let says = |name: &str| {
+        let is = |directive: &&[u8]| {
+            let own = directive.split(|&byte| byte == b'=').next().unwrap_or_default();
+            own.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
+        };
+        directives.iter().any(is)
     };
-    let mut values = fields.get_all(CACHE_CONTROL).iter();
-    let forbidden = values.any(|value| value.as_bytes().split(|&byte| byte == b',').any(forbids));
     // No other request is like the one that it answers (RFC 9111 section 4.1).
     let mut varies =
         fields.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    if forbidden || varies.any(|member| member.trim_ascii() == b"*") {
+    if says("no-store") || says("private") || varies.any(|member| member.trim_ascii() == b"*") {
         Storable::No
+    } else if says("no-transform") {
+        Storable::AsItCame
     } else {
         Storable::Yes
     }
+}
+
+/// Members of a list. A quoted string is one token, whatever stands in it (RFC 9110 section 5.6.4);
+/// a quote that is never closed is none.
+fn members(line: &[u8]) -> Vec<&[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    let ends = |&byte: &u8| {
+        let is_escaped = escaped;
+        escaped = quoted && !is_escaped && byte == b'\\';
+        quoted ^= byte == b'"' && !is_escaped;
+        byte == b',' && !quoted
+    };
+    let members = line.split(ends).collect();
+    if quoted { line.split(|&byte| byte == b',').collect() } else { members }
 }
 
 fn is_array(body: &[u8]) -> bool {
@@ -121,8 +144,6 @@ fn error_object(body: Bytes) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn judge(status: u16, body: &'static str) -> Option<AnswerKind> {
@@ -168,10 +189,43 @@ mod tests {
             ("No-Store", Storable::No),
             ("max-age=60 , private", Storable::No),
             ("private=\"x\"", Storable::No),
+            ("max-age=60, No-Transform", Storable::AsItCame),
+            ("no-transform, no-store", Storable::No),
+            ("not-no-store, xprivate", Storable::Yes),
+            // An argument is one token, whatever it says.
+            ("foo=\"a, no-store, b\"", Storable::Yes),
+            ("foo=\"a\\\", no-store, b\", no-transform", Storable::AsItCame),
+            ("foo=\"a\\\\\", no-store", Storable::No),
+            ("foo=\"a, no-store", Storable::No),
         ] {
             let mut fields = HeaderMap::new();
             fields.insert(CACHE_CONTROL, HeaderValue::from_static(value));
             assert_eq!(storable(&fields), expected, "{value}");
+        }
+    }
+    #[test]
+    fn the_first_number_of_an_age_counts_however_large_it_is() {
+        let largest = u64::from(u32::MAX);
+        for (lines, seconds) in [
+            (&[][..], 0),
+            (&["50"], 50),
+            (&[" 50 "], 50),
+            (&["30, 40"], 30),
+            (&["30", "40"], 30),
+            (&["x", "40"], 0),
+            (&["+50"], 0),
+            (&["-50"], 0),
+            (&["5.0"], 0),
+            (&[""], 0),
+            (&["4294967295"], largest),
+            (&["5000000000"], largest),
+            (&["99999999999999999999999999"], largest),
+        ] {
+            let mut fields = HeaderMap::new();
+            for line in lines {
+                fields.append(AGE, HeaderValue::from_static(line));
+            }
+            assert_eq!(age(&fields), Duration::from_secs(seconds), "{lines:?}");
         }
     }
 }

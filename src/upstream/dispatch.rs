@@ -16,6 +16,7 @@ use super::breaker::{Breaker, BreakerState, Change};
 use super::budget::Priority;
 use super::error::{Refusal, UpstreamError, UpstreamOutcome};
 use super::key_gate::KeyGate;
+use super::latency::Latency;
 use super::retry::{self, RetryBudget};
 use super::transport::{Exchanged, Transport, UpstreamStartError};
 use super::turns::{Held, Leave, Turns};
@@ -60,6 +61,7 @@ pub(super) struct Dispatch<T> {
     breaker: Mutex<Breaker>,
     retries: Mutex<RetryBudget>,
     key_gate: KeyGate,
+    latency: Mutex<Latency>,
     request_timeout: Duration,
     clock: Clock,
 }
@@ -71,7 +73,7 @@ impl Upstream {
         desk: Option<Arc<Desk>>,
         clock: Clock,
     ) -> Result<Self, UpstreamStartError> {
-        let transport = Transport::new(settings, clock.monotonic())?;
+        let transport = Transport::new(settings, clock.clone())?;
         Ok(Self(Dispatch::new(transport, settings, key, desk, clock)))
     }
 
@@ -114,6 +116,7 @@ impl<T: Exchange> Dispatch<T> {
             breaker: Mutex::new(Breaker::new(settings.breaker)),
             retries: Mutex::new(RetryBudget::new(settings.retries)),
             key_gate: KeyGate::new(key),
+            latency: Mutex::default(),
             request_timeout: settings.request_timeout,
             clock,
         }
@@ -134,7 +137,7 @@ impl<T: Exchange> Dispatch<T> {
             let wait = match error {
                 UpstreamError::Auth { .. } if !key_tried_again => {
                     // A rolled key is in the file before anybody tells us.
-                    if !self.key_gate.has_other_than(&key, deadline).await {
+                    if !self.key_gate.has_other_than(&key, self.leave_before(deadline)).await {
                         return Err(error);
                     }
                     key_tried_again = true;
@@ -146,7 +149,7 @@ impl<T: Exchange> Dispatch<T> {
                 }
                 _ => {
                     let wait = retry::backoff(retried, fastrand::u16(..)).max(self.turns.paused());
-                    let in_time = Instant::now() + wait < deadline;
+                    let in_time = Instant::now() + wait < self.leave_before(deadline);
                     let worthwhile = retry::is_worthwhile(&error) && in_time;
                     if !worthwhile || !self.retries.lock().take(retried) {
                         return Err(error);
@@ -160,6 +163,11 @@ impl<T: Exchange> Dispatch<T> {
         }
     }
 
+    /// Until when a call may leave that is to be back by `deadline`.
+    fn leave_before(&self, deadline: Instant) -> Instant {
+        deadline - self.latency.lock().needed(self.request_timeout)
+    }
+
     /// One call, if one may leave, with the key of that moment.
     async fn call(
         &self,
@@ -167,7 +175,7 @@ impl<T: Exchange> Dispatch<T> {
         key: &mut Arc<Secret>,
         deadline: Instant,
     ) -> Result<Answer, UpstreamError> {
-        let leave = match self.leave(key, order.priority, deadline).await {
+        let leave = match self.leave(key, order.priority, self.leave_before(deadline)).await {
             Ok(leave) => leave,
             Err(error) => {
                 count(error.outcome(), None);
@@ -184,7 +192,7 @@ impl<T: Exchange> Dispatch<T> {
         exchanged.answer.map_err(|error| self.with_bucket(error))
     }
 
-    /// Everything that must let a call leave does, or nothing is spent.
+    /// Everything that must let a call leave before `deadline` does, or nothing is spent.
     async fn leave(
         &self,
         key: &mut Arc<Secret>,
@@ -250,6 +258,9 @@ impl<T: Exchange> Dispatch<T> {
             Err(error) => error.outcome(),
         };
         count(outcome, Some(now.saturating_sub(sent)));
+        if exchanged.answer.is_ok() {
+            self.latency.lock().took(now.saturating_sub(sent));
+        }
         self.retries.lock().called();
         if let Some(window) = exchanged.window {
             self.turns.learn(window);
@@ -301,3 +312,6 @@ fn count(outcome: UpstreamOutcome, took: Option<Duration>) {
     let nanos = took.map_or(0, |took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1));
     tracing::info!(target: "ikgate.upstream", outcome = outcome as u64, duration_nanos = nanos);
 }
+
+#[cfg(test)]
+mod tests;

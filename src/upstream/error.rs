@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
-use super::window::Window;
+use super::rate_fields::RateFields;
 
 /// How a call to the upstream failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +44,9 @@ pub enum BadAnswer {
     Coding,
     #[error("the head cannot be parsed")]
     Head { source: hyper_util::client::legacy::Error },
+    /// RFC 9110 section 15: as if it were a 5xx.
+    #[error("the status is none")]
+    NoStatus { source: hyper_util::client::legacy::Error },
     #[error("the body is not a JSON array")]
     NotAnArray,
     #[error("unexpected status {status}")]
@@ -62,53 +64,6 @@ pub struct Refusal {
     pub burst: u32,
     /// In which the whole burst comes back.
     pub refill: Duration,
-}
-
-/// `X-RateLimit-*`, as far as they were there.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct RateFields {
-    /// Requests in an interval.
-    pub limit: Option<u64>,
-    /// The interval, in milliseconds.
-    pub interval_millis: Option<u64>,
-    /// How long to wait, in milliseconds: a duration, not a time.
-    pub reset_millis: Option<u64>,
-    /// How long to wait by `Retry-After`.
-    pub retry_after: Option<Duration>,
-}
-
-impl RateFields {
-    pub(super) fn of(fields: &HeaderMap) -> Self {
-        let number = |name: &str| fields.get(name)?.to_str().ok()?.trim().parse().ok();
-        Self {
-            limit: number("x-ratelimit-limit"),
-            interval_millis: number("x-ratelimit-interval"),
-            reset_millis: number("x-ratelimit-reset"),
-            retry_after: retry_after(fields),
-        }
-    }
-
-    /// How long to wait: the longer of both fields.
-    pub(super) fn wait(self) -> Option<Duration> {
-        let reset = self.reset_millis.map(Duration::from_millis);
-        reset.max(self.retry_after).filter(|wait| !wait.is_zero())
-    }
-
-    pub(super) fn window(self) -> Option<Window> {
-        Window::new(self.limit?, self.interval_millis?)
-    }
-}
-
-/// `Retry-After`: seconds, or a date, which is compared to the response's own (RFC 9110 section
-/// 10.2.3): the clocks of both sides may differ.
-fn retry_after(fields: &HeaderMap) -> Option<Duration> {
-    let text = fields.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = |text: &str| httpdate::parse_http_date(text).ok();
-    let sent = date(fields.get(DATE)?.to_str().ok()?)?;
-    date(text)?.duration_since(sent).ok()
 }
 
 /// The outcome of a call as metrics and logs name it.
@@ -175,8 +130,8 @@ impl UpstreamError {
             | Self::Spent(_)
             | Self::Timeout { .. }
             | Self::Unreachable { .. }
-            | Self::Bad(BadAnswer::Broken { .. }) => true,
-            Self::Bad(BadAnswer::Status { status }) => status.is_server_error(),
+            | Self::Bad(BadAnswer::Broken { .. } | BadAnswer::NoStatus { .. }) => true,
+            Self::Bad(BadAnswer::Status { status }) => is_of_a_failure(*status),
             Self::Bad(
                 BadAnswer::Coding
                 | BadAnswer::Head { .. }
@@ -205,10 +160,11 @@ impl UpstreamError {
     /// Whether the upstream was not there, or said that it was not: what a breaker counts.
     pub(super) fn is_outage(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Bad(BadAnswer::Broken { .. } | BadAnswer::Head { .. }) => {
-                true
-            }
-            Self::Bad(BadAnswer::Status { status }) => status.is_server_error(),
+            Self::Timeout { .. }
+            | Self::Bad(
+                BadAnswer::Broken { .. } | BadAnswer::Head { .. } | BadAnswer::NoStatus { .. },
+            ) => true,
+            Self::Bad(BadAnswer::Status { status }) => is_of_a_failure(*status),
             Self::Unreachable { reused, .. } => !reused,
             Self::Auth { .. }
             | Self::Bad(_)
@@ -232,4 +188,9 @@ impl UpstreamError {
             Self::Unreachable { .. } => UpstreamOutcome::Unreachable,
         }
     }
+}
+
+/// Whether it is a 5xx, or of no class that there is, which counts as one (RFC 9110 section 15).
+fn is_of_a_failure(status: StatusCode) -> bool {
+    status >= StatusCode::INTERNAL_SERVER_ERROR
 }

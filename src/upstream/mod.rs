@@ -4,9 +4,9 @@
 //! whole, or an [`UpstreamError`] that says who has to act.
 //!
 //! - `dispatch`: may a call leave, and is a failed one worth another try?
-//! - `budget`, `turns`: what the account may spend, and the calls that wait for it; `window`, `pause`:
-//!   what the upstream says of its own limits; `shared_budget`: where other gateways spend of it
-//!   too.
+//! - `budget`, `turns`: what the account may spend, and the calls that wait for it; `window`,
+//!   `pause`, `rate_fields`: what the upstream says of its own limits; `shared_budget`: where other
+//!   gateways spend of it too.
 //! - `breaker`, `retry`, `key_gate`: the other reasons to call, or not to.
 //! - `transport`: one exchange; `body`, `answer`, `error`: what came of it.
 
@@ -17,7 +17,9 @@ mod budget;
 mod dispatch;
 mod error;
 mod key_gate;
+mod latency;
 mod pause;
+mod rate_fields;
 mod retry;
 mod shared_budget;
 #[cfg(test)]
@@ -34,7 +36,8 @@ pub use body::Held;
 pub use breaker::{Breaker, BreakerSettings, BreakerState, Change};
 pub use budget::Priority;
 pub use dispatch::{Order, Upstream};
-pub use error::{BadAnswer, RateFields, Refusal, UpstreamError, UpstreamOutcome};
+pub use error::{BadAnswer, Refusal, UpstreamError, UpstreamOutcome};
+pub use rate_fields::RateFields;
 pub use retry::RetrySettings;
 pub use transport::UpstreamStartError;
 pub use url::{InvalidUpstreamUrl, UpstreamUrl};

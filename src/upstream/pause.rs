@@ -54,3 +54,35 @@ impl Pause {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_longest_of_the_refusals_of_a_time_counts() {
+        let mut pause = Pause::None;
+        pause.refused(3 * SECOND, NOW);
+        pause.refused(SECOND, NOW);
+        assert_eq!(pause.left(NOW), 3 * SECOND);
+        pause.refused(3 * SECOND, NOW + SECOND);
+        assert_eq!(pause.left(NOW), 4 * SECOND);
+    }
+
+    #[test]
+    fn only_the_probe_ends_a_pause_and_not_a_call_that_left_before_it() {
+        let mut pause = Pause::None;
+        pause.refused(SECOND, NOW);
+        pause.ended(NOW + SECOND);
+        assert_eq!(pause.left(NOW), SECOND, "no call has left since");
+        let probed = NOW + SECOND;
+        pause.sent(probed);
+        pause.ended(NOW);
+        assert_eq!(pause, Pause::Probing(probed));
+        pause.ended(probed);
+        assert_eq!(pause, Pause::None);
+    }
+}

@@ -27,9 +27,11 @@ use super::UpstreamSettings;
 use super::answer::Answer;
 use super::body::{BodyCoding, InFlight};
 use super::dispatch::{Exchange, Order};
-use super::error::{BadAnswer, RateFields, UpstreamError};
+use super::error::{BadAnswer, UpstreamError};
+use super::rate_fields::RateFields;
 use super::url::UpstreamUrl;
 use super::window::Window;
+use crate::clock::Clock;
 use crate::message::trace_context::TRACEPARENT;
 use crate::secret::Secret;
 
@@ -72,6 +74,7 @@ pub(super) struct Transport {
     tls: ClientConfig,
     pool: ArcSwap<Pool>,
     bodies: InFlight,
+    clock: Clock,
 }
 
 /// Connections that were opened since.
@@ -122,7 +125,7 @@ pub(super) struct Exchanged {
 impl Transport {
     pub(super) fn new(
         settings: &UpstreamSettings,
-        now: Duration,
+        clock: Clock,
     ) -> Result<Self, UpstreamStartError> {
         let tls = tls(settings)?;
         let (connect_timeout, idle_max) = (settings.connect_timeout, settings.max_concurrency);
@@ -132,8 +135,9 @@ impl Transport {
             connect_timeout,
             idle_max,
             tls,
-            pool: ArcSwap::from_pointee(Pool::new(now, http)),
+            pool: ArcSwap::from_pointee(Pool::new(clock.monotonic(), http)),
             bodies: InFlight::new(settings.max_inflight_bytes, settings.max_response_bytes),
+            clock,
         })
     }
 
@@ -144,6 +148,7 @@ impl Transport {
         body: hyper::body::Incoming,
         asked: Duration,
     ) -> Result<Answer, UpstreamError> {
+        // Of a response with `no-transform`, too: the coding is there because it was asked for.
         let coding = BodyCoding::of(fields).ok_or(UpstreamError::Bad(BadAnswer::Coding))?;
         let (bytes, share) = self.bodies.read(body, coding).await.map_err(UpstreamError::Bad)?;
         Answer::judge(status, fields, bytes, share, asked)
@@ -190,7 +195,7 @@ impl Exchange for Transport {
         };
         pool.note_used(&connection);
         let (head, body) = response.into_parts();
-        let rate = RateFields::of(&head.headers);
+        let rate = RateFields::of(&head.headers, self.clock.wall());
         let answer = match head.status {
             StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
                 self.read(&head.headers, head.status, body, now).await
@@ -259,7 +264,9 @@ fn tls(settings: &UpstreamSettings) -> Result<ClientConfig, UpstreamStartError> 
 /// A call that ended before a response began.
 fn failed(error: legacy::Error, reused: bool) -> UpstreamError {
     let cause = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
-    if cause.is_some_and(hyper::Error::is_parse) {
+    if cause.is_some_and(hyper::Error::is_parse_status) {
+        UpstreamError::Bad(BadAnswer::NoStatus { source: error })
+    } else if cause.is_some_and(hyper::Error::is_parse) {
         UpstreamError::Bad(BadAnswer::Head { source: error })
     } else {
         UpstreamError::Unreachable { source: error, reused }

@@ -82,6 +82,7 @@ impl Turns {
         let queue = match priority {
             Priority::Authenticated => &self.authenticated,
             Priority::Anonymous => &self.anonymous,
+            Priority::Background if Instant::now() >= deadline => return Err(Held::Places),
             Priority::Background => {
                 let place = self.places.try_acquire().map_err(|_| Held::Places)?;
                 let at = self.spend_soon(priority).await.map_err(Held::Budget)?;
@@ -101,8 +102,9 @@ impl Turns {
         loop {
             tokio::select! {
                 biased;
+                // First: no cell is spent on a call that would be back too late.
+                () = sleep_until(deadline) => return Err(self.held(priority, own.before)),
                 leave = &mut leave => return Ok(leave),
-                () = sleep_until(deadline) => return Err(Held::Places),
                 () = self.clock.sleep(WAIT_MAX) => {
                     // With all places taken it is not the budget that is waited for.
                     let ahead = self.ahead(priority, own.before);
@@ -113,6 +115,16 @@ impl Turns {
                     extended = true;
                 }
             }
+        }
+    }
+
+    /// What a call waits for that is behind so many others.
+    fn held(&self, priority: Priority, others: usize) -> Held {
+        // With all places taken it is not the budget.
+        if self.places.available_permits() > 0 {
+            Held::Budget(self.ahead(priority, others))
+        } else {
+            Held::Places
         }
     }
 

@@ -89,6 +89,26 @@ async fn a_gateway_that_starts_finds_what_others_have_fetched_and_how_old_it_is(
     assert!(f64::from(fetched) <= allowance(&fleet).await, "{fetched} fetched");
 }
 
+/// RFC 9111 section 5.2.2: what must not be stored is stored nowhere, and of what must not be
+/// transformed the others would not know.
+#[tokio::test]
+async fn what_is_not_for_keeping_or_not_for_coding_is_shared_with_nobody() {
+    let fleet = Fleet::start(2).await;
+    for fields in ["Cache-Control: no-store\r\n", "Cache-Control: no-transform\r\n"] {
+        fleet.origin.says(fields);
+        for file in names() {
+            let before = fleet.origin.asked(&file);
+            for gateway in &fleet.gateways {
+                gateway.purges(&format!("/api/cache/{file}")).await;
+            }
+            for gateway in &fleet.gateways {
+                assert_eq!(gateway.version(&file).await, 1);
+            }
+            assert_eq!(fleet.origin.asked(&file) - before, 2, "{fields:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_was_asked_for_before_a_purge_is_not_shared_after_it() {
     let fleet = Fleet::start(2).await;

@@ -161,8 +161,10 @@ async fn retry_after_is_obeyed_in_seconds_and_as_a_date_on_a_429_and_on_a_503() 
     let date =
         "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:40 GMT\r\n";
     let longer = "X-RateLimit-Reset: 1000\r\nRetry-After: 3\r\n";
+    // By our own clock, which begins at 01:46:40.
+    let dateless = "Retry-After: Sun, 09 Sep 2001 01:46:43 GMT\r\n";
     for status in [429, 503] {
-        for fields in ["Retry-After: 3\r\n", date, longer] {
+        for fields in ["Retry-After: 3\r\n", date, dateless, longer] {
             let (origin, gateway) = started("upstream.budget.burst = 100").await;
             origin.replies(&versions_of("a"), Reply::with_fields(status, fields, "{}"));
             gateway.get(&versions_of("a")).await;

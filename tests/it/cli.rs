@@ -136,6 +136,11 @@ fn a_first_slip_is_one_line_that_says_what_to_do() {
             Some("public_a="),
             "upstream.private_key_file: IMAGEKIT_PRIVATE_KEY holds the public key; what is needed begins with private_",
         ),
+        (
+            "",
+            Some("private_a:b="),
+            "upstream.private_key_file: IMAGEKIT_PRIVATE_KEY holds a colon: no key of ImageKit's has one, and none can be sent",
+        ),
         ("[cache]\ntll = \"30s\"", Some("private_a="), "cache.tll: is not a key; cache.ttl is"),
         ("[upsteam]", Some("private_a="), "upsteam: is not a key; upstream is"),
         ("[cache]\nttl = 30", Some("private_a="), "cache.ttl: must be a duration like \"30s\""),

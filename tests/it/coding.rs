@@ -139,3 +139,31 @@ async fn a_body_that_decodes_to_more_than_allowed_is_refused() {
     assert_eq!(gateway.get(&path).await.code(), "upstream_bad");
     gateway.finish().await;
 }
+
+/// RFC 9110 section 7.7. That the upstream coded it is its own affair: it was asked to.
+#[tokio::test]
+async fn a_list_that_must_not_be_transformed_goes_out_as_it_was_meant() {
+    let origin = Origin::start().await;
+    let (path, fields) = (versions_of(FILE), "Cache-Control: max-age=60, no-transform\r\n");
+    let coded = gzip(&list());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n{fields}Content-Length: {}\r\n\r\n",
+        coded.len()
+    );
+    let by_gzip = Reply::Bytes([head.as_bytes(), &coded].concat());
+    origin.replies(&versions_of("other"), Reply::json(200, &list()));
+    let gateway = TestGateway::start(&origin);
+    for reply in [Reply::with_fields(200, fields, &list()), by_gzip] {
+        origin.replies(&path, reply);
+        gateway.purge("/api/cache").await;
+        gateway.get(&path).await;
+        // By the time that what was fetched later is there in all codings, this would be, too.
+        gateway.get(&versions_of("other")).await;
+        gateway.has_encoded("other").await;
+        let answer = gateway.send("GET", &path, &[("Accept-Encoding", "br, gzip")]).await;
+        assert_eq!(answer.field("cache-status"), "ikgate; hit; ttl=60");
+        assert_eq!(answer.find("content-encoding"), None);
+        assert_eq!(answer.body, list());
+    }
+    gateway.finish().await;
+}

@@ -26,6 +26,20 @@ async fn a_caller_that_has_the_bytes_gets_304_with_every_field_but_a_body() {
     gateway.finish().await;
 }
 
+/// RFC 9111 section 4.
+#[tokio::test]
+async fn a_304_says_how_old_the_list_is() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let gateway = TestGateway::start(&origin);
+    gateway.get(&path).await;
+    gateway.clock.advance(std::time::Duration::from_secs(7));
+    let answer = gateway.send("GET", &path, &[("If-None-Match", "*")]).await;
+    assert_eq!((answer.status, answer.field("age")), (304, "7"));
+    gateway.finish().await;
+}
+
 #[tokio::test]
 async fn a_404_is_never_not_modified() {
     let origin = Origin::start().await;

@@ -35,7 +35,7 @@ fn only_a_key_is_needed() {
     let settings = check("", &[KEY]).unwrap();
     assert_eq!(settings.upstream.url.to_string(), "https://api.imagekit.io");
     assert_eq!(settings.public.listen, [Listen::Address("127.0.0.1:8080".parse().unwrap())]);
-    assert_eq!(settings.admin.listen.to_string(), "127.0.0.1:9090");
+    assert_eq!(settings.admin.listen, Listen::Address("127.0.0.1:9090".parse().unwrap()));
     assert_eq!(paths("", &[]), ["upstream.private_key_file"]);
 }
 
@@ -198,7 +198,10 @@ fn what_can_be_reached_from_elsewhere_asks_for_more() {
     assert_eq!(paths(passed, &[KEY]), ["limits.anonymous"]);
     let chosen = check(&format!("{passed}[limits]\nanonymous = false"), &[KEY]).unwrap();
     assert_eq!(chosen.public.listen, [Listen::Passed]);
-    assert_eq!(paths("[admin]\nlisten = \"0.0.0.0:90\"", &[KEY]), ["admin.token_file"]);
+    for listen in ["0.0.0.0:90", "systemd"] {
+        let open = format!("[admin]\nlisten = \"{listen}\"");
+        assert_eq!(paths(&open, &[KEY]), ["admin.token_file"], "{listen}");
+    }
 }
 
 #[test]

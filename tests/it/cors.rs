@@ -43,6 +43,8 @@ async fn a_listed_page_may_read_every_answer_and_no_other_page_any() {
         let answer = gateway.send("GET", &path, &[("Origin", other)]).await;
         assert_eq!(answer.find("access-control-allow-origin"), None, "{other}");
         assert_eq!(answer.find("access-control-expose-headers"), None, "{other}");
+        assert_eq!(answer.find("cross-origin-resource-policy"), None, "{other}");
+        assert_eq!(answer.find("timing-allow-origin"), None, "{other}");
         assert_eq!(answer.field("vary"), "Origin, Accept-Encoding");
     }
     gateway.finish().await;
@@ -83,6 +85,39 @@ async fn a_preflight_is_204_and_grants_only_to_listed_pages() {
         assert_eq!(refused.status, 204);
         assert_eq!(refused.find("access-control-allow-origin"), None);
         assert_eq!(refused.find("access-control-allow-methods"), None);
+    }
+    gateway.finish().await;
+}
+
+/// Fetch, HTTP responses: whatever went wrong, the page is told what.
+#[tokio::test]
+async fn a_listed_page_may_read_what_the_upstream_made_of_it_and_what_it_may_not_have() {
+    let origin = Origin::start().await;
+    let digest = ikgate::caller::KeyDigest::of("key");
+    let more = format!(
+        "{CORS}\n[upstream]\nrequest_timeout = \"1s\"\n[[callers]]\nname = \"team\"\n\
+         key_sha256 = \"{digest}\"\nfiles = [\"a\"]"
+    );
+    let gateway = TestGateway::configured(&origin, &more);
+    let path = versions_of(FILE);
+    let key = ("Authorization", "Bearer key");
+    let too_long = ("Content-Length", "65537");
+    for (method, fields, reply, status) in [
+        ("GET", Some(key), Reply::Silence, 403),
+        ("POST", None, Reply::Silence, 405),
+        ("GET", Some(too_long), Reply::Silence, 413),
+        ("GET", None, Reply::json(500, "{}"), 502),
+        ("GET", None, Reply::json(401, "{}"), 502),
+        ("GET", None, Reply::Silence, 504),
+        ("GET", None, Reply::json(429, "{}"), 503),
+    ] {
+        origin.replies(&path, reply);
+        let fields: Vec<_> = [Some(("Origin", APP)), fields].into_iter().flatten().collect();
+        let answer = gateway.send(method, &path, &fields).await;
+        assert_eq!(answer.status, status, "{answer:#?}");
+        assert_eq!(answer.field("access-control-allow-origin"), APP, "{status}");
+        assert_eq!(answer.field("cross-origin-resource-policy"), "cross-origin", "{status}");
+        assert!(answer.field("access-control-expose-headers").contains("Retry-After"), "{status}");
     }
     gateway.finish().await;
 }

@@ -129,7 +129,15 @@ async fn a_response_that_varies_on_everything_is_answered_and_not_stored() {
 
 #[tokio::test]
 async fn what_the_upstream_says_of_its_age_counts() {
-    for (age, expected) in [("50", 50), ("0", 0), ("x", 0), ("-1", 0)] {
+    for (age, expected) in [
+        ("50", 50),
+        ("0", 0),
+        ("x", 0),
+        ("-1", 0),
+        ("+50", 0),
+        ("30, 40", 30),
+        ("30\r\nAge: 40", 30),
+    ] {
         let origin = Origin::start().await;
         let path = versions_of(FILE);
         origin.replies(&path, Reply::with_fields(200, &format!("Age: {age}\r\n"), "[]"));
@@ -143,6 +151,41 @@ async fn what_the_upstream_says_of_its_age_counts() {
         assert_eq!(hit.field("cache-status"), format!("ikgate; hit; ttl={left}"), "{age}");
         gateway.finish().await;
     }
+}
+
+/// RFC 9111 section 1.2.2.
+#[tokio::test]
+async fn a_list_that_is_older_than_can_be_counted_is_stale_at_once() {
+    for age in ["5000000000", "99999999999999999999999999"] {
+        let origin = Origin::start().await;
+        let path = versions_of(FILE);
+        origin.replies(&path, Reply::with_fields(200, &format!("Age: {age}\r\n"), "[]"));
+        let gateway = TestGateway::configured(&origin, ASK_FIRST);
+        gateway.clock.advance(Duration::from_hours(48));
+        for calls in 1..=2 {
+            let answer = gateway.get(&path).await;
+            assert_eq!(answer.status, 200, "{age}");
+            assert_eq!(answer.field("age"), (48 * 60 * 60).to_string(), "{age}");
+            assert_eq!(origin.requests_for(&path), calls, "{age}");
+        }
+        gateway.finish().await;
+    }
+}
+
+/// RFC 9110 section 6.6.1.
+#[tokio::test]
+async fn the_date_of_a_hit_is_when_it_was_answered() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    let fields = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    origin.replies(&path, Reply::with_fields(200, fields, "[]"));
+    let gateway = TestGateway::start(&origin);
+    for date in ["01:46:40", "01:47:10"] {
+        let answer = gateway.get(&path).await;
+        assert_eq!(answer.field("date"), format!("Sun, 09 Sep 2001 {date} GMT"));
+        gateway.clock.advance(Duration::from_secs(30));
+    }
+    gateway.finish().await;
 }
 
 #[tokio::test]

@@ -93,3 +93,56 @@ async fn pipelined_requests_and_stray_line_ends_are_answered_at_once() {
     assert_eq!(connection.read("GET").await.unwrap().status, 200);
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn a_needless_body_that_is_cut_off_is_a_bad_request() {
+    let gateway = TestGateway::start(&Origin::start().await);
+    let path = versions_of(FILE);
+    for method in ["GET", "OPTIONS"] {
+        let mut connection = Connection::open(gateway.public).await;
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+        connection.write(head + "body").await;
+        connection.half_close().await;
+        let refused = connection.read(method).await.unwrap();
+        assert_eq!((refused.status, refused.code().as_str()), (400, "bad_request"), "{method}");
+        assert_eq!(refused.field("connection"), "close", "{method}");
+        assert!(connection.is_closed().await, "{method}");
+    }
+    gateway.finish().await;
+}
+
+/// RFC 9110 section 6.6.1: with a field of its own in each, that is the time of the answer.
+#[tokio::test]
+async fn every_answer_of_every_kind_has_one_date() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let gateway = TestGateway::configured(&origin, "server.header_timeout = \"100ms\"");
+    gateway.get(&path).await;
+    let whole = |method: &str, target: &str, field: &str| {
+        format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{field}\r\n")
+    };
+    let long = format!("X: {}\r\n", "x".repeat(17_000));
+    for (request, status) in [
+        (whole("GET", &path, ""), 200),
+        (whole("GET", &path, "TE: trailers\r\n"), 200),
+        (whole("OPTIONS", &path, ""), 204),
+        (whole("GET", &path, "If-None-Match: *\r\n"), 304),
+        (whole("GET", &path, "Host: b\r\n"), 400),
+        (whole("GET", &path, "X : a\r\n"), 400),
+        (whole("GET", &path, "Authorization: Bearer wrong\r\n"), 401),
+        (whole("GET", "/v1/files/none/versions", ""), 404),
+        (whole("GET", "/nothing", ""), 404),
+        (whole("POST", &path, ""), 405),
+        ("GET".to_owned(), 408),
+        (whole("GET", &path, "Content-Length: 65537\r\n"), 413),
+        (whole("GET", &path, &long), 431),
+    ] {
+        let mut connection = Connection::open(gateway.public).await;
+        connection.write(&request).await;
+        let answer = connection.read("GET").await.unwrap();
+        assert_eq!(answer.status, status, "{request:.80}");
+        assert_eq!(answer.field("date"), "Sun, 09 Sep 2001 01:46:40 GMT", "{request:.80}");
+    }
+    gateway.finish().await;
+}

@@ -6,19 +6,19 @@ use crate::support::http2::{
 };
 use crate::support::{Authority, FILE, Origin, Reply, TestGateway, scratch, secured, versions_of};
 
-struct Misused {
-    origin: Origin,
-    gateway: TestGateway,
-    authority: Authority,
+pub(super) struct Misused {
+    pub(super) origin: Origin,
+    pub(super) gateway: TestGateway,
+    pub(super) authority: Authority,
     _directory: tempfile::TempDir,
 }
 
 /// So much may be sent of each answer: none.
-const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+pub(super) const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
 const ONE_BYTE: [u8; 6] = [0, 4, 0, 0, 0, 1];
 
 impl Misused {
-    async fn start(server: &str) -> Self {
+    pub(super) async fn start(server: &str) -> Self {
         let directory = scratch();
         let (authority, tls) = secured(directory.path());
         let origin = Origin::start().await;
@@ -31,7 +31,7 @@ impl Misused {
         Self { origin, gateway, authority, _directory: directory }
     }
 
-    async fn open(&self, settings: &[u8]) -> Frames {
+    pub(super) async fn open(&self, settings: &[u8]) -> Frames {
         let stream = self.authority.connect(self.gateway.public, &["h2"]).await.unwrap();
         Frames::open(stream, settings).await
     }
@@ -51,7 +51,7 @@ impl Misused {
     }
 }
 
-fn get(stream: u32) -> Frame {
+pub(super) fn get(stream: u32) -> Frame {
     Frame::get(stream, &versions_of(FILE), &[("host", "a")])
 }
 
@@ -66,6 +66,8 @@ async fn each_rule_of_the_head_is_kept() {
         (&[(":authority", "a"), ("host", "b")], 400),
         (&[("host", "a"), ("host", "a")], 400),
         (&[], 400),
+        (&[("host", "a"), ("x", " a")], 400),
+        (&[("host", "a"), ("x", "a\t")], 400),
     ]
     .into_iter()
     .enumerate()

@@ -37,6 +37,35 @@ async fn a_key_lets_in_as_bearer_and_as_an_sdk_sends_it_and_goes_no_further() {
 }
 
 #[tokio::test]
+async fn a_key_lets_in_whatever_the_case_of_its_scheme_and_the_octets_of_its_password() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let gateway = TestGateway::configured(&origin, &callers());
+    let pair = BASE64_STANDARD.encode(b"ikg_all:p\xe4ssword\xff:\0");
+    for scheme in ["Basic", "basic", "BASIC", "bAsIc"] {
+        let value = format!("{scheme} {pair}");
+        let answer = gateway.send("GET", &path, &[("Authorization", &value)]).await;
+        assert_eq!(answer.status, 200, "{scheme}");
+    }
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_basic_user_name_with_a_control_character_is_refused() {
+    let origin = Origin::start().await;
+    let gateway = TestGateway::configured(&origin, &callers());
+    for name in ["ikg_all\0", "\u{1}ikg_all", "ikg_all\r\n", "ikg\t_all", "ikg_all\u{7f}"] {
+        let value = basic(&format!("{name}:"));
+        let refused = gateway.send("GET", &versions_of(FILE), &[("Authorization", &value)]).await;
+        assert_eq!((refused.status, refused.code().as_str()), (401, "unauthorized"), "{name:?}");
+    }
+    let malformed = "ikgate_auth_failures_total{reason=\"malformed\"}";
+    assert_eq!(gateway.metric(malformed).await, Some(5.0));
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn a_wrong_credential_is_refused_even_where_none_would_do() {
     let origin = Origin::start().await;
     let gateway = TestGateway::configured(&origin, &callers());
@@ -82,12 +111,34 @@ async fn a_key_for_some_files_does_not_open_others() {
 }
 
 #[tokio::test]
+async fn a_request_for_a_file_that_a_key_does_not_cover_spends_none_of_its_quota() {
+    let origin = Origin::start().await;
+    origin.replies(&versions_of(FILE), Reply::json(200, "[]"));
+    let digest = KeyDigest::of("ikg_one");
+    let gateway = TestGateway::configured(
+        &origin,
+        &format!(
+            "[[callers]]\nname = \"one\"\nkey_sha256 = \"{digest}\"\nfiles = [\"{FILE}\"]\n\
+             quota = {{ per_second = 1, burst = 1 }}"
+        ),
+    );
+    let key = [("Authorization", "Bearer ikg_one")];
+    for _ in 0..10 {
+        assert_eq!(gateway.send("GET", &versions_of("other"), &key).await.status, 403);
+    }
+    assert_eq!(gateway.send("GET", &versions_of(FILE), &key).await.status, 200);
+    assert_eq!(gateway.send("GET", &versions_of(FILE), &key).await.status, 429);
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn without_a_key_nobody_is_served_where_anonymous_callers_are_refused() {
     let origin = Origin::start().await;
     let gateway =
         TestGateway::configured(&origin, &format!("limits.anonymous = false\n{}", callers()));
     let refused = gateway.get(&versions_of(FILE)).await;
     assert_eq!((refused.status, refused.code().as_str()), (401, "unauthorized"));
+    assert_eq!(refused.field("www-authenticate"), "Bearer", "and no error: nothing was sent");
     let key = [("Authorization", "Bearer ikg_all")];
     assert_eq!(gateway.send("GET", &versions_of(FILE), &key).await.status, 404);
     gateway.finish().await;

@@ -40,8 +40,8 @@ const CORPUS: [(&str, Class, &[u8]); 59] = [
           HTTP2-Settings: AAMAAABk\r\n\r\n",
     ),
     ("octets beyond ASCII in a value", Served, b"GET @ HTTP/1.1\r\nHost: a\r\nX: \xc3\xa4\r\n\r\n"),
-    // Not allowed in a target; it is gone before anybody here could see it.
-    ("a fragment", Served, b"GET @#a HTTP/1.1\r\nHost: a\r\n\r\n"),
+    // Not allowed in a target (RFC 9112 section 3.2).
+    ("a fragment", Ended(400), b"GET @#a HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("another path", Refused(404), b"GET /etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("two slashes", Refused(404), b"GET /@ HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("asterisk form", Refused(204), b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -167,6 +167,35 @@ async fn what_follows_a_request_that_is_refused_for_its_framing_is_not_a_request
     }
     assert_eq!(origin.requests(), Vec::<String>::new());
     gateway.finish().await;
+}
+
+/// Heads that cannot be read, on both listeners: each answer has what every answer has, and is
+/// reported once.
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_answered_like_any_other_and_reported_once() {
+    let gateway = TestGateway::start(&Origin::start().await);
+    let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(70_000));
+    for (head, status, code) in [
+        ("GET / HTTP/1.1\r\nHost a\r\n\r\n", 400, "bad_request"),
+        // The fast path's parser takes this one, and hyper's does not.
+        ("GET /v1/files/a<b/versions HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
+        (long.as_str(), 431, "too_large"),
+    ] {
+        for address in [gateway.public, gateway.admin] {
+            let mut connection = Connection::open(address).await;
+            connection.write(head).await;
+            let answer = connection.read("GET").await.unwrap();
+            assert_eq!((answer.status, answer.code().as_str()), (status, code));
+            assert_eq!(answer.field("connection"), "close");
+            assert!(answer.field("date").ends_with(" GMT"), "{answer:#?}");
+            assert!(connection.is_closed().await);
+        }
+        let seen = gateway.exchanges.ended(1).await;
+        assert_eq!(seen[0].status, u64::from(status));
+    }
+    let exchanges = gateway.exchanges.clone();
+    gateway.finish().await;
+    exchanges.ended(0).await;
 }
 
 /// A connection that is closed over unread bytes is reset, and an answer that is still on its way

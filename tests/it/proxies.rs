@@ -96,3 +96,67 @@ async fn a_caller_with_very_many_ipv6_prefixes_has_a_few_times_the_quota_of_one(
     assert_eq!(from("2001:db8:1::1".to_owned()).await.status, 200, "another /48");
     gateway.finish().await;
 }
+
+/// Nor any other answer than these: fields of answers are made here, and none of a request.
+#[tokio::test]
+async fn no_answer_repeats_a_forwarding_field() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let gateway = TestGateway::configured(&origin, BEHIND_PROXIES);
+    let fields = [
+        ("X-Forwarded-For", "198.51.100.77"),
+        ("X-Forwarded-Host", "canary.example"),
+        ("X-Forwarded-Proto", "canary"),
+        ("Forwarded", "for=198.51.100.77;host=canary.example"),
+        ("X-Real-IP", "198.51.100.77"),
+    ];
+    let mut seen = Vec::new();
+    for (method, target) in [
+        ("GET", path.as_str()),
+        ("GET", &path),
+        ("OPTIONS", &path),
+        ("POST", &path),
+        ("TRACE", &path),
+        ("GET", "/canary-free"),
+        ("GET", "/v1/files/a%2Fb/versions"),
+    ] {
+        let answer = gateway.send(method, target, &fields).await;
+        for (name, value) in &answer.fields {
+            assert!(!name.to_lowercase().contains("forwarded"), "{method} {target}: {name}");
+            assert!(!value.contains("198.51.100") && !value.contains("canary."), "{answer:#?}");
+        }
+        assert!(!answer.body.contains("198.51.100"), "{answer:#?}");
+        seen.push(answer.status);
+    }
+    assert_eq!(seen, [200, 429, 204, 405, 405, 404, 400]);
+    gateway.finish().await;
+}
+
+/// W3C Trace Context, sections 3.2 and 3.4.
+#[tokio::test]
+async fn a_trace_of_a_proxy_goes_on_as_far_as_it_is_known_and_of_others_not_at_all() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    for (trusted, expected) in [("\"127.0.0.1\"", true), ("", false)] {
+        let origin = Origin::start().await;
+        let path = versions_of(FILE);
+        origin.replies(&path, Reply::json(200, "[]"));
+        let more = format!("server.trusted_proxies = [{trusted}]");
+        let gateway = TestGateway::configured(&origin, &more);
+        // Of a later version, which may have other flags, and something behind them.
+        let of_proxy = format!("cc-{TRACE}-b7ad6b7169203331-ff-more");
+        let fields = [("TraceParent", of_proxy.as_str()), ("Tracestate", "canary=1")];
+        assert_eq!(gateway.send("GET", &path, &fields).await.status, 200);
+        let requests = origin.requests();
+        let line = requests[0].lines().find_map(|line| line.strip_prefix("traceparent: "));
+        assert_eq!(line.is_some(), expected, "{requests:?}");
+        if let Some(line) = line {
+            let parts: Vec<_> = line.split('-').collect();
+            let [version, trace, step, flags] = parts.as_slice() else { panic!("{line}") };
+            assert_eq!((*version, *trace, *flags), ("00", TRACE, "01"));
+            assert_ne!(*step, "b7ad6b7169203331");
+        }
+        assert!(!requests[0].contains("canary"), "{requests:?}");
+        gateway.finish().await;
+    }
+}

@@ -1,15 +1,21 @@
 //! A restart that nobody notices, and what the service manager is told.
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr as SocketAddrOfUnix, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sd_notify::NotifyState;
+
 use crate::support::{
     Connection, FILE, Origin, Program, Reply, receive, run, scratch, versions_of,
 };
+
+/// One socket, without a name.
+const PASSED: &str = "LISTEN_PID=$$ LISTEN_FDS=1";
 
 const KEY: (&str, &str) = ("IMAGEKIT_PRIVATE_KEY", "private_a=");
 
@@ -53,7 +59,7 @@ async fn ten_restarts_under_load_lose_no_request_where_the_socket_is_passed() {
         .collect();
     let mut seen = 0;
     for restart in 0..=10 {
-        let program = Program::serve_passed(&config, &[KEY], &socket);
+        let program = Program::serve_passed(&config, &[KEY], PASSED, &[&socket]);
         assert_eq!(program.public, address);
         let enough = async {
             while answered.load(Ordering::SeqCst) < seen + 200 {
@@ -69,7 +75,7 @@ async fn ten_restarts_under_load_lose_no_request_where_the_socket_is_passed() {
         seen = answered.load(Ordering::SeqCst);
     }
     // The last requests are answered by one that goes on.
-    let _program = Program::serve_passed(&config, &[KEY], &socket);
+    let _program = Program::serve_passed(&config, &[KEY], PASSED, &[&socket]);
     done.store(true, Ordering::SeqCst);
     for asker in askers {
         asker.await.expect("a request was lost");
@@ -86,34 +92,169 @@ async fn a_socket_must_be_passed_where_one_is_expected() {
     assert!(told.contains("no socket was passed"), "{told}");
 }
 
+/// What `sd_notify(3)` sends to.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn at(path: &Path) -> Self {
+        Self::on(UnixDatagram::bind(path).unwrap())
+    }
+
+    fn on(socket: UnixDatagram) -> Self {
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Self(socket)
+    }
+
+    /// The next message.
+    fn heard(&self) -> String {
+        let mut message = [0; 4096];
+        let length = receive(&self.0, &mut message).expect("nothing more is told");
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    }
+
+    /// The next message that says this in a line of its own.
+    fn told(&self, what: &str) -> String {
+        loop {
+            let message = self.heard();
+            if message.lines().any(|line| line == what) {
+                return message;
+            }
+        }
+    }
+
+    /// Everything that is still to be read from a program that has ended.
+    fn rest(&self) -> Vec<String> {
+        self.0.set_nonblocking(true).unwrap();
+        let mut message = [0; 4096];
+        let next = || receive(&self.0, &mut message).ok().map(|length| message[..length].to_vec());
+        std::iter::from_fn(next).map(|message| String::from_utf8(message).unwrap()).collect()
+    }
+}
+
 #[tokio::test]
 async fn the_service_manager_is_told_of_each_state() {
     let (directory, origin) = (scratch(), Origin::start().await);
     let config = config(directory.path(), "127.0.0.1:0", origin.address);
     let path = directory.path().join("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let told = |what: &str| {
-        let mut message = [0; 4096];
-        loop {
-            let length =
-                receive(&manager, &mut message).unwrap_or_else(|_| panic!("not told {what}"));
-            let message = String::from_utf8_lossy(&message[..length]).into_owned();
-            if message.lines().any(|line| line == what) {
-                return message;
-            }
-        }
-    };
+    let manager = Manager::at(&path);
     let socket = path.to_str().unwrap();
     let environment = [KEY, ("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "40000")];
     let program = Program::serve(&config, &environment);
-    let ready = told("READY=1");
+    let ready = manager.told("READY=1");
     assert!(ready.contains(&format!("STATUS=answering on [{}]", program.public)), "{ready}");
-    told("WATCHDOG=1");
+    manager.told("WATCHDOG=1");
     program.signal("HUP");
-    assert!(told("RELOADING=1").contains("MONOTONIC_USEC="));
-    told("READY=1");
+    assert!(manager.told("RELOADING=1").contains("MONOTONIC_USEC="));
+    manager.told("READY=1");
     program.signal("TERM");
-    told("STOPPING=1");
+    manager.told("STOPPING=1");
     assert_eq!(program.wait().0, Some(0));
+}
+
+#[tokio::test]
+async fn a_service_manager_with_an_abstract_socket_is_told_too() {
+    let (directory, origin) = (scratch(), Origin::start().await);
+    let config = config(directory.path(), "127.0.0.1:0", origin.address);
+    // The directory's name is nobody else's.
+    let name = directory.path().to_str().unwrap();
+    let address = SocketAddrOfUnix::from_abstract_name(name).unwrap();
+    let manager = Manager::on(UnixDatagram::bind_addr(&address).unwrap());
+    let program = Program::serve(&config, &[KEY, ("NOTIFY_SOCKET", &format!("@{name}"))]);
+    let ready = manager.heard();
+    assert!(ready.starts_with("READY=1\nSTATUS=answering on ["), "{ready}");
+    program.signal("HUP");
+    assert!(manager.told("RELOADING=1").contains("\nMONOTONIC_USEC="));
+    manager.told("READY=1");
+    program.signal("TERM");
+    manager.told("STOPPING=1");
+    assert_eq!(program.wait().0, Some(0));
+}
+
+#[tokio::test]
+async fn a_reload_that_is_refused_is_ready_again() {
+    let (directory, origin) = (scratch(), Origin::start().await);
+    let config = config(directory.path(), "127.0.0.1:0", origin.address);
+    let path = directory.path().join("notify");
+    let manager = Manager::at(&path);
+    let program = Program::serve(&config, &[KEY, ("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    manager.told("READY=1");
+    std::fs::write(&config, "[cache]\nttl = 1").unwrap();
+    program.signal("HUP");
+    let reloading = manager.heard();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    let ready = manager.heard();
+    assert!(ready.starts_with("READY=1\n"), "{ready}");
+    program.signal("TERM");
+    assert!(manager.heard().starts_with("STOPPING=1\n"), "ready once");
+    let (code, log) = program.wait();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("\"not reloaded\""), "{log}");
+}
+
+/// The service manager takes what was sent before it asked for the reload for an older one.
+#[tokio::test]
+async fn the_time_of_a_reload_is_of_the_monotonic_clock_when_it_began() {
+    let (directory, origin) = (scratch(), Origin::start().await);
+    let config = config(directory.path(), "127.0.0.1:0", origin.address);
+    let path = directory.path().join("notify");
+    let manager = Manager::at(&path);
+    let program = Program::serve(&config, &[KEY, ("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    manager.told("READY=1");
+    let now = || match NotifyState::monotonic_usec_now().unwrap() {
+        NotifyState::MonotonicUsec(now) => now,
+        other => panic!("{other}"),
+    };
+    let before = now();
+    program.signal("HUP");
+    let message = manager.told("RELOADING=1");
+    let told = message.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC=")).unwrap();
+    assert!((before..=now()).contains(&told.parse().unwrap()), "{before} {message}");
+}
+
+#[tokio::test]
+async fn the_watchdog_is_fed_while_the_gateway_drains() {
+    let (directory, origin) = (scratch(), Origin::start().await);
+    let config = config(directory.path(), "127.0.0.1:0", origin.address);
+    let path = directory.path().join("notify");
+    let manager = Manager::at(&path);
+    let environment = [
+        KEY,
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "40000"),
+        ("IKGATE_SERVER__SHUTDOWN_DELAY", "60s"),
+    ];
+    let program = Program::serve(&config, &environment);
+    manager.told("READY=1");
+    program.signal("TERM");
+    manager.told("STOPPING=1");
+    for _ in 0..3 {
+        assert_eq!(manager.heard().trim_end(), "WATCHDOG=1");
+    }
+    program.signal("TERM");
+    assert_eq!(program.wait().0, Some(1));
+}
+
+#[tokio::test]
+async fn the_watchdog_of_another_process_is_not_fed() {
+    let (directory, origin) = (scratch(), Origin::start().await);
+    let config = config(directory.path(), "127.0.0.1:0", origin.address);
+    let path = directory.path().join("notify");
+    let manager = Manager::at(&path);
+    let environment = [
+        KEY,
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "1000"),
+        ("WATCHDOG_PID", "1"),
+    ];
+    let program = Program::serve(&config, &environment);
+    // By the end of each reload a watchdog would have been fed many times.
+    for _ in 0..3 {
+        program.signal("HUP");
+        manager.told("RELOADING=1");
+        assert!(manager.heard().starts_with("READY=1\n"));
+    }
+    program.signal("TERM");
+    assert_eq!(program.wait().0, Some(0));
+    let rest = manager.rest();
+    assert!(rest.iter().all(|message| !message.contains("WATCHDOG")), "{rest:?}");
 }

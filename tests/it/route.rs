@@ -53,7 +53,27 @@ async fn what_the_server_as_a_whole_can_do_is_asked_with_an_asterisk() {
     let gateway = TestGateway::start(&origin);
     let answer = gateway.send("OPTIONS", "*", &[]).await;
     assert_eq!((answer.status, answer.field("allow")), (204, "GET, HEAD, OPTIONS"));
-    assert_eq!(gateway.send("GET", "*", &[]).await.status, 404);
+    // Without a path it is the same in absolute form (RFC 9112 section 3.2.4).
+    assert_eq!(gateway.send("OPTIONS", "http://a", &[]).await.status, 204);
+    for method in ["GET", "HEAD", "POST"] {
+        let answer = gateway.send(method, "*", &[]).await;
+        assert_eq!((answer.status, answer.field("connection")), (400, "close"), "{method}");
+    }
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_target_with_bytes_beyond_ascii_ends_the_connection() {
+    let origin = Origin::start().await;
+    let gateway = TestGateway::start(&origin);
+    for target in ["/\u{e4}", "/v1/files/\u{e4}/versions", "/v1/files/a/versions?\u{e4}"] {
+        for method in ["GET", "POST"] {
+            let answer = gateway.send(method, target, &[]).await;
+            assert_eq!((answer.status, answer.code().as_str()), (400, "bad_request"), "{target}");
+            assert_eq!(answer.field("connection"), "close", "{method} {target}");
+        }
+    }
+    assert_eq!(origin.requests(), Vec::<String>::new());
     gateway.finish().await;
 }
 

@@ -1,11 +1,14 @@
 //! TLS towards callers: who is answered, in which HTTP, and with which certificate.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use ikgate::server::{Tls, TlsChange, TlsError, TlsFiles};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{
     Authority, Connection, FILE, Origin, Reply, TestGateway, scratch, section, secured, versions_of,
@@ -34,7 +37,7 @@ impl Secured {
 
     async fn comes_to_trust(&self, authority: &Authority) {
         let trusted = async { while !self.is_trusted_by(authority).await {} };
-        tokio::time::timeout(std::time::Duration::from_secs(20), trusted).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), trusted).await.unwrap();
     }
 }
 
@@ -107,7 +110,7 @@ async fn files_that_change_are_taken() {
 
     pair.write_certificate(directory);
     pair.write_key(directory);
-    secured.gateway.clock.advance(std::time::Duration::from_secs(5));
+    secured.gateway.clock.advance(Duration::from_secs(5));
     secured.comes_to_trust(&next).await;
     assert!(!secured.is_trusted_by(&secured.authority).await);
     secured.gateway.finish().await;
@@ -132,6 +135,23 @@ fn half_of_a_new_pair_is_not_taken() {
     std::fs::remove_file(at("key.pem")).unwrap();
     assert!(matches!(tls.refresh(), Err(TlsError::Unreadable { .. })));
     assert!(tls.expires() > expires, "the last good pair stays");
+}
+
+#[test]
+fn a_chain_with_the_issuer_first_is_not_taken() {
+    let (directory, authority) = (scratch(), Authority::new());
+    let pair = authority.pair("localhost", 2999);
+    pair.write_certificate(directory.path());
+    pair.write_key(directory.path());
+    let at = |name: &str| directory.path().join(name);
+    let own = std::fs::read_to_string(at("cert.pem")).unwrap();
+    let load = |chain: String| {
+        std::fs::write(at("cert.pem"), chain).unwrap();
+        Tls::load(TlsFiles { certificate: at("cert.pem"), key: at("key.pem") })
+    };
+    assert!(load(format!("{own}{}", authority.pem)).is_ok());
+    let refused = load(format!("{}{own}", authority.pem)).err();
+    assert!(matches!(refused, Some(TlsError::Unusable(_))), "{refused:?}");
 }
 
 #[tokio::test]
@@ -173,4 +193,104 @@ async fn what_is_no_handshake_is_refused_and_what_never_ends_is_timed_out() {
     let late = "ikgate_connection_deadlines_total{deadline=\"handshake\"}";
     gateway.has_counted(late, 1.0).await;
     gateway.finish().await;
+}
+
+#[test]
+fn an_rsa_certificate_of_1024_bits_is_not_taken() {
+    let directory = scratch();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::write(at("cert.pem"), SHORT_RSA_CERTIFICATE).unwrap();
+    std::fs::write(at("key.pem"), SHORT_RSA_KEY).unwrap();
+    let refused = Tls::load(TlsFiles { certificate: at("cert.pem"), key: at("key.pem") }).err();
+    assert!(matches!(refused, Some(TlsError::Unusable(_))), "{refused:?}");
+}
+
+/// Made once by `openssl req -x509 -newkey rsa:1024`, and shown to nobody.
+const SHORT_RSA_CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIICHDCCAYWgAwIBAgIUEY4ahux634WFFRl0mMJGnqGICpkwDQYJKoZIhvcNAQEL
+BQAwFDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyODEwNDU1MFoYDzIxMjYx
+MTA0MTA0NTUwWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwgZ8wDQYJKoZIhvcNAQEB
+BQADgY0AMIGJAoGBANhAmHghm5M8rboAzyikTr8D8j1ysdnwqEJ/+7E7tECKLFOp
+3Qeua+AqQpIoUlBm7eZmNWREhGuarNNf4M4kVqMJ3FfE1oFdAGBvbfXzFnJJZvfp
+XjZqkrdz+sUeGRSB81DZaBEqAokIhhdVrru/cYYHgVbFMdRLdUQS3w+hLEhhAgMB
+AAGjaTBnMB0GA1UdDgQWBBS2tUiXCzEEEBQt5AtfCKmHJaee9TAfBgNVHSMEGDAW
+gBS2tUiXCzEEEBQt5AtfCKmHJaee9TAPBgNVHRMBAf8EBTADAQH/MBQGA1UdEQQN
+MAuCCWxvY2FsaG9zdDANBgkqhkiG9w0BAQsFAAOBgQA6sXyJR1vhzZjb8hKaxCtK
+yUHRVMnFkB5Y4c6ts6JdUDr4wpYUmubUpWeH51RW6wvO4L4xHZAq7AvPQTXmkOuK
+xahJMO1yBBtNda8tkZgO3ypfOBvteU7CRPFxczlIrspj8HSPGGm8XSVxpI9zVNVB
+Rza0KOPl2A6HBKMl+/qt+g==
+-----END CERTIFICATE-----
+";
+const SHORT_RSA_KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIICdwIBADANBgkqhkiG9w0BAQEFAASCAmEwggJdAgEAAoGBANhAmHghm5M8rboA
+zyikTr8D8j1ysdnwqEJ/+7E7tECKLFOp3Qeua+AqQpIoUlBm7eZmNWREhGuarNNf
+4M4kVqMJ3FfE1oFdAGBvbfXzFnJJZvfpXjZqkrdz+sUeGRSB81DZaBEqAokIhhdV
+rru/cYYHgVbFMdRLdUQS3w+hLEhhAgMBAAECgYArkpBmHDdxqldC1CjpgnnPaScl
+FHgbdq8gfxMiuenu2yhlTyOXCaD40OsK8g7r3mFu/AckBd48pDTQflAYmR/PaTqD
+k2n7d6g7An4qdljric5dYOAZPLyyecyAZZjqwickwV7MVB6vz8ZBH31zaOW3QQXN
+XU0BV70ZkJCsVngXJQJBAOypdcWnwPKpE5YyanzFIAxSuEfIz+qt4ocm/VfAFiN9
+tuvHaRN6Q76oGdoO4DX1rEQgauQeXSDGKjb8jEoRBIMCQQDp7DP77yp3kYtCZsca
+0yzFBRC2AgB9kZnYM0tZhksPnbHNdFg8eLlT6Hr1ObYnJwz81uGfJ4mbvO/prvdJ
+6lJLAkA4rEQFtyxfb9m+6AfUJSiNiumSVyZjHozWrKGSd+9VRG+fertQ7MB4Ua0P
+KOzMPy6nidPPGO5YQNwvGr9FpVmdAkEA2uj8QRGx6VGgRFTQkY78f6hc2ieHc/uV
+QJnIMxCVIBkQctglVvoXXanbn7ARghRueBNT89BZXBB1aHgf3eFWfwJBAMqLimD+
+ha/ClGS5/MN/ahWL2AuEN65CzLdpGeaFw0KedGvmynrgGDMTzMf99KIWvC+DLJYe
+ZmVr37MKdKaj2MM=
+-----END PRIVATE KEY-----
+";
+
+/// RFC 9112 section 9.8: without the alert, an end is one that somebody may have made.
+#[tokio::test]
+async fn whichever_way_a_connection_of_http_1_is_closed_it_is_closed_in_order() {
+    let path = versions_of(FILE);
+    let get =
+        |target: &str, field: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n{field}\r\n");
+    let (soon_idle, close) = ("idle_timeout = \"100ms\"", "Connection: close\r\n");
+    for (name, server, request) in [
+        ("the client wants it", "", get(&path, close)),
+        ("the same, not from memory", "", get("/a", close)),
+        ("framing", "", get(&path, "Transfer-Encoding: chunked\r\n")),
+        ("malformed", "", "X\r\n\r\n".to_owned()),
+        ("half a head", "header_timeout = \"100ms\"", "GET".to_owned()),
+        ("unused", soon_idle, String::new()),
+        ("idle", soon_idle, get(&path, "")),
+        ("idle, with hyper", soon_idle, get("/a", "TE: trailers\r\n")),
+    ] {
+        let directory = scratch();
+        let (authority, tls) = secured(directory.path());
+        let origin = Origin::start().await;
+        origin.replies(&path, Reply::json(200, "[1,2]"));
+        let gateway = TestGateway::configured(&origin, &format!("[server]\n{server}\n{tls}"));
+        let mut stream = authority.connect(gateway.public, &["http/1.1"]).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        let mut seen = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut seen));
+        let ended = read.await.unwrap_or_else(|_| panic!("{name}: still open"));
+        assert!(ended.is_ok(), "{name}: {ended:?} after {}", String::from_utf8_lossy(&seen));
+        drop(stream);
+        gateway.finish().await;
+    }
+}
+
+/// RFC 9113 section 8.2.2.
+#[tokio::test]
+async fn what_ends_a_connection_in_http_1_has_no_field_of_it_in_http_2() {
+    let secured = Secured::start().await;
+    let stream = secured.authority.connect(secured.gateway.public, &["h2"]).await.unwrap();
+    let io = TokioIo::new(stream);
+    let (mut send, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let driven = tokio::spawn(connection);
+    let request = Request::get(format!("https://localhost{}", versions_of(FILE)));
+    let request = request.header("host", "other").body(Empty::<Bytes>::new()).unwrap();
+    let refused = send.send_request(request).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    for name in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"] {
+        assert!(!refused.headers().contains_key(name), "{name}");
+    }
+    drop(send);
+    driven.await.unwrap().unwrap();
+    secured.gateway.finish().await;
 }

@@ -2,94 +2,14 @@
 
 use std::time::Duration;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use hmac::{Hmac, Mac as _};
 use ikgate::caller::{Audience, Claims, NumericDate, TokenSigner};
 use ikgate::config;
 use serde_json::{Value, json};
-use sha2::Sha256;
 
-use crate::support::{Answer, FILE, Origin, Reply, TestGateway, scratch, versions_of};
+use crate::support::tokens::{ISSUER, SECRET, Tokens, hs256, signed};
+use crate::support::{FILE, Origin, Reply, TestGateway, scratch, versions_of};
 
-const SECRET: &str = "a secret of thirty-two bytes or so";
-const ISSUER: &str = "https://app.example.com";
 const LIST: &str = "[{\"versionInfo\":{\"id\":\"v1\"},\"isPrivateFile\":true}]";
-
-/// Signed by hand, so that it can be wrong in every way.
-fn signed(header: &Value, claims: &Value, secret: &str) -> String {
-    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    let message = format!("{}.{}", part(header), part(claims));
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(message.as_bytes());
-    format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
-}
-
-fn hs256() -> Value {
-    json!({ "alg": "HS256", "typ": "JWT" })
-}
-
-/// A gateway that accepts tokens, and everything around it.
-struct Tokens {
-    origin: Origin,
-    gateway: TestGateway,
-    path: String,
-    _files: tempfile::TempDir,
-}
-
-impl Tokens {
-    async fn start(more: &str) -> Self {
-        let files = scratch();
-        std::fs::write(files.path().join("jwt.secret"), SECRET.replace(' ', "-")).unwrap();
-        let key_file = files.path().join("jwt.secret");
-        let key_file = key_file.display();
-        let origin = Origin::start().await;
-        let path = versions_of(FILE);
-        origin.replies(&path, Reply::json(200, "[]"));
-        let jwt = format!(
-            "{more}\n[jwt]\nalgorithm = \"HS256\"\nkey_file = '{key_file}'\n\
-             issuer = \"{ISSUER}\"\nquota = {{ per_second = 1, burst = 3 }}"
-        );
-        let gateway = TestGateway::configured(&origin, &jwt);
-        Self { origin, gateway, path, _files: files }
-    }
-
-    fn now(&self) -> u64 {
-        self.gateway.clock.unix_time().as_secs()
-    }
-
-    fn claims(&self) -> Value {
-        let now = self.now();
-        let (iss, aud) = (ISSUER, "ikgate");
-        json!({ "sub": "user-1", "iss": iss, "aud": aud, "iat": now, "exp": now + 300 })
-    }
-
-    /// Good claims with these laid over them; null takes one away.
-    fn with(&self, changes: &Value) -> String {
-        let mut claims = self.claims();
-        for (name, value) in changes.as_object().unwrap() {
-            match value {
-                Value::Null => _ = claims.as_object_mut().unwrap().remove(name),
-                value => claims[name] = value.clone(),
-            }
-        }
-        signed(&hs256(), &claims, &SECRET.replace(' ', "-"))
-    }
-
-    async fn ask(&self, path: &str, token: &str) -> Answer {
-        let value = format!("Bearer {token}");
-        self.gateway.send("GET", path, &[("Authorization", &value)]).await
-    }
-
-    async fn refuses(&self, token: &str, reason: &str) {
-        let series = format!("ikgate_auth_failures_total{{reason=\"{reason}\"}}");
-        let before = self.gateway.metric(&series).await.unwrap_or_default();
-        let answer = self.ask(&self.path, token).await;
-        assert_eq!((answer.status, answer.code().as_str()), (401, "unauthorized"), "{reason}");
-        assert_eq!(answer.field("www-authenticate"), "Bearer");
-        assert_eq!(answer.field("cache-status"), "ikgate; detail=unauthorized");
-        assert_eq!(self.gateway.metric(&series).await, Some(before + 1.0), "{reason}");
-    }
-}
 
 #[tokio::test]
 async fn a_token_lets_in_with_a_quota_for_each_subject() {
@@ -162,8 +82,8 @@ async fn a_token_is_refused_for_every_claim_that_is_not_right() {
 #[tokio::test]
 async fn a_token_that_is_not_signed_as_configured_is_refused() {
     let tokens = Tokens::start("").await;
-    let (claims, secret) = (tokens.claims(), SECRET.replace(' ', "-"));
-    let with = |header: Value| signed(&header, &claims, &secret);
+    let (claims, secret) = (tokens.claims(), SECRET);
+    let with = |header: Value| signed(&header, &claims, secret);
     tokens.refuses(&with(json!({ "alg": "none" })), "token_algorithm").await;
     let unsigned = with(json!({ "alg": "none" }));
     let unsigned = unsigned.rsplit_once('.').unwrap().0;
@@ -179,7 +99,7 @@ async fn a_token_that_is_not_signed_as_configured_is_refused() {
     // A null is no list: some back ends write an empty one so.
     let mut null = claims.clone();
     null["files"] = Value::Null;
-    tokens.refuses(&signed(&hs256(), &null, &secret), "token_claims").await;
+    tokens.refuses(&signed(&hs256(), &null, secret), "token_claims").await;
     let good = tokens.with(&json!({}));
     let (message, signature) = good.rsplit_once('.').unwrap();
     tokens.refuses(&format!("{message}."), "token_signature").await;

@@ -15,11 +15,15 @@ fn secret() -> SigningSecret {
 }
 
 fn start(origin: &Origin) -> TestGateway {
+    configured(origin, "")
+}
+
+fn configured(origin: &Origin, more: &str) -> TestGateway {
     let directory = scratch();
     let file = directory.path().join("webhook.secret");
     std::fs::write(&file, SECRET).unwrap();
     let more = format!(
-        "[webhooks]\nsecret_file = \"{}\"\n\
+        "{more}[webhooks]\nsecret_file = \"{}\"\n\
          [limits]\nanonymous = {{ per_second = 100000, burst = 100000 }}",
         file.display()
     );
@@ -95,6 +99,36 @@ async fn either_scheme_will_do_and_a_body_in_chunks_too() {
     assert_eq!(connection.read("POST").await.unwrap().status, 204);
     assert_eq!(outcome(&gateway, "applied").await, Some(1.0));
     assert_eq!(outcome(&gateway, "duplicate").await, Some(1.0));
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_delivery_with_fields_of_other_names_is_not_signed() {
+    let origin = Origin::start().await;
+    let gateway = start(&origin);
+    let body = deleted("evt_1");
+    let (time, signature) = secret().sign_standard("msg_1", gateway.clock.wall(), body.as_bytes());
+    for prefix in ["svix", "x-webhook"] {
+        let fields = format!(
+            "{prefix}-id: msg_1\r\n{prefix}-timestamp: {time}\r\n\
+             {prefix}-signature: {signature}\r\n"
+        );
+        let refused = post(&gateway, &fields, &body).await;
+        assert_eq!((refused.status, refused.code().as_str()), (401, "unauthorized"), "{prefix}");
+    }
+    assert_eq!(outcome(&gateway, "applied").await, Some(0.0));
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_the_fleet_cannot_hear_of_is_503() {
+    let origin = Origin::start().await;
+    let gateway = configured(&origin, "[cluster]\nredis_url = \"redis://127.0.0.1:1\"\n");
+    for delivery in 1..=2 {
+        let partial = deliver(&gateway, &deleted("evt_1")).await;
+        assert_eq!(partial.status, 503, "{partial:#?}");
+        assert_eq!(outcome(&gateway, "partial").await, Some(f64::from(delivery)));
+    }
     gateway.finish().await;
 }
 
@@ -212,6 +246,44 @@ async fn a_body_may_be_so_long_and_no_longer() {
     let refused = connection.read("POST").await.unwrap();
     assert_eq!((refused.status, refused.code().as_str()), (413, "too_large"));
     assert_eq!(outcome(&gateway, "unread").await, Some(2.0));
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_malformed_or_cut_off_is_a_bad_request() {
+    let gateway = start(&Origin::start().await);
+    let (length, chunked) = ("Content-Length: 9", "Transfer-Encoding: chunked");
+    for (field, body) in [
+        (length, "{"),
+        (chunked, "4\r\nbo"),
+        (chunked, "4\r\nbody\r\n"),
+        (chunked, "x\r\nbody\r\n0\r\n\r\n"),
+        (chunked, "4\r\nbodyx\r\n0\r\n\r\n"),
+        (chunked, "fffffffffffffffff\r\nbody\r\n"),
+    ] {
+        let mut connection = Connection::open(gateway.public).await;
+        let head = format!("POST {PATH} HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n");
+        connection.write(head + body).await;
+        connection.half_close().await;
+        let refused = connection.read("POST").await.unwrap();
+        assert_eq!((refused.status, refused.code().as_str()), (400, "bad_request"), "{body:?}");
+        assert_eq!(refused.field("connection"), "close", "{body:?}");
+        assert!(connection.is_closed().await, "{body:?}");
+    }
+    assert_eq!(outcome(&gateway, "unread").await, Some(6.0));
+    gateway.finish().await;
+}
+
+/// A page has no part in it (Fetch, HTTP requests).
+#[tokio::test]
+async fn an_event_with_an_origin_is_judged_by_its_signature_alone() {
+    let gateway = start(&Origin::start().await);
+    let body = deleted("evt_1");
+    let signature = secret().sign_legacy(gateway.clock.wall(), body.as_bytes());
+    let origin = "Origin: https://evil.example\r\n";
+    let signed = format!("{origin}x-ik-signature: {signature}\r\n");
+    assert_eq!(post(&gateway, &signed, &body).await.status, 204);
+    assert_eq!(post(&gateway, origin, &body).await.status, 401);
     gateway.finish().await;
 }
 

@@ -171,6 +171,23 @@ async fn a_stream_in_which_nothing_comes_is_left() {
     assert_eq!(node.link.standing.state(node.clock.monotonic()), ClusterState::CutOff);
 }
 
+/// With as many records as one batch may hold, there may be more.
+#[tokio::test(start_paused = true)]
+async fn a_full_batch_is_not_the_end_of_the_stream() {
+    let beats = |count: usize| {
+        let beat = |seq| record(seq, What::Beat { sent: Duration::ZERO });
+        (8..).take(count).map(beat).collect::<Vec<_>>()
+    };
+    for (count, expected) in
+        [(BATCH_MAX, ClusterState::CutOff), (BATCH_MAX - 1, ClusterState::Connected)]
+    {
+        let node = Node::with_lists([beats(count)]).await;
+        let began = node.clock.monotonic();
+        node.read().await;
+        assert_eq!(node.link.standing.state(began), expected, "{count}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_purge_that_went_to_a_server_of_before_is_told_again() {
     let node = Node::with_lists([]).await;

@@ -12,7 +12,7 @@ mod limits;
 mod server;
 mod upstream;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,7 @@ use crate::gateway::PolicySettings;
 use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::response::{AllowedOrigin, Cors};
 use crate::secret::Secret;
+use crate::server::Listen;
 use crate::telemetry::{AccessLogMode, LogFilter, LogFormat, TelemetrySettings};
 
 const KIB: u64 = 1024;
@@ -109,22 +110,22 @@ pub(super) fn tokens(raw: Raw, directory: &Path) -> Result<TokenSettings, Proble
 
 fn admin(admin: &mut Section, directory: &Path) -> Option<AdminListenerSettings> {
     let listen = admin.get("listen", |given| {
-        let parsed = given.text()?.parse::<SocketAddr>();
-        parsed.map_err(|_| "must be an address like \"127.0.0.1:9090\"")
+        let expected = "must be an address like \"127.0.0.1:9090\", or \"systemd\"";
+        server::listen(given.text()?).ok_or(expected)
     });
-    let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)));
+    let listen = listen.unwrap_or(Listen::Address((Ipv4Addr::LOCALHOST, 9090).into()));
     let configured = admin.has("token_file");
     let token = admin.get("token_file", |given| {
         let path = file(given, directory).map_err(str::to_owned)?;
         Secret::from_file(&path).map_err(|error| chain(&error))
     });
     let hosts = admin.get("hosts", Given::texts).unwrap_or_default();
-    let exposure = match (listen.ip().is_loopback(), token) {
+    let exposure = match (listen.is_loopback(), token) {
         (true, token) => Exposure::Loopback { token },
         (false, Some(token)) => Exposure::Network { token },
         (false, None) => {
             if !configured {
-                let message = "is required when admin.listen is not a loopback address";
+                let message = "is required unless admin.listen is a loopback address";
                 admin.note("token_file", message);
             }
             return None;

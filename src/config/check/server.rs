@@ -70,7 +70,8 @@ pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
     }
 }
 
-fn listen(text: &str) -> Option<Listen> {
+/// Reads an address, or the word for sockets that are passed.
+pub(super) fn listen(text: &str) -> Option<Listen> {
     match text {
         "systemd" => Some(Listen::Passed),
         address => address.parse().ok().map(Listen::Address),

@@ -13,7 +13,7 @@ use super::limits::quota;
 use super::{GIB, KIB, MIB, bytes, file};
 use crate::error::chain;
 use crate::limit::Quota;
-use crate::secret::{PrivateKey, Secret, is_one_word, is_public_key};
+use crate::secret::{PrivateKey, Secret, has_colon, is_one_word, is_public_key};
 use crate::upstream::{BreakerSettings, RetrySettings, UpstreamSettings, UpstreamUrl};
 
 const BUDGET: Quota = Quota::new(40, 100).expect("neither is zero");
@@ -131,6 +131,9 @@ fn judge(key: &Secret) -> Result<(), &'static str> {
         text if !is_one_word(text) => Err("must be one line of visible ASCII"),
         text if is_public_key(text) => {
             Err("holds the public key; what is needed begins with private_")
+        }
+        text if has_colon(text) => {
+            Err("holds a colon: no key of ImageKit's has one, and none can be sent")
         }
         _ => Ok(()),
     }

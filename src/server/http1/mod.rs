@@ -5,6 +5,7 @@ mod driver;
 mod engine;
 mod refusal;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,12 +63,13 @@ pub(super) async fn serve<I, S>(
         }
         Answered::new(answering, Arc::clone(&activity))
     };
-    let open = |stream| {
+    let open = |mut stream: Inbound<I>| {
+        stream.read_by_hyper(true);
         http1::Builder::new()
             // On, it holds back an answer while more input is buffered, a stray CRLF included.
             .pipeline_flush(false)
             // A client may close its sending side once it has sent its request (RFC 9112 section
-            // 9.6). One that is gone altogether is noticed below.
+            // 9.6). One that has reset its connection is noticed by `Liveness`.
             .half_close(true)
             // hyper's would close idle connections too.
             .header_read_timeout(None)
@@ -94,16 +96,27 @@ pub(super) async fn serve<I, S>(
         End::Closed(Ok(())) => {
             // hyper leaves out the closing if the client would have upgraded.
             let Some(mut socket) = served.way.into_socket() else { return };
-            _ = tokio::time::timeout(settings.linger, socket.shutdown()).await;
-            return;
+            return not_for_long(socket.shutdown(), settings, drain).await;
         }
         End::Cut | End::Due(_) => return,
     };
     let Some(socket) = served.way.into_socket() else { return };
-    let response = service.refuse(peer, refused);
+    let response = service.refuse(peer, refused, handed_over.begun.lock().take());
     // A client that sends so badly may not read at all.
-    let told = refusal::write(socket, refused, response);
-    _ = tokio::time::timeout(settings.linger, told).await;
+    not_for_long(refusal::write(socket, refused, response), settings, drain).await;
+}
+
+/// Waits for the last that is done with a connection, for as long as closing may take.
+async fn not_for_long(
+    last: impl Future<Output = io::Result<()>>,
+    settings: &ServerSettings,
+    drain: &Drain,
+) {
+    let (_, cut) = drain.signals();
+    tokio::select! {
+        _ = tokio::time::timeout(settings.linger, last) => {}
+        () = cut.given() => {}
+    }
 }
 
 /// Whether the fast path could have given this answer: it leaves refusals to hyper.
@@ -191,6 +204,7 @@ where
             }
             Way::Hyper { connection, .. } => {
                 let (mut stream, unread) = connection.into_stream();
+                stream.read_by_hyper(false);
                 stream.unread(unread);
                 Way::Fast(Driver::new(stream, self.peer, self.service, self.activity))
             }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use crate::server::Unreadable;
 use crate::server::io::{Inbound, Liveness};
 
-/// Writes the response of a service, or its status alone, and closes the connection.
+/// Writes the response of a service, or hyper's own where it has none, and closes the connection.
 pub(super) async fn write<I, B>(
     mut socket: Inbound<I>,
     refused: Unreadable,
@@ -22,20 +22,17 @@ where
     I: AsyncRead + AsyncWrite + Liveness + Unpin,
     B: Body<Data: Buf, Error = Infallible> + Unpin,
 {
-    socket.replace_refusal();
-    let (fields, body) = match response {
-        Some(response) => {
-            let (parts, body) = response.into_parts();
-            (parts.headers, Some(body))
+    let bare = socket.take_refusal();
+    if let Some(response) = response {
+        let (parts, mut body) = response.into_parts();
+        socket.write_all(&head(refused, &parts.headers, body.size_hint().lower())).await?;
+        if let Some(Ok(frame)) = body.frame().await
+            && let Ok(mut data) = frame.into_data()
+        {
+            socket.write_all_buf(&mut data).await?;
         }
-        None => (HeaderMap::new(), None),
-    };
-    let length = body.as_ref().map_or(0, |body| body.size_hint().lower());
-    socket.write_all(&head(refused, &fields, length)).await?;
-    if let Some(Ok(frame)) = async { body?.frame().await }.await
-        && let Ok(mut data) = frame.into_data()
-    {
-        socket.write_all_buf(&mut data).await?;
+    } else if let Some(bare) = bare {
+        socket.write_all(&bare).await?;
     }
     socket.shutdown().await
 }

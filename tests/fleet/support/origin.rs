@@ -32,6 +32,8 @@ struct Script {
     /// In milliseconds.
     latency: Range<u64>,
     is_failing: bool,
+    /// Lines that its answers have besides.
+    fields: &'static str,
 }
 
 #[derive(Clone)]
@@ -96,6 +98,10 @@ impl Origin {
         self.script.lock().unwrap().latency = latency;
     }
 
+    pub(crate) fn says(&self, fields: &'static str) {
+        self.script.lock().unwrap().fields = fields;
+    }
+
     pub(crate) fn fails(&self, is_failing: bool) {
         self.script.lock().unwrap().is_failing = is_failing;
     }
@@ -113,12 +119,13 @@ async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>) {
 
 async fn reply(script: &Mutex<Script>, path: &str) -> String {
     let file = path.split('/').nth(3).unwrap_or_default();
-    let (version, mut is_held, latency, is_failing) = {
+    let (version, mut is_held, latency, is_failing, fields) = {
         let mut script = script.lock().unwrap();
         let (latency, is_failing) = (script.latency.clone(), script.is_failing);
+        let fields = script.fields;
         let file = script.files.entry(file.to_owned()).or_default();
         file.asked += 1;
-        (file.version, file.is_held.subscribe(), latency, is_failing)
+        (file.version, file.is_held.subscribe(), latency, is_failing, fields)
     };
     if !latency.is_empty() {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(latency))).await;
@@ -129,7 +136,7 @@ async fn reply(script: &Mutex<Script>, path: &str) -> String {
     let body = format!("[{version}]");
     let length = body.len();
     format!(
-        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{fields}\
          Content-Length: {length}\r\n\r\n{body}"
     )
 }

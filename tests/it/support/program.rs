@@ -1,8 +1,8 @@
 //! The program itself, as its users start it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{ChildStderr, Command, Output, Stdio};
@@ -32,6 +32,7 @@ pub(crate) struct Program {
     child: Owned,
     /// What has not been read of it, some of which may be here already.
     log: BufReader<ChildStderr>,
+    /// The first, if there are several.
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
@@ -43,19 +44,14 @@ impl Program {
         Self::started(command(&["serve", "--config", config], environment))
     }
 
-    /// The same with a socket that it is passed as systemd passes them: as its descriptor 3.
+    /// The same with sockets that it is passed as systemd passes them, see [`passing`].
     pub(crate) fn serve_passed(
         config: &Path,
         environment: &[(&str, &str)],
-        socket: &TcpListener,
+        variables: &str,
+        sockets: &[&dyn AsFd],
     ) -> Self {
-        let script = r#"export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@" 3<&0 0</dev/null"#;
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script, env!("CARGO_BIN_EXE_ikgate"), "serve", "--config"]);
-        command.arg(config).env_clear().envs(environment.iter().copied());
-        command.stdin(OwnedFd::from(socket.try_clone().unwrap()));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self::started(command)
+        Self::started(passing(config, environment, variables, sockets))
     }
 
     /// The same where the log does not say that it is ready: the service manager is told.
@@ -93,10 +89,14 @@ impl Program {
         };
         let address = |name: &str| {
             let text = ready[name].as_str().unwrap().trim_matches(['[', ']']);
-            text.parse().unwrap()
+            text.split(", ").next().unwrap().parse().unwrap()
         };
         let (public, admin) = (address("public"), address("admin"));
         Self { child: Owned(child), log, public, admin }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.0.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -111,6 +111,43 @@ impl Program {
         let code = self.child.0.wait().unwrap().code();
         (code, log)
     }
+}
+
+/// `ikgate serve` with one or two sockets that it is passed: as descriptors 3 and 4, and told of in
+/// variables, which a shell sets, for whom `$$` is the program's process.
+fn passing(
+    config: &Path,
+    environment: &[(&str, &str)],
+    variables: &str,
+    sockets: &[&dyn AsFd],
+) -> Command {
+    let of = |socket: &&dyn AsFd| Stdio::from(socket.as_fd().try_clone_to_owned().unwrap());
+    let mut command = Command::new("/bin/sh");
+    let redirected = match sockets {
+        [first] => {
+            command.stdin(of(first)).stdout(Stdio::piped());
+            "3<&0 0</dev/null"
+        }
+        [first, second] => {
+            command.stdin(of(first)).stdout(of(second));
+            "3<&0 4<&1 0</dev/null 1>/dev/null"
+        }
+        _ => panic!("one socket, or two"),
+    };
+    let script = format!("export {variables}; exec \"$0\" \"$@\" {redirected}");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_ikgate"), "serve", "--config"]);
+    command.arg(config).env_clear().envs(environment.iter().copied()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs it to its end, which comes by itself.
+pub(crate) fn run_passed(
+    config: &Path,
+    environment: &[(&str, &str)],
+    variables: &str,
+    sockets: &[&dyn AsFd],
+) -> Output {
+    passing(config, environment, variables, sockets).output().unwrap()
 }
 
 /// Receives a message. The end of another test's program is a signal, which interrupts a call that

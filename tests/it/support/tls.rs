@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{
+    ClientConfig, DEFAULT_VERSIONS, RootCertStore, ServerConfig, SupportedProtocolVersion,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -42,6 +45,16 @@ impl Authority {
         Pair { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
     }
 
+    /// The same with the name where it stood before there were alternative ones.
+    pub(crate) fn pair_of_common_name(&self, name: &str, year: i32) -> Pair {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params.not_before, params.not_after) =
+            (date_time_ymd(2000, 1, 1), date_time_ymd(year, 12, 31));
+        Pair { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
+    }
+
     /// A connection to whoever has a certificate of this authority for localhost.
     pub(crate) async fn connect(
         &self,
@@ -57,18 +70,34 @@ impl Authority {
         stream: TcpStream,
         protocols: &[&str],
     ) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut config = self.client(provider(), DEFAULT_VERSIONS);
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        shake_hands(Arc::new(config), stream).await
+    }
+
+    /// What trusts this authority alone, in these versions.
+    pub(crate) fn client(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
+        ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let name = ServerName::try_from("localhost").unwrap();
-        stream.set_nodelay(true)?;
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+            .with_no_client_auth()
     }
+}
+
+pub(crate) async fn shake_hands(
+    config: Arc<ClientConfig>,
+    stream: TcpStream,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from("localhost").unwrap();
+    stream.set_nodelay(true)?;
+    TlsConnector::from(config).connect(name, stream).await
 }
 
 /// An authority, and the section of a configuration that shows a certificate of it for localhost.
@@ -90,7 +119,7 @@ impl Pair {
     /// What a server shows.
     pub(crate) fn server(&self) -> ServerConfig {
         let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
-        ServerConfig::builder_with_provider(provider())
+        ServerConfig::builder_with_provider(Arc::new(provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
@@ -107,6 +136,6 @@ impl Pair {
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+pub(crate) fn provider() -> CryptoProvider {
+    rustls::crypto::aws_lc_rs::default_provider()
 }

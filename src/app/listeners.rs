@@ -1,0 +1,88 @@
+//! Listeners of a gateway that starts: addresses that are bound, and sockets that were passed.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::server::{self, Listen, Listener, PassedSockets, Takers, UnusableSocket};
+use crate::upstream::UpstreamStartError;
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `key`: where the address is configured.
+    #[error("cannot listen on {address}, as {key} says")]
+    Bind { key: &'static str, address: SocketAddr, source: io::Error },
+    #[error(
+        "server.listen says \"systemd\", and no socket was passed for it: one named \"admin\" is \
+         the admin listener's"
+    )]
+    NothingPassed,
+    #[error(
+        "admin.listen says \"systemd\", and {count} sockets named \"admin\" were passed: it takes \
+         exactly one (FileDescriptorName=admin)"
+    )]
+    NotOneAdmin { count: usize },
+    #[error(transparent)]
+    Passed(#[from] UnusableSocket),
+    #[error("a listener does not say its address")]
+    Nameless { source: io::Error },
+    #[error(transparent)]
+    Upstream(#[from] UpstreamStartError),
+}
+
+/// A listener, and the address that it turned out to have.
+type Addressed = (SocketAddr, Listener);
+
+/// What the gateway listens on.
+pub(super) struct Listeners {
+    pub(super) public: Vec<Addressed>,
+    pub(super) admin: Addressed,
+}
+
+impl Listeners {
+    /// Binds addresses, and takes the passed sockets that are asked for. Must be called within a
+    /// runtime.
+    ///
+    /// # Errors
+    ///
+    /// An address that cannot be bound, or a socket that is missing, one too many or unusable.
+    pub(super) fn open(
+        public: &[Listen],
+        admin: Listen,
+        passed: PassedSockets,
+    ) -> Result<Self, StartError> {
+        let takes_public = public.contains(&Listen::Passed);
+        let takers = Takers { admin: admin == Listen::Passed, public: takes_public };
+        let passed = passed.listeners(takers)?;
+        if takes_public && passed.public.is_empty() {
+            return Err(StartError::NothingPassed);
+        }
+        let addresses = public.iter().filter_map(|listen| match listen {
+            Listen::Address(address) => Some(bind("server.listen", *address)),
+            Listen::Passed => None,
+        });
+        let passed_public = passed.public.into_iter().map(addressed);
+        Ok(Self {
+            public: addresses.chain(passed_public).collect::<Result<_, _>>()?,
+            admin: match admin {
+                Listen::Address(address) => bind("admin.listen", address)?,
+                Listen::Passed => addressed(only(passed.admin)?)?,
+            },
+        })
+    }
+}
+
+fn only(admin: Vec<Listener>) -> Result<Listener, StartError> {
+    let one: Result<[Listener; 1], _> = admin.try_into();
+    one.map(|[listener]| listener).map_err(|admin| StartError::NotOneAdmin { count: admin.len() })
+}
+
+fn bind(key: &'static str, address: SocketAddr) -> Result<Addressed, StartError> {
+    let listener = server::bind(address);
+    addressed(listener.map_err(|source| StartError::Bind { key, address, source })?)
+}
+
+fn addressed(listener: Listener) -> Result<Addressed, StartError> {
+    let address = listener.local_addr().map_err(|source| StartError::Nameless { source })?;
+    Ok((address, listener))
+}

@@ -1,0 +1,87 @@
+//! Calls that may leave, and calls that would be back too late.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::limit::Quota;
+use crate::upstream::answer::{AnswerKind, Storable};
+use crate::upstream::body::{BodyCoding, InFlight};
+use crate::upstream::{BreakerSettings, RetrySettings, UpstreamUrl};
+
+const WHOLE: Duration = Duration::from_secs(1);
+const LATENCY: Duration = Duration::from_millis(300);
+
+/// An upstream that takes [`LATENCY`], and answers as many calls as it has permits for.
+struct Slow {
+    clock: Clock,
+    permits: Semaphore,
+    calls: AtomicUsize,
+    bodies: InFlight,
+}
+
+impl Exchange for Slow {
+    async fn exchange(&self, _order: &Order, _key: &Secret, now: Duration) -> Exchanged {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.permits.acquire().await.unwrap().forget();
+        self.clock.advance(LATENCY);
+        let body = Full::from(Bytes::from_static(b"[]"));
+        let (bytes, held) = self.bodies.read(body, BodyCoding::Identity).await.unwrap();
+        let (kind, storable) = (AnswerKind::List(bytes), Storable::Yes);
+        let answer = Ok(Answer { kind, storable, asked: now, held });
+        Exchanged { answer, window: None, pause: None }
+    }
+}
+
+/// One call at a time.
+fn dispatch(permits: usize) -> Arc<Dispatch<Slow>> {
+    let clock = Clock::manual();
+    let settings = UpstreamSettings {
+        url: UpstreamUrl::parse("http://localhost").unwrap(),
+        extra_roots: Vec::new(),
+        connect_timeout: WHOLE,
+        request_timeout: WHOLE,
+        max_concurrency: 1,
+        max_response_bytes: 1 << 20,
+        max_inflight_bytes: 1 << 20,
+        budget: Quota::new(1000, 1000).unwrap(),
+        retries: RetrySettings { max: 0, budget_percent: 20 },
+        breaker: BreakerSettings { failures: 5, open_for: WHOLE },
+    };
+    let slow = Slow {
+        clock: clock.clone(),
+        permits: Semaphore::new(permits),
+        calls: AtomicUsize::new(0),
+        bodies: InFlight::new(1 << 20, 1 << 20),
+    };
+    let key = Arc::new(PrivateKey::fixed(Secret::new("private_a=".to_owned())));
+    Arc::new(Dispatch::new(slow, &settings, key, None, clock))
+}
+
+fn order(file: &str) -> Order {
+    let (file, priority) = (FileId::parse(file).unwrap(), Priority::Authenticated);
+    Order { file, priority, trace: None, began: Instant::now() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_would_be_back_too_late_does_not_leave() {
+    let dispatch = dispatch(1);
+    dispatch.versions(&order("a")).await.unwrap();
+    let first = tokio::spawn({
+        let dispatch = Arc::clone(&dispatch);
+        async move { dispatch.versions(&order("b")).await }
+    });
+    while dispatch.transport.calls.load(Ordering::Relaxed) < 2 {
+        tokio::task::yield_now().await;
+    }
+    // The only place is taken for as long as a fill may take.
+    let began = Instant::now();
+    let error = dispatch.versions(&order("c")).await.unwrap_err();
+    assert!(matches!(error, UpstreamError::QueueFull(_)), "{error}");
+    assert_eq!(began.elapsed(), WHOLE.saturating_sub(LATENCY));
+    assert!(matches!(first.await.unwrap(), Err(UpstreamError::Timeout { .. })));
+    assert_eq!(dispatch.transport.calls.load(Ordering::Relaxed), 2, "the third was not sent");
+}
