@@ -1,0 +1,34 @@
+"""The pages of the documentation, and the blocks of code in them."""
+
+import re
+
+from processes import ROOT
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "config/README.md",
+    *sorted((ROOT / "deploy").glob("*.md")),
+    ROOT / "tests/clients/README.md",
+    ROOT / "benches/README.md",
+]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page):
+    """Language and text of each block, in order."""
+    text = page.read_text()
+    found = BLOCK.findall(text)
+    if text.count("```") != 2 * len(found):
+        raise AssertionError(f"{page}: a block that is indented or has no language")
+    return found
+
+
+def cells(page, first):
+    """The cells of each row whose first one begins so."""
+    rows = re.findall(rf"^\| ({first}.*) \|$", page.read_text(), re.MULTILINE)
+    return [re.split(r" \| ", row) for row in rows]
+
+
+def name(page):
+    return str(page.relative_to(ROOT))
