@@ -218,6 +218,8 @@ class Served(unittest.TestCase):
                 # Probes name any host.
                 foreign = 200 if template in ("/livez", "/readyz") else 421
                 self.ask(base, method.upper(), template, foreign, headers={"Host": "a.example"})
+        long_head = {**token, "X-Long": "a" * 20_000}
+        self.ask(base, "GET", "/api/stats", 431, headers=long_head)
         openmetrics = {"Accept": "application/openmetrics-text"}
         self.ask(base, "GET", "/metrics", 200, headers=openmetrics)
         stored = path(LIST)
