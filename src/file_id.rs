@@ -1,9 +1,9 @@
-//! Ids of files and their versions: validated, typed, and the only way to an upstream path.
+//! Validated ids of files and their versions. An upstream path is only built from such an id.
 //!
-//! ImageKit promises no format for ids; its own look like 24 hex digits, its documents hold
-//! others. What is accepted here is what can stand in a path segment without any encoding, so
-//! that an id can neither leave its segment nor be spelled in two ways: the cache key, the
-//! upstream path and what the caller sent are the same bytes.
+//! ImageKit documents no format for ids. Its own look like 24 hex digits, and its documentation
+//! shows others. The gateway accepts what stands in a path segment without any encoding. So an id
+//! cannot leave its segment and has one spelling: the cache key, the upstream path and the caller's
+//! path hold the same bytes.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -12,7 +12,7 @@ use std::hash::{Hash, Hasher};
 pub const FILE_ID_MAX: usize = 64;
 
 #[expect(clippy::indexing_slicing, reason = "a constant: it is evaluated when it is compiled")]
-/// Which bytes an id may hold. A table, because every request is checked against it.
+/// Bytes that an id may hold. A table, because every request is checked against it.
 const ALLOWED: [bool; 256] = {
     let mut allowed = [false; 256];
     let mut byte = 0_u8;
@@ -23,7 +23,7 @@ const ALLOWED: [bool; 256] = {
     allowed
 };
 
-/// `[A-Za-z0-9_-]{1,64}`. Kept in place, so that a lookup allocates nothing.
+/// Id of a file: `[A-Za-z0-9_-]{1,64}`. Stored inline, so that a lookup allocates nothing.
 #[derive(Clone, Copy)]
 pub struct FileId {
     // Bytes past `len` are zero.
@@ -31,13 +31,13 @@ pub struct FileId {
     len: u8,
 }
 
-/// Not `[A-Za-z0-9_-]{1,64}`.
+/// Error of a text that is not `[A-Za-z0-9_-]{1,64}`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("an id is 1 to {FILE_ID_MAX} of A-Z a-z 0-9 _ -")]
 pub struct InvalidId;
 
 impl FileId {
-    /// Takes the id as it stands in a raw path segment: nothing is decoded.
+    /// Parses the id as it stands in a raw path segment. Nothing is decoded.
     pub fn parse(raw: &str) -> Result<Self, InvalidId> {
         if !is_id(raw) {
             return Err(InvalidId);
@@ -52,12 +52,12 @@ impl FileId {
         std::str::from_utf8(self.as_bytes()).expect("parse() lets only ASCII in")
     }
 
-    /// The same as bytes.
+    /// Returns the id as bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// Path of the file's version list at the upstream.
+    /// Returns the path of the file's version list at the upstream.
     pub fn versions_path(&self) -> String {
         format!("/v1/files/{self}/versions")
     }
@@ -89,12 +89,12 @@ impl fmt::Debug for FileId {
     }
 }
 
-/// The id of one version of a file, under the same rules.
+/// Id of one version of a file, under the same rules as [`FileId`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct VersionId(FileId);
 
 impl VersionId {
-    /// Takes the id as it stands in a raw path segment: nothing is decoded.
+    /// Parses the id as it stands in a raw path segment. Nothing is decoded.
     pub fn parse(raw: &str) -> Result<Self, InvalidId> {
         FileId::parse(raw).map(Self)
     }

@@ -1,57 +1,59 @@
-//! ikgate: a caching gateway in front of ImageKit's Media API.
+//! ikgate: a caching reverse-proxy gateway in front of ImageKit's Media API. It answers version
+//! lists of files from its cache and keeps the account's private key away from its callers.
 //!
-//! *Downstream* is towards the callers, *upstream* towards ImageKit. One request:
+//! *Downstream* is towards the callers, *upstream* towards ImageKit. A request takes these steps:
 //!
 //! ```text
-//! server      accept (a permit first) -> connection -> the exchange starts
-//! gateway     decide: what the head alone decides, at once; every way in calls it
+//! server      take a connection permit -> accept -> read the head -> start the exchange
+//! gateway     decide, synchronously, from the head alone (fast path, HTTP/1.1 and HTTP/2 alike)
 //!               message   head rules                    400 413
 //!            -> route     path, query, method           404 400 405, OPTIONS 204
-//!            -> caller    who sends it, for which files 401 403
+//!            -> caller    credential, allowed files     401 403
 //!            -> cache     look up
 //!            -> limit     the caller's quota            429
-//!               (both and CORS are one policy, which a reload replaces whole)
-//!               fresh: a hit; stale within its window: a hit, and a fill behind it
-//!             rest: what has to be waited for
-//!               a webhook: its own quota, its signature, invalidation, 204
+//!               (caller, limit and CORS form one policy; a reload replaces it as a whole)
+//!               fresh: a hit; stale within its window: a hit, and a fill in the background
+//!             rest, asynchronously
+//!               webhook: its own quota, its signature, invalidation, 204
 //!               else join the file's fill, or start it in a task of its own:
-//!                 upstream -> may it be stored? -> store, unless invalidated -> wake all
-//!          -> response  conditional, coding, then the fields of every answer
+//!                 upstream -> may it be stored? -> store, unless invalidated -> wake the waiters
+//!          -> response  conditional, coding, then the fields of every response
 //! exchange    the body is taken, or its stream is gone -> one event -> log and metrics
 //! ```
 //!
-//! A plain `GET` of HTTP/1.1 (`message::plain`) is decided on without hyper, and answered so if its
-//! answer is stored (`gateway::fast_path`, `server::http1::driver`). Everything else is hyper's; a
-//! request that was decided on already is not decided on again.
+//! The fast path parses a plain `GET` of HTTP/1.1 (`message::plain`) without hyper. It answers the
+//! request itself if the response is stored (`gateway::fast_path`, `server::http1::driver`). hyper
+//! handles every other request. A request that the fast path has decided on already is not decided
+//! on again.
 //!
-//! The rooms, in the order in which they may be used: a room uses only rooms above it.
-//! `tests/it/layering.rs` holds the table of who uses whom.
+//! The modules follow in layers: a module uses only modules above it. `tests/it/layering.rs` holds
+//! the table of allowed dependencies.
 //!
-//! | room | question it answers |
+//! | module | holds |
 //! | --- | --- |
-//! | [`clock`] | what time is it? |
-//! | [`file_id`] | is this an id, and what is its path upstream? |
-//! | [`secret`] | what must never be seen? |
-//! | [`message`] | does this head keep the rules? |
-//! | [`route`] | which operation is asked for? |
-//! | [`caller`] | who asks, and may they read this file? |
-//! | [`limit`] | may they ask now? |
-//! | [`cache`] | what is stored, may it be used, who fills it? |
-//! | [`upstream`] | what does ImageKit say? |
-//! | [`invalidation`] | what is to be forgotten? |
-//! | [`cluster`] | what do the other gateways know? |
-//! | [`response`] | how does the answer look for this caller? |
-//! | [`error`] | what does a failure look like from outside? |
-//! | [`exchange`] | what happened to this request? |
-//! | [`gateway`] | in which order? |
-//! | [`server`] | how do connections come and go? |
-//! | [`telemetry`] | what is counted and logged? |
-//! | [`admin`] | what can operators see and do? |
-//! | [`config`] | what was configured, and is it right? |
-//! | [`sandbox`] | what would ImageKit answer? |
-//! | [`demo`] | what would a page show? |
-//! | [`app`] | how does it all start and end? |
-//! | [`cli`] | what was typed? |
+//! | [`clock`] | clock that tests can move |
+//! | [`file_id`] | validated ids of files and versions, and their upstream path |
+//! | [`secret`] | secrets: read, redacted, wiped |
+//! | [`message`] | HTTP heads: parsing, head rules, fields |
+//! | [`route`] | router: path and method to operation |
+//! | [`caller`] | authentication, and permission for a file |
+//! | [`limit`] | rate limits (GCRA) |
+//! | [`cache`] | cache: lookup, freshness, request collapsing |
+//! | [`upstream`] | client of ImageKit: budget, queue, retries, circuit breaker |
+//! | [`invalidation`] | purges and ImageKit's webhooks |
+//! | [`cluster`] | fleet: second-level cache, purge stream and quotas in Redis |
+//! | [`response`] | response for one caller: conditional, coding, fields |
+//! | [`error`] | errors as callers see them |
+//! | [`exchange`] | record of one request, for log and metrics |
+//! | [`gateway`] | request pipeline: the order of the stages |
+//! | [`server`] | listeners and connections |
+//! | [`telemetry`] | metrics and logs |
+//! | [`admin`] | admin listener: probes, metrics, API, dashboard |
+//! | [`config`] | configuration: parsing and checks |
+//! | [`sandbox`] | stand-in for ImageKit |
+//! | [`demo`] | demo page |
+//! | [`app`] | start, reload and shutdown of the process |
+//! | [`cli`] | command line |
 
 pub mod admin;
 pub mod app;

@@ -1,7 +1,7 @@
-//! Which operation a request asks for.
+//! Router: maps the path, query and method of a request to the operation that it asks for.
 //!
-//! Matching is on the raw path as received. Nothing is decoded or normalised, so no spelling
-//! of a path reaches an operation in two ways and nothing but a validated id goes upstream.
+//! It matches the raw path as received. Nothing is decoded or normalised, so no operation has two
+//! spellings, and only a validated id goes upstream.
 
 use http::Method;
 
@@ -9,9 +9,9 @@ use crate::file_id::{FileId, VersionId};
 use crate::message::head::BodyUse;
 use crate::message::request::ASTERISK;
 
-/// What the answer to another method says is allowed.
+/// Methods of the read operations, as `Allow` lists them.
 pub const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
-/// The same where events come in.
+/// Methods of the webhook operation, as `Allow` lists them.
 pub const WEBHOOK_METHODS: &str = "POST";
 
 const WEBHOOK_PATH: &str = "/webhooks/imagekit";
@@ -21,25 +21,25 @@ const WEBHOOK_PATH: &str = "/webhooks/imagekit";
 pub enum Route {
     /// `OPTIONS`: answered from the head alone.
     Preflight,
-    /// `GET` or `HEAD`.
+    /// `GET` or `HEAD` of a version list, or of one version.
     Read(FileId, Selector),
-    /// `POST` of ImageKit's events.
+    /// `POST` of one of ImageKit's webhook events.
     Webhook,
 }
 
-/// Which part of a file's version list a request selects.
+/// Part of a file's version list that a request selects.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Selector {
-    /// All of it.
+    /// The whole list.
     List,
     /// One version.
     Version(VersionId),
 }
 
-/// Why there is no route.
+/// Reason why a request has no route.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RouteFault {
-    /// The path has the shape of an operation, with something else where the file's id belongs.
+    /// The path has the shape of an operation, but the segment of the file id is not a valid id.
     #[error("the path does not hold a valid file id")]
     BadId,
     #[error("the path does not hold a valid version id")]
@@ -56,12 +56,11 @@ pub enum RouteFault {
     WebhookMethod,
 }
 
-/// The path under which all operations live: empty, or `/` and segments without a slash at the
-/// end.
+/// Path prefix of all operations: empty, or `/` and segments without a slash at the end.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct BasePath(String);
 
-/// Not empty, and not `/` followed by segments of unreserved characters.
+/// Error of a text that is neither empty nor `/` followed by segments of unreserved characters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("must be empty or like \"/imagekit\": a leading slash, none at the end")]
 pub struct InvalidBasePath;
@@ -86,16 +85,16 @@ impl BasePath {
     }
 }
 
-/// Which operations there are.
+/// Operations that this gateway serves.
 #[derive(Clone, Debug, Default)]
 pub struct Operations {
     pub base_path: BasePath,
-    /// Whether events are taken. If not, their path is like any other that does not exist.
+    /// Whether webhooks are accepted. If not, their path is like any other unknown path.
     pub webhooks: bool,
 }
 
 impl Operations {
-    /// What the body of a request for this would be for.
+    /// Returns what the body of a request with this path is for.
     pub fn body_use(&self, path: &str) -> BodyUse {
         let path = path.strip_prefix(self.base_path.as_str());
         let webhook = self.webhooks && path == Some(WEBHOOK_PATH);
@@ -103,18 +102,18 @@ impl Operations {
     }
 }
 
-/// Finds the route, in the order of judgement: path, then what is wrong with it, then method.
+/// Finds the route. The path is judged first, then the query, then the method.
 ///
 /// # Errors
 ///
-/// The first of [`RouteFault`]'s reasons that holds, in that order.
+/// The first [`RouteFault`] that applies, in that order.
 pub fn find(
     operations: &Operations,
     method: &Method,
     path: &str,
     query: Option<&str>,
 ) -> Result<Route, RouteFault> {
-    // Of the server as a whole (RFC 9110 section 9.3.7).
+    // `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7).
     if path == ASTERISK && *method == Method::OPTIONS {
         return Ok(Route::Preflight);
     }
@@ -138,15 +137,15 @@ pub fn find(
     }
 }
 
-/// `/v1/files/{fileId}/versions`, and perhaps `/{versionId}`.
+/// Finds the route of `/v1/files/{fileId}/versions` or `/v1/files/{fileId}/versions/{versionId}`.
 fn read_of(path: &str) -> Result<Route, RouteFault> {
     let rest = path.strip_prefix("/v1/files/").ok_or(RouteFault::NoRoute)?;
-    // Nearly every request is this, and is not searched any further.
+    // Nearly every request has this form and needs no further search.
     if let Some(Ok(file)) = rest.strip_suffix("/versions").map(FileId::parse) {
         return Ok(Route::Read(file, Selector::List));
     }
-    // From the end, unless it is plain: SDKs that encode nothing send an id like "../../x" as it
-    // is.
+    // With a valid file id, the first `/versions/` separates the two ids. Otherwise the last one
+    // does: SDKs that encode nothing send an id such as "../../x" as it is.
     let plain = rest.split_once("/versions/").filter(|(id, _)| FileId::parse(id).is_ok());
     let (id, version) = if let Some((id, version)) = plain {
         (id, Some(version))
@@ -170,8 +169,8 @@ fn read_of(path: &str) -> Result<Route, RouteFault> {
     }
 }
 
-/// The fault of a path that has `segments` where one id belongs: it means the operation, with a
-/// bad id, unless they are more than one whole segment. Then it means another operation.
+/// Returns the fault of a path that has `segments` where one id belongs. Several whole segments
+/// mean another operation. Everything else means this operation with a bad id.
 fn other_than(segments: &str, bad_id: RouteFault) -> RouteFault {
     let odd = |segment| matches!(segment, "" | "." | "..");
     let other = segments.contains('/') && !segments.split('/').any(odd);

@@ -1,8 +1,9 @@
-//! Why a request got an answer that the upstream did not give.
+//! Errors of a request, as its caller sees them: every reason for a response that the upstream did
+//! not give.
 //!
-//! Each variant is one thing a caller can do something about, or one thing an operator must look
-//! at. Stages return their own errors; here alone they turn into a status, a code and a text.
-//! The text is made of constants: no address, path or system error reaches a caller.
+//! Each variant is one thing that a caller can act on, or that an operator must look at. Stages
+//! return their own errors; only this module turns them into a status, a code and a text. The texts
+//! are constants: no address, path or system error reaches a caller.
 
 mod problems;
 mod upstream;
@@ -18,12 +19,13 @@ use crate::message::HeadFault;
 use crate::route::RouteFault;
 use crate::upstream::UpstreamError;
 
-/// Everything that can go wrong with one request.
+/// Every error that one request can end with.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum GatewayError {
     #[error(transparent)]
     Auth(#[from] AuthFailure),
-    /// It broke off, or its chunks cannot be parsed: what follows it is not known.
+    /// The body broke off, or its chunks cannot be parsed. The next request on the connection
+    /// cannot be located.
     #[error("the request's body is not whole")]
     BodyBroken,
     #[error("the request's body did not come in time")]
@@ -32,7 +34,7 @@ pub enum GatewayError {
     Forbidden(#[from] FileForbidden),
     #[error(transparent)]
     Head(#[from] HeadFault),
-    /// A fill was lost: its task panicked.
+    /// The fill was lost because its task panicked.
     #[error("a fill ended without a result")]
     Internal,
     #[error(transparent)]
@@ -47,10 +49,11 @@ pub enum GatewayError {
     Throttled(#[from] Throttled),
     #[error(transparent)]
     Upstream(#[from] Arc<UpstreamError>),
-    /// Neither an answer nor a failure, in the time that a fill may take and some more.
+    /// The upstream gave neither a response nor a failure within the time of a fill and a short
+    /// margin.
     #[error("no answer from the upstream in time")]
     UpstreamTimeout,
-    /// As many webhooks are being read as may be.
+    /// The limit of webhooks that are read at a time is reached.
     #[error("too many webhooks are being read")]
     WebhooksBusy,
 }
@@ -64,7 +67,7 @@ impl From<WebhookFault> for GatewayError {
     }
 }
 
-/// An error and what caused it, in one line, for logs and terminals.
+/// Formats an error and its chain of causes in one line, for logs and terminals.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,5 @@
-//! What each failure looks like to its caller.
+//! Mapping from each [`GatewayError`] to the [`Problem`] that its caller receives: status, code,
+//! text, retry.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub(super) const HELP_OPERATOR: &str = "Only the operator of this gateway can me
 pub(super) const HELP_WAIT: &str = "Wait as long as Retry-After says.";
 
 impl GatewayError {
-    /// The answer to the caller.
+    /// Returns the error response for the caller.
     pub fn problem(&self) -> Problem {
         match self {
             Self::Auth(failure) => auth_problem(*failure),
@@ -90,7 +91,8 @@ impl GatewayError {
     }
 }
 
-/// A purge that the rest of the fleet has not heard of yet.
+/// Returns the problem of a purge that is done here, and that the rest of the fleet has not
+/// received yet.
 fn purge_partial() -> Problem {
     Problem {
         status: StatusCode::SERVICE_UNAVAILABLE,
@@ -103,7 +105,8 @@ fn purge_partial() -> Problem {
     }
 }
 
-/// A file that the upstream does not know, where it did not say so in a usable form.
+/// Returns the problem of a file that the upstream does not know. It stands in for a 404 of the
+/// upstream without a usable body.
 pub fn not_found() -> Problem {
     never(
         StatusCode::NOT_FOUND,
@@ -113,7 +116,7 @@ pub fn not_found() -> Problem {
     )
 }
 
-/// A version that is not in its file's list.
+/// Returns the problem of a version that is not in its file's list.
 pub fn version_not_found() -> Problem {
     never(
         StatusCode::NOT_FOUND,
@@ -123,7 +126,8 @@ pub fn version_not_found() -> Problem {
     )
 }
 
-/// An id that the upstream does not take, likewise.
+/// Returns the problem of an id that the upstream refuses. It stands in for a 400 of the upstream
+/// without a usable body.
 pub fn bad_request() -> Problem {
     never(
         StatusCode::BAD_REQUEST,

@@ -1,4 +1,4 @@
-//! What a failure of the upstream looks like to whoever asked.
+//! Mapping from each [`UpstreamError`] to the [`Problem`] that the caller receives.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Body of a response on its way to the socket, and the exchange that ends with it.
+//! Response body on its way to the socket. It owns the exchange, which ends when the body is
+//! dropped.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,15 +13,15 @@ use super::exchange::Exchange;
 use crate::message::Coding;
 use crate::response::Shaped;
 
-/// Rest of one body, of which the connection takes more and more: the writer advances it, so the
-/// exchange knows what was taken; dropping it ends the exchange.
+/// Rest of one body. The writer advances it, so the exchange counts the bytes that were taken.
+/// Dropping it ends the exchange.
 pub struct Delivery {
     bytes: Bytes,
     exchange: Box<Exchange>,
 }
 
 impl Delivery {
-    /// Ties an exchange to the body that ends it. The head of its response is ready.
+    /// Ties an exchange to the body that ends it. The head of the response must be ready.
     pub fn new(
         mut exchange: Box<Exchange>,
         status: StatusCode,
@@ -57,7 +58,7 @@ impl Buf for Delivery {
     }
 }
 
-/// Body that hands over its one [`Delivery`].
+/// HTTP body that yields its one [`Delivery`] as a single frame.
 pub struct ExchangeBody(Option<Delivery>);
 
 impl Body for ExchangeBody {

@@ -1,4 +1,4 @@
-//! Facts of one request, gathered by the stages that it passes.
+//! Record of one request: the facts that the pipeline's stages note, emitted as one event on drop.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::message::{Coding, RequestFields, TraceContext};
 
-/// One request on its way to its answer.
+/// Record of one request, until its response is delivered or dropped.
 pub struct Exchange {
     clock: Clock,
-    /// When the request's head was complete.
+    /// Monotonic time at which the request's head was complete.
     pub started: Duration,
     request_id: RequestId,
     trace: Option<TraceContext>,
-    /// Address of the client, as far as trusted proxies say.
+    /// Address of the client: of the peer, or as trusted proxies report it.
     pub client: IpAddr,
     method: MethodLabel,
     pub route: RouteLabel,
@@ -29,11 +29,11 @@ pub struct Exchange {
     pub code: Option<&'static str>,
     /// `None` until the response is ready.
     ready: Option<Ready>,
-    /// Bytes of the body that were taken so far.
+    /// Bytes of the body that the connection has taken so far.
     sent_bytes: u64,
 }
 
-/// A response, as far as the event says something of it.
+/// Facts of a ready response that the event reports.
 #[derive(Clone, Copy)]
 struct Ready {
     at: Duration,
@@ -43,8 +43,8 @@ struct Ready {
 }
 
 impl Exchange {
-    /// Starts one whose head was complete at `now`. Boxed, because it is moved with everything that
-    /// becomes its response: into hyper, and through it.
+    /// Starts the exchange of a request whose head was complete at `now`. Boxed, because it moves
+    /// with everything that becomes its response, into hyper and through it.
     pub fn start(clock: &Clock, now: Duration, client: IpAddr, method: &Method) -> Box<Self> {
         Box::new(Self {
             started: now,
@@ -70,7 +70,7 @@ impl Exchange {
         exchange
     }
 
-    /// Takes what a trusted proxy says of the request besides where it comes from.
+    /// Takes the request id and the trace context that a trusted proxy sent.
     pub fn trust_proxy(&mut self, fields: &RequestFields<'_>) {
         if let Some(given) = RequestId::given(fields) {
             self.request_id = given;
@@ -82,17 +82,18 @@ impl Exchange {
         self.trace
     }
 
-    /// Time since 1970, now.
+    /// Returns the current time since 1970.
     pub fn unix_time(&self) -> Duration {
         self.clock.unix_time()
     }
 
-    /// Visible ASCII.
+    /// Returns the id as visible ASCII.
     pub fn request_id(&self) -> &[u8] {
         self.request_id.as_bytes()
     }
 
-    /// The head of its response is ready; it ends once so many bytes have been taken.
+    /// Notes that the response's head is ready. The exchange is complete once `body_bytes` have
+    /// been taken.
     pub(super) fn ready(&mut self, status: StatusCode, coding: Coding, body_bytes: u64) {
         self.ready = Some(Ready { at: self.clock.monotonic(), status, coding, body_bytes });
     }
@@ -116,14 +117,14 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let until = self.ready.map_or_else(|| self.clock.monotonic(), |ready| ready.at);
         let duration = until.saturating_sub(self.started);
-        // Numbers where possible: the layers turn each into a word once, not for each event. Texts
-        // are borrowed, and nothing is formatted unless a line is written.
+        // Numbers where possible: each layer turns a number into a word once, and not for each
+        // event. Texts are borrowed. Nothing is formatted unless a line is written.
         tracing::info!(
             target: "ikgate.exchange",
             route = self.route as u64,
             caller = self.caller.0,
             cache = self.cache as u64,
-            // 0: the client went away before there was one.
+            // 0: the client went away before the response's head was ready.
             status = self.ready.map_or(0, |ready| u64::from(ready.status.as_u16())),
             coding = self.ready.map_or(Coding::Identity, |ready| ready.coding) as u64,
             bytes = self.sent_bytes,
@@ -139,7 +140,7 @@ impl Drop for Exchange {
     }
 }
 
-/// An address as a number, IPv4 as the IPv6 addresses that stand for it.
+/// Returns an address as a number, an IPv4 address as its IPv4-mapped IPv6 address.
 fn bits_of(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
@@ -157,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    /// Keeps how each exchange ended.
+    /// Test layer that records the ending of each exchange.
     #[derive(Clone, Default)]
     struct Endings(Arc<Mutex<Vec<u64>>>);
 

@@ -1,12 +1,12 @@
-//! What is said of an exchange in numbers, each standing for a word of a closed set or for a
-//! configured name.
+//! Labels of an exchange: numbers, each standing for a word of a closed set or for a configured
+//! name.
 
 use http::Method;
 
 use crate::cache::{CacheStatus, Forwarded};
 use crate::route::{Route, Selector};
 
-/// What was asked for, as a label.
+/// Operation that was requested, as a label.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u8)]
 pub enum RouteLabel {
@@ -39,7 +39,7 @@ impl From<&Route> for RouteLabel {
     }
 }
 
-/// What the cache did, as a label.
+/// Outcome of the cache, as a label.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u8)]
 pub enum CacheLabel {
@@ -71,7 +71,7 @@ impl From<CacheStatus> for CacheLabel {
     fn from(status: CacheStatus) -> Self {
         match status {
             CacheStatus::Forwarded(Forwarded { collapsed: true, .. }) => Self::Collapsed,
-            // Not there where it was asked for, and waited for.
+            // The first-level cache did not hold the response, and the request waited for it.
             CacheStatus::Forwarded(_) | CacheStatus::SecondLevelHit => Self::Miss,
             CacheStatus::Hit { .. } => Self::Hit,
             CacheStatus::StaleHit { .. } => Self::Stale,
@@ -81,31 +81,32 @@ impl From<CacheStatus> for CacheLabel {
     }
 }
 
-/// Who asked, as a number that a name is looked up by: the fixed names first, then those that
-/// configurations brought, in the order in which they did.
+/// Caller, as the number of its name: the fixed names first, then configured names in the order in
+/// which configurations introduced them.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct CallerLabel(pub u64);
 
 impl CallerLabel {
     pub const NONE: Self = Self(0);
     pub const ANONYMOUS: Self = Self(1);
-    /// Whoever sends a token.
+    /// All callers with a browser token.
     pub const JWT: Self = Self(2);
-    /// Names of the labels that are not configured, by number. No configured caller may have one.
+    /// Names of the labels that are not configured, by number. No configured caller may have one of
+    /// them.
     pub const FIXED: [&'static str; 3] = ["none", "anonymous", "jwt"];
 }
 
-/// How an exchange ended.
+/// Ending of an exchange.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Ending {
-    /// The connection took the whole answer.
+    /// The connection took the whole response.
     Answered,
-    /// The client went away before there was one.
+    /// The client went away before the response's head was ready.
     LeftBeforeHead,
-    /// The client went away before the body was taken.
+    /// The client went away before the connection took the whole body.
     LeftDuringBody,
-    /// A fault of ours.
+    /// A fault in the gateway: the task that held the exchange panicked.
     Panicked,
 }
 
@@ -123,7 +124,7 @@ impl Ending {
     }
 }
 
-/// The methods that there is something to say about.
+/// Request method, as a label. Methods without a meaning here are `Other`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MethodLabel {
     Get,

@@ -1,15 +1,16 @@
-//! Facts of one request, and the one event that is made of them.
+//! Exchange: the record of one request and its response, which becomes one log and metrics event.
 //!
-//! An exchange ends by one rule, whichever way the request came in:
+//! An exchange ends by one rule, for every protocol and for the fast path:
 //!
-//! - Its duration runs from the request's head to the response's head being ready. How fast a
-//!   client reads says nothing about the gateway.
+//! - Its duration runs from the complete request head to the ready response head. A client that
+//!   reads slowly does not count against the gateway.
 //! - Its bytes are those of the body that the socket took (in HTTP/2, the connection's writer;
 //!   under TLS, the session).
-//! - Its ending is decided when the last of them is taken, or the stream or connection is gone.
+//! - Its ending is decided when the last of them is taken, or when the stream or connection is
+//!   gone.
 //!
-//! That is `Drop`'s work, since a request's future can be dropped at any await. Log and metrics
-//! read the same event and so cannot disagree.
+//! `Drop` does this, because a request's future can be dropped at any await. Log and metrics read
+//! the same event and so cannot disagree.
 
 mod delivery;
 #[expect(clippy::module_inception, reason = "the exchange itself, which its body uses")]

@@ -1,18 +1,18 @@
-//! Id of a request, as `X-Request-Id` and the log have it.
+//! Request id, as `X-Request-Id` and the log show it: a trusted proxy's, or a random one.
 
 use crate::message::{FieldName, RequestFields};
 
-/// Longest id that is taken from a proxy, in bytes.
+/// Longest id accepted from a proxy, in bytes.
 const LENGTH_MAX: usize = 64;
 
-/// Visible ASCII, in place.
+/// Request id: visible ASCII, stored inline.
 pub(super) struct RequestId {
     bytes: [u8; LENGTH_MAX],
     length: u8,
 }
 
 impl RequestId {
-    /// 64 random bits in hex: enough to tell requests of one day's log apart.
+    /// Returns 64 random bits in hex, enough to tell the requests of one day's log apart.
     pub(super) fn random() -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let bits = fastrand::u64(..);
@@ -23,8 +23,8 @@ impl RequestId {
         Self::of(&std::array::from_fn::<_, 16, _>(digit))
     }
 
-    /// Returns the id that a trusted proxy gave the request, if it is one:
-    /// `[A-Za-z0-9._-]{1,64}`, in one line.
+    /// Returns the id that a trusted proxy gave the request, if it is one line of
+    /// `[A-Za-z0-9._-]{1,64}`.
     pub(super) fn given(fields: &RequestFields<'_>) -> Option<Self> {
         let given = fields.only(FieldName::RequestId)?;
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
@@ -32,7 +32,7 @@ impl RequestId {
         valid.then(|| Self::of(given))
     }
 
-    /// Keeps at most [`LENGTH_MAX`] bytes.
+    /// Copies at most [`LENGTH_MAX`] bytes.
     fn of(id: &[u8]) -> Self {
         let length = id.len().min(LENGTH_MAX);
         let mut bytes = [0; LENGTH_MAX];
