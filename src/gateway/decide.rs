@@ -1,8 +1,8 @@
-//! The synchronous half of the pipeline: what a request's head alone decides. Every way in calls
-//! it: the fast path, hyper's HTTP/1.1 and HTTP/2.
+//! Synchronous half of the pipeline: decides what a request's head alone can decide. The fast path
+//! and hyper's HTTP/1.1 and HTTP/2 all call it.
 //!
 //! Head rules → route → caller → permission for this file → lookup → quota. The quota is spent
-//! last, here and nowhere else.
+//! last, and only here.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,22 +20,23 @@ use crate::route::{self, Route, Selector};
 
 /// Outcome of a head that is not refused.
 pub(super) enum Decision {
-    /// The whole answer.
+    /// The whole response is known.
     Answer(Answer),
-    /// Boxed: a hit, which is moved through here, has none.
+    /// The request needs asynchronous work. Boxed, so that a hit, which moves through here, stays
+    /// small.
     Rest(Box<Rest>),
 }
 
-/// Work that has to be waited for.
+/// Asynchronous work that a request needs.
 pub(super) enum Rest {
-    /// Read away a body that is of no use; then read this, or answer a preflight.
+    /// Discard a body that has no use. Then read this list or version, or answer a preflight.
     Discard(Option<(FileId, Selector)>),
     Fill(Missed),
     /// Read a webhook's body.
     Webhook,
 }
 
-/// A request that needs a fill.
+/// Request that needs a fill, and the reason.
 pub(super) struct Missed {
     pub(super) query: VersionQuery,
     pub(super) reason: FwdReason,
@@ -75,7 +76,8 @@ impl Gateway {
             read if has_body => Ok(Decision::Rest(Box::new(Rest::Discard(read)))),
             None => Ok(Decision::Answer(Answer::Preflight)),
             Some((file, selector)) => {
-                // Nothing has waited since the head was here: one reading of the clock will do.
+                // Nothing was awaited since the head arrived, so one reading of the clock is
+                // enough.
                 let now = context.exchange.started;
                 Ok(match self.decide_read(&file, &selector, head, now, context)? {
                     Ok(answer) => Decision::Answer(answer),
@@ -85,7 +87,7 @@ impl Gateway {
         }
     }
 
-    /// The same from the route on, for a request whose body is read away.
+    /// Decides on a read from the authentication on, after the route and any body.
     pub(super) fn decide_read(
         self: &Arc<Self>,
         file: &FileId,

@@ -1,5 +1,5 @@
-//! The fast path: plain requests whose answer is stored, without hyper. The decision is the same;
-//! only the parsing and the writing differ.
+//! Fast path: answers plain requests from the cache without hyper. The decision is the same as on
+//! the slow path; only the parsing and the writing differ.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,35 +11,35 @@ use crate::exchange::Delivery;
 use crate::message::PlainRequest;
 use crate::response::{self, Answer};
 
-/// Outcome of trying the fast path on the bytes that a connection received.
+/// Outcome of the fast path for the bytes that a connection received.
 pub enum Attempt {
     Hit(Hit),
-    /// They begin with a plain request that is answered in another way. It is decided on, and its
-    /// quota is spent.
+    /// The bytes begin with a plain request that the fast path does not answer. It is decided on,
+    /// and its quota is spent.
     Begun(Begun),
-    /// They do not begin with a plain request that is complete.
+    /// The bytes do not begin with a complete plain request.
     NotPlain,
 }
 
-/// A response whose head is written.
+/// Response whose head is written.
 pub struct Hit {
     pub body: Delivery,
-    /// Bytes that the request took.
+    /// Length of the request, in bytes.
     pub length: usize,
     /// Whether the client wants the connection to end.
     pub close: bool,
 }
 
-/// A request that has been decided on.
+/// Request that has been decided on.
 pub struct Begun {
     pub(super) context: RequestContext,
     pub(super) decided: Result<Decision, GatewayError>,
 }
 
 impl Gateway {
-    /// Answers the request at the beginning of `received`, if it is plain and its answer is stored.
-    /// The response's head is written to `head`, which must be empty. `close`: the connection ends
-    /// with it in any case.
+    /// Answers the request at the beginning of `received`, if it is plain and its response is
+    /// stored. Writes the response's head to `head`, which must be empty. With `close`, the
+    /// connection ends with this response in any case.
     pub fn try_hit(
         self: &Arc<Self>,
         received: &[u8],

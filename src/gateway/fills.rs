@@ -1,4 +1,5 @@
-//! Fills at work: each in a task of its own, from ticket to stored response.
+//! Fill tasks: each fetches one list from the second-level cache or from the upstream, and stores
+//! it. A fill runs in a task of its own and serves every request that waits for the same file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +13,16 @@ use crate::error::{self, chain};
 use crate::file_id::FileId;
 use crate::upstream::{AnswerKind, Held, Order, Priority, Storable, UpstreamError};
 
+/// Handle that completes one fill.
 pub(super) type Ticket = Fill<Arc<UpstreamError>>;
 
-/// Redeems a ticket.
+/// Starts the fill in a task of its own.
 pub(super) fn start(gateway: &Arc<Gateway>, ticket: Ticket, order: Order) {
     gateway.fills.spawn(redeem(Arc::clone(gateway), ticket, order));
 }
 
-/// Asks for the next list while the last is still answered, unless somebody does already, or
-/// nobody should.
+/// Starts a background fill of a stale list, unless a fill of it runs already or the upstream has
+/// no capacity for background calls.
 pub(super) fn refresh(gateway: &Arc<Gateway>, file: &FileId, now: Duration) {
     if gateway.upstream.has_for_background()
         && let Join::Leader(ticket, _waiter) = gateway.cache.join(file, now)
@@ -30,7 +32,8 @@ pub(super) fn refresh(gateway: &Arc<Gateway>, file: &FileId, now: Duration) {
     }
 }
 
-/// Fetches for everyone who waits, unless another gateway has.
+/// Completes a fill for all its waiters: from the second-level cache if another gateway has the
+/// list, else from the upstream.
 async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
     let rules = gateway.cache.freshness();
     let permit = match &gateway.cluster {
@@ -51,7 +54,7 @@ async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
     let fetched = fetch(&gateway, ticket, &order).await;
     if let (Some(cluster), Some(permit)) = (&gateway.cluster, permit) {
         match &fetched {
-            // Shared although this gateway may have had no room for it.
+            // Shared with the fleet although this gateway may have had no room for it.
             Some(Fetched { response, freshness, .. }) => {
                 let body = response.body.clone();
                 let what = (response.kind, body);
@@ -68,16 +71,18 @@ async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
     }
 }
 
-/// A response that was fetched, and may be shared.
+/// Response that was fetched and may be shared with other gateways.
 struct Fetched {
     response: Arc<StoredResponse>,
     freshness: Freshness,
     stored: bool,
-    /// Until everything is done with it, so that no more can wait for that than may be in flight.
+    /// Permit for the body's bytes in flight, held until encoding is done. So the responses that
+    /// wait for encoding never hold more than the limit of bytes in flight.
     held: Held,
 }
 
-/// Asks the upstream, and tells everyone who waits.
+/// Fetches the list from the upstream and wakes the waiters. Returns the response if it may be
+/// shared.
 async fn fetch(gateway: &Gateway, ticket: Ticket, order: &Order) -> Option<Fetched> {
     let priority = order.priority as u64;
     tracing::info!(target: "ikgate.fill", priority, file.id = order.file.as_bytes());
@@ -104,7 +109,8 @@ async fn fetch(gateway: &Gateway, ticket: Ticket, order: &Order) -> Option<Fetch
             ticket.answer_only(response);
             None
         }
-        // Neither encoded nor shared: other gateways would not know that they must not either.
+        // Neither encoded nor shared: the other gateways would not know that the upstream forbids a
+        // transformation.
         Storable::AsItCame => {
             _ = ticket.finish(response, Origin::Upstream);
             None
@@ -117,8 +123,9 @@ async fn fetch(gateway: &Gateway, ticket: Ticket, order: &Order) -> Option<Fetch
     }
 }
 
-/// What says something of one file is told for each; what says something of the upstream is told
-/// once, by whoever found out. The first of the causes seldom says what failed.
+/// Logs a failed fill. A failure of this one file is a warning for each fill. A failure of the
+/// upstream as a whole is logged once where it is detected, and only at debug level here. The chain
+/// of causes is logged, because the first cause seldom says what failed.
 fn log(file: &FileId, error: &UpstreamError) {
     let outcome = error.outcome().as_str();
     match error {
@@ -138,8 +145,8 @@ fn log(file: &FileId, error: &UpstreamError) {
     }
 }
 
-/// Makes the codings of what has just been stored: after everyone who waited has an answer, and
-/// off the threads that answer.
+/// Compresses a response that has just been stored. It runs after all waiters have their response,
+/// and off the threads that serve requests.
 async fn encode(gateway: &Gateway, file: FileId, response: Arc<StoredResponse>) {
     let turn = gateway.encoders.acquire().await;
     let body = response.body.clone();

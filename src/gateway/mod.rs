@@ -1,7 +1,9 @@
-//! The pipeline: one request, stage by stage. Only this room knows their order.
+//! Request pipeline: takes one request through all stages to its response. Only this module knows
+//! the order of the stages.
 //!
-//! `decide` is the half that a request's head alone decides; `rest` is the half that waits. Every
-//! answer leaves by one way, where it gets its fields.
+//! `decide` is the synchronous half, for what the request's head alone decides. `rest` is the
+//! asynchronous half, for bodies and fills. Every response leaves through one function, which adds
+//! its fields.
 
 mod decide;
 mod fast_path;
@@ -41,52 +43,53 @@ pub use fast_path::{Attempt, Begun, Hit};
 pub use policy::{Policy, PolicySettings};
 pub use webhook::WebhookEntrance;
 
-/// Everything a request passes through.
+/// Gateway: all state that requests pass through, shared by all connections.
 pub struct Gateway {
     pub clock: Clock,
     pub operations: Operations,
-    /// `None`: events are not taken.
+    /// `None`: webhooks are not accepted.
     pub webhooks: Option<WebhookEntrance>,
     pub proxies: Proxies,
-    /// Replaced as a whole; a request is held to the one that it began with.
+    /// Replaced as a whole by a reload. A request keeps the policy that it began with.
     pub policy: ArcSwap<Policy>,
     pub cache: Arc<Cache<Arc<UpstreamError>>>,
     pub upstream: Upstream,
-    /// `None`: this gateway is alone.
+    /// `None`: this gateway has no fleet.
     pub cluster: Option<Arc<Cluster>>,
     pub invalidator: Invalidator,
-    /// How long a caller waits for the upstream.
+    /// Longest wait of a caller for the upstream.
     pub request_timeout: Duration,
-    /// Fills run here, so that they outlive the request that started them but not the process.
+    /// Tasks of fills. A fill outlives the request that started it, but not the process.
     pub fills: TaskTracker,
-    /// Cancelled when requests that still wait for a fill are to be told to go elsewhere.
+    /// Cancelled late in a drain: requests that still wait for a fill are then answered with 503
+    /// `shutting_down`.
     pub closing: CancellationToken,
-    /// Permits to make codings, so that they leave processors for everything else.
+    /// Permits for compression tasks. Their number leaves processors free for other work.
     pub encoders: Semaphore,
 }
 
-/// Body of a request: a webhook's is read, any other is discarded.
+/// Request body. A webhook's body is read; any other body is discarded.
 pub trait GatewayBody: Body<Data: Send, Error: Into<BodyError>> + Unpin + Send + 'static {}
 
 type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 impl<B: Body<Data: Send, Error: Into<BodyError>> + Unpin + Send + 'static> GatewayBody for B {}
 
-/// A response that has to be waited for. Boxed: the future of a hit stays small.
+/// Future of a response that has to be waited for. Boxed, so that the future of a hit stays small.
 pub type Later = Pin<Box<dyn Future<Output = Response<ExchangeBody>> + Send>>;
 
-/// What the stages have found out about one request.
+/// Facts that the stages have found out about one request.
 struct RequestContext {
     exchange: Box<Exchange>,
     policy: Guard<Arc<Policy>>,
     cache: Option<CacheStatus>,
-    /// The caller, once its quota was asked, and how that stands.
+    /// The caller and its quota's status, once the request has been charged to the quota.
     quota: Option<(Caller, Standing)>,
 }
 
 impl Gateway {
-    /// Answers one request: at once, if its head alone decides. `begun`: what was found out about
-    /// it already, by [`Gateway::try_hit`].
+    /// Answers one request, at once if its head alone decides. `begun` is the request as
+    /// [`Gateway::try_hit`] has decided on it already, if it has.
     pub fn answer<B: GatewayBody>(
         self: &Arc<Self>,
         request: Request<B>,
@@ -107,7 +110,8 @@ impl Gateway {
             Err(error) => ControlFlow::Break(context.refuse(&error, &head)),
             Ok(Decision::Rest(rest)) => {
                 drop(head);
-                // A borrowed one takes one of its thread's few slots, and this may take long.
+                // A borrowed guard takes one of its thread's few slots, and this future may live
+                // long.
                 context.policy = Guard::from_inner(Arc::clone(&context.policy));
                 let gateway = Arc::clone(self);
                 ControlFlow::Continue(Box::pin(rest::finish(gateway, rest, parts, body, context)))
@@ -115,8 +119,8 @@ impl Gateway {
         }
     }
 
-    /// Answers a head that could not be read. `begun`: the fast path's parser could, and hyper's
-    /// could not.
+    /// Answers a head that could not be read. `begun` is set if the fast path's parser could read
+    /// the head and hyper's could not.
     pub fn refuse_head(
         &self,
         peer: SocketAddr,
@@ -133,7 +137,7 @@ impl Gateway {
         context.refuse(&fault.into(), &RequestHead::unreadable())
     }
 
-    /// Whether purges of other gateways may be missed here.
+    /// Returns whether this gateway may miss purges of the other gateways.
     fn is_cut_off(&self) -> bool {
         self.cluster.as_ref().is_some_and(|cluster| cluster.state() == ClusterState::CutOff)
     }
@@ -154,7 +158,7 @@ impl RequestContext {
         Delivery::respond(self.exchange, shaped)
     }
 
-    /// What every response says. The exchange learns what the cache did.
+    /// Returns the facts that every response states. Notes the cache's outcome in the exchange.
     fn facts(&mut self) -> Facts<'_> {
         let code = self.exchange.code;
         let cache = self.cache.unwrap_or(CacheStatus::NotConsulted { code });

@@ -1,4 +1,5 @@
-//! Who may ask for what, and how often: the part of the pipeline that a reload replaces whole.
+//! Access rules: which callers may request what, and how often. This is the part of the pipeline
+//! that a reload replaces as a whole.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -20,7 +21,7 @@ use crate::message::RequestFields;
 use crate::response::{Cors, Facts, RateLimitFields};
 use crate::upstream::Priority;
 
-/// What [`Policy::new`] makes its rules of.
+/// Settings that a [`Policy`] is built from.
 #[derive(Clone, Debug)]
 pub struct PolicySettings {
     pub anonymous: AnonymousPolicy,
@@ -28,18 +29,18 @@ pub struct PolicySettings {
     /// `None`: tokens are not accepted.
     pub tokens: Option<TokenSettings>,
     pub limits: LimitSettings,
-    /// How long browsers may use a list without asking again.
+    /// Time for which browsers may reuse a list without revalidation.
     pub browser_max_age: Duration,
     /// Whether callers without a key may see the lists of private files.
     pub expose_private: bool,
-    /// `None`: no page of another origin may read anything.
+    /// `None`: no page of another origin may read a response.
     pub cors: Option<Cors>,
 }
 
-/// Rules that every request is held to from its head on.
+/// Access rules of a request, in force from its head to its response.
 pub struct Policy {
     settings: PolicySettings,
-    /// That each quota is shared by.
+    /// Number of gateways that share each quota.
     nodes: NonZeroU32,
     pub(super) callers: Callers,
     labels: Vec<CallerLabel>,
@@ -50,18 +51,19 @@ pub struct Policy {
     pub cors: Option<Cors>,
 }
 
-/// `RateLimit` of everybody.
+/// `RateLimit` fields of all callers.
 struct CallerFields {
     anonymous: Option<RateLimitFields>,
-    /// Of anonymous callers, where their neighbours have left the least.
+    /// Fields for anonymous callers, if the wider IPv6 prefix is the tightest limit.
     wide: Option<RateLimitFields>,
-    /// In the order of the configuration.
+    /// Fields of the configured callers, in the order of the configuration.
     known: Vec<RateLimitFields>,
     tokens: Option<RateLimitFields>,
 }
 
 impl Policy {
-    /// `labels`: of the configured callers, in their order. `desk`: where a fleet shares quotas.
+    /// Builds the rules. `labels` are those of the configured callers, in their order. `desk` is
+    /// set if a fleet shares the quotas.
     pub fn new(
         settings: PolicySettings,
         labels: Vec<CallerLabel>,
@@ -73,14 +75,14 @@ impl Policy {
         Self::of(settings, labels, callers, limits, NonZeroU32::MIN)
     }
 
-    /// Other rules for the same callers: what they have spent stays spent, and tokens that were
-    /// verified stay so while they are judged in the same way.
+    /// Returns new rules for the same callers. Spent quota stays spent. Verified tokens stay
+    /// verified while the settings that judge them are the same.
     #[must_use]
     pub fn renewed(&self, settings: PolicySettings, labels: Vec<CallerLabel>) -> Self {
         self.of_fleet(settings, labels, self.nodes)
     }
 
-    /// The same rules, with quotas that so many share in.
+    /// Returns the same rules, with quotas that `nodes` gateways share.
     #[must_use]
     pub fn shared_by(&self, nodes: NonZeroU32) -> Self {
         self.of_fleet(self.settings.clone(), self.labels.clone(), nodes)
@@ -109,7 +111,7 @@ impl Policy {
             settings.clone();
         let known = quotas.callers.iter();
         let known = known.map(|caller| RateLimitFields::new(&caller.name, caller.quota));
-        // Addresses are counted by each node of a fleet, for its own part.
+        // Each gateway of a fleet counts addresses by itself, against its own part of the quota.
         let part = quotas.part_of(nodes);
         let rate_limit_fields = CallerFields {
             anonymous: part.anonymous.map(|quota| RateLimitFields::new("anonymous", quota)),
@@ -130,7 +132,7 @@ impl Policy {
         }
     }
 
-    /// What metrics call a caller.
+    /// Returns the caller's label for metrics and log.
     pub(super) fn label(&self, caller: &Caller) -> CallerLabel {
         match caller {
             Caller::Anonymous(_) => CallerLabel::ANONYMOUS,
@@ -141,8 +143,8 @@ impl Policy {
         }
     }
 
-    /// Finds out who asks. A token that was not seen before is looked at only while credentials
-    /// from its address may still fail.
+    /// Authenticates the caller. A token that was not seen before is verified only while its
+    /// address has quota left for failed credentials.
     pub(super) fn identify(
         &self,
         fields: &RequestFields<'_>,
@@ -160,7 +162,8 @@ impl Policy {
         caller.map_err(|failure| self.auth_failed(failure, client))
     }
 
-    /// What somebody is told whose credential is not right: no more, after very many.
+    /// Returns the error for a credential that failed. If its address has failed too often, the
+    /// error says only that it is throttled.
     fn auth_failed(&self, failure: AuthFailure, client: IpAddr) -> GatewayError {
         tracing::info!(target: "ikgate.auth_failure", reason = failure as u64);
         if failure == AuthFailure::Missing {
@@ -172,7 +175,8 @@ impl Policy {
         }
     }
 
-    /// How the caller stands with one request more, and whether that is too many.
+    /// Charges one request to the caller's quota. Returns the quota's status, and the refusal if
+    /// there is one.
     pub(super) fn admit(&self, caller: &Caller) -> (Standing, Result<(), Throttled>) {
         let throttled = match self.limits.admit(caller) {
             Ok(standing) => return (standing, Ok(())),
@@ -186,7 +190,7 @@ impl Policy {
         }
     }
 
-    /// Which lists the caller may see where a file is private.
+    /// Returns which lists of private files the caller may see.
     pub(super) fn visibility(&self, caller: &Caller, file: &FileId) -> Visibility {
         let all = match caller {
             Caller::Anonymous(_) => self.expose_private,
@@ -196,16 +200,17 @@ impl Policy {
         if all { Visibility::All } else { Visibility::Public }
     }
 
-    /// How urgent a fill for the caller is.
+    /// Returns the priority of a fill for the caller.
     pub(super) fn priority(&self, caller: &Caller) -> Priority {
         match caller {
-            // Where nobody has a credential, nobody is less than others.
+            // If no caller has a credential, anonymous callers are not less urgent.
             Caller::Anonymous(_) if self.callers.has_credentials() => Priority::Anonymous,
             Caller::Anonymous(_) | Caller::Known(_) | Caller::Token(_) => Priority::Authenticated,
         }
     }
 
-    /// What every answer says. `standing`: of whoever asks, once that is known.
+    /// Returns the facts that every response states. `standing` is the caller's quota status, if
+    /// the caller is known.
     pub(super) fn facts<'a>(
         &'a self,
         exchange: &'a Exchange,
@@ -231,13 +236,13 @@ impl Policy {
     }
 }
 
-/// Failed credentials of an address, one too many.
+/// Returns the refusal of an address with too many failed credentials, and counts it.
 fn auth_throttled(throttled: Throttled) -> GatewayError {
     count_refusal(throttled.limit, CallerLabel::NONE);
     throttled.into()
 }
 
-/// Counts one refusal for want of quota.
+/// Counts one refusal for lack of quota.
 pub(super) fn count_refusal(limit: Limit, caller: CallerLabel) {
     tracing::info!(target: "ikgate.throttled", caller = caller.0, limit = limit as u64);
 }

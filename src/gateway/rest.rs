@@ -1,4 +1,4 @@
-//! The asynchronous half of the pipeline: bodies that are read, and fills that are waited for.
+//! Asynchronous half of the pipeline: reads or discards request bodies, and waits for fills.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::message::{HeadFault, RequestHead, head};
 use crate::response::Answer;
 use crate::route::{RouteFault, Selector};
 
-/// How long the body of a request that needs none may take. Longer serves slow clients that send
-/// one by mistake; shorter frees connections that only pretend to.
+/// Longest time for the body of a request that needs none. A longer limit serves slow clients that
+/// send a body by mistake. A shorter one frees connections that send slowly on purpose.
 const IDLE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a request that its head alone did not decide.
@@ -41,7 +41,7 @@ pub(super) async fn finish<B: GatewayBody>(
     }
 }
 
-/// Reads the body away and goes on, by the rules that are in force by then.
+/// Discards the body, then decides on the request by the policy that is in force by then.
 async fn discarded<B: GatewayBody>(
     gateway: &Arc<Gateway>,
     read: Option<(FileId, Selector)>,
@@ -75,7 +75,7 @@ async fn take_webhook<B: GatewayBody>(
     Ok(Answer::Accepted)
 }
 
-/// Reads a body that is of no use, so that the connection can be used again.
+/// Reads and discards a body that has no use, so that the connection can be used again.
 async fn discard<B: GatewayBody>(body: B) -> Result<(), GatewayError> {
     let limit = usize::try_from(head::IDLE_BODY_MAX).unwrap_or(usize::MAX);
     let mut body = Limited::new(body, limit);

@@ -1,7 +1,7 @@
-//! A version list, or one version of it: look it up, else fill. Where cache and upstream meet.
+//! Reads of a version list, or of one version: from the cache, else by a fill. The cache and the
+//! upstream meet here.
 //!
-//! It decides nothing that the cache can decide: what may be reused, who fills, and what is
-//! stored are the cache's answers.
+//! The cache itself decides what may be reused, which request fills, and what is stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::response::{Answer, Reusable, Times};
 use crate::route::Selector;
 use crate::upstream::{BadAnswer, Order, Priority, UpstreamError};
 
-/// Request for a version list, or one version of it, by a caller who may have it.
+/// Request for a version list, or for one version, by a caller that may read the file.
 pub(super) struct VersionQuery {
     pub(super) file: FileId,
     pub(super) selector: Selector,
@@ -32,7 +32,7 @@ pub(super) struct VersionQuery {
 }
 
 impl VersionQuery {
-    /// What a fill for it requests from the upstream.
+    /// Returns what a fill for this query requests from the upstream.
     fn order(&self) -> Order {
         let began = Instant::now();
         Order { file: self.file, priority: self.priority, trace: self.trace, began }
@@ -43,15 +43,15 @@ impl VersionQuery {
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) enum Visibility {
     All,
-    /// A private file's is as if it did not exist.
+    /// Lists of public files only. A private file looks as if it did not exist.
     Public,
 }
 
-/// Response that may be sent, and what the cache did for it.
+/// Response that may be sent, and the cache's outcome.
 pub(super) struct Reused {
     pub(super) response: Arc<StoredResponse>,
     pub(super) status: CacheStatus,
-    /// Zero for a stale one, and for one that is not stored.
+    /// Remaining freshness. Zero for a stale response, and for one that is not stored.
     pub(super) ttl_left: Duration,
 }
 
@@ -61,11 +61,11 @@ impl Reused {
     }
 }
 
-/// How much longer than the fill itself its waiters have: a request that left before the fill does
-/// could come again and join what is about to fail.
+/// Time by which a waiter outlasts its fill. A request that gave up first could come back and join
+/// a fill that is about to fail.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Returns what is stored, if it may be sent without waiting; else why not.
+/// Returns the stored response, if it may be sent without waiting. Otherwise returns why not.
 pub(super) fn look_up(
     gateway: &Gateway,
     file: &FileId,
@@ -77,7 +77,7 @@ pub(super) fn look_up(
     };
     match reuse {
         Reuse::Fresh { ttl_left } => Ok(Reused::hit(response, ttl_left)),
-        // What is stale says nothing of a version that it does not know yet.
+        // A stale list says nothing about a version that it does not contain yet.
         Reuse::Revalidate { stale_for } if holds(&response, selector) && !gateway.is_cut_off() => {
             let status = CacheStatus::StaleHit { stale_for };
             Ok(Reused { response, status, ttl_left: Duration::ZERO })
@@ -93,7 +93,8 @@ pub(super) async fn fill(
     context: &mut RequestContext,
 ) -> Result<Answer, GatewayError> {
     match wait(gateway, query, *reason, context).await {
-        // The fill may have belonged to a less urgent request, and given way. Ours does not.
+        // The fill may have been started by a less urgent request, and refused for that. A new one
+        // has this request's priority.
         Err((Role::Follower, GatewayError::Upstream(error)))
             if matches!(*error, UpstreamError::Spent(_) | UpstreamError::QueueFull(_))
                 && query.priority == Priority::Authenticated =>
@@ -104,7 +105,7 @@ pub(super) async fn fill(
     }
 }
 
-/// Whose fill it was.
+/// Role of a request in its fill.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Role {
     Follower,
@@ -156,7 +157,7 @@ async fn wait(
         Some(Ok(None)) => GatewayError::Internal,
         Some(Err(_elapsed)) => GatewayError::UpstreamTimeout,
     };
-    // Looked up anew: an invalidation since has removed what was there.
+    // Looked up again: an invalidation may have removed the response in the meantime.
     if let Some(reused) = instead_of(&error, gateway, query, now) {
         return Ok(query.answer(reused, now, context));
     }
@@ -172,7 +173,7 @@ impl VersionQuery {
     }
 }
 
-/// Returns what is stored, if it may be sent in the place of this error.
+/// Returns the stored response, if it may be sent in place of this error.
 fn instead_of(
     error: &GatewayError,
     gateway: &Gateway,
@@ -180,7 +181,8 @@ fn instead_of(
     now: Duration,
 ) -> Option<Reused> {
     let allowed = match error {
-        // What may have been purged elsewhere is for an upstream that fails, and nothing less.
+        // A gateway that is cut off from the fleet may have missed a purge. It uses stale responses
+        // only if the upstream itself fails.
         GatewayError::Upstream(error) if gateway.is_cut_off() => error.is_upstreams_failure(),
         GatewayError::ShuttingDown => !gateway.is_cut_off(),
         GatewayError::Upstream(error) => error.allows_stale(),
@@ -201,12 +203,13 @@ fn instead_of(
     }
 }
 
-/// Whether the file is as if it did not exist, to a caller that may see no more than this.
+/// Returns whether the file must look nonexistent to a caller with this visibility.
 fn is_hidden(response: &StoredResponse, visibility: Visibility) -> bool {
     response.privacy == Privacy::Private && visibility == Visibility::Public
 }
 
-/// Whether a response holds what is selected. A negative one answers for every version.
+/// Returns whether a response holds what is selected. A negative response answers for every
+/// version.
 fn holds(response: &StoredResponse, selector: &Selector) -> bool {
     match selector {
         Selector::List => true,
@@ -214,7 +217,7 @@ fn holds(response: &StoredResponse, selector: &Selector) -> bool {
     }
 }
 
-/// Makes the answer of a response that may be sent.
+/// Builds the answer from a response that may be sent.
 pub(super) fn answer_from(
     Reused { response, ttl_left, .. }: Reused,
     selector: &Selector,
@@ -236,7 +239,7 @@ pub(super) fn answer_from(
     }
 }
 
-/// The status of a failed call, where there was one.
+/// Returns the status of a failed upstream call, if it had one.
 fn came_back(error: &GatewayError) -> Option<StatusCode> {
     let GatewayError::Upstream(error) = error else { return None };
     match &**error {

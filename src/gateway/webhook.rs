@@ -1,5 +1,5 @@
-//! `POST /webhooks/imagekit`, by its own rules: no caller, no quota but its address's, a body
-//! that is read.
+//! `POST /webhooks/imagekit`: receives ImageKit's webhook deliveries. They have no caller and one
+//! quota for each address, and their body is read.
 
 use std::time::Duration;
 
@@ -20,15 +20,17 @@ use crate::message::HeadFault;
 /// Longest body, in bytes.
 const BODY_MAX: usize = 256 * 1024;
 
-/// Deliveries that are read at once. Each may hold a body of the longest kind.
+/// Deliveries that are read at once. Each may hold a body of [`BODY_MAX`] bytes.
 const READ_MAX: usize = 16;
-/// How many of them may come from one address: one that keeps all it can leaves some for ImageKit.
+/// Deliveries that are read at once from one address. An address that uses all of them leaves some
+/// for ImageKit.
 const READ_MAX_OF_ONE: usize = 12;
 
-/// How long a body may take. Events are short; longer only serves those that hold a place.
+/// Longest time for a body. Events are short. A longer limit only serves clients that hold a
+/// permit.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where deliveries come in.
+/// Receiver of webhook deliveries, with its limits.
 pub struct WebhookEntrance {
     webhooks: Webhooks,
     permits: Semaphore,
@@ -41,7 +43,7 @@ impl WebhookEntrance {
         Self { webhooks, permits: Semaphore::new(READ_MAX), permits_of_one }
     }
 
-    /// Takes one delivery. When it returns, what the event concerns is invalidated.
+    /// Receives one delivery. When it returns, what the event concerns is invalidated.
     pub(super) async fn take<B: GatewayBody>(
         &self,
         head: &Parts,

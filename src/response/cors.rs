@@ -1,7 +1,7 @@
-//! Which pages may read an answer (the Fetch standard's CORS protocol).
+//! CORS: decides which web pages may read a response (the Fetch standard's CORS protocol).
 //!
-//! It decides nothing about access: a request without a valid credential is refused whatever page
-//! it comes from. It is worked out for each request and never stored.
+//! CORS decides nothing about access: a request without a valid credential is refused, whatever
+//! page it comes from. The fields are computed for each request and never stored.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ static EXPOSED: ConstantField = constant_field!(
     "ETag, Age, Cache-Status, RateLimit, RateLimit-Policy, Retry-After, Retry-After-Ms, \
      X-Should-Retry, X-Request-Id"
 );
-/// `*` stands for every field but Authorization, since no credentials of the browser's are used.
+/// `*` covers every field except `Authorization`, because pages use no browser credentials here.
 static REQUEST_FIELDS: ConstantField =
     constant_field!(AllowHeaders, "access-control-allow-headers", "Authorization, *");
 static METHODS: ConstantField =
@@ -26,37 +26,40 @@ static METHODS: ConstantField =
 static CROSS_ORIGIN: ConstantField =
     constant_field!(ResourcePolicy, "cross-origin-resource-policy", "cross-origin");
 
-/// The origins whose pages may read answers.
+/// Origins whose pages may read responses.
 #[derive(Clone, Debug)]
 pub struct Cors {
     pub origins: Vec<AllowedOrigin>,
-    /// How long a browser may remember a preflight's answer.
+    /// Time for which a browser may reuse the response to a preflight.
     pub max_age: Duration,
 }
 
-/// One origin, or all that differ in one label.
+/// Allowed origin: one origin, or all origins that differ in one label.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AllowedOrigin {
-    /// `https://app.example.com`, as browsers write it.
+    /// One origin as browsers write it, such as `https://app.example.com`.
     Exactly(String),
-    /// `https://` one label and this: `.example.com`, perhaps with a port.
+    /// Rest of a pattern: `https://`, one label, then this text, such as `.example.com`, perhaps
+    /// with a port.
     OneLabelAnd(String),
 }
 
-/// Neither an origin nor a pattern of one.
+/// Error of a text that is neither an origin nor a pattern of origins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("must be an origin like \"https://app.example.com\" or \"https://*.example.com\"")]
 pub struct InvalidOrigin;
 
 impl AllowedOrigin {
+    /// Parses an origin or a pattern.
+    ///
     /// # Errors
     ///
-    /// Whatever a browser would never send: a path, capitals, a default port, credentials; and a
-    /// `*` that is anything but the first label of an `https` host.
+    /// A text that a browser never sends as an origin: with a path, capitals, a default port or
+    /// credentials. Also a `*` that is not the whole first label of an `https` host.
     pub fn parse(text: &str) -> Result<Self, InvalidOrigin> {
         if let Some(rest) = text.strip_prefix("https://*") {
             let host = rest.strip_prefix('.').ok_or(InvalidOrigin)?;
-            // Not a whole top-level domain.
+            // The pattern must not cover a whole top-level domain.
             let two_labels = host.split(':').next().is_some_and(|host| host.contains('.'));
             if !two_labels || !is_origin(&format!("https://{host}")) {
                 return Err(InvalidOrigin);
@@ -82,7 +85,7 @@ impl AllowedOrigin {
     }
 }
 
-/// Whether this is how a browser writes an origin (RFC 6454 section 6.2).
+/// Returns whether the text is an origin as browsers write it (RFC 6454 section 6.2).
 fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else { return false };
     let default_port = match uri.scheme_str() {
@@ -100,14 +103,14 @@ fn is_origin(text: &str) -> bool {
 }
 
 impl Cors {
-    /// Returns the request's origin, if it is one that may read.
+    /// Returns the request's origin, if its pages may read responses.
     pub(super) fn allowed<'a>(&self, fields: &RequestFields<'a>) -> Option<&'a [u8]> {
         let origin = fields.only(FieldName::Origin)?;
         let text = std::str::from_utf8(origin).ok()?;
         self.origins.iter().any(|allowed| allowed.is(text)).then_some(origin)
     }
 
-    /// What lets a page of this origin read the answer.
+    /// Writes the fields that let a page of this origin read the response.
     pub(super) fn write(origin: &[u8], fields: &mut impl Fields) {
         fields.put_bytes(ResponseField::AllowOrigin, origin);
         fields.put_constant(&EXPOSED);
@@ -115,7 +118,7 @@ impl Cors {
         fields.put_bytes(ResponseField::TimingAllowOrigin, origin);
     }
 
-    /// What lets it send a request that is not simple, besides.
+    /// Writes the further fields that let the page send a request that is not simple.
     pub(super) fn write_preflight(&self, fields: &mut impl Fields) {
         fields.put_constant(&METHODS);
         fields.put_constant(&REQUEST_FIELDS);

@@ -1,8 +1,8 @@
-//! Shaping an answer for one caller: everything that is added after the cache.
+//! Responses as one caller receives them: everything that is added to a result after the cache.
 //!
-//! What is stored is the same for everybody; what is sent depends on the request. This room
-//! alone decides the fields of an answer, and [`shape`] alone their order: conditional first
-//! (a 304 needs no body), then the coding and the body, then the fields that every answer has.
+//! A stored response is the same for every caller; the response that is sent depends on the
+//! request. Only this module decides the fields, and only [`shape`] their order: conditional first
+//! (a 304 needs no body), then the coding and the body, then the fields of every response.
 
 mod cors;
 mod problem;
@@ -33,50 +33,52 @@ static NOSNIFF: ConstantField =
     constant_field!(ContentTypeOptions, "x-content-type-options", "nosniff");
 static NO_STORE: ConstantField = constant_field!(CacheControl, "cache-control", "no-store");
 static VARY: ConstantField = constant_field!(Vary, "vary", "Origin, Accept-Encoding");
-/// Where a browser may keep a response: it must not give one user's to the next.
+/// `Vary` of a response that a browser may store: it must not give one user's response to the next
+/// user.
 static VARY_BY_USER: ConstantField =
     constant_field!(Vary, "vary", "Origin, Accept-Encoding, Authorization");
 
-/// What there is to say.
+/// Result of the pipeline, before it is shaped for the caller.
 pub enum Answer {
-    /// A webhook that was taken.
+    /// A webhook was accepted.
     Accepted,
-    /// `OPTIONS`.
+    /// `OPTIONS` was requested.
     Preflight,
     Problem(Problem),
-    /// What is stored, or was just fetched.
+    /// A response that is stored, or was just fetched.
     Reusable(Reusable),
 }
 
-/// What every answer says besides.
+/// Facts that every response states besides its content.
 pub struct Facts<'a> {
-    /// Visible ASCII.
+    /// Request id, visible ASCII.
     pub request_id: &'a [u8],
     pub cache: CacheStatus,
-    /// `None` while no caller is known.
+    /// Quota fields of the caller and its status. `None` while the caller is not known.
     pub standing: Option<(&'a RateLimitFields, Standing)>,
-    /// How long browsers may use an answer without asking again.
+    /// Time for which browsers may reuse a response without revalidation.
     pub browser_max_age: Duration,
-    /// `None`: no page of another origin may read anything.
+    /// `None`: no page of another origin may read a response.
     pub cors: Option<&'a Cors>,
-    /// When it is sent, since 1970. hyper's own clock stands still once the system's was set back.
+    /// Time since 1970 at which the response is sent. hyper's own clock stands still after the
+    /// system clock was set back.
     pub now: Duration,
 }
 
-/// A response, and the coding of its body.
+/// Response, and the coding of its body.
 pub struct Shaped {
     pub response: Response<Bytes>,
     pub coding: Coding,
 }
 
-/// What is left of a response once its head is written.
+/// Rest of a response whose head is written.
 pub struct PlainResponse {
     pub status: StatusCode,
     pub coding: Coding,
     pub body: Bytes,
 }
 
-/// Makes the response to `head`.
+/// Builds the response to a request with this head.
 pub fn shape(answer: &Answer, head: &RequestHead<'_>, facts: &Facts<'_>) -> Shaped {
     let page = facts.page(&head.fields);
     let (mut fields, mut vary) = (FieldMap::default(), &VARY);
@@ -102,7 +104,7 @@ pub fn shape(answer: &Answer, head: &RequestHead<'_>, facts: &Facts<'_>) -> Shap
     facts.write(&mut fields, page, vary);
     let is_head = *head.method == Method::HEAD && !body.is_empty();
     if is_head {
-        // What GET would say (RFC 9110 section 9.3.2).
+        // The length that GET would state (RFC 9110 section 9.3.2).
         fields.put_number(ResponseField::ContentLength, body.len() as u64);
     }
     let mut response = Response::new(if is_head { Bytes::new() } else { body });
@@ -111,8 +113,8 @@ pub fn shape(answer: &Answer, head: &RequestHead<'_>, facts: &Facts<'_>) -> Shap
     Shaped { response, coding }
 }
 
-/// Writes the response to a plain request: its head in HTTP/1.1 to `into`, which must be empty.
-/// `close`: the connection ends with it.
+/// Writes the response to a plain request. Its HTTP/1.1 head goes to `into`, which must be empty.
+/// With `close`, the connection ends with this response.
 pub fn write_plain(
     answer: &Reusable,
     head: &RequestHead<'_>,
@@ -130,7 +132,7 @@ pub fn write_plain(
 }
 
 impl Facts<'_> {
-    /// Returns the origin of the page that sent the request, if it may read the answer.
+    /// Returns the origin of the page that sent the request, if that page may read the response.
     fn page<'b>(&self, request: &RequestFields<'b>) -> Option<&'b [u8]> {
         self.cors?.allowed(request)
     }

@@ -1,7 +1,7 @@
-//! Errors that ikgate makes itself, in ImageKit's shape.
+//! Error responses that ikgate makes itself, in the shape of ImageKit's errors.
 //!
-//! `message` and `help` are always there: ImageKit's SDKs fail on an error body without them.
-//! `code` is ours, and stable.
+//! `message` and `help` are always present: ImageKit's SDKs fail on an error body without them.
+//! `code` is an addition of ikgate, and stable.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -18,44 +18,45 @@ static BEARER: ConstantField = constant_field!(WwwAuthenticate, "www-authenticat
 static CLOSE: ConstantField = constant_field!(Connection, "connection", "close");
 static NO_RETRY: ConstantField = constant_field!(ShouldRetry, "x-should-retry", "false");
 
-/// Longest wait that is told. SDKs ignore a longer one, or sit it out in full.
+/// Longest wait that a response states. SDKs ignore a longer one, or wait for all of it.
 const WAIT_MAX: Duration = Duration::from_mins(1);
 
-/// One error, as its caller will see it.
+/// One error as its caller sees it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problem {
     pub status: StatusCode,
     pub code: &'static str,
     pub message: Cow<'static, str>,
     pub help: &'static str,
-    /// What `Allow` lists, of a 405.
+    /// Methods that `Allow` lists, in a 405.
     pub allowed: Option<&'static str>,
     pub retry: Retry,
     pub connection: Connection,
 }
 
-/// What becomes of the connection.
+/// Whether the connection stays open after the response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Connection {
-    /// What follows on it cannot be trusted, or is not worth the reading.
+    /// Close it: what follows on it cannot be trusted, or is not worth reading.
     Close,
     Keep,
 }
 
-/// Whether the same request may do better later.
+/// Whether the same request may succeed later.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Retry {
-    /// Not before this long, for want of quota in this bucket.
+    /// Not before `wait`, when the bucket that refused the request has quota again.
     After { wait: Duration, bucket: BucketFields },
-    /// Elsewhere, or here once this has passed.
+    /// At another gateway at once, or here after `wait`.
     Elsewhere { wait: Duration },
-    /// Perhaps; nobody knows when.
+    /// Perhaps. The time is not known.
     Maybe,
     /// The same request will always fail.
     Never,
 }
 
-/// `X-RateLimit-*`, as ImageKit's older SDKs read them: integers, milliseconds.
+/// `X-RateLimit-*` fields of the bucket that refused, as ImageKit's older SDKs read them: integers,
+/// milliseconds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct BucketFields {
     pub limit: Option<u64>,
@@ -70,13 +71,14 @@ struct Body<'a> {
 }
 
 impl Problem {
-    /// The body, as it is also stored for an upstream's 404 or 400 that had none of use.
+    /// Returns the JSON body. It is also stored in place of an upstream's 404 or 400 body that is
+    /// not usable.
     pub fn body(&self) -> Bytes {
         let body = Body { message: &self.message, help: self.help, code: self.code };
         Bytes::from(serde_json::to_vec(&body).expect("three strings always serialise"))
     }
 
-    /// Writes what is said of the error besides the body.
+    /// Writes the fields of the error.
     pub(super) fn write(&self, fields: &mut impl Fields) {
         fields.put_constant(&JSON);
         fields.put_constant(&NO_STORE);
@@ -111,7 +113,7 @@ impl Problem {
     }
 }
 
-/// The wait, in milliseconds, as it was written.
+/// Writes the wait, and returns it in milliseconds as it was written.
 fn write_wait(wait: Duration, fields: &mut impl Fields) -> u64 {
     let millis = wait_millis(wait);
     fields.put_number(ResponseField::RetryAfter, millis.div_ceil(1_000).max(1));
@@ -119,7 +121,8 @@ fn write_wait(wait: Duration, fields: &mut impl Fields) -> u64 {
     millis
 }
 
-/// Whole milliseconds, rounded up, at least one: a client told to wait for none comes at once.
+/// Returns whole milliseconds, rounded up, at least one. A client that is told to wait for zero
+/// returns at once.
 fn wait_millis(wait: Duration) -> u64 {
     let millis = wait.min(WAIT_MAX).as_nanos().div_ceil(1_000_000);
     u64::try_from(millis).unwrap_or(u64::MAX).max(1)

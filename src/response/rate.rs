@@ -1,20 +1,21 @@
-//! `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): what a caller
-//! may send, and how it stands.
+//! `RateLimit` and `RateLimit-Policy` fields (draft-ietf-httpapi-ratelimit-headers-10): a caller's
+//! quota and what is left of it.
 
 use http::HeaderValue;
 
 use crate::limit::{Quota, Standing};
 use crate::message::{FieldText, Fields, ResponseField};
 
-/// Both fields of one caller, as far as they are the same for each of its requests.
+/// Both fields of one caller, prepared as far as they are the same for each of its requests.
 pub struct RateLimitFields {
     policy: HeaderValue,
-    /// `"name";r=`
+    /// Beginning of `RateLimit`: `"name";r=`
     start: String,
 }
 
 impl RateLimitFields {
-    /// `name` must be fit for a quoted string as it is: visible ASCII without `"` and `\`.
+    /// Prepares the fields. `name` must fit into a quoted string unchanged: visible ASCII without
+    /// `"` and `\`.
     pub fn new(name: &str, quota: Quota) -> Self {
         let window = whole_seconds(quota.refill().as_nanos());
         let policy = format!("\"{name}\";q={};w={window}", quota.burst);
@@ -33,7 +34,7 @@ impl RateLimitFields {
     }
 }
 
-/// Rounded up: a caller that waits this long has waited long enough.
+/// Returns seconds, rounded up: a caller that waits for that long has waited long enough.
 fn whole_seconds(nanos: u128) -> u64 {
     u64::try_from(nanos.div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
 }

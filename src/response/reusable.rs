@@ -1,5 +1,5 @@
-//! A version list, or one version of it, as one request is sent it: conditional first (a 304 needs
-//! no body), then the coding, then the fields that say how old it is.
+//! Version list, or one version of it, as it is sent for one request. Conditional first (a 304
+//! needs no body), then the coding, then the fields about its age.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,34 +19,34 @@ static REVALIDATE: ConstantField =
 static BROTLI: ConstantField = constant_field!(ContentEncoding, "content-encoding", "br");
 static GZIP: ConstantField = constant_field!(ContentEncoding, "content-encoding", "gzip");
 
-/// A response that is stored, or was just fetched, and how old it is.
+/// Response that is stored, or was just fetched, with its age.
 pub struct Reusable {
     content: Content,
     times: Times,
 }
 
 enum Content {
-    /// All of the upstream's response.
+    /// The whole response of the upstream.
     Stored(Arc<StoredResponse>),
-    /// One version of a list, byte for byte as it stands there.
+    /// One version of a list, byte for byte as it stands in the list.
     Version { bytes: Bytes, tag: EntityTag },
 }
 
-/// Age of a response, and how long it stays fresh.
+/// Age of a response, and its remaining freshness.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub age: Duration,
-    /// Zero for a stale response, and for one that is not stored.
+    /// Remaining freshness. Zero for a stale response, and for one that is not stored.
     pub ttl_left: Duration,
 }
 
-/// Which bytes of it one request is sent.
+/// Status, coding and bytes of a response that were chosen for one request.
 pub(super) struct Chosen {
     pub(super) status: StatusCode,
     pub(super) coding: Coding,
-    /// `None`: the status allows none.
+    /// `None`: the status allows no body.
     pub(super) body: Option<Bytes>,
-    /// Negative answers have none.
+    /// `None` for a negative response.
     tag: Option<EntityTag>,
     times: Times,
 }
@@ -61,7 +61,7 @@ impl Reusable {
         Self { content, times }
     }
 
-    /// Chooses what a request with these fields is sent.
+    /// Chooses status, coding and body for a request with these fields.
     pub(super) fn choose(&self, request: &RequestFields<'_>) -> Chosen {
         let (status, tag, coding) = match &self.content {
             Content::Stored(stored) if stored.kind == Kind::List => {
@@ -91,7 +91,7 @@ impl Reusable {
 }
 
 impl Chosen {
-    /// Writes what is said of the content, and of its age. Returns the `Vary` that goes with it.
+    /// Writes the fields about the content and its age. Returns the `Vary` that goes with them.
     pub(super) fn write(
         &self,
         fields: &mut impl Fields,
@@ -117,7 +117,7 @@ impl Chosen {
             fields.put_constant(&REVALIDATE);
             return &VARY;
         }
-        // A browser takes the age off again (RFC 9111 section 4.2.3).
+        // A browser subtracts the age again (RFC 9111 section 4.2.3).
         let mut max_age = FieldText::new("private, max-age=");
         fields.put_bytes(ResponseField::CacheControl, max_age.number(age + usable).as_bytes());
         &VARY_BY_USER
