@@ -1,21 +1,22 @@
-//! Content codings, and which of them a request accepts (RFC 9110 sections 8.4.1 and 12.5.3).
+//! Content codings, and the choice of one by `Accept-Encoding` (RFC 9110 sections 8.4.1 and
+//! 12.5.3).
 
 use super::request::{FieldName, RequestFields};
 
-/// The codings that a list is sent in, the preferred one first.
+/// Coding that a list can be sent in. The preferred coding comes first.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u8)]
 pub enum Coding {
     Brotli,
     Gzip,
-    /// None.
+    /// No coding.
     Identity,
 }
 
 impl Coding {
     pub const ALL: [Self; 3] = [Self::Brotli, Self::Gzip, Self::Identity];
 
-    /// As it stands in `Content-Encoding`, where identity does not stand.
+    /// Returns the name as `Content-Encoding` has it. Identity is not named in that field.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Brotli => "br",
@@ -25,7 +26,7 @@ impl Coding {
     }
 }
 
-/// What a request says of each coding: its weight in thousandths, 0 for "not acceptable".
+/// Weight that a request gives to each coding, in thousandths. 0: not acceptable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AcceptedCodings {
     brotli: u16,
@@ -34,14 +35,15 @@ pub struct AcceptedCodings {
 }
 
 pub(super) const WEIGHT_MAX: u16 = 1000;
-/// Of identity where nothing is said of it: acceptable, after whatever else is.
+/// Weight of an identity coding that the request does not name: acceptable, after all others.
 const WEIGHT_LEAST: u16 = 1;
 
 impl AcceptedCodings {
-    /// Reads `Accept-Encoding`. A member that breaks the grammar counts for nothing, and of a
-    /// coding that is named twice the later mention counts.
+    /// Reads `Accept-Encoding`. A member that breaks the grammar is ignored. If a coding is named
+    /// twice, the later mention counts.
     ///
-    /// Without the field anything would be acceptable; a client that does not ask gets identity.
+    /// Without the field every coding is acceptable; a client that does not ask for one gets
+    /// identity.
     pub fn of(fields: &RequestFields<'_>) -> Self {
         let (mut brotli, mut gzip, mut identity, mut others) = (None, None, None, None);
         let lines = fields.all(FieldName::AcceptEncoding);
@@ -64,8 +66,8 @@ impl AcceptedCodings {
         }
     }
 
-    /// The best of those that are there. Identity always is, and is sent where nothing else will
-    /// do: a caller that refuses it is better served with it than with a 406.
+    /// Returns the best coding that is available. Identity always is. It is sent if no other coding
+    /// is acceptable, even if the caller refuses it: that serves the caller better than a 406.
     pub fn best(self, is_there: impl Fn(Coding) -> bool) -> Coding {
         let mut best = (Coding::Identity, 0);
         for (coding, weight) in [
@@ -81,7 +83,7 @@ impl AcceptedCodings {
     }
 }
 
-/// `codings [ ";" "q=" qvalue ]`, with optional white space around each.
+/// Parses `codings [ ";" "q=" qvalue ]`, with optional white space around each part.
 fn member_of(member: &[u8]) -> Option<(&[u8], u16)> {
     let mut parts = member.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
     let name = parts.next()?;
@@ -94,7 +96,7 @@ fn member_of(member: &[u8]) -> Option<(&[u8], u16)> {
     parts.next().is_none().then_some((name, weight))
 }
 
-/// A weight of at most three decimals, in thousandths (RFC 9110 section 12.4.2).
+/// Parses a weight of at most three decimals, in thousandths (RFC 9110 section 12.4.2).
 pub(super) fn qvalue(text: &[u8]) -> Option<u16> {
     let (whole, decimals) = match text {
         [whole @ (b'0' | b'1')] => (*whole, &[][..]),
@@ -144,7 +146,7 @@ mod tests {
             ("", Coding::Identity),
             (" , ,", Coding::Identity),
             ("deflate", Coding::Identity),
-            // What Java's and Ruby's older SDKs send.
+            // `Accept-Encoding` of older Java and Ruby SDKs.
             ("application/json", Coding::Identity),
             ("br;q=1.1", Coding::Identity),
             ("br;q=0.1234", Coding::Identity),

@@ -1,5 +1,5 @@
-//! Entity tags and the one precondition that a version list can meet (RFC 9110 sections 8.8.3
-//! and 13.1.2).
+//! Entity tags, and `If-None-Match`, the one precondition that a version list supports (RFC 9110
+//! sections 8.8.3 and 13.1.2).
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use http::HeaderValue;
@@ -8,28 +8,28 @@ use sha2::{Digest as _, Sha256};
 use super::request::{FieldName, RequestFields};
 use super::{Coding, FieldText};
 
-/// How much of the digest a tag holds: 128 bits, so that two bodies of one file share a tag
-/// never in practice.
+/// Bytes of the digest that a tag holds: 128 bits, so that in practice two bodies of one file never
+/// share a tag.
 const DIGEST_BYTES: usize = 16;
 
-/// Base64url without padding of [`DIGEST_BYTES`].
+/// Length of [`DIGEST_BYTES`] in base64url without padding.
 const TEXT_BYTES: usize = 22;
 
-/// What the strong entity tags of one body, in whatever coding, have in common.
+/// Common part of the strong entity tags of one body. Each coding adds a suffix to it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct EntityTag([u8; TEXT_BYTES]);
 
-/// What `If-None-Match` names.
+/// Match of `If-None-Match` with a body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Named {
-    /// `*`: whatever there is.
+    /// `*`: any representation.
     Any,
     /// The body in this coding.
     Tag(Coding),
 }
 
 impl EntityTag {
-    /// The tag of these bytes: unpadded base64url of the first half of their SHA-256.
+    /// Returns the tag of a body: unpadded base64url of the first half of its SHA-256.
     pub fn of(body: &[u8]) -> Self {
         let digest = Sha256::digest(body);
         let half = digest.get(..DIGEST_BYTES).expect("SHA-256 has 32 bytes");
@@ -39,23 +39,23 @@ impl EntityTag {
         Self(text)
     }
 
-    /// The tag of the body in `coding`, quotes included.
+    /// Returns the tag of the body in `coding`, with its quotes.
     pub fn to_text(self, coding: Coding) -> FieldText {
         let mut quoted = FieldText::new("\"");
         quoted.bytes(&self.0).text(suffix(coding)).text("\"");
         quoted
     }
 
-    /// The same as a value.
+    /// Returns the tag of the body in `coding` as a field value.
     pub fn to_field_value(self, coding: Coding) -> HeaderValue {
         self.to_text(coding).to_value()
     }
 
-    /// What `If-None-Match` names of this body, by weak comparison: the first tag of it that is
-    /// its own, in any coding.
+    /// Matches `If-None-Match` with this body by weak comparison. The first tag that is this
+    /// body's, in any coding, counts.
     ///
-    /// A member that is not an entity tag matches nothing, and neither does what follows it: a
-    /// tag must be found where the grammar has one, not in the middle of something else.
+    /// A member that is not an entity tag matches nothing, and neither does the rest of its line: a
+    /// tag must stand where the grammar has one, not in the middle of something else.
     pub fn named_in(self, fields: &RequestFields<'_>) -> Option<Named> {
         fields.all(FieldName::IfNoneMatch).find_map(|list| {
             if list.trim_ascii() == b"*" {
@@ -65,14 +65,14 @@ impl EntityTag {
         })
     }
 
-    /// Which coding of this body an opaque tag, quotes included, is of.
+    /// Returns the coding that an opaque tag, with its quotes, has of this body.
     fn coding_of(self, tag: &[u8]) -> Option<Coding> {
         let rest = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?.strip_prefix(&self.0)?;
         Coding::ALL.into_iter().find(|coding| rest == suffix(*coding).as_bytes())
     }
 }
 
-/// Tells the tags of different codings apart: they are different bytes.
+/// Returns the suffix that tells the tags of different codings apart: their bytes differ.
 fn suffix(coding: Coding) -> &'static str {
     match coding {
         Coding::Brotli => "-br",
@@ -81,7 +81,7 @@ fn suffix(coding: Coding) -> &'static str {
     }
 }
 
-/// The opaque tags of a list, quotes included, weakness dropped.
+/// Opaque tags of a list, with their quotes, without the `W/` prefix.
 struct Tags<'a>(&'a [u8]);
 
 impl<'a> Iterator for Tags<'a> {
@@ -95,7 +95,7 @@ impl<'a> Iterator for Tags<'a> {
         let opaque = rest.strip_prefix(b"\"")?;
         let length = opaque.iter().position(|&byte| byte == b'"')?;
         let (tag, rest) = rest.split_at_checked(length + 2)?;
-        // After a tag comes a comma or the end.
+        // A comma or the end follows a tag.
         self.0 = match rest.trim_ascii_start() {
             [] => &[],
             rest @ [b',', ..] => rest,

@@ -1,4 +1,4 @@
-//! Fields of a response, as a map for hyper.
+//! Response fields as a `HeaderMap` for hyper, built without hashing names for the usual layouts.
 
 use std::cell::RefCell;
 
@@ -8,32 +8,32 @@ use smallvec::SmallVec;
 use super::Fields;
 use super::response_field::{ConstantField, ResponseField};
 
-/// Fields without an allocation: more than any response has.
+/// Fields that are kept without an allocation. No response has more.
 const FIELDS_INLINE: usize = 20;
 
-/// Layouts that a thread remembers. Hits have a few; the rest are errors.
+/// Layouts that a thread remembers. Hits have a few; the others are of errors.
 const LAYOUTS_MAX: usize = 16;
 
-/// Value of a field in a layout.
+/// Placeholder value of a field in a layout.
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 
 thread_local! {
-    /// Layouts of the responses that this thread has sent, the last ones first.
+    /// Layouts of the responses that this thread has sent, the most recent first.
     static LAYOUTS: RefCell<Vec<Layout>> = const { RefCell::new(Vec::new()) };
 }
 
 type FieldList = SmallVec<[ResponseField; FIELDS_INLINE]>;
 
-/// Map of the names that a response had, in their order, without the values.
+/// Map of a response's names in their order, with empty values.
 struct Layout {
     fields: FieldList,
     map: HeaderMap,
 }
 
-/// Fields in the order in which they are written.
+/// Response fields, in the order in which they are written.
 ///
-/// Most responses have the same names in the same order. A map of them is cloned, which hashes
-/// nothing, instead of made anew.
+/// Most responses have the same names in the same order. Their map is cloned from a layout, which
+/// hashes nothing, and not built anew.
 #[derive(Default)]
 pub struct FieldMap {
     fields: FieldList,
@@ -41,7 +41,7 @@ pub struct FieldMap {
 }
 
 impl FieldMap {
-    /// Returns the map, and leaves none of the fields behind.
+    /// Returns the map, and removes all fields from this list.
     pub fn take_map(&mut self) -> HeaderMap {
         let mut map = LAYOUTS.with_borrow_mut(|layouts| layout(layouts, &self.fields));
         self.fields.clear();
@@ -83,7 +83,8 @@ impl Fields for FieldMap {
     }
 
     fn put_bytes(&mut self, field: ResponseField, value: &[u8]) {
-        // What a field of a request held, and text of ours, is always a value.
+        // The value of a request's field, and text that the gateway writes, are always valid
+        // values.
         self.push(field, HeaderValue::from_bytes(value).unwrap_or(EMPTY));
     }
 }

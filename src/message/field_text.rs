@@ -1,31 +1,32 @@
-//! Field values that are written anew for each answer, without formatting machinery.
+//! Field values that are written for each response, on the stack and without formatting machinery.
 
 use http::HeaderValue;
 
-/// Longer than any value that is written here: a caller's name of 64 and a few numbers.
+/// Longest value in bytes: more than a caller's name of 64 and a few numbers.
 const CAPACITY: usize = 160;
 
-/// A value in the making, on the stack: turned into a field value, it is copied once, to its
-/// exact size.
+/// Field value under construction, on the stack. Turned into a `HeaderValue`, it is copied once, at
+/// its exact size.
 pub struct FieldText {
     bytes: [u8; CAPACITY],
     len: usize,
 }
 
 impl FieldText {
-    /// Begins with this text.
+    /// Starts a value with this text.
     pub fn new(text: &str) -> Self {
         let mut new = Self { bytes: [0; CAPACITY], len: 0 };
         new.text(text);
         new
     }
 
-    /// Appends visible ASCII or blanks. What does not fit is left out.
+    /// Appends visible ASCII or blanks. Text that does not fit is dropped.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }
 
-    /// The same, of what is known to be that.
+    /// Appends bytes that are known to be visible ASCII or blanks. Bytes that do not fit are
+    /// dropped.
     pub fn bytes(&mut self, text: &[u8]) -> &mut Self {
         let end = self.len + text.len();
         if let Some(free) = self.bytes.get_mut(self.len..end) {
@@ -43,9 +44,11 @@ impl FieldText {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
+    /// Returns the value.
+    ///
     /// # Panics
     ///
-    /// If something else than visible ASCII and blanks was appended.
+    /// If anything but visible ASCII and blanks was appended.
     pub fn to_value(&self) -> HeaderValue {
         HeaderValue::from_bytes(self.as_bytes())
             .expect("only visible ASCII and blanks are appended")

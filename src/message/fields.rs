@@ -1,5 +1,5 @@
-//! Fields of a response as they are written: into a map for hyper ([`super::FieldMap`]), or into a
-//! head as it is sent.
+//! Writers of response fields: into a map for hyper ([`super::FieldMap`]), or as the bytes of an
+//! HTTP/1.1 head.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
@@ -8,18 +8,17 @@ use http::{HeaderValue, StatusCode};
 
 use super::response_field::{ConstantField, ResponseField};
 
-/// Fields in the making. No field is written twice.
+/// Writer of response fields. No field is written twice.
 pub trait Fields {
     fn put_constant(&mut self, field: &'static ConstantField);
 
-    /// A value that was made before.
+    /// Writes a prepared value.
     fn put(&mut self, field: ResponseField, value: &HeaderValue);
 
-    /// A value that is written for this response: visible ASCII, blanks, or what a request's field
-    /// held.
+    /// Writes a value of this response: visible ASCII, blanks, or the value of a request's field.
     fn put_bytes(&mut self, field: ResponseField, value: &[u8]);
 
-    /// `Date` of a time since 1970, to the second.
+    /// Writes `Date`, from a time since 1970, to the second.
     fn put_date(&mut self, time: Duration) {
         self.put_bytes(ResponseField::Date, &date(time.as_secs()));
     }
@@ -29,11 +28,11 @@ pub trait Fields {
     }
 }
 
-/// The head of a response in HTTP/1.1 (RFC 9112), as bytes.
+/// Writer of the head of a response in HTTP/1.1 (RFC 9112), as bytes.
 pub struct ResponseHead<'a>(&'a mut Vec<u8>);
 
 impl<'a> ResponseHead<'a> {
-    /// Begins one. `bytes` must be empty.
+    /// Starts a head. `bytes` must be empty.
     pub fn begin(bytes: &'a mut Vec<u8>, status: StatusCode) -> Self {
         debug_assert!(bytes.is_empty());
         let mut head = Self(bytes);
@@ -49,8 +48,8 @@ impl<'a> ResponseHead<'a> {
         head
     }
 
-    /// Ends it. `length`: of the body, where the status allows one; `last`: the connection ends with
-    /// it.
+    /// Ends the head. `length` is the body's, if the status allows a body. With `last`, the
+    /// connection ends with this response.
     pub fn end(mut self, length: Option<usize>, last: bool) {
         if last {
             self.extend([b"connection: close\r\n"]);
@@ -83,14 +82,15 @@ impl Fields for ResponseHead<'_> {
     }
 }
 
-/// `Date` of a time since 1970, to the second.
+/// Returns the `Date` of a time since 1970, to the second.
 pub fn date_value(time: Duration) -> HeaderValue {
     HeaderValue::from_bytes(&date(time.as_secs())).expect("a date is visible ASCII and blanks")
 }
 
 const DATE_BYTES: usize = 29;
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7): the same for many answers.
+/// Returns a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7). Many responses
+/// share one second, so the last date is kept for each thread.
 fn date(since_1970: u64) -> [u8; DATE_BYTES] {
     thread_local! {
         static LAST: Cell<(u64, [u8; DATE_BYTES])> =
@@ -100,7 +100,7 @@ fn date(since_1970: u64) -> [u8; DATE_BYTES] {
     if second != since_1970 {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(since_1970);
         let written = httpdate::fmt_http_date(time);
-        // Until the year 9999.
+        // The length fits until the year 9999.
         if let Ok(written) = written.as_bytes().try_into() {
             text = written;
         }

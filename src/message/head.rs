@@ -1,8 +1,8 @@
-//! Rules that a request's head must keep before anything else looks at it.
+//! Head rules: checks that a request's head must pass before any other stage looks at it.
 //!
-//! hyper refuses what cannot be parsed; what is here it lets through (measured with 1.12: two
-//! Host fields or none are answered). A head that two readers could understand in two ways is
-//! refused, not repaired.
+//! hyper refuses heads that cannot be parsed. These checks refuse what hyper accepts (measured with
+//! 1.12: it answers requests with two Host fields or none). A head that two readers could
+//! understand in two ways is refused, not repaired.
 
 use std::net::Ipv6Addr;
 
@@ -11,20 +11,20 @@ use http::{Method, Version};
 
 use super::request::{ASTERISK, FieldName, RequestFields, RequestHead};
 
-/// Longest body accepted with a request that has no use for one, in bytes. It is read and thrown
-/// away so that the connection can be kept; more than this is not worth the reading.
+/// Longest body accepted with a request that has no use for one, in bytes. It is read and
+/// discarded, so that the connection can be kept. A longer body is not worth reading.
 pub const IDLE_BODY_MAX: u64 = 64 * 1024;
 
-/// What a request's body is for.
+/// Use of a request's body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BodyUse {
-    /// Nothing: it is read away.
+    /// None: the body is discarded.
     Idle,
-    /// An event, which may come in chunks, and has a limit of its own.
+    /// A webhook event. It may come in chunks, and has a limit of its own.
     Webhook,
 }
 
-/// Why a head is refused.
+/// Reason why a head is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum HeadFault {
     #[error("the asterisk form is for OPTIONS alone")]
@@ -59,16 +59,16 @@ pub enum HeadFault {
 ///
 /// # Errors
 ///
-/// The first rule it breaks.
+/// The first rule that the head breaks.
 pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
-    // RFC 9113 section 8.2.1.
+    // No value begins or ends with a blank (RFC 9113 section 8.2.1).
     if head.padded {
         return Err(HeadFault::FieldPadded);
     }
     let mut hosts = head.fields.all(FieldName::Host);
     let (host, others) = (hosts.next(), hosts.count());
     // RFC 9112 section 3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0. RFC 9113 section
-    // 8.3.1: in HTTP/2 :authority takes its place.
+    // 8.3.1: in HTTP/2 `:authority` replaces it.
     match (host, head.version) {
         _ if others > 0 => return Err(HeadFault::HostRepeated),
         (Some(host), _) if !is_host(host) => return Err(HeadFault::HostInvalid),
@@ -77,8 +77,9 @@ pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
         (Some(_) | None, _) => {}
     }
     check_target(head, host)?;
-    // RFC 9112 section 6.3: with both this and Content-Length a request may be smuggled; nothing
-    // that is asked for here has a body at all. Of a webhook hyper has taken the length away.
+    // RFC 9112 section 6.3: a request with both Transfer-Encoding and Content-Length may be
+    // smuggled. Only webhooks need a body, so only they may have Transfer-Encoding. There hyper has
+    // already removed the Content-Length.
     if body == BodyUse::Webhook {
         return check_codings(&head.fields);
     }
@@ -92,9 +93,9 @@ pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
     Ok(())
 }
 
-/// A body that is read is chunked or of a known length. hyper takes more, such as chunks within
-/// chunks, which RFC 9112 section 6.1 forbids. Empty elements of a list are nothing (RFC 9110
-/// section 5.6.1.2).
+/// Checks that a webhook's body is chunked or of a known length. hyper accepts more, such as chunks
+/// within chunks, which RFC 9112 section 6.1 forbids. Empty elements of a list are ignored (RFC
+/// 9110 section 5.6.1.2).
 fn check_codings(fields: &RequestFields<'_>) -> Result<(), HeadFault> {
     let lines = fields.all(FieldName::TransferEncoding);
     let elements = lines.flat_map(|line| line.split(|&byte| byte == b','));
@@ -106,7 +107,7 @@ fn check_codings(fields: &RequestFields<'_>) -> Result<(), HeadFault> {
     }
 }
 
-/// Whether this is `uri-host [":" port]` (RFC 9110 section 7.2).
+/// Returns whether the bytes are `uri-host [":" port]` (RFC 9110 section 7.2).
 fn is_host(bytes: &[u8]) -> bool {
     let (is_valid, rest) = if let Some(literal) = bytes.strip_prefix(b"[") {
         let Some(end) = literal.iter().position(|byte| *byte == b']') else { return false };
@@ -120,7 +121,7 @@ fn is_host(bytes: &[u8]) -> bool {
     is_valid && (rest.is_empty() || port_of(rest).is_some())
 }
 
-/// The digits of `":" port`, of which there may be none.
+/// Returns the digits of `":" port`. There may be none.
 fn port_of(rest: &[u8]) -> Option<&[u8]> {
     rest.strip_prefix(b":").filter(|port| port.iter().all(u8::is_ascii_digit))
 }
@@ -129,9 +130,9 @@ fn is_ipv6(address: &[u8]) -> bool {
     std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Whether this is a name or an IPv4 address (RFC 3986 section 3.2.2), and not empty.
+/// Returns whether the bytes are a name or an IPv4 address (RFC 3986 section 3.2.2), and not empty.
 fn is_reg_name(mut name: &[u8]) -> bool {
-    // Every hit comes through here: most names need no search in the longer list.
+    // Every hit passes here. Most names need no search in the longer list.
     let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
     if name.iter().all(is_usual) {
         return !name.is_empty();
@@ -151,8 +152,8 @@ fn is_reg_name(mut name: &[u8]) -> bool {
     true
 }
 
-/// What `":" port` a scheme says already. `None`: it is not one of HTTP. Schemes are compared
-/// without case (RFC 3986 section 3.1).
+/// Returns `":" port` of the scheme's default port. `None`: the scheme is not HTTP. Schemes are
+/// compared without case (RFC 3986 section 3.1).
 fn default_port(scheme: &Scheme) -> Option<&'static [u8]> {
     let is = |name| scheme.as_str().eq_ignore_ascii_case(name);
     if is("https") {
@@ -164,18 +165,18 @@ fn default_port(scheme: &Scheme) -> Option<&'static [u8]> {
     }
 }
 
-/// Without a port that says what the scheme says already.
+/// Removes the scheme's default port from an authority.
 fn without_default_port<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
     authority.strip_suffix(port).or_else(|| authority.strip_suffix(b":")).unwrap_or(authority)
 }
 
-/// Origin-form and absolute-form (whose authority then stands for Host) are targets of a gateway,
-/// and an asterisk is one where its options are asked for (RFC 9110 section 7.1).
+/// Checks the request target. A gateway accepts origin-form and absolute-form, whose authority then
+/// replaces Host. It accepts an asterisk with OPTIONS (RFC 9110 section 7.1).
 fn check_target(head: &RequestHead<'_>, host: Option<&[u8]>) -> Result<(), HeadFault> {
     if head.path == ASTERISK && head.method != Method::OPTIONS {
         return Err(HeadFault::AsteriskForm);
     }
-    // No URI has such bytes, and whoever sends them may mean others than we read.
+    // No URI has such bytes. A client that sends them may mean others than the gateway reads.
     if !head.path.is_ascii() || !head.query.is_none_or(str::is_ascii) {
         return Err(HeadFault::NotAscii);
     }
@@ -198,15 +199,15 @@ fn check_authority(
     if !is_host(authority.as_str().as_bytes()) {
         return Err(HeadFault::HostInvalid);
     }
-    // Of HTTP/1.1 the target's authority replaces Host; of HTTP/2 they are two names of one thing
-    // (RFC 9113 section 8.3.1), compared as RFC 3986 section 6.2.3 normalises them.
+    // In HTTP/1.1 the target's authority replaces Host. In HTTP/2 both name the same thing (RFC
+    // 9113 section 8.3.1) and are compared as RFC 3986 section 6.2.3 normalises them.
     let Some(host) = host.filter(|_| version == Version::HTTP_2) else { return Ok(()) };
     let [host, authority] =
         [host, authority.as_str().as_bytes()].map(|name| without_default_port(name, default_port));
     if host.eq_ignore_ascii_case(authority) { Ok(()) } else { Err(HeadFault::HostMismatch) }
 }
 
-/// Content-Length as hyper has already validated it.
+/// Parses a Content-Length that hyper has already validated.
 fn declared_length(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }

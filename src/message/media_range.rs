@@ -1,27 +1,27 @@
-//! Media ranges of `Accept`, and how much a client wants a type (RFC 9110 sections 12.4.2 and
-//! 12.5.1).
+//! Media ranges of `Accept`, and the weight that a client gives to a media type (RFC 9110 sections
+//! 12.4.2 and 12.5.1).
 
 use super::coding::{WEIGHT_MAX, qvalue};
 
-/// A type that could be sent.
+/// Media type that could be sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MediaType {
     pub kind: &'static str,
     pub subtype: &'static str,
-    /// Value of its parameter `version`. Other parameters are not compared.
+    /// Value of the parameter `version`. Other parameters are not compared.
     pub version: &'static str,
 }
 
-/// What a client says of a type.
+/// Weight that a client gives to a media type.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Accepted {
-    /// In thousandths; 0: the type is not acceptable, or no range covers it.
+    /// Weight in thousandths. 0: the type is not acceptable, or no range covers it.
     pub weight: u16,
-    /// Whether a range names the type, and does not only include it.
+    /// Whether a range names the type itself, and not only a wildcard that includes it.
     pub is_named: bool,
 }
 
-/// How precisely a range covers a type. The most precise range counts, whatever its weight.
+/// Precision with which a range covers a type. The most precise range counts, whatever its weight.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Precision {
     Anything,
@@ -37,8 +37,8 @@ struct MediaRange<'a> {
     weight: u16,
 }
 
-/// Reads the lines of `Accept` as one list, for each of these types. A member that breaks the
-/// grammar counts for nothing.
+/// Reads the lines of `Accept` as one list, and weighs each of these types by it. A member that
+/// breaks the grammar is ignored.
 pub fn accepted<const N: usize>(lines: &[&[u8]], types: [MediaType; N]) -> [Accepted; N] {
     let lines = lines.iter().filter_map(|line| std::str::from_utf8(line).ok());
     let members = lines.flat_map(|line| outside_quotes(line, ','));
@@ -85,7 +85,7 @@ impl<'a> MediaRange<'a> {
     }
 }
 
-/// Splits at a character, where it is not between quotes.
+/// Splits the text at a character that is not between quotes.
 fn outside_quotes(text: &str, at: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     text.split(move |c| {

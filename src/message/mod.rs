@@ -1,4 +1,5 @@
-//! HTTP heads as RFC 9110 and 9112 have them: pure functions of what was received.
+//! HTTP heads (RFC 9110, RFC 9112): parsing, head rules and fields, as pure functions of the
+//! received bytes.
 
 pub mod coding;
 pub mod entity_tag;

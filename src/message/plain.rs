@@ -1,8 +1,8 @@
-//! Plain requests of HTTP/1.1: a `GET` whose head is complete, without a body and without anything
-//! that concerns the connection.
+//! Parser of plain requests, for the fast path: HTTP/1.1 `GET`s with a complete head, without a
+//! body and without anything that concerns the connection.
 //!
-//! A request of any other kind is not judged here: the answer is `None`, and hyper reads it. Whether
-//! a plain one keeps the rules of its head is decided where all heads are (`head`).
+//! For every other request it returns `None`, and hyper reads the request. It does not check the
+//! head rules; `head` does that for every request.
 
 use std::mem::MaybeUninit;
 
@@ -12,10 +12,10 @@ use memchr::memchr2;
 
 use super::request::{FieldName, RequestFields, RequestHead};
 
-/// Fields of such a request, at most. Browsers send about twenty.
+/// Most fields of a plain request. Browsers send about twenty.
 const FIELDS_MAX: usize = 40;
 
-/// Fields that say how a message is framed, or that ask for another protocol.
+/// Fields that frame a message, or that request another protocol.
 const FRAMING: [FieldName; 6] = [
     FieldName::ContentLength,
     FieldName::Expect,
@@ -28,18 +28,18 @@ const FRAMING: [FieldName; 6] = [
 /// Method of a plain request.
 static GET: Method = Method::GET;
 
-/// A plain request. It may hold a credential, and so has no `Debug`.
+/// Plain request. It may hold a credential, and so has no `Debug`.
 pub struct PlainRequest<'a> {
     pub head: RequestHead<'a>,
     /// Whether the client wants the connection to end with the response.
     pub close: bool,
-    /// Bytes of the head.
+    /// Length of the head, in bytes.
     pub length: usize,
 }
 
 impl<'a> PlainRequest<'a> {
-    /// Reads the request at the beginning of `received`, if it is a plain one.
-    /// `client_address`: see [`FieldName::ClientAddress`].
+    /// Parses the request at the beginning of `received`, if it is a plain one. `client_address`:
+    /// see [`FieldName::ClientAddress`].
     pub fn parse(received: &'a [u8], client_address: &HeaderName) -> Option<Self> {
         let mut space = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut request = httparse::Request::new(&mut []);
@@ -69,7 +69,8 @@ impl<'a> PlainRequest<'a> {
     }
 }
 
-/// Path and query of a target in origin form. hyper drops a fragment, which no target may have.
+/// Returns path and query of a target in origin form. A target with a fragment is refused: hyper
+/// would drop the fragment, which no target may have.
 fn origin_form(target: &str) -> Option<(&str, Option<&str>)> {
     if !target.starts_with('/') {
         return None;

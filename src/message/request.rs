@@ -1,7 +1,7 @@
-//! View of a request head: what the pipeline reads of it, whichever parser read the head.
+//! Request head as the pipeline reads it, borrowed from either parser: the fast path's or hyper's.
 //!
-//! The fields are visited once. hyper's map would be searched for each of them by its hash, which
-//! costs more than everything that is then done with the value.
+//! The fields are visited once. A search in hyper's map hashes each name, which costs more than
+//! everything that is then done with the value.
 
 use http::header::HeaderName;
 use http::request::Parts;
@@ -9,18 +9,18 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Method, Version};
 use smallvec::SmallVec;
 
-/// Target that means the server as a whole.
+/// Request target that means the server as a whole.
 pub const ASTERISK: &str = "*";
 
 /// Field lines that are kept without an allocation. A browser sends four that are read.
 const LINES_INLINE: usize = 8;
 
-/// A field that the pipeline reads. The others do not matter to the gateway.
+/// Field that the pipeline reads. The gateway ignores all other fields.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FieldName {
     AcceptEncoding,
     Authorization,
-    /// The field in which trusted proxies write the client's address; its name is configured.
+    /// Field in which trusted proxies write the client's address. Its name is configured.
     ClientAddress,
     Connection,
     ContentLength,
@@ -37,10 +37,10 @@ pub enum FieldName {
 }
 
 impl FieldName {
-    /// Finds the field by its name, in any case.
+    /// Finds the field by its name, without case.
     fn of(name: &[u8], client_address: &HeaderName) -> Option<Self> {
-        // A map's names are in lower case, and so are those of many clients: compared as they are,
-        // they need no look at each byte.
+        // The names of a map are in lower case, and so are those of many clients. An equal name
+        // needs no comparison without case.
         let is = |text: &[u8]| name == text || name.eq_ignore_ascii_case(text);
         if is(client_address.as_str().as_bytes()) {
             return Some(Self::ClientAddress);
@@ -66,7 +66,7 @@ impl FieldName {
 
 /// Lines of the fields that the pipeline reads, in the order in which they came.
 ///
-/// It may hold a credential, and so has no `Debug`.
+/// They may hold a credential, and so have no `Debug`.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct RequestFields<'a>(SmallVec<[(FieldName, &'a [u8]); LINES_INLINE]>);
 
@@ -80,7 +80,7 @@ impl<'a> RequestFields<'a> {
         fields
     }
 
-    /// Adds one line, if its field is read.
+    /// Adds one line, if the pipeline reads its field.
     pub(super) fn push(&mut self, name: &[u8], value: &'a [u8], client_address: &HeaderName) {
         if let Some(name) = FieldName::of(name, client_address) {
             self.0.push((name, value));
@@ -104,24 +104,24 @@ impl<'a> RequestFields<'a> {
     }
 }
 
-/// Request head, borrowed from the parser's own form of it.
+/// Request head, borrowed from its parser's representation.
 #[derive(Clone)]
 pub struct RequestHead<'a> {
     pub method: &'a Method,
     pub version: Version,
-    /// Of a target in absolute form, and of HTTP/2.
+    /// Scheme, of a target in absolute form and in HTTP/2.
     pub scheme: Option<&'a Scheme>,
     pub authority: Option<&'a Authority>,
     pub path: &'a str,
     pub query: Option<&'a str>,
     pub fields: RequestFields<'a>,
-    /// Whether a value begins or ends with a blank, the values of other fields included. HTTP/1.1's
-    /// parsers take those off.
+    /// Whether any field's value begins or ends with a blank. Always false in HTTP/1.1, whose
+    /// parsers remove such blanks.
     pub padded: bool,
 }
 
 impl RequestHead<'static> {
-    /// Stands for a head that could not be read: nothing is known of it.
+    /// Returns a placeholder for a head that could not be read.
     pub fn unreadable() -> Self {
         Self {
             method: &Method::GET,
@@ -137,7 +137,7 @@ impl RequestHead<'static> {
 }
 
 impl<'a> RequestHead<'a> {
-    /// Views a head that hyper has parsed.
+    /// Borrows a head that hyper has parsed.
     pub fn of(parts: &'a Parts, client_address: &HeaderName) -> Self {
         let is_http2 = parts.version == Version::HTTP_2;
         let padded = is_http2 && parts.headers.values().any(|value| is_padded(value.as_bytes()));
@@ -152,7 +152,7 @@ impl<'a> RequestHead<'a> {
             padded,
         };
         // An absolute form without a path is another form of the asterisk (RFC 9112 section 3.2.4).
-        // hyper gives it one of a slash, and nobody can tell it from one that has that.
+        // hyper replaces the missing path by a slash, so it looks like a target that has the slash.
         let is_absolute = head.scheme.is_some() && !is_http2;
         if is_absolute && head.method == Method::OPTIONS && head.path == "/" && head.query.is_none()
         {
@@ -173,7 +173,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Header map of these lines.
+    /// Builds a header map of these lines.
     pub(crate) fn map(lines: &[(&'static str, &[u8])]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in lines {
@@ -182,7 +182,7 @@ pub(crate) mod tests {
         map
     }
 
-    /// Reads the fields of a map, with the usual field of the client's address.
+    /// Reads the fields of a map, with the default field for the client's address.
     pub(crate) fn fields(map: &HeaderMap) -> RequestFields<'_> {
         RequestFields::of(map, &HeaderName::from_static("x-forwarded-for"))
     }

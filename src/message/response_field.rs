@@ -1,12 +1,12 @@
-//! Fields that the gateway's responses have, as a closed set: each is a number, so that a response's
-//! layout is compared without comparing names.
+//! Names of the gateway's response fields, as a closed set of numbers. So two layouts of fields are
+//! compared without comparing names.
 
 use http::HeaderValue;
 use http::header::{self, HeaderName};
 
 macro_rules! response_fields {
     ($($field:ident = $name:literal, $header:expr;)+) => {
-        /// A field of a response.
+        /// Field of a response.
         #[derive(Clone, Copy, Debug, Eq, PartialEq)]
         #[repr(u8)]
         pub enum ResponseField {
@@ -23,7 +23,7 @@ macro_rules! response_fields {
                 }
             }
 
-            /// The beginning of its line in HTTP/1.1.
+            /// Returns the beginning of the field's line in HTTP/1.1.
             pub(super) fn prefix(self) -> &'static str {
                 match self {
                     $(Self::$field => concat!($name, ": "),)+
@@ -66,21 +66,22 @@ response_fields! {
     XRateLimitReset = "x-ratelimit-reset", HeaderName::from_static("x-ratelimit-reset");
 }
 
-/// A field whose value never changes, in each form that it is sent in.
+/// Field whose value never changes, in each form in which it is sent.
 pub struct ConstantField {
     pub(super) field: ResponseField,
     pub(super) value: HeaderValue,
-    /// Its line in HTTP/1.1.
+    /// Line of the field in HTTP/1.1.
     pub(super) line: &'static str,
 }
 
 impl ConstantField {
-    /// `line`: the name, `": "`, `value` and CRLF, as `constant_field` writes it.
+    /// Declares a field. `line` is the name, `": "`, `value` and CRLF, as `constant_field` writes
+    /// it.
     pub const fn new(field: ResponseField, value: &'static str, line: &'static str) -> Self {
         Self { field, value: HeaderValue::from_static(value), line }
     }
 
-    /// Whether both forms say the same: the name stands in the declaration twice.
+    /// Returns whether both forms agree. The declaration states the name twice.
     pub(super) fn is_consistent(&self) -> bool {
         let value = self.line.strip_prefix(self.field.prefix());
         value.and_then(|value| value.strip_suffix("\r\n")).map(str::as_bytes)
@@ -88,7 +89,7 @@ impl ConstantField {
     }
 }
 
-/// Declares a [`ConstantField`]: its field, its name and its value.
+/// Declares a [`ConstantField`] by its field, its name and its value.
 macro_rules! constant_field {
     ($field:ident, $name:literal, $value:literal) => {
         $crate::message::ConstantField::new(

@@ -1,4 +1,4 @@
-//! `traceparent`: which trace a request is part of (W3C Trace Context, sections 3.2 and 4.3).
+//! `traceparent`: the trace that a request is part of (W3C Trace Context, sections 3.2 and 4.3).
 
 use http::HeaderValue;
 use http::header::HeaderName;
@@ -8,19 +8,19 @@ use super::request::{FieldName, RequestFields};
 
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Of version 00: `00-{trace id}-{parent id}-{flags}`, in lower-case hex.
+/// Length of a version 00 value: `00-{trace id}-{parent id}-{flags}`, in lower-case hex.
 const LENGTH: usize = 55;
 
-/// A trace, without the step in it that led here.
+/// Trace of a request, without the span that led here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TraceContext {
     trace_id: [u8; 32],
-    /// The one flag that version 00 defines.
+    /// The only flag that version 00 defines.
     sampled: bool,
 }
 
 impl TraceContext {
-    /// Reads the field. `None` if it is not there once, or not well-formed.
+    /// Reads the field. Returns `None` if it does not occur exactly once, or is not well-formed.
     pub fn of(fields: &RequestFields<'_>) -> Option<Self> {
         Self::parse(fields.only(FieldName::TraceParent)?)
     }
@@ -30,7 +30,7 @@ impl TraceContext {
         let mut parts = first.split(|&byte| byte == b'-');
         let (version, trace_id) = (parts.next()?, parts.next()?);
         let (parent_id, flags) = (parts.next()?, parts.next()?);
-        // Later versions may say more behind it.
+        // Later versions may append more fields.
         let ends = rest.is_empty() || (version != b"00" && rest.first() == Some(&b'-'));
         let well_formed = parts.next().is_none()
             && [version, trace_id, parent_id, flags].into_iter().all(is_hex)
@@ -47,10 +47,10 @@ impl TraceContext {
         std::str::from_utf8(&self.trace_id).unwrap_or_default()
     }
 
-    /// The field for a request that is `span` of this trace. Other flags than sampled go no further
-    /// (section 3.2.2.5.2).
+    /// Returns the field for a request that is `span` of this trace. Of the flags, only `sampled`
+    /// is forwarded (section 3.2.2.5.2).
     pub fn to_field_value(self, span: u64) -> HeaderValue {
-        // Zero would mean none.
+        // Zero would mean that there is no span.
         let span = format!("{:016x}", span.max(1));
         let flags = if self.sampled { "01" } else { "00" };
         let mut text = FieldText::new("00-");
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    // From the specification.
+    // Trace id of the specification's example.
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     const WHOLE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
