@@ -1,4 +1,5 @@
-//! What a connection of HTTP/1.1 is doing, as its socket and its answers note it in passing.
+//! Activity of an HTTP/1.1 connection: flags that its socket and its responses set, from which its
+//! current phase is derived.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -6,36 +7,37 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::deadline::Phase;
 use super::drain::Announcement;
 
-/// Shared by the parts of one connection. They run in one task, so nothing here orders anything;
-/// the atomics are for the compiler, and cost what plain numbers do.
+/// Activity of one connection, shared by its parts. They run in one task, so the atomics need no
+/// ordering and cost the same as plain numbers.
 #[derive(Debug)]
 pub(super) struct Activity {
     socket: Arc<SocketActivity>,
     answering: AtomicBool,
-    /// How often something was asked or answered.
+    /// Number of requests and responses so far.
     turns: AtomicU32,
-    /// Some request had a body, of which some may be left to be read.
+    /// Whether a request had a body, part of which may still be unread.
     body: AtomicBool,
-    /// Whether the next answer is to be the last, of this connection or of all.
+    /// Whether the next response is the last of this connection. A drain announces that for all
+    /// connections.
     leaving: AtomicBool,
     announced: Announcement,
 }
 
-/// The part of it that the socket sees.
+/// Part of the activity that the socket sees.
 #[derive(Debug, Default)]
 pub(super) struct SocketActivity {
-    /// Bytes came that no request has been made of yet.
+    /// Whether bytes arrived that belong to no request yet.
     head_begun: AtomicBool,
-    /// The bytes that came last end within a head.
+    /// Whether the last received bytes end within a head.
     partial: AtomicBool,
-    /// An answer is in the making, and nothing is read meanwhile.
+    /// Whether a response is in progress. Nothing is read meanwhile.
     waiting: AtomicBool,
     blocked: AtomicBool,
-    /// Nothing more is to be written.
+    /// Whether the sending side is closed.
     closing: AtomicBool,
-    /// Nor is anything to be read.
+    /// Whether the receiving side is done too.
     heard_out: AtomicBool,
-    /// How often the socket took something.
+    /// Number of times that the socket took bytes.
     written: AtomicU32,
 }
 
@@ -51,14 +53,14 @@ impl Activity {
         }
     }
 
-    /// A head is complete.
+    /// Notes that a head is complete.
     pub(super) fn asked(&self) {
         self.socket.head_begun.store(false, Ordering::Relaxed);
         self.answering.store(true, Ordering::Relaxed);
         bump(&self.turns);
     }
 
-    /// Its answer has to be waited for.
+    /// Notes that the response has to be waited for.
     pub(super) fn waits(&self) {
         self.socket.waiting.store(true, Ordering::Relaxed);
     }
@@ -67,13 +69,14 @@ impl Activity {
         self.body.store(true, Ordering::Relaxed);
     }
 
-    /// Nothing is asked, nothing is left of what was, and nothing of what comes next is here.
+    /// Returns whether no request is open, no rest of one is unread, and no byte of the next has
+    /// arrived.
     pub(super) fn is_between_requests(&self) -> bool {
         matches!(self.phase(), Phase::Idle { .. }) && !self.body.load(Ordering::Relaxed)
     }
 
-    /// Its answer is there, whole: whatever is left to do is the socket's. What came behind its
-    /// head was its body, if it has one, or the next head.
+    /// Notes that the response is ready as a whole; only the socket has work left. Bytes behind the
+    /// head were its body, if it has one, or else the next head.
     pub(super) fn answered(&self) {
         let next_begun =
             self.socket.partial.load(Ordering::Relaxed) && !self.body.load(Ordering::Relaxed);
@@ -112,8 +115,8 @@ impl Activity {
 }
 
 impl SocketActivity {
-    /// These bytes were received. Line ends between two requests are nothing yet: some clients
-    /// send one too many (RFC 9112 section 2.2).
+    /// Notes received bytes. Line ends between two requests do not begin a head: some clients send
+    /// one too many (RFC 9112 section 2.2).
     pub(super) fn received(&self, bytes: &[u8]) {
         if is_begun(bytes) {
             self.head_begun.store(true, Ordering::Relaxed);
@@ -122,18 +125,18 @@ impl SocketActivity {
             .store(!bytes.ends_with(HEAD_END) && ends_within_head(bytes), Ordering::Relaxed);
     }
 
-    /// The socket took something, or all there was.
+    /// Notes that the socket took bytes, or all of them.
     pub(super) fn wrote(&self) {
         self.blocked.store(false, Ordering::Relaxed);
         bump(&self.written);
     }
 
-    /// It took nothing.
+    /// Notes that the socket took nothing.
     pub(super) fn is_blocked(&self) {
         self.blocked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether an answer is waited for, and nothing is read meanwhile.
+    /// Returns whether a response is in progress. Nothing is read meanwhile.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
     }
@@ -142,7 +145,7 @@ impl SocketActivity {
         self.closing.store(true, Ordering::Relaxed);
     }
 
-    /// Whether whoever is still sending is being heard out.
+    /// Returns whether the connection is in its lingering close.
     pub(super) fn is_closing(&self) -> bool {
         self.is_closed() && !self.is_heard_out()
     }
@@ -159,21 +162,21 @@ impl SocketActivity {
         self.heard_out.load(Ordering::Relaxed)
     }
 
-    /// How often it had taken something before it took no more.
+    /// Returns how often the socket had taken bytes before it blocked. `None`: it is not blocked.
     pub(super) fn blocked(&self) -> Option<u32> {
         self.blocked.load(Ordering::Relaxed).then(|| self.written.load(Ordering::Relaxed))
     }
 }
 
-/// End of a head's last line, and the empty line.
+/// End of a head: the end of its last line, and the empty line.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
-/// Whether anything of a head is there.
+/// Returns whether the bytes begin a head.
 fn is_begun(bytes: &[u8]) -> bool {
     !bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
-/// Whether something follows the last head that is complete.
+/// Returns whether bytes follow the last complete head.
 fn ends_within_head(bytes: &[u8]) -> bool {
     let ends = bytes.windows(HEAD_END.len()).rposition(|window| window == HEAD_END);
     let rest = ends.map_or(bytes, |end| bytes.get(end + HEAD_END.len()..).unwrap_or_default());

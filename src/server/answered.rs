@@ -1,4 +1,4 @@
-//! An answer in the making, as hyper waits for it.
+//! Future of a response, as hyper awaits it. It tells the connection when the response is ready.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,16 +8,16 @@ use http::Response;
 
 use super::Answering;
 
-/// What a connection notes when an answer is there, and does with it.
+/// Hook of a connection that runs when a response is ready, and may change it.
 pub(super) trait OnAnswer<B>: Unpin {
     type Body;
 
     fn answered(&mut self, response: Response<B>) -> Response<Self::Body>;
 }
 
-/// Answer of a service, with what its connection does then.
+/// Response of a service, and the hook that runs when it is ready.
 pub(super) struct Answered<B, C> {
-    /// `None` once it was taken.
+    /// `None` once the response was taken.
     answering: Option<Answering<B>>,
     connection: C,
 }

@@ -1,4 +1,5 @@
-//! One connection, from accept to close.
+//! Life of one connection, from accept to close: TLS handshake, choice of protocol, deadlines and
+//! drain.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -18,7 +19,7 @@ use super::io::{Inbound, Outbound};
 use super::tls::HTTP_2;
 use super::{Drain, Server, ServerSettings, Service, http1, http2};
 
-/// Serves one connection until its end, or until it has to end.
+/// Serves one connection until it ends, or until a deadline or the drain ends it.
 pub(super) async fn serve<S: Service>(
     server: &Server<S>,
     stream: TcpStream,
@@ -32,7 +33,7 @@ pub(super) async fn serve<S: Service>(
         let stream = Inbound::new(stream, activity);
         return http1::serve(stream, peer, service, settings, drain).await;
     };
-    // What TLS needs is much more, and only needed where it is spoken.
+    // Boxed: TLS needs much more memory, and only some listeners speak it.
     let Some(stream) = Box::pin(handshake(acceptor, stream, peer, settings, drain)).await else {
         return;
     };
@@ -45,7 +46,7 @@ pub(super) async fn serve<S: Service>(
     }
 }
 
-/// `None`: there is nobody to talk to.
+/// Performs the TLS handshake. `None`: it failed, took too long, or the drain cut it.
 async fn handshake(
     acceptor: TlsAcceptor,
     stream: Outbound,
@@ -72,42 +73,42 @@ async fn handshake(
     }
 }
 
-/// How long a connection keeps its buffers once it is idle. Longer serves clients that are soon back;
-/// shorter frees memory of those that only keep a connection.
+/// Idle time after which a connection frees its buffers. A longer one serves clients that soon
+/// return; a shorter one frees memory of clients that only keep a connection open.
 const BUFFERS_FREED_AFTER: Duration = Duration::from_secs(1);
 
-/// A connection in one of the protocols.
+/// Connection in one of the protocols.
 pub(super) trait Served {
-    /// Goes on with it.
+    /// Makes progress on the connection.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>>;
 
-    /// Says, as soon as the protocol allows, that this is the end of it. What is asked until
-    /// then is answered. Whether that was all there is to say.
+    /// Announces the end of the connection as soon as the protocol allows. Requests that arrive
+    /// until then are answered. Returns whether the announcement is complete.
     fn leave(&mut self) -> bool;
 
-    /// Takes nothing more.
+    /// Closes the connection to new requests.
     fn close(&mut self);
 
     fn socket(&self) -> &SocketActivity;
 
-    /// Whether it holds buffers that it could do without while it is idle.
+    /// Returns whether the connection holds buffers that it does not need while idle.
     fn holds_buffers(&self) -> bool {
         false
     }
 
-    /// Frees them.
+    /// Frees those buffers.
     fn free_buffers(&mut self) {}
 }
 
-/// How a connection ended.
+/// End of a connection.
 pub(super) enum End {
     Closed(hyper::Result<()>),
-    /// The drain has waited long enough.
+    /// The grace period of the drain is over.
     Cut,
     Due(Deadline),
 }
 
-/// What a turn of a connection came to.
+/// Outcome of one turn of a connection.
 enum Turn {
     Ended(End),
     Leave,
@@ -116,7 +117,7 @@ enum Turn {
     FreeBuffers,
 }
 
-/// Drives a connection to its end, which it does not put off beyond its deadlines and the drain's.
+/// Drives a connection to its end. Its deadlines and those of the drain bound that end.
 pub(super) async fn drive(
     served: &mut impl Served,
     settings: &ServerSettings,
@@ -131,7 +132,7 @@ pub(super) async fn drive(
     let (mut wakers_left, mut closing) = (false, false);
     loop {
         // A `select!` would poll the signals' futures, and take their locks, on each turn. Their
-        // waker is the task's, so it is enough to leave it behind once and to look at the flags.
+        // waker is the task's, so it is enough to register it once and then to read the flags.
         let turn = std::future::poll_fn(|context| {
             if !wakers_left {
                 wakers_left = true;
@@ -168,7 +169,7 @@ pub(super) async fn drive(
                 watch.leave(Instant::now());
                 closing |= served.leave();
             }
-            // The first time, whoever is there is told in the protocol's way.
+            // The first time, the client is told in the protocol's way.
             Turn::Due(Deadline::Idle) if !closing => {
                 if !watch.is_leaving() {
                     Deadline::Idle.emit();
@@ -188,7 +189,7 @@ pub(super) async fn drive(
     }
 }
 
-/// What is due now of a connection that waits; else when something is.
+/// Returns what is due now for a waiting connection. Otherwise returns when something will be due.
 fn due(
     served: &impl Served,
     watch: &mut Watch,

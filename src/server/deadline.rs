@@ -1,5 +1,5 @@
-//! How long a connection may do what it does. Each limit is its own: an idle connection is not a
-//! slow head, and a slow reader is neither.
+//! Deadlines of a connection: each phase has its own limit. An idle connection is not a slow head,
+//! and a slow reader is neither.
 
 use std::pin::{Pin, pin};
 use std::task::Context;
@@ -11,58 +11,60 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::ServerSettings;
 use super::event::Deadline;
 
-/// A connection that is leaving may take so many times `write_stall_timeout` for its last answers.
-/// More lets somebody who reads very slowly hold it; fewer cuts slow readers of long answers.
+/// Factor of `write_stall_timeout`: the time of a draining connection for its last responses. A
+/// larger factor lets a client that reads very slowly hold the connection; a smaller one cuts slow
+/// readers of long responses.
 const LAST_STALLS: u32 = 10;
 
-/// A connection of HTTP/2 that is leaving ends by itself once its caller has taken everything and
-/// said so. It has so many times `linger` for that.
+/// Factor of `linger`: the time of a draining HTTP/2 connection to end by itself. It does so once
+/// its client has taken everything and has acknowledged that.
 const SETTLING: u32 = 5;
 
-/// What has taken too long.
+/// Reason why a connection must act now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Due {
     Deadline(Deadline),
-    /// Whoever was still sending has been heard out.
+    /// The lingering close has lasted long enough.
     HeardOut,
 }
 
-/// The part of [`ServerSettings`] that is about time.
+/// Time limits, from [`ServerSettings`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     header: Duration,
     idle: Duration,
     write_stall: Duration,
     linger: Duration,
-    /// Of this connection: they do not all end at once.
+    /// Longest age of this connection. It is random, so that connections do not all end at once.
     age: Duration,
 }
 
-/// What a connection does. The numbers only tell one from the next: as long as they stay the
-/// same, nothing has happened.
+/// What a connection is doing. The numbers only tell one occurrence from the next: while they stay
+/// the same, nothing has happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
-    /// More requests were abandoned than is believable.
+    /// The client has abandoned more requests than is plausible.
     Abandoned,
     /// At least one request is being answered. That has deadlines of its own.
     Answering,
-    /// Part of a head is here.
+    /// Part of a head has arrived.
     Head { turn: u32 },
-    /// Nothing is asked for.
+    /// No request is open.
     Idle { turn: u32 },
-    /// HTTP/2: nothing is asked for, and what was answered may not have left yet.
+    /// HTTP/2: no request is open, but the last responses may not have left yet.
     Settling { turn: u32 },
-    /// The oldest answer that nobody takes has not been moving since then.
+    /// The client takes none of its responses. The oldest has not moved since then.
     Sending { since: Instant },
-    /// The socket takes no more; the oldest answer as in [`Phase::Sending`], if there is one.
+    /// The socket takes no bytes. The oldest response as in [`Phase::Sending`], if there is one.
     Writing { written: u32, oldest: Option<Instant> },
-    /// All is said; whoever is still sending is heard out, so that it gets to read the answer.
+    /// Lingering close: received bytes are discarded, so that a reset does not destroy the last
+    /// response.
     Closing,
 }
 
 impl Limits {
     pub(super) fn new(settings: &ServerSettings) -> Self {
-        // Shortens only, by a tenth at most.
+        // Shortens the age only, by a tenth at most.
         let age = settings.max_connection_age.mul_f64(1.0 - fastrand::f64() / 10.0);
         Self {
             header: settings.header_timeout,
@@ -73,7 +75,8 @@ impl Limits {
         }
     }
 
-    /// When what began at `since` has taken too long. `leaving`: nothing new is wanted.
+    /// Returns when a phase that began at `since` has lasted too long. `leaving`: the connection is
+    /// draining.
     fn due(&self, phase: Phase, since: Instant, leaving: bool) -> Option<(Instant, Due)> {
         let (since, limit, deadline) = match phase {
             Phase::Abandoned => (since, Duration::ZERO, Deadline::Abandoned),
@@ -93,13 +96,13 @@ impl Limits {
     }
 }
 
-/// What a connection does, since when, and when that has taken too long.
+/// Watch over one connection: its phase, the beginning of the phase, and its deadline.
 pub(super) struct Watch {
     limits: Limits,
     phase: Phase,
     since: Instant,
     opened: Instant,
-    /// Since when nothing new is wanted.
+    /// Time since which the connection is draining.
     leaving: Option<Instant>,
 }
 
@@ -108,7 +111,8 @@ impl Watch {
         Self { limits, phase: Phase::Idle { turn: 0 }, since: now, opened: now, leaving: None }
     }
 
-    /// From now on the connection waits for one more request at most, and not for long.
+    /// Starts draining: from now on the connection waits for at most one more request, and not for
+    /// long.
     pub(super) fn leave(&mut self, now: Instant) {
         self.leaving.get_or_insert(now);
     }
@@ -117,17 +121,17 @@ impl Watch {
         self.leaving.is_some()
     }
 
-    /// When what is going on began.
+    /// Returns when the current phase began.
     pub(super) fn since(&self) -> Instant {
         self.since
     }
 
-    /// What is going on begins anew.
+    /// Restarts the current phase.
     pub(super) fn restart(&mut self, now: Instant) {
         self.since = now;
     }
 
-    /// What is due first, and when, of a connection that does this now.
+    /// Notes the current phase. Returns what is due first, and when.
     pub(super) fn look(&mut self, phase: Phase, now: Instant) -> (Instant, Due) {
         if phase != self.phase {
             self.phase = phase;
@@ -136,7 +140,7 @@ impl Watch {
         let due = self.limits.due(self.phase, self.since, self.leaving.is_some());
         let end = match self.leaving {
             None => (self.opened + self.limits.age, Due::Deadline(Deadline::Age)),
-            // However busy it looks.
+            // This end holds however busy the connection looks.
             Some(since) => {
                 let end = since + LAST_STALLS * self.limits.write_stall;
                 (end, Due::Deadline(Deadline::WriteStall))
@@ -147,12 +151,12 @@ impl Watch {
 }
 
 pin_project! {
-    /// The one timer of a connection. It is set again only for something that is due earlier: a
-    /// connection that is busy leaves it alone, and looks at what is really due when it fires.
+    /// The only timer of a connection. It is set again only for an earlier time: a busy connection
+    /// leaves it alone, and checks what is really due when it fires.
     pub(super) struct Timer {
         #[pin]
         sleep: Sleep,
-        // When it fires next; in the past: it is not set.
+        // Time at which it fires next. A time in the past: it is not set.
         armed: Instant,
     }
 }
@@ -162,9 +166,9 @@ impl Timer {
         Self { sleep: sleep_until(now), armed: now }
     }
 
-    /// Sees to it that the task is woken at `due` or earlier.
+    /// Ensures that the task is woken at `due` or earlier.
     ///
-    /// The task must be the one of every other call: a timer that is set already keeps its waker.
+    /// Every call must come from the same task: a timer that is set already keeps its waker.
     pub(super) fn set(self: Pin<&mut Self>, context: &mut Context<'_>, due: Instant, now: Instant) {
         let mut this = self.project();
         if *this.armed > now && *this.armed <= due {
@@ -172,8 +176,8 @@ impl Timer {
         }
         *this.armed = due;
         this.sleep.as_mut().reset(due);
-        // Of a task that has used up its turn, a timer would not keep the waker, and nobody would
-        // ask it again.
+        // If the task has used up its cooperative budget, the timer would not register the waker,
+        // and the task would not be woken.
         if pin!(tokio::task::unconstrained(this.sleep)).poll(context).is_ready() {
             context.waker().wake_by_ref();
         }
@@ -227,7 +231,7 @@ mod tests {
         assert!(ages.iter().any(|age| age != &ages[0]), "{ages:?}");
     }
 
-    /// What uses up a task's turn must not cost it the timer.
+    /// A task that has used up its cooperative budget must not lose its timer.
     #[tokio::test]
     async fn a_timer_that_is_set_at_the_end_of_a_turn_fires() {
         let due = Instant::now() + Duration::from_millis(20);
@@ -251,7 +255,7 @@ mod tests {
         }
     }
 
-    /// More bytes of a head, or a turn in which nothing happened, win no time.
+    /// Further bytes of a head, and turns in which nothing happens, extend no deadline.
     #[test]
     fn what_goes_on_keeps_its_beginning_and_what_is_new_begins_now() {
         let opened = Instant::now();

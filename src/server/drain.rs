@@ -1,4 +1,4 @@
-//! An orderly end: nothing new begins, what has begun may finish, up to a point.
+//! Graceful drain: no new connection is accepted, and open ones may finish within a grace period.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-/// Shared by everything that has to end together.
+/// Drain state, shared by everything that has to end together.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
     announced: Announcement,
@@ -18,7 +18,7 @@ pub struct Drain {
     connections: TaskTracker,
 }
 
-/// That the end is near.
+/// Flag that a drain is about to begin.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Announcement(Arc<AtomicBool>);
 
@@ -28,16 +28,16 @@ impl Announcement {
     }
 }
 
-/// Something that happens once, for everybody.
+/// One-shot broadcast signal.
 ///
-/// Whether it has is one load: every connection looks at each of its turns.
+/// Its check is a single load, because every connection checks it on each of its turns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Signal(Arc<(AtomicBool, Notify)>);
 
-/// Which way a drain ended.
+/// Outcome of a drain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DrainEnd {
-    /// Connections that did not finish in time.
+    /// Connections did not finish in time and were cut.
     Cut {
         connections: usize,
     },
@@ -54,10 +54,10 @@ impl Signal {
         self.0.0.load(Ordering::Acquire)
     }
 
-    /// Resolves once it has been given.
+    /// Resolves once the signal has been given.
     pub(super) async fn given(&self) {
         let mut notified = pin!(self.0.1.notified());
-        // On the list before the look, so that nothing given in between is missed.
+        // Registers before the check, so that a signal given in between is not missed.
         notified.as_mut().enable();
         if !self.is_given() {
             notified.await;
@@ -66,9 +66,8 @@ impl Signal {
 }
 
 impl Drain {
-    /// Says that the end is near while everything still works: whoever balances load between
-    /// several should look elsewhere from now on, and connections of HTTP/1.1 end with their next
-    /// answer.
+    /// Announces the drain while everything still works. Load balancers should use another gateway
+    /// from now on, and HTTP/1.1 connections end with their next response.
     pub fn announce(&self) {
         self.announced.0.store(true, Ordering::Release);
     }
@@ -86,12 +85,13 @@ impl Drain {
         self.begun.given().await;
     }
 
-    /// Given when the drain begins, and when what is left is to end at once.
+    /// Returns two signals. The first is given when the drain begins, the second when the remaining
+    /// connections must end at once.
     pub(super) fn signals(&self) -> (&Signal, &Signal) {
         (&self.begun, &self.cut)
     }
 
-    /// Runs what accepts connections. It must end when the drain has begun.
+    /// Runs a task that accepts connections. It must end once the drain has begun.
     pub(super) fn accept(&self, acceptor: impl Future<Output = ()> + Send + 'static) {
         self.acceptors.spawn(acceptor);
     }
@@ -100,12 +100,12 @@ impl Drain {
         self.connections.spawn(connection);
     }
 
-    /// Open connections.
+    /// Returns the number of open connections.
     pub fn connections(&self) -> usize {
         self.connections.len()
     }
 
-    /// Stops accepting, and waits so long for what is open. How many are left then.
+    /// Stops accepting, and waits up to `within` for open connections. Returns how many are left.
     pub async fn finish(&self, within: Duration) -> usize {
         self.announce();
         self.begun.give();
@@ -116,7 +116,7 @@ impl Drain {
         self.connections.len()
     }
 
-    /// Ends what is left at once.
+    /// Ends the remaining connections at once.
     pub async fn cut(&self) {
         self.cut.give();
         self.connections.wait().await;

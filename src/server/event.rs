@@ -1,18 +1,18 @@
-//! What is told of connections, for the metrics: numbers, as all counted events are.
+//! Connection events for the metrics: refused connections and deadlines, as numbers.
 
-/// Why somebody was not let in.
+/// Reason why a connection was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Refused {
-    /// As many connections as one address may have are open.
+    /// The address already has its maximum of open connections.
     PerAddress,
     /// The process is out of file descriptors, or of memory for sockets.
     OutOfFiles,
-    /// What should have been a TLS handshake was none, or not one of ours.
+    /// The bytes were not a TLS handshake, or not one that this server accepts.
     Handshake,
 }
 
-/// Why a connection was ended that had not ended itself.
+/// Deadline that ended a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Deadline {
@@ -20,13 +20,13 @@ pub enum Deadline {
     Handshake,
     /// A head took too long.
     Header,
-    /// Nothing was asked for.
+    /// No request arrived.
     Idle,
-    /// The other side does not take what it asked for.
+    /// The client does not read its responses.
     WriteStall,
-    /// It was open for long enough.
+    /// The connection reached its longest age.
     Age,
-    /// HTTP/2: more requests were given up by whoever made them than answered.
+    /// HTTP/2: the client abandoned more requests than were answered.
     Abandoned,
 }
 

@@ -1,6 +1,6 @@
-//! HTTP/2 on one connection.
+//! HTTP/2 on one connection: limits, drain, and detection of stalled streams.
 //!
-//! Flow control is the caller's, so a caller that grants none stalls its answers while the socket
+//! Clients control the flow. A client that grants no window stalls its responses while the socket
 //! looks well. So each stream is watched until the last byte of its body has left.
 
 use std::convert::Infallible;
@@ -28,20 +28,25 @@ use super::io::{Inbound, Liveness};
 use super::streams::{OpenStream, Streams};
 use super::{Drain, ServerSettings, Service};
 
-/// Requests at a time. More lets one connection keep more tasks; fewer makes pages wait.
+/// Concurrent requests of a connection. A higher limit lets one connection hold more tasks; a lower
+/// one makes pages wait.
 const STREAMS_MAX: u32 = 100;
 
-/// h2 takes a part of a body while less than this waits to be sent of its stream: when nothing does.
+/// Send buffer of a stream, in bytes. h2 takes the next part of a body only while less than this
+/// waits, that is: while nothing waits.
 const SEND_BUFFER: usize = 1;
 
-/// Of requests' bodies, which nobody needs but webhooks: of one, and of all of a connection.
+/// Flow-control windows for request bodies in bytes, of one stream and of the connection. Only
+/// webhooks need a body.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 
-/// Streams that were reset before we had looked at them: beyond this the connection ends.
+/// Streams that the client reset before the server looked at them. Beyond this limit the connection
+/// ends.
 const PENDING_RESETS_MAX: usize = 50;
 
-/// Streams that we have reset, over the life of a connection, likewise.
+/// Streams that the server itself has reset, over the life of a connection. Beyond this limit the
+/// connection ends.
 const OWN_RESETS_MAX: usize = 1000;
 
 pub(super) async fn serve<I, S>(
@@ -93,7 +98,7 @@ where
         Pin::new(&mut self.connection).poll(context)
     }
 
-    // GOAWAY: what was sent before the caller has seen it is answered.
+    // Sends GOAWAY. Requests that the client sent before it saw that are answered.
     fn leave(&mut self) -> bool {
         Pin::new(&mut self.connection).graceful_shutdown();
         true
@@ -108,14 +113,14 @@ where
     }
 }
 
-/// Notes when the answer of one stream is there, and watches its body.
+/// Hook that notes when the response of one stream is ready, and watches its body.
 struct Watching(Option<OpenStream>);
 
 impl<B: Body> OnAnswer<B> for Watching {
     type Body = Watched<B>;
 
     fn answered(&mut self, mut response: Response<B>) -> Response<Watched<B>> {
-        // Of HTTP/1.1: here it would be an error.
+        // `Connection` is a field of HTTP/1.1. In HTTP/2 it would be an error.
         response.headers_mut().remove(CONNECTION);
         let mut stream = self.0.take();
         if let Some(stream) = &mut stream {
@@ -125,13 +130,13 @@ impl<B: Body> OnAnswer<B> for Watching {
     }
 }
 
-/// A body of which each part that leaves is noted, up to the last.
+/// Body that notes each part that leaves, up to the last.
 struct Watched<B> {
     body: B,
     stream: Option<OpenStream>,
 }
 
-/// Bytes of such a body. The stream ends with them.
+/// Bytes of a watched body. The stream ends when they are dropped.
 struct WatchedData<D> {
     data: D,
     stream: Option<OpenStream>,

@@ -1,5 +1,5 @@
-//! The socket as whoever answers uses it. [`Inbound`] lies right below that, [`Outbound`] right
-//! above the socket; between them may be TLS, which has buffers of its own.
+//! Socket layers of a connection. [`Inbound`] lies below the HTTP code, [`Outbound`] above the
+//! socket. TLS, which has buffers of its own, may lie between them.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -15,56 +15,57 @@ use tokio_rustls::server::TlsStream;
 use super::activity::SocketActivity;
 use super::request_lines::RequestLines;
 
-/// Answers up to this many bytes, head included, are copied together before they are sent.
+/// Longest response, head included, that is copied into one buffer before it is sent, in bytes.
 ///
-/// Measured: the kernel takes 0.4 µs longer for two pieces than for one, which copies 1.4 KB
-/// several times over; beyond a few KB the copy costs more.
+/// Measured: the kernel takes 0.4 µs longer for two pieces than for one. That pays for copying 1.4
+/// KB several times. Beyond a few KB the copy costs more.
 const GATHERED_MAX: usize = 2048;
 
 thread_local! {
-    /// Where they are put: one is enough for all connections of a thread.
+    /// Buffer for small responses. One is enough for all connections of a thread.
     static GATHERED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Bytes that are read and thrown away of whoever is still sending when all is said. A socket that
-/// is closed over unread bytes is reset, and the answer with it.
+/// Lingering close: bytes that are read and discarded after the last response. A socket that is
+/// closed over unread bytes is reset, which destroys the response.
 const HEARD_OUT_MAX: usize = 512 * 1024;
 
-/// A stream that notices a broken connection although nothing is read from it.
+/// Stream that detects a broken connection although nothing is read from it.
 pub(super) trait Liveness {
-    /// Ready once the client has reset the connection. One that has closed its sending side may be
-    /// there still, and read: whether it is shows when an answer is written. Nothing is noticed
-    /// behind bytes that wait to be read, or behind that end.
+    /// Ready once the client has reset the connection. A client that has half-closed it may still
+    /// read; whether it does shows when a response is written. A reset is not detected behind
+    /// unread bytes, or behind that end of stream.
     fn poll_broken(&self, context: &mut Context<'_>) -> Poll<io::Error>;
 }
 
-/// Fields of hyper's own answers.
+/// Fields of hyper's own responses.
 const BARE_FIELDS: [&str; 3] = ["connection: close", "content-length: 0", "date: "];
 
-/// Notes what is received, and sends small answers in one piece.
+/// Stream layer that notes received bytes and sends small responses in one piece.
 pub(super) struct Inbound<S> {
     stream: S,
-    /// Received before, to be read again.
+    /// Bytes that were received before, to be read again.
     unread: Bytes,
-    /// While hyper reads: where it is in the stream of requests.
+    /// Position in the stream of requests, while hyper reads.
     lines: Option<RequestLines>,
-    /// hyper's bare answer to a head that it cannot parse: held back, since there is a better one.
+    /// hyper's bare response to a head that it cannot parse. Held back, because the service has a
+    /// better one.
     refusal: Refusal,
     activity: Arc<SocketActivity>,
     heard_out: usize,
 }
 
-/// What became of hyper's answer to a head that it cannot parse.
+/// State of hyper's response to a head that it cannot parse.
 #[derive(Debug, Eq, PartialEq)]
 enum Refusal {
-    /// There was none.
+    /// hyper has made none.
     None,
     Held(Vec<u8>),
     /// It, or a better one, is written.
     Taken,
 }
 
-/// Notes how the socket takes what is sent.
+/// Stream layer that notes whether the socket takes what is sent.
 pub(super) struct Outbound {
     socket: TcpStream,
     activity: Arc<SocketActivity>,
@@ -76,9 +77,9 @@ impl<S> Inbound<S> {
         Self { stream, unread, lines: None, refusal, activity, heard_out: 0 }
     }
 
-    /// Gives back what was read last, to be read again first.
+    /// Puts the bytes that were read last back, to be read again first.
     pub(super) fn unread(&mut self, bytes: Bytes) {
-        // Even of no bytes, whoever read them may have kept their whole buffer.
+        // Even an empty `Bytes` may keep its reader's whole buffer alive.
         if bytes.is_empty() {
             return;
         }
@@ -89,12 +90,12 @@ impl<S> Inbound<S> {
         };
     }
 
-    /// From here on hyper reads, from the beginning of a request; or it does not any more.
+    /// Notes whether hyper reads from here on, from the beginning of a request.
     pub(super) fn read_by_hyper(&mut self, is_hyper: bool) {
         self.lines = is_hyper.then(RequestLines::default);
     }
 
-    /// Takes the answer that was held back. From now on nothing is.
+    /// Returns the response that was held back. From now on none is held back.
     pub(super) fn take_refusal(&mut self) -> Option<Vec<u8>> {
         match std::mem::replace(&mut self.refusal, Refusal::Taken) {
             Refusal::Held(head) => Some(head),
@@ -117,7 +118,7 @@ impl<S> Inbound<S> {
 }
 
 impl<S: AsyncRead + Unpin> Inbound<S> {
-    /// Reads until the other side has nothing more to say, or has said enough.
+    /// Reads and discards until the client has sent everything, or more than enough.
     fn poll_hear_out(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0; 4096];
         while self.heard_out < HEARD_OUT_MAX && !self.activity.is_heard_out() {
@@ -193,7 +194,8 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> AsyncWrite for Inbound<S> {
         true
     }
 
-    /// hyper flushes on every turn, and reads nothing while it waits for an answer.
+    /// Checks for a reset, then flushes. hyper flushes on every turn, and reads nothing while it
+    /// waits for a response.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.activity.is_waiting()
             && let Poll::Ready(error) = self.stream.poll_broken(context)
@@ -205,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> AsyncWrite for Inbound<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if matches!(self.refusal, Refusal::Held(_)) {
-            // The better answer is still to be written.
+            // The better response is still to be written.
             return Poll::Ready(Ok(()));
         }
         if !self.activity.is_closed() {
@@ -283,7 +285,8 @@ impl AsyncWrite for Outbound {
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
-    /// Whoever has been heard out hears of the end from the closing, which follows.
+    /// After a lingering close the socket is not shut down. The close that follows tells the
+    /// client.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.activity.is_heard_out() {
             return Poll::Ready(Ok(()));
@@ -292,8 +295,8 @@ impl AsyncWrite for Outbound {
     }
 }
 
-/// The answer that hyper makes by itself to a head that it cannot parse, if this is one: an error
-/// without a body. Services' answers have other fields, too.
+/// Returns hyper's own response to a head that it cannot parse, if the pieces are one: an error
+/// without a body. Responses of the services have other fields too.
 fn bare_refusal<'a>(pieces: &'a [IoSlice<'_>]) -> Option<&'a [u8]> {
     let mut pieces = pieces.iter().filter(|piece| !piece.is_empty());
     let (Some(head), None) = (pieces.next(), pieces.next()) else { return None };
@@ -305,7 +308,7 @@ fn bare_refusal<'a>(pieces: &'a [IoSlice<'_>]) -> Option<&'a [u8]> {
     is_bare.then_some(&**head)
 }
 
-/// Puts all pieces into one, if they fit.
+/// Copies all pieces into one buffer, if they fit.
 fn gather(pieces: &[IoSlice<'_>], into: &mut Vec<u8>) -> bool {
     let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
     if bytes > GATHERED_MAX {

@@ -1,4 +1,4 @@
-//! Where connections come from.
+//! Listeners: where they come from, and how connections are accepted.
 
 use std::future::poll_fn;
 use std::io::{Error, ErrorKind};
@@ -12,25 +12,26 @@ use tokio::net::{TcpListener, TcpStream};
 use super::event::Refused;
 use super::places::{Place, Places};
 
-/// How long to stop accepting when the process is out of something. Shorter spins a core while
-/// nothing can be had; longer keeps callers waiting once it can.
+/// Pause of accepting while the process is out of a resource. A shorter one spins a core while none
+/// is free; a longer one keeps clients waiting once one is.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that the kernel keeps for us before they are accepted. Its own limit
-/// (`net.core.somaxconn`) applies too.
+/// Connections that the kernel queues until they are accepted. Its own limit (`net.core.somaxconn`)
+/// applies too.
 const BACKLOG: u32 = 4096;
 
-/// Where a listener is to come from.
+/// Source of a listener.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Listen {
     Address(SocketAddr),
-    /// Sockets that the service manager passes: for the admin listener the one named `admin`, for
-    /// the public one all others.
+    /// Sockets that the service manager passes. The admin listener takes the one named `admin`; the
+    /// public listener takes all others.
     Passed,
 }
 
 impl Listen {
-    /// Whether only this machine can reach it. Nobody knows that of sockets that are passed.
+    /// Returns whether only this machine can reach the listener. For passed sockets that is not
+    /// known, so the answer is no.
     pub fn is_loopback(&self) -> bool {
         match self {
             Self::Address(address) => address.ip().is_loopback(),
@@ -39,26 +40,26 @@ impl Listen {
     }
 }
 
-/// A socket that is being listened on.
+/// Socket that accepts connections.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    /// Whoever passed it listens on, also when this process no longer does.
+    /// Whether the service manager passed it, and listens on it even after this process.
     passed: bool,
 }
 
 impl Listener {
-    /// Connections get the option from the socket that they come from, one system call less for
-    /// each.
+    /// Sets the option on the listening socket. Its connections inherit it, which saves a system
+    /// call for each.
     fn new(socket: TcpListener, passed: bool) -> Self {
-        // Answers are written whole; waiting to fill a packet only delays them.
+        // Responses are written whole. Waiting to fill a packet only delays them.
         if let Err(error) = SockRef::from(&socket).set_tcp_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         Self { socket, passed }
     }
 
-    /// A socket that the service manager listens on, also when this process no longer does. Must be
+    /// Wraps a socket of the service manager, which listens on it even after this process. Must be
     /// called within a runtime.
     pub(super) fn passed(socket: std::net::TcpListener) -> Result<Self, Error> {
         socket.set_nonblocking(true)?;
@@ -76,15 +77,15 @@ pub fn bind(address: SocketAddr) -> Result<Listener, Error> {
         SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
         SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
     };
-    // A restart must not wait for old connections to be forgotten.
+    // A restart must not wait until the kernel forgets old connections.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(Listener::new(socket.listen(BACKLOG)?, false))
 }
 
-/// Next connection, with its place.
+/// Accepts the next connection, with its permit.
 ///
-/// Cancel-safe: nothing is lost if the future is dropped while waiting.
+/// Cancel-safe: nothing is lost if the future is dropped while it waits.
 pub(super) async fn next_connection(
     listeners: &[Listener],
     places: &Places,
@@ -95,22 +96,23 @@ pub(super) async fn next_connection(
         if let Ok(place) = places.give(one, peer.ip()) {
             return (stream, peer, place);
         }
-        // Nothing is said to it: whoever opens so many does not listen.
+        // The connection is closed without a response: a client that opens so many does not read
+        // one.
         tracing::debug!(%peer, "as many connections as one address may have");
         Refused::PerAddress.emit();
     }
 }
 
-/// What is in the kernel's backlog of sockets that are about to be closed, and would be reset with
-/// them; as far as there are places. In the backlog of a passed socket it waits for whoever gets
-/// the socket next.
+/// Accepts the connections left in the kernel's backlog, as far as permits are free. Their sockets
+/// are about to be closed, which would reset them. The backlog of a passed socket stays for the
+/// process that gets the socket next.
 pub(super) fn last_connections(
     listeners: Vec<Listener>,
     places: &Places,
 ) -> Vec<(TcpStream, SocketAddr, Place)> {
     let mut last = Vec::new();
     for listener in listeners.into_iter().filter(|listener| !listener.passed) {
-        // The runtime would say that there is nothing, until it has heard of it itself.
+        // The runtime would report nothing until it has been notified itself.
         let Ok(socket) = listener.socket.into_std() else { continue };
         while let Some(one) = places.one_at_once()
             && let Ok((stream, peer)) = socket.accept()
@@ -131,7 +133,7 @@ async fn next_stream(listeners: &[Listener]) -> (TcpStream, SocketAddr) {
             Err(error) if concerns_one_connection(&error) => {
                 tracing::debug!(%error, "connection lost before accept");
             }
-            // Out of file descriptors or memory. Retrying at once would spin a core; giving up
+            // Out of file descriptors or memory. An immediate retry would spin a core; giving up
             // would turn a spike into an outage.
             Err(error) => {
                 tracing::error!(%error, "accept failed, pausing");
@@ -142,8 +144,8 @@ async fn next_stream(listeners: &[Listener]) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// From whichever has one. Which is asked first is left to chance, so that a busy one does not keep
-/// the others out.
+/// Accepts from any listener. The first one polled is random, so that a busy listener does not
+/// starve the others.
 async fn accept(listeners: &[Listener]) -> Result<(TcpStream, SocketAddr), Error> {
     let (after, before) = listeners.split_at(fastrand::usize(..listeners.len().max(1)));
     poll_fn(|context| {

@@ -1,8 +1,9 @@
-//! Listeners and connections: HTTP for an application that implements [`Service`].
+//! HTTP server: listeners and connections for an application that implements [`Service`].
 //!
-//! A place is taken before a connection is accepted, so that past the limit newcomers wait in the
-//! kernel's backlog instead of in our memory. Whatever a connection does has a deadline of its own
-//! (`deadline`); one that does nothing right holds nothing but itself, and not for long.
+//! A connection permit is taken before a connection is accepted. So past the limit, new connections
+//! wait in the kernel's backlog instead of in the gateway's memory. Every phase of a connection has
+//! its own deadline (`deadline`). A connection that misbehaves holds only its permit, and not for
+//! long.
 
 mod activity;
 mod answered;
@@ -42,7 +43,7 @@ pub use passed::{PassedListeners, PassedSockets, Takers, UnusableSocket};
 use places::{Place, Places};
 pub use tls::{Tls, TlsChange, TlsError, TlsFiles, TlsSlot};
 
-/// Longest [`ServerSettings::linger`] that makes sense. Longer keeps a drain waiting; shorter loses
+/// Longest useful [`ServerSettings::linger`]. A longer one delays a drain; a shorter one loses
 /// requests of clients that are farther away.
 pub const LINGER_MAX: Duration = Duration::from_secs(1);
 
@@ -51,24 +52,25 @@ pub const LINGER_MAX: Duration = Duration::from_secs(1);
 pub struct ServerSettings {
     pub max_connections: usize,
     pub max_connections_per_ip: usize,
-    /// Peers that may have as many as there are.
+    /// Networks of peers that `max_connections_per_ip` does not apply to.
     pub uncounted: Vec<IpNet>,
-    /// Longest head accepted; hyper answers a longer one with 431.
+    /// Longest head accepted, in bytes. hyper answers a longer one with 431.
     pub max_head_bytes: usize,
-    /// From the first byte of a head to its end; as long for a TLS handshake.
+    /// Longest time from the first byte of a head to its end. A TLS handshake has the same limit.
     pub header_timeout: Duration,
     pub idle_timeout: Duration,
-    /// How long a peer may take nothing of what it asked for.
+    /// Longest time in which a peer takes no byte of its responses.
     pub write_stall_timeout: Duration,
-    /// Shortened by up to a tenth, so that not all end at once.
+    /// Longest age of a connection. Shortened by up to a tenth, so that connections do not all end
+    /// at once.
     pub max_connection_age: Duration,
-    /// How long a connection that is to end stays open after its last answer, so that a request
-    /// that is on its way already is not lost. Less than what a drain has.
+    /// Time for which a connection that is to end stays open after its last response, so that a
+    /// request that is on its way is not lost. Must be shorter than the grace period of a drain.
     pub linger: Duration,
 }
 
 impl ServerSettings {
-    /// For listeners of our own, which few use.
+    /// Returns limits for internal listeners, which have few clients.
     pub fn internal() -> Self {
         Self {
             max_connections: 64,
@@ -84,15 +86,17 @@ impl ServerSettings {
     }
 }
 
-/// Application behind the listeners. It always answers: the `Result`s are hyper's.
+/// Application behind the listeners. It always answers; the `Result`s in its signatures are
+/// hyper's.
 pub trait Service: Send + Sync + 'static {
-    /// Bytes of a body. Advanced as the connection takes them, dropped when it is done with them.
+    /// Bytes of a body. Advanced as the connection takes them, dropped when the connection is done
+    /// with them.
     type Data: Buf + Send + 'static;
     type Body: Body<Data = Self::Data, Error = Infallible> + Send + Unpin + 'static;
-    /// A request that [`Service::try_hit`] has begun; `()`, where there is no fast path.
+    /// Request that [`Service::try_hit`] has begun. `()` without a fast path.
     type Begun: Send + 'static;
 
-    /// Answers a request. `begun`: what the fast path knows of it already.
+    /// Answers a request. `begun` is what the fast path knows of it already.
     fn call(
         self: &Arc<Self>,
         request: Request<Incoming>,
@@ -100,13 +104,14 @@ pub trait Service: Send + Sync + 'static {
         begun: Option<Self::Begun>,
     ) -> Answering<Self::Body>;
 
-    /// Whether there is a fast path.
+    /// Returns whether the service has a fast path.
     fn has_fast_path(&self) -> bool {
         false
     }
 
-    /// Answers what a connection of HTTP/1.1 received, if nothing has to be waited for: the head is
-    /// written to `head`, which is empty. `close`: the connection ends with it in any case.
+    /// Answers the request at the beginning of `received` from the cache, if it can do so without
+    /// waiting. Writes the response's head to `head`, which is empty. With `close`, the connection
+    /// ends with this response in any case.
     fn try_hit(
         self: &Arc<Self>,
         _received: &[u8],
@@ -117,8 +122,8 @@ pub trait Service: Send + Sync + 'static {
         FastPath::Other(None)
     }
 
-    /// Answers a head that could not be read. `begun`: what the fast path has read of it. `None`:
-    /// hyper's own answer will do, of a status alone.
+    /// Answers a head that could not be read. `begun` is what the fast path has read of it. `None`:
+    /// hyper's own response is used, which has a status and no body.
     fn refuse(
         &self,
         _peer: SocketAddr,
@@ -129,13 +134,13 @@ pub trait Service: Send + Sync + 'static {
     }
 }
 
-/// Why a head could not be read.
+/// Reason why a head could not be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Unreadable {
-    /// It is no head of HTTP/1.
+    /// The bytes are not a head of HTTP/1.
     Malformed,
     TimedOut,
-    /// It has more bytes, or more fields, than a head may have.
+    /// The head has more bytes, or more fields, than allowed.
     TooLong,
 }
 
@@ -149,10 +154,10 @@ impl Unreadable {
     }
 }
 
-/// Response of one of the services that need no more than a body in memory.
+/// Response of a service whose bodies are in memory.
 pub type Reply = Response<Full<Bytes>>;
 
-/// Makes one.
+/// Builds a [`Reply`].
 pub fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(Full::new(body.into()));
     *reply.status_mut() = status;
@@ -160,26 +165,26 @@ pub fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Byt
     reply
 }
 
-/// Answer of a service.
+/// Response of a service, ready or in progress.
 pub enum Answering<B> {
     Now(Response<B>),
     Later(Pin<Box<dyn Future<Output = Response<B>> + Send>>),
 }
 
-/// What the fast path makes of what a connection received.
+/// Outcome of the fast path for the bytes that a connection received.
 pub enum FastPath<D, B> {
     Hit {
         body: D,
-        /// Bytes that the request took.
+        /// Length of the request, in bytes.
         length: usize,
         /// Whether the client wants the connection to end.
         close: bool,
     },
-    /// It is for hyper. `Some`: the request is known so far.
+    /// hyper must handle the request. `Some`: the fast path has begun it.
     Other(Option<B>),
 }
 
-/// Connections of one or more listeners that share a limit and end together.
+/// Server of one or more listeners that share one connection limit and end together.
 pub struct Server<S> {
     service: Arc<S>,
     settings: ServerSettings,
@@ -189,12 +194,12 @@ pub struct Server<S> {
 }
 
 impl<S: Service> Server<S> {
-    /// Without TLS.
+    /// Builds a server without TLS.
     pub fn new(service: Arc<S>, settings: ServerSettings, drain: Drain) -> Arc<Self> {
         Self::with_tls(service, settings, drain, TlsSlot::default())
     }
 
-    /// With TLS while there is some in the slot.
+    /// Builds a server that speaks TLS while the slot holds a certificate.
     pub fn with_tls(
         service: Arc<S>,
         settings: ServerSettings,
@@ -205,7 +210,7 @@ impl<S: Service> Server<S> {
         Arc::new(Self { service, settings, places, drain, tls })
     }
 
-    /// Accepts until the drain begins, in a task of its own.
+    /// Accepts connections until the drain begins, in a task of its own.
     pub fn listen(self: &Arc<Self>, listeners: Vec<Listener>) {
         self.drain.accept(Arc::clone(self).accept(listeners));
     }

@@ -1,7 +1,8 @@
-//! Sockets that the service manager has opened and passed, as `sd_listen_fds_with_names(3)` says.
+//! Sockets that the service manager opens and passes (systemd socket activation, see
+//! `sd_listen_fds_with_names(3)`).
 //!
-//! They are taken out of the environment before anything else is opened: the numbers of their
-//! descriptors are all that is known of them. Which listener gets which socket is decided by name.
+//! They are taken before the process opens anything else, because only the numbers of their
+//! descriptors identify them. The name of a socket decides which listener gets it.
 
 use std::io::{Error, ErrorKind};
 use std::net::TcpListener;
@@ -14,7 +15,7 @@ use super::listen::Listener;
 /// Descriptor of the first passed socket.
 const FIRST: usize = 3;
 
-/// Name of the socket that is the admin listener's, and never a public one.
+/// Name of the admin listener's socket. It is never used for the public listener.
 const ADMIN: &str = "admin";
 
 /// Sockets that the service manager has opened and passed.
@@ -23,7 +24,7 @@ pub struct PassedSockets(Vec<Passed>);
 
 struct Passed {
     descriptor: usize,
-    /// Empty: the service manager gave none.
+    /// Empty: the service manager gave no name.
     name: String,
     socket: Result<TcpListener, Error>,
 }
@@ -35,14 +36,14 @@ pub struct Takers {
     pub public: bool,
 }
 
-/// Passed sockets that are listened on, by listener. Each is open for as long as this is.
+/// Listeners on passed sockets. A socket stays open as long as its listener.
 #[derive(Debug, Default)]
 pub struct PassedListeners {
     pub admin: Vec<Listener>,
     pub public: Vec<Listener>,
 }
 
-/// A passed socket that a listener takes, and that cannot be listened on.
+/// Error of a passed socket that a listener takes and that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("descriptor {descriptor} was passed (named {name:?}) and cannot be listened on")]
 pub struct UnusableSocket {
@@ -53,17 +54,18 @@ pub struct UnusableSocket {
 
 impl PassedSockets {
     /// Takes the sockets out of the environment. Must be called once, while the process has one
-    /// thread and no other files open.
+    /// thread and no other open files.
     ///
     /// Without `LISTEN_PID`, or with the one of another process, nothing was passed.
     pub fn from_environment() -> Self {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        // The second is no variable of the service manager's: its first descriptor is always 3.
+        // `LISTEN_FDS_FIRST_FD` is not set by the service manager, whose first descriptor is always
+        // 3.
         let is_ours = is_set("LISTEN_PID") && !is_set("LISTEN_FDS_FIRST_FD");
         let names = std::env::var_os("LISTEN_FDNAMES").unwrap_or_default();
         let names = names.to_string_lossy();
         let mut names = names.split(':');
-        // Removes the variables, so that no child takes the sockets for its own.
+        // Removes the variables, so that no child process takes the sockets for its own.
         let mut found = ListenFd::from_env();
         let count = if is_ours { found.len() } else { 0 };
         let passed = (0..count).map(|place| Passed {
@@ -74,12 +76,12 @@ impl PassedSockets {
         Self(passed.collect())
     }
 
-    /// Gives each listener its sockets, and closes those that no listener takes, with a warning.
-    /// Must be called within a runtime.
+    /// Gives each listener its sockets. Closes those that no listener takes, with a warning. Must
+    /// be called within a runtime.
     ///
     /// # Errors
     ///
-    /// A socket that a listener takes, and that is not a TCP socket that listens.
+    /// A socket that a listener takes, and that is not a listening TCP socket.
     pub fn listeners(self, takers: Takers) -> Result<PassedListeners, UnusableSocket> {
         let mut listeners = PassedListeners::default();
         for Passed { descriptor, name, socket } in self.0 {
@@ -103,13 +105,13 @@ impl PassedSockets {
     }
 }
 
-/// A socket at one place. One that is not a TCP socket that listens is closed.
+/// Takes the socket at one index. A socket that is not a listening TCP socket is closed.
 fn take(found: &mut ListenFd, place: usize) -> Result<TcpListener, Error> {
     match found.take_tcp_listener(place) {
         Ok(Some(socket)) if SockRef::from(&socket).is_listener()? => Ok(socket),
         Ok(_) => Err(Error::new(ErrorKind::InvalidInput, "it does not listen")),
         Err(error) => {
-            // What is no socket at all stays open.
+            // A descriptor that is no socket at all stays open.
             _ = found.take_unix_listener(place);
             _ = found.take_udp_socket(place);
             _ = found.take_unix_datagram(place);

@@ -1,4 +1,4 @@
-//! How many connections may be open: of everybody, and of one address.
+//! Connection permits: how many connections may be open, in total and for each client address.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -9,23 +9,24 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::ServerSettings;
 use crate::limit::{KeyedPermit, KeyedPermits};
 
-/// Whoever has an address of IPv6 has all that begin alike.
+/// Prefix length of IPv6 addresses that count as one client. A client's network has all addresses
+/// under such a prefix.
 const IPV6_PREFIX: u32 = 64;
 
-/// The places of one kind of listener.
+/// Connection permits of one kind of listener.
 pub(super) struct Places {
     free: Arc<Semaphore>,
     of_one: KeyedPermits<IpAddr>,
     uncounted: Vec<IpNet>,
 }
 
-/// A connection's place, until it is dropped.
+/// Permit of one connection. Dropping it frees it.
 pub(super) struct Place {
     _one_of_all: OwnedSemaphorePermit,
     _one_of_its_address: Option<KeyedPermit<IpAddr>>,
 }
 
-/// One address has all the connections that it may have.
+/// Error: the address has all the connections that it may have.
 #[derive(Debug)]
 pub(super) struct AddressFull;
 
@@ -38,17 +39,17 @@ impl Places {
         }
     }
 
-    /// Waits until there is one for anybody.
+    /// Waits until a connection of any address may be accepted.
     pub(super) async fn one(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// The same, if there is one now.
+    /// Returns a permit of [`Places::one`], if one is free now.
     pub(super) fn one_at_once(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.free).try_acquire_owned().ok()
     }
 
-    /// Gives it to a peer, unless that has enough.
+    /// Completes the permit for a peer, unless its address has reached its limit.
     pub(super) fn give(
         &self,
         one: OwnedSemaphorePermit,
@@ -62,7 +63,7 @@ impl Places {
     }
 }
 
-/// The address that stands for all of its owner.
+/// Returns the address that stands for all addresses of one client.
 fn whole(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

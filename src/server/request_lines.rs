@@ -1,24 +1,24 @@
-//! Request lines in what a connection receives, for hyper: its parser drops a fragment without a
-//! word, although no target may have one (RFC 9112 section 3.2). A `#` in a request line is replaced
-//! by an octet that the parser refuses.
+//! Filter that makes hyper refuse fragments in request targets. hyper's parser drops a fragment
+//! silently, although no target may have one (RFC 9112 section 3.2). The filter replaces a `#` in a
+//! request line by an octet that the parser refuses.
 
 use memchr::{memchr, memchr3};
 
-/// Control character, which no target may have (RFC 3986 section 2), and hyper refuses.
+/// Control character, which no target may have (RFC 3986 section 2) and which hyper refuses.
 const CONTROL: u8 = 0x01;
 
 /// Fields that announce a body.
 const LENGTH: &[u8] = b"content-length:";
 const CODING: &[u8] = b"transfer-encoding:";
 
-/// Beginning of a field line that is kept: room for a length of 20 digits.
+/// Bytes kept from the beginning of a field line: room for a length of 20 digits.
 const KEPT_BYTES: usize = 40;
 
-/// Place in the stream of requests, from one read to the next.
+/// Position in the stream of requests, kept from one read to the next.
 #[derive(Debug, Default)]
 pub(super) struct RequestLines {
     at: At,
-    /// What the head has announced.
+    /// Body that the current head has announced.
     body: Body,
 }
 
@@ -28,28 +28,28 @@ enum Body {
     #[default]
     None,
     Bytes(u64),
-    /// Where it ends is hyper's to know.
+    /// Only hyper knows where it ends.
     Unknown,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum At {
-    /// In a request line, or in the line ends before one.
+    /// In a request line, or in the line ends before it.
     RequestLine(Part),
-    /// In a field line, of which so many bytes have come, the first of them as they are kept.
+    /// In a field line of which `begun` bytes have arrived. `first` holds the first of them.
     Field { begun: usize, first: [u8; KEPT_BYTES] },
-    /// In a body, of which so many bytes are left.
+    /// In a body of which this many bytes are left.
     Body(u64),
-    /// Behind a head whose body ends where only hyper knows: what follows is left alone.
+    /// Behind a head whose body ends where only hyper knows. Nothing is replaced from here on.
     Unknown,
 }
 
-/// How far a request line has come.
+/// Part of the request line that was reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Part {
-    /// Nothing but line ends.
+    /// Only line ends so far.
     Empty,
-    /// A method may have a `#`.
+    /// In the method, which may have a `#`.
     Method,
     Target,
 }
@@ -65,7 +65,7 @@ impl At {
 }
 
 impl RequestLines {
-    /// Follows bytes that are received, and replaces what no request line may have.
+    /// Follows received bytes, and replaces each `#` in a request line.
     pub(super) fn follow(&mut self, received: &mut [u8]) {
         let mut rest = received;
         while !rest.is_empty() {
@@ -79,7 +79,7 @@ impl RequestLines {
         }
     }
 
-    /// Follows a request line to its end, and returns its bytes.
+    /// Follows a request line to its end. Returns the number of bytes.
     fn request_line(&mut self, rest: &mut [u8], mut part: Part) -> usize {
         let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
         let mut from = 0;
@@ -108,7 +108,7 @@ impl RequestLines {
         rest.len()
     }
 
-    /// Follows a field line to its end, and returns its bytes.
+    /// Follows a field line to its end. Returns the number of bytes.
     fn field(&mut self, rest: &[u8], begun: usize, mut first: [u8; KEPT_BYTES]) -> usize {
         let end = memchr(b'\n', rest);
         let line = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
@@ -132,7 +132,8 @@ impl RequestLines {
             if starts_with(start, CODING) {
                 self.body = Body::Unknown;
             } else if starts_with(start, LENGTH) {
-                // hyper refuses lengths that differ, and a coding goes before them.
+                // hyper refuses lengths that differ. A transfer coding takes precedence over a
+                // length.
                 let is_whole = length <= KEPT_BYTES;
                 let bytes = start.get(LENGTH.len()..).filter(|_| is_whole).and_then(number);
                 self.body = match (self.body, bytes) {
@@ -145,7 +146,7 @@ impl RequestLines {
         line.len() + 1
     }
 
-    /// Passes over bytes of a body, and returns how many.
+    /// Skips bytes of a body. Returns their number.
     fn body(&mut self, received: usize, left: u64) -> usize {
         let taken = usize::try_from(left).map_or(received, |left| left.min(received));
         let left = left.saturating_sub(taken as u64);
@@ -168,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// What hyper receives, in pieces of so many bytes.
+    /// Returns what hyper receives, if the bytes arrive in pieces of this length.
     fn followed(received: &str, piece: usize) -> String {
         let (mut lines, mut bytes) = (RequestLines::default(), received.as_bytes().to_vec());
         for piece in bytes.chunks_mut(piece) {

@@ -1,4 +1,4 @@
-//! What a connection of HTTP/2 is doing: its open streams, and which of them nobody takes.
+//! Activity of an HTTP/2 connection: its open streams, and which of them the client does not read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use super::activity::SocketActivity;
 use super::deadline::Phase;
 
-/// So many requests may be given up more than were answered: pages that somebody leaves give up
-/// some, whoever only makes work gives up all.
+/// Most abandoned requests in excess of answered ones. Pages that a user leaves abandon a few
+/// requests; a client that only causes work abandons all.
 const ABANDONED_MAX: u32 = 200;
 
-/// The streams of one connection. They are answered in tasks of their own.
+/// Streams of one connection. Each is answered in a task of its own.
 #[derive(Debug)]
 pub(super) struct Streams {
     socket: Arc<SocketActivity>,
@@ -23,16 +23,16 @@ pub(super) struct Streams {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// When each last moved, once its answer is there.
+    /// Time at which each stream's response last moved. `None` until the response is ready.
     open: HashMap<u64, Option<Instant>, RandomState>,
     next: u64,
-    /// Given up before they were answered, less those that were answered.
+    /// Streams abandoned before their response was ready, less the streams that were answered.
     abandoned: u32,
-    /// How often one was opened or ended.
+    /// Number of streams that were opened or ended.
     turns: u32,
 }
 
-/// A request, until its answer is taken or dropped.
+/// Request, until its response is taken or dropped.
 #[derive(Debug)]
 pub(super) struct OpenStream {
     streams: Arc<Streams>,
@@ -77,13 +77,13 @@ impl Streams {
 }
 
 impl OpenStream {
-    /// The answer is there, and waits to be taken.
+    /// Notes that the response is ready and waits to be taken.
     pub(super) fn answered(&mut self, now: Instant) {
         self.answered = true;
         self.moved(now);
     }
 
-    /// Part of it was taken.
+    /// Notes that a part of the response was taken.
     pub(super) fn moved(&mut self, now: Instant) {
         self.streams.table.lock().open.insert(self.number, Some(now));
     }

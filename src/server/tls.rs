@@ -1,4 +1,5 @@
-//! TLS towards callers: a certificate and its key from files, read again when they change.
+//! TLS of the listeners: a certificate and its key, read from files and read again when they
+//! change.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,48 +17,49 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use zeroize::Zeroizing;
 
-/// Longest file that is read. A chain has a few KB; a mistaken path must not read a video.
+/// Longest file that is read, in bytes. A chain has a few KB. A wrong path must not read a video.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// In the order in which they are preferred.
+/// Protocols offered by ALPN, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
 pub(super) const HTTP_2: &[u8] = b"h2";
 
-/// Where they are: both in PEM, the certificate of this server before those that vouch for it.
+/// Paths of both files, in PEM. In the chain, the server's certificate comes before those that
+/// vouch for it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TlsFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
-/// TLS as a listener speaks it now. Shared with whoever may replace it; empty: it speaks none.
+/// TLS of a listener, shared with the code that replaces it. Empty: the listener speaks plain HTTP.
 pub type TlsSlot = Arc<ArcSwapOption<Tls>>;
 
-/// A certificate, its key, and where they came from.
+/// Certificate and key in use, and the files that they come from.
 #[derive(Debug)]
 pub struct Tls {
     files: TlsFiles,
     current: ArcSwap<Identity>,
 }
 
-/// What is shown to callers.
+/// Certificate chain and TLS configuration in use.
 #[derive(Debug)]
 struct Identity {
     config: Arc<ServerConfig>,
-    /// Of the files' content.
+    /// SHA-256 of the files' content.
     digest: [u8; 32],
-    /// When the first certificate of the chain expires, since 1970.
+    /// Earliest expiry of the chain's certificates, as time since 1970.
     expires: Duration,
 }
 
-/// What a look at the files found.
+/// Outcome of reading the files again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TlsChange {
     Changed,
     Unchanged,
 }
 
-/// Why there is no usable pair.
+/// Reason why the files do not give a usable pair.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("cannot read {path}", path = .path.display())]
@@ -80,8 +82,8 @@ impl Tls {
         Ok(Self { files, current: ArcSwap::from_pointee(identity) })
     }
 
-    /// Reads the files again. On an error the last good pair stays in use, as it does while only
-    /// one of the two has been replaced.
+    /// Reads the files again. On an error the last good pair stays in use. The same holds while
+    /// only one of the two files has been replaced.
     ///
     /// Compares content: Kubernetes swaps symbolic links, so names and times say little.
     pub fn refresh(&self) -> Result<TlsChange, TlsError> {
@@ -93,7 +95,7 @@ impl Tls {
         Ok(TlsChange::Changed)
     }
 
-    /// When it expires, since 1970.
+    /// Returns the earliest expiry of the chain's certificates, as time since 1970.
     pub fn expires(&self) -> Duration {
         self.current.load().expires
     }
@@ -155,7 +157,7 @@ impl Identity {
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-        // Whoever comes back brings its session along, instead of our keeping it.
+        // Clients keep their sessions in tickets, so the server keeps none.
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         Ok(Self { config: Arc::new(config), digest: contents.digest(), expires })
     }

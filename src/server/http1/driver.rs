@@ -1,5 +1,5 @@
-//! The fast path of a connection: plain requests whose answers are stored are answered here, without
-//! hyper. A connection that is only here holds no buffer between two requests.
+//! Fast path of a connection: answers plain requests with stored responses, without hyper. A
+//! connection that uses only the fast path holds no buffer between two requests.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -16,38 +16,38 @@ use crate::server::activity::Activity;
 use crate::server::io::{Inbound, Liveness};
 use crate::server::{FastPath, Service};
 
-/// What is read at once. A longer head is hyper's.
+/// Bytes that are read at once. hyper handles a longer head.
 const READ: usize = 4096;
 
-/// A connection between two requests, or at one whose answer is stored.
+/// Connection between two requests, or at a request whose response is stored.
 pub(super) struct Driver<'a, I, S: Service> {
     pub(super) io: Inbound<I>,
     peer: SocketAddr,
     service: &'a Arc<S>,
     activity: &'a Activity,
-    /// Boxed: the socket takes most answers at once.
+    /// Boxed, because it is rare: the socket takes most responses at once.
     sending: Option<Box<Sending<S::Data>>>,
     closing: bool,
 }
 
-/// What the socket has not taken yet of an answer.
+/// Rest of a response that the socket has not taken yet.
 struct Sending<D> {
     head: Vec<u8>,
-    /// Bytes of the head that it has taken.
+    /// Bytes of the head that the socket has taken.
     sent: usize,
     body: D,
 }
 
-/// What a turn came to.
+/// Outcome of one turn.
 pub(super) enum Turn<B> {
     Closed,
-    /// What is there to be read next is for hyper; the request that it begins with, as far as it
-    /// is known.
+    /// hyper must handle the next bytes. They begin with this request, as far as the fast path
+    /// knows it.
     Other(Option<B>),
 }
 
 thread_local! {
-    /// Where a head is written: one is enough for all connections of a thread.
+    /// Buffer for a head. One is enough for all connections of a thread.
     static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -65,7 +65,7 @@ where
         Self { io, peer, service, activity, sending: None, closing: false }
     }
 
-    /// Takes no more requests.
+    /// Stops taking requests.
     pub(super) fn close(&mut self) {
         self.closing = true;
     }
@@ -96,7 +96,7 @@ where
         }
     }
 
-    /// Answers as long as answers are taken. `Some`: what comes next is not for here.
+    /// Answers requests while the fast path can. `Some`: hyper must handle the rest.
     fn answer_all(
         &mut self,
         mut received: &[u8],
@@ -138,7 +138,7 @@ where
 }
 
 impl<D: Buf> Sending<D> {
-    /// Ready once the socket has taken it whole.
+    /// Resolves once the socket has taken the whole response.
     fn poll<I>(&mut self, io: &mut Inbound<I>, context: &mut Context<'_>) -> Poll<io::Result<()>>
     where
         I: AsyncRead + AsyncWrite + Liveness + Unpin,

@@ -1,4 +1,4 @@
-//! hyper, as a connection of HTTP/1.1 uses it: for every request that the fast path does not answer.
+//! hyper, as an HTTP/1.1 connection uses it: for every request that the fast path does not answer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,11 +11,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::server::io::{Inbound, Liveness};
 
-/// hyper's connection, whose type cannot be written down.
+/// Interface of hyper's connection, whose type cannot be written down.
 pub(super) trait Engine<I> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>>;
     fn close(&mut self);
-    /// The stream, and what of it was read and not used.
+    /// Returns the stream, and the bytes that hyper has read from it and not used.
     fn into_stream(self) -> (Inbound<I>, Bytes);
 }
 

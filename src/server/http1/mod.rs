@@ -1,5 +1,5 @@
-//! HTTP/1.1 on one connection: in turns the fast path's ([`Driver`]), and hyper's, which can do
-//! everything else.
+//! HTTP/1.1 on one connection. The fast path ([`Driver`]) and hyper serve it in turns; hyper
+//! handles every request that the fast path does not.
 
 mod driver;
 mod engine;
@@ -31,11 +31,11 @@ use super::event::Deadline;
 use super::io::{Inbound, Liveness};
 use super::{Answering, Drain, ServerSettings, Service, Unreadable};
 
-/// hyper refuses a smaller buffer than this.
+/// Smallest buffer that hyper accepts, in bytes.
 const HYPER_BUFFER_MIN: usize = 8 * 1024;
 
-/// Hits in a row that hyper answered, after which the fast path has the connection
-/// again: what it hands over costs a new connection of hyper's.
+/// Hits in a row that hyper answered, after which the fast path takes the connection back. The
+/// number is not lower because each handover to hyper costs a new hyper connection.
 const HITS_BEFORE_RETURN: u32 = 8;
 
 pub(super) async fn serve<I, S>(
@@ -66,12 +66,12 @@ pub(super) async fn serve<I, S>(
     let open = |mut stream: Inbound<I>| {
         stream.read_by_hyper(true);
         http1::Builder::new()
-            // On, it holds back an answer while more input is buffered, a stray CRLF included.
+            // If set, hyper delays a response while more input is buffered, even a stray CRLF.
             .pipeline_flush(false)
             // A client may close its sending side once it has sent its request (RFC 9112 section
-            // 9.6). One that has reset its connection is noticed by `Liveness`.
+            // 9.6). `Liveness` notices a client that has reset its connection.
             .half_close(true)
-            // hyper's would close idle connections too.
+            // hyper's timeout would close idle connections too.
             .header_read_timeout(None)
             .max_buf_size(settings.max_head_bytes.max(HYPER_BUFFER_MIN))
             .serve_connection(TokioIo::new(stream), service_fn(answer))
@@ -94,7 +94,7 @@ pub(super) async fn serve<I, S>(
         }
         End::Due(Deadline::Header) => Unreadable::TimedOut,
         End::Closed(Ok(())) => {
-            // hyper leaves out the closing if the client would have upgraded.
+            // hyper does not close the socket if the client asked for an upgrade.
             let Some(mut socket) = served.way.into_socket() else { return };
             return not_for_long(socket.shutdown(), settings, drain).await;
         }
@@ -106,7 +106,7 @@ pub(super) async fn serve<I, S>(
     not_for_long(refusal::write(socket, refused, response), settings, drain).await;
 }
 
-/// Waits for the last that is done with a connection, for as long as closing may take.
+/// Awaits the last step of a connection, for `linger` at most.
 async fn not_for_long(
     last: impl Future<Output = io::Result<()>>,
     settings: &ServerSettings,
@@ -119,17 +119,17 @@ async fn not_for_long(
     }
 }
 
-/// Whether the fast path could have given this answer: it leaves refusals to hyper.
+/// Returns whether the fast path could have given this response. It leaves refusals to hyper.
 fn is_hit<B>(answering: &Answering<B>) -> bool {
     let Answering::Now(response) = answering else { return false };
     response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED
 }
 
-/// What the fast path hands over to hyper, and when it takes the connection back.
+/// State of the handovers between the fast path and hyper.
 struct HandedOver<B> {
     /// The next request that hyper will read, if the fast path has begun it.
     begun: Mutex<Option<B>>,
-    /// Hits in a row since then.
+    /// Hits in a row since the last handover.
     hits: AtomicU32,
 }
 
@@ -154,7 +154,7 @@ impl<B> OnAnswer<B> for Arc<Activity> {
 
 struct Http1<'a, I, S: Service, C, O> {
     way: Way<'a, I, S, C>,
-    /// Hands a connection to hyper.
+    /// Builds a hyper connection on the stream.
     open: O,
     peer: SocketAddr,
     service: &'a Arc<S>,
@@ -162,17 +162,17 @@ struct Http1<'a, I, S: Service, C, O> {
     handed_over: &'a HandedOver<S::Begun>,
 }
 
-/// Who has the connection now.
+/// Current owner of the connection.
 enum Way<'a, I, S: Service, C> {
     Fast(Driver<'a, I, S>),
     Hyper {
         /// Boxed: most of the time there is none.
         connection: Box<C>,
-        /// The fast path handed it over for a plain request. A client that sends others goes on
-        /// doing so, and stays with hyper.
+        /// Whether the fast path handed over a plain request. A client that sends other requests
+        /// keeps doing so, and stays with hyper.
         plain: bool,
     },
-    /// Nobody, while it is handed over.
+    /// No owner, during a handover.
     Between,
 }
 
@@ -193,7 +193,7 @@ where
     C: Engine<I>,
     O: Fn(Inbound<I>) -> C,
 {
-    /// Gives the connection from the fast path to hyper, or back.
+    /// Hands the connection over from the fast path to hyper, or back.
     fn hand_over(&mut self, begun: Option<S::Begun>) {
         self.way = match std::mem::replace(&mut self.way, Way::Between) {
             Way::Fast(driver) => {
@@ -212,13 +212,14 @@ where
         };
     }
 
-    /// Whether the last requests were such that the next is probably for the fast path.
+    /// Returns whether the fast path will probably answer the next request, judged by the last
+    /// ones.
     fn is_used_to_hits(&self) -> bool {
         self.handed_over.hits.load(Ordering::Relaxed) >= HITS_BEFORE_RETURN
     }
 
-    /// Whether hyper is between two requests and has left nothing behind. A body of which it has not
-    /// read all would be taken for a request.
+    /// Returns whether hyper is between two requests and has left nothing unread. The unread rest
+    /// of a body would be taken for a request.
     fn may_return(&self) -> bool {
         self.activity.is_between_requests() && !self.activity.is_leaving()
     }

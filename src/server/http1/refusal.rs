@@ -1,4 +1,5 @@
-//! Answer to a head that cannot be read. hyper has no request to make one of, so it is written here.
+//! Response to a head that cannot be read. hyper has no request to answer in that case, so this
+//! module writes the response.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use crate::server::Unreadable;
 use crate::server::io::{Inbound, Liveness};
 
-/// Writes the response of a service, or hyper's own where it has none, and closes the connection.
+/// Writes the service's response, or hyper's own if the service has none, and closes the
+/// connection.
 pub(super) async fn write<I, B>(
     mut socket: Inbound<I>,
     refused: Unreadable,
@@ -37,7 +39,7 @@ where
     socket.shutdown().await
 }
 
-/// Head of a response that ends its connection.
+/// Returns the head of a response that ends its connection.
 fn head(refused: Unreadable, fields: &HeaderMap, length: u64) -> Vec<u8> {
     let status = refused.status();
     let mut head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n").into_bytes();
