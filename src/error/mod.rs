@@ -26,9 +26,9 @@ pub enum GatewayError {
     Auth(#[from] AuthFailure),
     /// The body broke off, or its chunks cannot be parsed. The next request on the connection
     /// cannot be located.
-    #[error("the request's body is not whole")]
+    #[error("the request's body broke off, or its chunks cannot be parsed")]
     BodyBroken,
-    #[error("the request's body did not come in time")]
+    #[error("the request's body did not arrive in time")]
     BodyTimeout,
     #[error(transparent)]
     Forbidden(#[from] FileForbidden),

@@ -14,17 +14,18 @@ use crate::message::HeadFault;
 use crate::response::{BucketFields, Connection, Problem, Retry};
 use crate::route::{ALLOWED_METHODS, RouteFault, WEBHOOK_METHODS};
 
-const HELP_BODY: &str = "Reading needs no body; a webhook has at most 256 KiB.";
+const HELP_BODY: &str = "Send no body with a read. A webhook's body may have up to 256 KiB.";
 const HELP_BROKEN_BODY: &str =
-    "Send as many bytes as Content-Length says, or chunks as RFC 9112 has them.";
-const HELP_DOCS: &str = "See the README of ikgate for the requests that it answers.";
+    "Send as many bytes as Content-Length states, or chunks in the format of RFC 9112.";
+const HELP_DOCS: &str = "The README of ikgate lists the requests that it accepts.";
 const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as the user name of \
-                        Basic. The operator of this gateway issues them.";
-const HELP_TOKEN: &str = "A token is signed by your own back end with the agreed algorithm and \
-                          key; it needs exp, iat, sub, iss and aud, and lives for an hour at most.";
+                        Basic authentication. The operator of this gateway issues keys.";
+const HELP_TOKEN: &str = "Have your own back end sign a new token with the agreed algorithm \
+                          and key. It needs exp, iat, sub, iss and aud, and is valid for an \
+                          hour at most.";
 pub(super) const HELP_LATER: &str =
-    "Try again later. If it lasts, ask the operator of this gateway.";
-pub(super) const HELP_OPERATOR: &str = "Only the operator of this gateway can mend it.";
+    "Try again later. If the error persists, ask the operator of this gateway.";
+pub(super) const HELP_OPERATOR: &str = "Only the operator of this gateway can fix this.";
 pub(super) const HELP_WAIT: &str = "Wait as long as Retry-After says.";
 
 impl GatewayError {
@@ -35,7 +36,7 @@ impl GatewayError {
             Self::BodyBroken => closing(never(
                 StatusCode::BAD_REQUEST,
                 "bad_request",
-                "The body of your request is not whole.",
+                "The body of your request is incomplete or malformed.",
                 HELP_BROKEN_BODY,
             )),
             Self::BodyTimeout => closing(never(
@@ -48,13 +49,14 @@ impl GatewayError {
                 StatusCode::FORBIDDEN,
                 "forbidden",
                 "Your key or token does not cover this file.",
-                "A key's operator, or whoever signs your tokens, decides which files it covers.",
+                "The operator of this gateway decides which files a key covers, and your own \
+                 back end which files a token covers.",
             ),
             Self::Head(fault) => closing(head_problem(*fault)),
             Self::Internal => Problem {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 code: "internal",
-                message: "The gateway failed to answer.".into(),
+                message: "The gateway failed to answer because of an internal error.".into(),
                 help: HELP_LATER,
                 retry: Retry::Maybe,
                 allowed: None,
@@ -78,7 +80,7 @@ impl GatewayError {
             Self::WebhooksBusy => Problem {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 code: "throttled",
-                message: "Too many webhooks are being read.".into(),
+                message: "This gateway is reading too many webhooks at once.".into(),
                 help: HELP_WAIT,
                 allowed: None,
                 retry: Retry::After {
@@ -97,8 +99,8 @@ fn purge_partial() -> Problem {
     Problem {
         status: StatusCode::SERVICE_UNAVAILABLE,
         code: "purge_partial",
-        message: "The purge is done on this gateway, and the others could not be told yet.".into(),
-        help: "They are told as soon as the fleet's Redis can be reached. Send it again to be sure.",
+        message: "The purge is done here, but could not be sent to the other gateways yet.".into(),
+        help: "It is sent once the fleet's Redis can be reached. Repeat the request to be sure.",
         allowed: None,
         retry: Retry::Elsewhere { wait: Duration::from_secs(1) },
         connection: Connection::Keep,
@@ -179,17 +181,21 @@ fn auth_problem(failure: AuthFailure) -> Problem {
             unauthorized("Your token has more than 4096 bytes.", HELP_TOKEN)
         }
         AuthFailure::TokenFiles => {
-            unauthorized("Your token's 'files' are not at most 256 file ids.", HELP_TOKEN)
+            unauthorized("Your token's 'files' must be a list of at most 256 file ids.", HELP_TOKEN)
         }
         AuthFailure::TokenAudience | AuthFailure::TokenClaims | AuthFailure::TokenIssuer => {
-            unauthorized("Your token was not made for this gateway.", HELP_TOKEN)
+            unauthorized(
+                "Your token's aud, iss or another claim is missing or not accepted here.",
+                HELP_TOKEN,
+            )
         }
         AuthFailure::TokenAlgorithm
         | AuthFailure::TokenCritical
         | AuthFailure::TokenMalformed
-        | AuthFailure::TokenSignature => {
-            unauthorized("Your token's signature is not accepted.", HELP_TOKEN)
-        }
+        | AuthFailure::TokenSignature => unauthorized(
+            "Your token's format, algorithm or signature is not accepted here.",
+            HELP_TOKEN,
+        ),
         AuthFailure::UnknownKey => unauthorized("Your caller key is not known here.", HELP_KEY),
     }
 }
@@ -207,9 +213,9 @@ fn head_problem(fault: HeadFault) -> Problem {
                 HELP_BODY,
             );
         }
-        HeadFault::FieldPadded => "A field of your request begins or ends with a blank.",
+        HeadFault::FieldPadded => "A field value of your request begins or ends with a blank.",
         HeadFault::HostInvalid => "Your request's Host field is not a host name.",
-        HeadFault::HostMismatch => "Your request's Host field and :authority are not the same.",
+        HeadFault::HostMismatch => "Your request's Host field and :authority differ.",
         HeadFault::HostMissing => "Your request has no Host field.",
         HeadFault::HostRepeated => "Your request has more than one Host field.",
         HeadFault::Malformed => {
@@ -217,10 +223,10 @@ fn head_problem(fault: HeadFault) -> Problem {
                 StatusCode::BAD_REQUEST,
                 "bad_request",
                 "Your request's head cannot be parsed.",
-                "Send a request line and fields as RFC 9112 has them, with CRLF at their ends.",
+                "Send a request line and fields as RFC 9112 defines them, each ended by CRLF.",
             );
         }
-        HeadFault::NotAscii => "Your request's target has bytes beyond ASCII.",
+        HeadFault::NotAscii => "Your request's target has bytes that are not ASCII.",
         HeadFault::TimedOut => {
             return Problem {
                 retry: Retry::Maybe,
@@ -237,7 +243,7 @@ fn head_problem(fault: HeadFault) -> Problem {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "too_large",
                 "The head of your request has too many bytes or fields.",
-                "Reading needs few fields; leave out cookies and what else is of no use here.",
+                "Send fewer fields: leave out cookies and others that this gateway does not use.",
             );
         }
         HeadFault::TransferEncoding => {
@@ -263,7 +269,7 @@ fn route_problem(fault: RouteFault) -> Problem {
             ..never(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "This gateway only reads.",
+                "This operation does not accept that method.",
                 "Use GET, HEAD or OPTIONS.",
             )
         },
@@ -272,7 +278,7 @@ fn route_problem(fault: RouteFault) -> Problem {
             ..never(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "Webhooks are posted.",
+                "A webhook must be sent with POST.",
                 "Use POST.",
             )
         },
@@ -283,19 +289,21 @@ fn route_problem(fault: RouteFault) -> Problem {
             "It serves GET /v1/files/{fileId}/versions, and /{versionId} below it.",
         ),
         RouteFault::Query => {
-            bad("This operation takes no query.", "Leave out '?' and what follows.")
+            bad("This operation takes no query.", "Remove the '?' and the text after it.")
         }
         RouteFault::TrailingSlash => {
-            bad("The path ends in a slash.", "Leave the slash at the end out.")
+            bad("The path ends in a slash.", "Remove the slash at the end.")
         }
     }
 }
 
 fn signature_problem(fault: SignatureFault) -> Problem {
-    let help = "Deliveries are signed with the secret of the webhook in ImageKit's dashboard; the \
-                operator of this gateway has configured one.";
+    let help = "Sign the delivery with the webhook's secret in ImageKit's dashboard. The operator \
+                of this gateway must have configured the same secret.";
     let message = match fault {
-        SignatureFault::Incorrect => "The webhook's signature is not of this body and secret.",
+        SignatureFault::Incorrect => {
+            "The webhook's signature does not match its body and this gateway's secret."
+        }
         SignatureFault::Malformed => "The webhook's signature cannot be read.",
         SignatureFault::Missing => "The webhook is not signed.",
         SignatureFault::OutOfTolerance => "The webhook was signed too long ago, or in the future.",

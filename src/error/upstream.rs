@@ -33,20 +33,21 @@ pub(super) fn upstream_problem(error: &UpstreamError) -> Problem {
             Retry::Maybe,
         ),
         UpstreamError::BreakerOpen(refusal) => refused(
-            "ImageKit has failed several times in a row and is not asked for now.",
+            "ImageKit failed several times in a row, so no requests are sent to it for now.",
             *refusal,
         ),
         UpstreamError::Busy { wait, fields } => busy(
-            "ImageKit takes no more requests from this gateway for now.",
+            "ImageKit limits this gateway's requests and accepts no more for now.",
             *wait,
             BucketFields { limit: fields.limit, interval_millis: fields.interval_millis },
         ),
         UpstreamError::QueueFull(refusal) => {
             refused("Too many requests are waiting for ImageKit.", *refusal)
         }
-        UpstreamError::Spent(refusal) => {
-            refused("This gateway has spent for now what it may ask of ImageKit.", *refusal)
-        }
+        UpstreamError::Spent(refusal) => refused(
+            "This gateway has used up its budget of requests to ImageKit for now.",
+            *refusal,
+        ),
         UpstreamError::Timeout { .. } => timeout_problem(),
         UpstreamError::Unreachable { .. } => problem(
             StatusCode::BAD_GATEWAY,

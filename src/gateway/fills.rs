@@ -140,7 +140,10 @@ fn log(file: &FileId, error: &UpstreamError) {
         | UpstreamError::Busy { .. }
         | UpstreamError::QueueFull(_)
         | UpstreamError::Spent(_) => {
-            tracing::debug!(%file, outcome, error = %chain(error), "no answer from the upstream");
+            tracing::debug!(
+                %file, outcome, error = %chain(error),
+                "fill failed: the call was not made, or the upstream refused it"
+            );
         }
     }
 }

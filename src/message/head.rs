@@ -27,7 +27,7 @@ pub enum BodyUse {
 /// Reason why a head is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum HeadFault {
-    #[error("the asterisk form is for OPTIONS alone")]
+    #[error("only OPTIONS may have the asterisk form as its target")]
     AsteriskForm,
     #[error("the request target is not a path")]
     AuthorityForm,
@@ -37,7 +37,7 @@ pub enum HeadFault {
     FieldPadded,
     #[error("the Host field is not a host name")]
     HostInvalid,
-    #[error("the Host field and :authority are not the same")]
+    #[error("the Host field and :authority differ")]
     HostMismatch,
     #[error("the request has no Host field")]
     HostMissing,
@@ -45,9 +45,9 @@ pub enum HeadFault {
     HostRepeated,
     #[error("the head cannot be parsed")]
     Malformed,
-    #[error("the request target has bytes beyond ASCII")]
+    #[error("the request target has bytes that are not ASCII")]
     NotAscii,
-    #[error("the head did not come in time")]
+    #[error("the head did not arrive in time")]
     TimedOut,
     #[error("the head is too long")]
     TooLong,

@@ -62,7 +62,7 @@ async fn handshake(
     match accepted {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
-            tracing::debug!(%error, %peer, "no TLS handshake");
+            tracing::debug!(%error, %peer, "TLS handshake failed, closing the connection");
             Refused::Handshake.emit();
             None
         }

@@ -76,7 +76,7 @@ pub(super) async fn serve<I, S>(
         .serve_connection(TokioIo::new(stream), service_fn(answer));
     let mut served = Http2 { connection, streams: &streams };
     if let End::Closed(Err(error)) = drive(&mut served, settings, drain, || streams.phase()).await {
-        tracing::debug!(%error, %peer, "connection ended early");
+        tracing::debug!(%error, %peer, "connection failed, closing it");
     }
 }
 

@@ -54,7 +54,7 @@ impl Listener {
     fn new(socket: TcpListener, passed: bool) -> Self {
         // Responses are written whole. Waiting to fill a packet only delays them.
         if let Err(error) = SockRef::from(&socket).set_tcp_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY");
+            tracing::debug!(%error, "cannot set TCP_NODELAY, continuing without it");
         }
         Self { socket, passed }
     }
@@ -98,7 +98,7 @@ pub(super) async fn next_connection(
         }
         // The connection is closed without a response: a client that opens so many does not read
         // one.
-        tracing::debug!(%peer, "as many connections as one address may have");
+        tracing::debug!(%peer, "connection closed: its address has reached max_connections_per_ip");
         Refused::PerAddress.emit();
     }
 }
@@ -131,12 +131,12 @@ async fn next_stream(listeners: &[Listener]) -> (TcpStream, SocketAddr) {
         match accept(listeners).await {
             Ok(accepted) => return accepted,
             Err(error) if concerns_one_connection(&error) => {
-                tracing::debug!(%error, "connection lost before accept");
+                tracing::debug!(%error, "connection lost before it was accepted");
             }
             // Out of file descriptors or memory. An immediate retry would spin a core; giving up
             // would turn a spike into an outage.
             Err(error) => {
-                tracing::error!(%error, "accept failed, pausing");
+                tracing::error!(%error, "accept failed, trying again in 100 ms");
                 Refused::OutOfFiles.emit();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

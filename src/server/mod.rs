@@ -109,9 +109,9 @@ pub trait Service: Send + Sync + 'static {
         false
     }
 
-    /// Answers the request at the beginning of `received` from the cache, if it can do so without
-    /// waiting. Writes the response's head to `head`, which is empty. With `close`, the connection
-    /// ends with this response in any case.
+    /// Answers the request at the beginning of `received`, if it can do so without waiting. Writes
+    /// the response's head to `head`, which is empty. With `close`, the connection ends with this
+    /// response in any case.
     fn try_hit(
         self: &Arc<Self>,
         _received: &[u8],

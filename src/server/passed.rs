@@ -36,7 +36,7 @@ pub struct Takers {
     pub public: bool,
 }
 
-/// Listeners on passed sockets. A socket stays open as long as its listener.
+/// Listeners on passed sockets. Each socket stays open as long as this value.
 #[derive(Debug, Default)]
 pub struct PassedListeners {
     pub admin: Vec<Listener>,
@@ -91,11 +91,7 @@ impl PassedSockets {
                 (takers.public, &mut listeners.public)
             };
             if !taken {
-                tracing::warn!(
-                    descriptor,
-                    name,
-                    "a socket was passed that no listener takes: closed"
-                );
+                tracing::warn!(descriptor, name, "passed socket closed: no listener takes it");
                 continue;
             }
             let listener = socket.and_then(Listener::passed);

@@ -9,8 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::ServerSettings;
 use crate::limit::{KeyedPermit, KeyedPermits};
 
-/// Prefix length of IPv6 addresses that count as one client. A client's network has all addresses
-/// under such a prefix.
+/// Prefix length of IPv6, in bits. A client that has one address has all addresses with the same
+/// prefix.
 const IPV6_PREFIX: u32 = 64;
 
 /// Connection permits of one kind of listener.

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::activity::SocketActivity;
 use super::deadline::Phase;
 
-/// Most abandoned requests in excess of answered ones. Pages that a user leaves abandon a few
-/// requests; a client that only causes work abandons all.
+/// Limit of abandoned requests in excess of answered ones. A page that its user leaves abandons a
+/// few requests; a client that only causes work abandons all.
 const ABANDONED_MAX: u32 = 200;
 
 /// Streams of one connection. Each is answered in a task of its own.

@@ -34,8 +34,8 @@ use super::{Answering, Drain, ServerSettings, Service, Unreadable};
 /// Smallest buffer that hyper accepts, in bytes.
 const HYPER_BUFFER_MIN: usize = 8 * 1024;
 
-/// Hits in a row that hyper answered, after which the fast path takes the connection back. The
-/// number is not lower because each handover to hyper costs a new hyper connection.
+/// Hits in a row that hyper answered, after which the fast path takes the connection back. Each
+/// handover to hyper costs a new hyper connection.
 const HITS_BEFORE_RETURN: u32 = 8;
 
 pub(super) async fn serve<I, S>(
@@ -85,7 +85,7 @@ pub(super) async fn serve<I, S>(
     let mut served = Http1 { way, open, peer, service, activity: &activity, handed_over };
     let refused = match drive(&mut served, settings, drain, || activity.phase()).await {
         End::Closed(Err(error)) => {
-            tracing::debug!(%error, %peer, "connection ended early");
+            tracing::debug!(%error, %peer, "connection failed, closing it");
             match error {
                 error if error.is_parse_too_large() => Unreadable::TooLong,
                 error if error.is_parse() => Unreadable::Malformed,
@@ -239,7 +239,7 @@ where
                     Ok(Turn::Other(begun)) => begun,
                     Ok(Turn::Closed) => return Poll::Ready(Ok(())),
                     Err(error) => {
-                        tracing::debug!(%error, peer = %self.peer, "connection ended early");
+                        tracing::debug!(%error, peer = %self.peer, "connection failed, closing it");
                         return Poll::Ready(Ok(()));
                     }
                 },
