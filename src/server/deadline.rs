@@ -39,7 +39,7 @@ pub(super) struct Limits {
     age: Duration,
 }
 
-/// What a connection is doing. The numbers only tell one occurrence from the next: while they stay
+/// Activity of a connection. The numbers only tell one occurrence from the next: while they stay
 /// the same, nothing has happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
