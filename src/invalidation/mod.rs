@@ -124,6 +124,10 @@ impl Invalidator {
     }
 
     /// Applies a purge. When this returns, it is final on this gateway and in the fleet's Redis.
+    ///
+    /// # Errors
+    ///
+    /// [`Partial`] if the rest of the fleet could not be told. The purge is final on this gateway.
     pub async fn invalidate(&self, purge: Purge) -> Result<(), Partial> {
         let Some(bus) = &self.bus else {
             self.local.apply(&purge);

@@ -75,6 +75,10 @@ impl SigningSecret {
 
     /// Verifies a delivery: one scheme that is present must be valid, at a time within `tolerance`
     /// of `now`.
+    ///
+    /// # Errors
+    ///
+    /// The fault of the last scheme that was checked.
     pub fn verify(
         &self,
         fields: &HeaderMap,

@@ -138,7 +138,8 @@ impl Webhooks {
     ///
     /// # Errors
     ///
-    /// A delivery whose signature does not hold, or that is to be sent again.
+    /// [`WebhookFault::Signature`] if the signature is not valid; [`WebhookFault::Partial`] if
+    /// ImageKit must send the delivery again.
     pub async fn receive(&self, fields: &HeaderMap, body: &[u8]) -> Result<(), WebhookFault> {
         let now = self.clock.wall();
         let WebhookSettings { secret, tolerance } = &self.settings;
