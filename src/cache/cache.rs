@@ -10,7 +10,7 @@
 //! - `finish` locks, and stores only if its fill is still listed and no purge of everything came
 //!   since it began; else it stores nothing.
 //!
-//! So a response that was requested before an invalidation is either stored before it, and removed
+//! A response that was requested before an invalidation is either stored before it, and removed
 //! by it, or not stored. A request that comes after it finds neither the response nor the fill.
 //! Nothing has to be remembered of an invalidation, so the state is bounded by the fills in
 //! progress.
@@ -74,10 +74,7 @@ pub enum Lookup {
 /// Result of a look into the list of fills, for a request that missed.
 pub(super) enum Listed<E> {
     /// A fill ended since the lookup that missed.
-    Hit {
-        response: Arc<StoredResponse>,
-        ttl_left: Duration,
-    },
+    Hit { response: Arc<StoredResponse>, ttl_left: Duration },
     /// No fill was listed. This new one is listed now.
     New(Arc<InFlight<E>>),
     /// A fill is in progress.
@@ -143,7 +140,11 @@ impl<E: Clone> Cache<E> {
         } else if let Err(error) =
             std::thread::Builder::new().name("windows".to_owned()).spawn(rewrite)
         {
-            tracing::warn!(%error, "what is stored is freed at the end of its former window");
+            tracing::warn!(
+                %error,
+                "cannot start the thread that extends stored lists: they are freed at the end of \
+                 their former stale window"
+            );
         }
     }
 

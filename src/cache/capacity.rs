@@ -1,13 +1,13 @@
 //! Storage of responses in moka, within byte limits.
 //!
-//! Two caches: one for version lists, one for 404s and 400s. moka decides what is evicted and when
-//! memory is freed; whether a stored response may be reused is decided at lookup, in `freshness`.
-//! Callers order their writes: see `cache`.
+//! There are two caches: one for version lists, one for 404s and 400s. moka decides what is evicted
+//! and when memory is freed. Whether a stored response may be reused is decided at lookup, in
+//! `freshness`. Callers order their writes: see `cache`.
 //!
-//! A full cache admits a newcomer only if it has been requested more often of late than what it
-//! would evict (TinyLFU, moka's default). Measured against LRU by `cargo bench --bench eviction`: up
-//! to six points more hits under Zipf, and a scan evicts next to nothing that is in use. In return a
-//! new list may be fetched several times before it is kept.
+//! A full cache admits a new response only if it was requested more often recently than what it
+//! would evict (TinyLFU, moka's default). Measured against LRU by `cargo bench --bench eviction`:
+//! up to six points more hits under Zipf, and a scan evicts almost nothing that is in use. In
+//! return, a new list may be fetched several times before it is kept.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

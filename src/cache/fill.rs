@@ -14,10 +14,7 @@ use crate::file_id::FileId;
 /// Role of a request in the fill of the file that it missed.
 pub enum Join<E: Clone> {
     /// A fill ended since the lookup that missed: answer with its response.
-    Hit {
-        response: Arc<StoredResponse>,
-        ttl_left: Duration,
-    },
+    Hit { response: Arc<StoredResponse>, ttl_left: Duration },
     /// No fill was in progress: complete this one in a task of its own, and wait like a follower.
     Leader(Fill<E>, Waiter<E>),
     /// A fill is in progress: wait for its end.

@@ -99,7 +99,7 @@ impl StaleWindows {
     }
 }
 
-/// How a stored response may be reused at one instant (RFC 9111 section 4.2).
+/// Permitted reuse of a stored response at one instant (RFC 9111 section 4.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reuse {
     /// Do not use it.

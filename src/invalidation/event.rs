@@ -21,7 +21,7 @@ pub enum Event {
 pub enum InvalidEvent {
     #[error("the event names no file")]
     NoFile,
-    #[error("the body is not an event")]
+    #[error("the body is not an ImageKit event")]
     NotAnEvent(#[from] serde_json::Error),
 }
 

@@ -56,7 +56,7 @@ pub struct Purge {
 /// Partial purge: applied on this gateway, but the rest of the fleet does not know of it yet. The
 /// gateway tells the fleet as soon as it can.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the purge is done here, and the rest of the fleet could not be told yet")]
+#[error("the purge is applied on this gateway; the rest of the fleet could not be told yet")]
 pub struct Partial;
 
 /// Purge that the fleet's Redis knows: each node that asks Redis finds it.
@@ -70,8 +70,8 @@ pub enum Published {
 
 /// Channel that tells the other gateways of a fleet about a purge.
 pub trait Bus: Send + Sync {
-    /// Publishes a purge. It is done when each node that asks the fleet's Redis finds it, whatever
-    /// the node has stored.
+    /// Publishes a purge. It is done when each node that asks the fleet's Redis finds it, even a
+    /// node whose own cache does not know of it yet.
     fn publish(
         self: Arc<Self>,
         purge: Purge,

@@ -32,14 +32,14 @@ const MAC_BYTES: usize = 32;
 /// Reason why a delivery's signature is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SignatureFault {
-    #[error("the signature is not of this body and secret")]
+    #[error("the signature does not match this body and secret")]
     Incorrect,
-    #[error("the signature's fields cannot be read")]
+    #[error("the signature's header fields are malformed")]
     Malformed,
-    #[error("there is no signature")]
+    #[error("the delivery has no signature")]
     Missing,
     /// The time is too old or too new: a replay, or a wrong clock.
-    #[error("the signature's time is too far from ours")]
+    #[error("the signature's time is outside the tolerance around the gateway's clock")]
     OutOfTolerance,
 }
 

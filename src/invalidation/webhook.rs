@@ -182,10 +182,13 @@ impl Webhooks {
     }
 }
 
-/// Logs a body that cannot be parsed. ImageKit is not asked to send it again: it would be the same.
+/// Logs a body that cannot be parsed. ImageKit need not send it again: it would be the same.
 fn invalid(error: &InvalidEvent) {
     let error = error as &(dyn std::error::Error + 'static);
-    tracing::warn!(error, "a signed webhook is not an event that can be understood");
+    tracing::warn!(
+        error,
+        "webhook ignored: its signature is valid, but its event cannot be understood"
+    );
 }
 
 /// Recently applied events, as keyed hashes of their ids and files.

@@ -57,7 +57,7 @@ pub struct Standing {
 
 /// Refusal: the quota is used up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("over quota for {wait:?}")]
+#[error("over quota: the next request is admitted in {wait:?}")]
 pub struct Throttled {
     pub limit: Limit,
     pub quota: Quota,

@@ -2,8 +2,8 @@
 //!
 //! The quota is counted once for all nodes, in the fleet's ledger ([`super::desk`]). A node spends
 //! cells that were debited there in advance, and requests more before they are gone. Without any it
-//! may spend a few on credit; the ledger debits those afterwards, whatever is left. So no request
-//! waits for the ledger. All nodes together exceed the quota by no more than their credit.
+//! may spend a few on credit; the ledger debits those afterwards, even if none are left. So no
+//! request waits for the ledger. All nodes together exceed the quota by no more than their credit.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;

@@ -54,7 +54,7 @@ impl SingleLimiter {
     ///
     /// # Errors
     ///
-    /// How long until one conforms.
+    /// The time until a cell conforms.
     pub fn spend(&mut self, now: Duration) -> Result<(), Duration> {
         let conforming = self.check(NonZeroU32::MIN, now).map_err(Option::unwrap_or_default)?;
         self.tat = conforming.tat;

@@ -116,7 +116,7 @@ fn storable(fields: &HeaderMap) -> Storable {
 
 /// Splits a list into its members.
 ///
-/// A quoted string is one token, whatever it contains (RFC 9110 section 5.6.4). A quote that is
+/// A quoted string is one token, even with commas in it (RFC 9110 section 5.6.4). A quote that is
 /// never closed is not a quoted string.
 fn members(line: &[u8]) -> Vec<&[u8]> {
     let (mut quoted, mut escaped) = (false, false);
@@ -201,7 +201,7 @@ mod tests {
             ("max-age=60, No-Transform", Storable::AsItCame),
             ("no-transform, no-store", Storable::No),
             ("not-no-store, xprivate", Storable::Yes),
-            // A quoted argument is one token, whatever it contains.
+            // A quoted argument is one token, even with commas in it.
             ("foo=\"a, no-store, b\"", Storable::Yes),
             ("foo=\"a\\\", no-store, b\", no-transform", Storable::AsItCame),
             ("foo=\"a\\\\\", no-store", Storable::No),

@@ -4,8 +4,8 @@
 //! the upstream's own limit (`window`).
 //!
 //! Calls for authenticated callers may spend everything. Anonymous and background calls leave a
-//! part of the burst, so that authenticated callers find some left whatever the load. Above that
-//! part no call is held back.
+//! part of the burst, so that authenticated callers find some left under any load. Above that part
+//! no call is held back.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -277,7 +277,7 @@ impl<T: Exchange> Dispatch<T> {
                 part = "budget",
                 state = "paused",
                 ?wait,
-                "the upstream asks to wait"
+                "the upstream asks the gateway to wait: calls stop until then"
             );
             self.turns.refused(wait);
         } else {
@@ -289,7 +289,8 @@ impl<T: Exchange> Dispatch<T> {
                     target: STATE_CHANGE,
                     part = "breaker",
                     state = "open",
-                    "the upstream fails: calls stop for a while"
+                    "circuit breaker open: the upstream failed several times in a row; calls stop, \
+                     then one probe at a time tests it"
                 );
             }
         } else if self.breaker.lock().succeeded() == Change::Closed {
@@ -297,7 +298,7 @@ impl<T: Exchange> Dispatch<T> {
                 target: STATE_CHANGE,
                 part = "breaker",
                 state = "closed",
-                "the upstream works again"
+                "circuit breaker closed: the upstream works again"
             );
         }
         match &exchanged.answer {

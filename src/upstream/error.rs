@@ -16,18 +16,18 @@ pub enum UpstreamError {
     #[error("the upstream's answer cannot be used")]
     Bad(#[source] BadAnswer),
     /// The upstream failed several times in a row: no call leaves for a while.
-    #[error("the upstream has failed: not asked for {:?}", .0.wait)]
+    #[error("the circuit breaker is open after upstream failures: no call for {:?}", .0.wait)]
     BreakerOpen(Refusal),
     /// 429: the account's rate limit is used up.
-    #[error("the upstream asks to wait for {wait:?}")]
+    #[error("the upstream answered 429: no call for {wait:?}")]
     Busy { wait: Duration, fields: RateFields },
     /// No call permit is free, or the queue for one is full.
-    #[error("too many calls are waiting for the upstream")]
+    #[error("no upstream call permit was free in time: too many calls are in flight or waiting")]
     QueueFull(Refusal),
     /// The call budget is spent.
-    #[error("the budget is spent for {:?}", .0.wait)]
+    #[error("the upstream call budget is spent: next call in {:?}", .0.wait)]
     Spent(Refusal),
-    #[error("no answer within {after:?}")]
+    #[error("the upstream did not answer within {after:?}")]
     Timeout { after: Duration },
     /// No connection, or one that ended before a response began. `reused`: the connection had
     /// carried a response before. It may have been closed as idle, which says nothing about the
@@ -39,14 +39,14 @@ pub enum UpstreamError {
 /// Defect of a response.
 #[derive(Debug, thiserror::Error)]
 pub enum BadAnswer {
-    #[error("the body ended early")]
+    #[error("the body ended early or cannot be decoded")]
     Broken { source: Box<dyn std::error::Error + Send + Sync> },
-    #[error("the body has a content coding that was not asked for")]
+    #[error("the body has a content coding that was not requested")]
     Coding,
-    #[error("the head cannot be parsed")]
+    #[error("the response's head cannot be parsed")]
     Head { source: hyper_util::client::legacy::Error },
     /// Treated like a 5xx (RFC 9110 section 15).
-    #[error("the status is none")]
+    #[error("the response's status is invalid")]
     NoStatus { source: hyper_util::client::legacy::Error },
     #[error("the body is not a JSON array")]
     NotAnArray,

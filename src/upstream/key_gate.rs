@@ -70,8 +70,8 @@ impl KeyGate {
                 target: STATE_CHANGE,
                 part = "private_key",
                 state = "refused",
-                "the upstream refuses the private key: only a probe leaves now and then, until it \
-                 is accepted, or upstream.private_key_file holds another"
+                "the upstream refuses the private key: calls stop except one probe every 10 s, \
+                 until the key is accepted or upstream.private_key_file holds another one"
             );
         }
     }

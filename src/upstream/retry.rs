@@ -53,8 +53,8 @@ impl RetryBudget {
 
 /// Returns the wait before a retry: a random part of the backoff ("full jitter").
 ///
-/// So calls that failed together do not return together. `draw` selects the part: 0 for none,
-/// `u16::MAX` for all.
+/// Calls that failed together therefore do not return together. `draw` selects the part: 0 for
+/// none, `u16::MAX` for all.
 pub(super) fn backoff(retried: u32, draw: u16) -> Duration {
     let most = BACKOFF.saturating_mul(1 << retried.min(10)).min(BACKOFF_MAX);
     most * u32::from(draw) / u32::from(u16::MAX)

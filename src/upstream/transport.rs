@@ -64,7 +64,7 @@ type Http = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 pub enum UpstreamStartError {
     #[error("no trusted root certificates were found (on Debian: package ca-certificates)")]
     NoRoots { source: Option<rustls_native_certs::Error> },
-    #[error("TLS cannot be set up")]
+    #[error("the TLS client for the upstream cannot be set up")]
     Tls(#[from] rustls::Error),
 }
 
