@@ -120,7 +120,7 @@ impl UpstreamOutcome {
 }
 
 impl UpstreamError {
-    /// Returns whether a stale response is better than this error (RFC 5861 section 4).
+    /// Returns whether a stale response is better than this error.
     ///
     /// It is, if the upstream gave no usable verdict. A complete but wrong response is reported.
     pub fn allows_stale(&self) -> bool {
