@@ -277,7 +277,7 @@ impl<T: Exchange> Dispatch<T> {
                 part = "budget",
                 state = "paused",
                 ?wait,
-                "the upstream asks the gateway to wait: calls stop until then"
+                "the upstream asks the gateway to wait: no call leaves for that time, at most 1 min"
             );
             self.turns.refused(wait);
         } else {
