@@ -1,10 +1,10 @@
-//! The one source of time.
+//! Clock: the gateway's only source of time.
 //!
-//! Every decision that depends on time (freshness, quotas) takes its instant from here, so a
-//! test can move time by hand and no test ever sleeps. Deadlines of real I/O are tokio's.
+//! Every decision that depends on time (freshness, quotas) reads it here. So a test moves time by
+//! hand, and no test sleeps. Deadlines of real I/O use tokio's timers.
 //!
-//! Two readings exist because two questions exist: [`Clock::monotonic`] answers "how long
-//! since", [`Clock::wall`] answers "what do we tell others".
+//! There are two readings. [`Clock::monotonic`] measures elapsed time; [`Clock::wall`] gives
+//! calendar time for other systems.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the time")]
 
 use std::sync::Arc;
@@ -13,17 +13,18 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long before the process monotonic time began: what others of a fleet fetched before this
-/// process was there has an instant too. Longer than anything may be fresh.
+/// Reading of the monotonic clock at the start of the process. It is above zero so that a response
+/// which another gateway fetched before the start has an instant too. It exceeds any freshness
+/// lifetime.
 const BEFORE: Duration = Duration::from_hours(366 * 24);
 
-/// A cheap, cloneable handle to the gateway's time source.
+/// Handle to the gateway's time source; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    /// tokio's, which a test of many nodes in one process can make virtual.
+    /// tokio's clock. A test of many nodes in one process can make it virtual.
     System {
         started: Instant,
     },
@@ -33,17 +34,17 @@ enum Source {
 }
 
 impl Clock {
-    /// The clock used outside tests.
+    /// Creates the clock for production.
     pub fn system() -> Self {
         Self(Source::System { started: Instant::now() })
     }
 
-    /// A clock that stands still until [`Clock::advance`] moves it.
+    /// Creates a clock that stands still until [`Clock::advance`] moves it.
     pub fn manual() -> Self {
         Self(Source::Manual { elapsed: Arc::default() })
     }
 
-    /// Time since an instant that means nothing by itself. Never runs backwards.
+    /// Returns the time since an arbitrary origin. It never runs backwards.
     pub fn monotonic(&self) -> Duration {
         match &self.0 {
             Source::System { started } => BEFORE + started.elapsed(),
@@ -51,7 +52,7 @@ impl Clock {
         }
     }
 
-    /// Time since this clock was created.
+    /// Returns the time since this clock was created.
     pub fn uptime(&self) -> Duration {
         match &self.0 {
             Source::System { started } => started.elapsed(),
@@ -59,7 +60,7 @@ impl Clock {
         }
     }
 
-    /// Calendar time, for what others read only: never subtracted from anything.
+    /// Returns calendar time, for output to other systems only. Never subtract it from anything.
     pub fn wall(&self) -> SystemTime {
         match &self.0 {
             Source::System { .. } => SystemTime::now(),
@@ -69,17 +70,17 @@ impl Clock {
         }
     }
 
-    /// The same as time since 1970, as tokens and signatures count it.
+    /// Returns calendar time since 1970 (unix time), as tokens and signatures count it.
     pub fn unix_time(&self) -> Duration {
         self.wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 
-    /// Waits until so much time has passed on this clock.
+    /// Waits until `wait` has passed on this clock.
     pub async fn sleep(&self, wait: Duration) {
         self.sleep_until(self.monotonic() + wait).await;
     }
 
-    /// Times at which a periodic task is due, the first one period from now.
+    /// Returns the ticks of a periodic task. The first one is due one period from now.
     pub fn every(&self, period: Duration) -> Ticks {
         Ticks { clock: self.clone(), period, next: self.monotonic() + period }
     }
@@ -91,7 +92,7 @@ impl Clock {
             }
             Source::Manual { elapsed } => {
                 let mut elapsed = elapsed.subscribe();
-                // This clock holds the other end.
+                // This clock holds the sender, so the wait cannot fail.
                 _ = elapsed.wait_for(|now| *now >= until).await;
             }
         }
@@ -101,7 +102,7 @@ impl Clock {
     ///
     /// # Panics
     ///
-    /// On a system clock: nobody but a test moves time.
+    /// Panics on a system clock: only a test moves time.
     pub fn advance(&self, by: Duration) {
         let Source::Manual { elapsed } = &self.0 else {
             unreachable!("only a manual clock can be advanced")
@@ -110,11 +111,10 @@ impl Clock {
     }
 }
 
-/// The times at which a periodic task is due.
+/// Ticks of a periodic task.
 ///
-/// They are fixed from the start, so a task that takes long, or is first run late, does not shift
-/// them. Times that passed meanwhile count as one: a machine that was suspended for an hour does not
-/// make up for it.
+/// Their times are fixed from the start. A task that takes long, or first runs late, does not shift
+/// them. Missed ticks count as one: after an hour of suspension the task runs once, not many times.
 #[derive(Debug)]
 pub struct Ticks {
     clock: Clock,
@@ -123,9 +123,9 @@ pub struct Ticks {
 }
 
 impl Ticks {
-    /// Waits until the task is due; at once if it was due meanwhile.
+    /// Waits for the next tick; returns at once if one was missed.
     ///
-    /// Cancel-safe: a tick that was not waited for to its end is still due.
+    /// Cancel-safe: if the wait is cancelled, the tick is still due.
     pub async fn tick(&mut self) {
         self.clock.sleep_until(self.next).await;
         let late = self.clock.monotonic().saturating_sub(self.next);
@@ -156,7 +156,7 @@ mod tests {
         assert!(is_due());
     }
 
-    /// Whether a future is ready at once.
+    /// Returns whether a future is ready at once.
     fn is_ready(future: impl Future<Output = ()>) -> bool {
         let mut future = std::pin::pin!(future);
         let waker = std::task::Waker::noop();

@@ -1,8 +1,7 @@
-//! Values that must never be seen: they cannot be printed or serialised, and are wiped when
-//! dropped.
+//! Secrets: values that cannot be printed or serialised, and are wiped from memory when dropped.
 //!
-//! [`PrivateKey`] is ImageKit's key: it can read and delete everything in the account, so the
-//! one thing that can be made of it is the `Authorization` field of an upstream request.
+//! [`PrivateKey`] is ImageKit's private key. It can read and delete everything in the account, so
+//! the gateway puts it into the `Authorization` field of upstream requests and nowhere else.
 
 use std::fmt;
 use std::io;
@@ -15,15 +14,15 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-/// Longest secret accepted from a file. A key has about 40 bytes; a mistaken path must not
-/// read a video into memory.
+/// Longest secret accepted from a file, in bytes. A key has about 40; a wrong path must not read a
+/// video into memory.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
-/// A secret text. `Debug` says only that there is one.
+/// Secret text. Its `Debug` output does not contain the text.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Secret(Zeroizing<String>);
 
-/// Why a secret could not be had from where it should be.
+/// Reason why a secret could not be read from its file.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error("cannot read {path}", path = .path.display())]
@@ -45,8 +44,10 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
-    /// Reads one line from a file. Surrounding white space is not part of the secret; anything
-    /// else is, a trailing `=` above all (without it ImageKit answers 403).
+    /// Reads one line from a file.
+    ///
+    /// Surrounding white space is not part of the secret. Everything else is, also a trailing `=`:
+    /// without it ImageKit answers 403.
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
         let text = Self::lines_from_file(path)?;
         let line = text.expose().trim_ascii();
@@ -57,7 +58,7 @@ impl Secret {
         }
     }
 
-    /// Reads a text of several lines, like PEM, as it is.
+    /// Reads a text of several lines, such as PEM, unchanged.
     pub fn lines_from_file(path: &Path) -> Result<Self, SecretError> {
         use std::io::Read as _;
         let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
@@ -76,8 +77,8 @@ impl Secret {
         }
     }
 
-    /// `Authorization` for the upstream: Basic, the key as user name, no password. Marked
-    /// sensitive, so that no log prints it and HTTP/2 does not index it.
+    /// Returns the `Authorization` value for the upstream: Basic, with the key as user name and no
+    /// password. It is marked sensitive, so that no log prints it and HTTP/2 does not index it.
     pub fn basic_authorization(&self) -> HeaderValue {
         let pair = Zeroizing::new(format!("{}:", self.expose()));
         let field = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())));
@@ -86,15 +87,16 @@ impl Secret {
         value
     }
 
-    /// The text itself. Whoever calls this answers for where it goes.
+    /// Returns the text itself. The code that calls this is responsible for where it goes.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// One or more visible ASCII characters, no blanks: what can stand in a field value.
+/// Returns whether a text is one or more visible ASCII characters without blanks, as a field value
+/// may hold.
 pub fn is_one_word(text: &str) -> bool {
-    // Every byte is looked at, with no way out: the compiler takes many at once.
+    // No early exit: the compiler then checks many bytes at once.
     !text.is_empty() && text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
@@ -104,32 +106,32 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where the private key comes from.
+/// Source of the private key.
 #[derive(Clone, Debug)]
 pub enum KeySource {
-    /// Given once, by environment.
+    /// Environment variable, read once.
     Fixed,
-    /// Read again when the content changes.
+    /// File, read again when its content changes.
     File(PathBuf),
 }
 
-/// ImageKit's private key.
+/// ImageKit's private key, which may change while the gateway runs.
 #[derive(Debug)]
 pub struct PrivateKey {
     current: ArcSwap<Secret>,
     source: KeySource,
-    /// When the file with the key in use was written. `None`: nobody knows.
+    /// Modification time of the file when the key in use was read; `None` if unknown.
     written: ArcSwap<Option<SystemTime>>,
 }
 
-/// Whether it is the other one of ImageKit's keys, which stands beside the private one in its
-/// dashboard and is easily taken for it.
+/// Returns whether a text is ImageKit's public key. The dashboard shows it beside the private key,
+/// so operators confuse the two.
 pub fn is_public_key(text: &str) -> bool {
     text.starts_with("public_")
 }
 
-/// Whether it holds what ends the user name of Basic (RFC 7617 section 2): ImageKit would read
-/// only the part before it as the key.
+/// Returns whether a text holds a colon, which ends the user name of Basic (RFC 7617 section 2).
+/// ImageKit would read only the part before it as the key.
 pub fn has_colon(text: &str) -> bool {
     text.contains(':')
 }
@@ -149,7 +151,7 @@ fn written(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-/// What a look at the key's file found.
+/// Result of reading the key file again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum KeyChange {
     Changed,
@@ -173,7 +175,8 @@ impl PrivateKey {
 
     /// Reads the file again. On an error the last good key stays in use.
     ///
-    /// Compares content: Kubernetes swaps symbolic links, so names and times say little.
+    /// It compares the content: Kubernetes swaps symbolic links, so names and times are not
+    /// reliable.
     pub fn refresh(&self) -> Result<KeyChange, SecretError> {
         let KeySource::File(path) = &self.source else { return Ok(KeyChange::Unchanged) };
         let key = private_key_from_file(path)?;
@@ -185,12 +188,12 @@ impl PrivateKey {
         Ok(KeyChange::Changed)
     }
 
-    /// When the file with the key in use was written, if it came from one.
+    /// Returns the modification time of the file when the key in use was read; `None` if unknown.
     pub fn written(&self) -> Option<SystemTime> {
         **self.written.load()
     }
 
-    /// The key in use. Another one is another `Arc`.
+    /// Returns the key in use. A different key is a different `Arc`.
     pub fn current(&self) -> Arc<Secret> {
         self.current.load_full()
     }

@@ -10,7 +10,7 @@
 //! - `finish` locks, and stores only if its fill is still listed and no purge of everything came
 //!   since it began; else it stores nothing.
 //!
-//! So a response that was requested before an invalidation is either stored before it, and removed
+//! A response that was requested before an invalidation is either stored before it, and removed
 //! by it, or not stored. A request that comes after it finds neither the response nor the fill.
 //! Nothing has to be remembered of an invalidation, so the state is bounded by the fills in
 //! progress.
@@ -47,10 +47,10 @@ use super::purge_epochs::PurgeEpochs;
 use super::response::{Kind, StoredResponse};
 use crate::file_id::FileId;
 
-/// Locks. More of them let more fills of different files end at once.
+/// Number of locks. More let more fills of different files end at once.
 const SHARDS: usize = 64;
 
-/// Files whose last invalidation each shard remembers: a megabyte for all shards.
+/// Files whose last invalidation each shard remembers: about 1 MB for all shards.
 const INVALIDATIONS_PER_SHARD: usize = 128;
 
 /// Limits of the cache: memory, and how long responses may be reused.
@@ -71,15 +71,13 @@ pub enum Lookup {
     Found { response: Arc<StoredResponse>, reuse: Reuse },
 }
 
-/// What the list of fills says to a request that missed.
+/// Result of a look into the list of fills, for a request that missed.
 pub(super) enum Listed<E> {
     /// A fill ended since the lookup that missed.
-    Hit {
-        response: Arc<StoredResponse>,
-        ttl_left: Duration,
-    },
-    /// It was not there, and is listed now.
+    Hit { response: Arc<StoredResponse>, ttl_left: Duration },
+    /// No fill was listed. This new one is listed now.
     New(Arc<InFlight<E>>),
+    /// A fill is in progress.
     InProgress(Arc<InFlight<E>>),
 }
 
@@ -90,14 +88,14 @@ struct Shard<E> {
 }
 
 impl<E> Shard<E> {
-    /// Removes a fill from the list. False: it was not listed any more.
+    /// Removes a fill from the list. Returns false if it was no longer listed.
     fn unlist(&mut self, id: &FileId, fill: &Arc<InFlight<E>>) -> bool {
         let listed = self.fills.get(id).is_some_and(|listed| Arc::ptr_eq(listed, fill));
         listed && self.fills.remove(id).is_some()
     }
 }
 
-/// Version lists and negative answers, by file. `E` is how a fill can fail.
+/// Cache of version lists and negative answers, by file. `E` is the error of a fill.
 pub struct Cache<E> {
     capacity: Capacity,
     shards: Box<[Mutex<Shard<E>>]>,
@@ -125,8 +123,8 @@ impl<E: Clone> Cache<E> {
         })
     }
 
-    /// Changes how long responses may be reused. What is stored keeps its ttl; the windows after
-    /// it are the new ones.
+    /// Changes how long responses may be reused. A stored response keeps its ttl; the stale windows
+    /// after it are the new ones.
     pub fn set_freshness(self: &Arc<Self>, settings: FreshnessSettings)
     where
         E: Send + Sync + 'static,
@@ -142,7 +140,11 @@ impl<E: Clone> Cache<E> {
         } else if let Err(error) =
             std::thread::Builder::new().name("windows".to_owned()).spawn(rewrite)
         {
-            tracing::warn!(%error, "what is stored is freed at the end of its former window");
+            tracing::warn!(
+                %error,
+                "cannot start the thread that extends stored lists: they are freed at the end of \
+                 their former stale window"
+            );
         }
     }
 
@@ -193,7 +195,8 @@ impl<E: Clone> Cache<E> {
         Listed::New(fill)
     }
 
-    /// Makes what is known of `target` unusable. It is final when this returns: see the module.
+    /// Makes what is stored and in progress for `target` unusable. It is final when this returns:
+    /// see the module.
     pub fn invalidate(
         &self,
         target: &Target,
@@ -232,8 +235,8 @@ impl<E: Clone> Cache<E> {
         }
     }
 
-    /// Stores `better` in the place of the same response, if that is still what is stored and
-    /// `better` is not too large to be.
+    /// Stores `better` in place of the same response, if that one is still stored and `better` is
+    /// within the limit.
     pub fn replace_encoded(
         &self,
         id: &FileId,
@@ -261,7 +264,7 @@ impl<E: Clone> Cache<E> {
         self.shards.iter().map(|shard| shard.lock().fills.len()).sum()
     }
 
-    /// The last invalidation that concerned `id`, as far as it is remembered.
+    /// Returns the last invalidation that concerned `id`, as far as it is remembered.
     pub fn last_invalidation(&self, id: &FileId) -> Option<Invalidation> {
         let own = self.shard(id).lock().invalidations.last(id);
         [own, self.epochs.last()].into_iter().flatten().max_by_key(|last| last.at)
@@ -272,7 +275,8 @@ impl<E: Clone> Cache<E> {
         self.capacity.usage()
     }
 
-    /// Responses removed for lack of room, those included that were new and not admitted.
+    /// Returns the number of responses removed for lack of room. New ones that were not admitted
+    /// count too.
     pub fn evictions(&self) -> u64 {
         self.capacity.evictions()
     }
@@ -313,12 +317,12 @@ impl<E: Clone> Cache<E> {
         if is_kept { Finished::Kept { freshness } } else { Finished::NotAdmitted { freshness } }
     }
 
-    /// Takes a fill from the list. One that is not listed any more changes nothing.
+    /// Removes a fill from the list. A fill that is no longer listed changes nothing.
     pub(super) fn unlist(&self, id: &FileId, fill: &Arc<InFlight<E>>) {
         self.shard(id).lock().unlist(id, fill);
     }
 
-    /// Ends a fill whose response must not be stored, nor what it replaces.
+    /// Ends a fill whose response must not be stored. Removes the stored response that it replaces.
     pub(super) fn forget(&self, id: &FileId, fill: &Arc<InFlight<E>>) {
         let mut shard = self.shard(id).lock();
         if shard.unlist(id, fill) {
@@ -331,7 +335,8 @@ impl<E: Clone> Cache<E> {
         place.ok().and_then(|place| self.shards.get(place)).expect("a remainder is in range")
     }
 
-    /// The entry's freshness, ended by the first soft purge of everything that came after it.
+    /// Returns the entry's freshness, ended by the first soft purge of everything that came after
+    /// it.
     fn freshness_of(&self, entry: &Entry) -> Freshness {
         let expired = self.epochs.expired_at(entry.generation);
         expired.map_or(entry.freshness(), |at| entry.freshness().ended(at))

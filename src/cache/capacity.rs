@@ -1,13 +1,13 @@
 //! Storage of responses in moka, within byte limits.
 //!
-//! Two caches: one for version lists, one for 404s and 400s. moka decides what is evicted and when
-//! memory is freed; whether a stored response may be reused is decided at lookup, in `freshness`.
-//! Callers order their writes: see `cache`.
+//! There are two caches: one for version lists, one for 404s and 400s. moka decides what is evicted
+//! and when memory is freed. Whether a stored response may be reused is decided at lookup, in
+//! `freshness`. Callers order their writes: see `cache`.
 //!
-//! A full cache admits a newcomer only if it has been requested more often of late than what it
-//! would evict (TinyLFU, moka's default). Measured against LRU by `cargo bench --bench eviction`: up
-//! to six points more hits under Zipf, and a scan evicts next to nothing that is in use. In return a
-//! new list may be fetched several times before it is kept.
+//! A full cache admits a new response only if it was requested more often recently than what it
+//! would evict (TinyLFU, moka's default). Measured against LRU by `cargo bench --bench eviction`:
+//! up to six points more hits under Zipf, and a scan evicts almost nothing that is in use. In
+//! return, a new list may be fetched several times before it is kept.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,15 +36,15 @@ const NEGATIVE_SHARE: u64 = 32;
 /// its key, its `StoredResponse` and its one element.
 const NODE_BYTES: usize = 400;
 
-/// Time that an entry stays after it is of no use: until then `Cache-Status` tells a response that
-/// was too old (`fwd=stale`) from none (`fwd=uri-miss`).
+/// Time that an entry stays after its last use is possible. Until then `Cache-Status` tells a
+/// response that was too old (`fwd=stale`) from none (`fwd=uri-miss`).
 pub(super) const LINGER: Duration = Duration::from_mins(1);
 
 /// Most entries that a purge or a reload visits on its caller's thread, which answers requests too.
 /// A thread of its own visits more.
 pub(super) const INLINE_MAX: u64 = 10_000;
 
-/// One stored response, and what decides whether it may be reused.
+/// Stored response, and the data that decides whether it may be reused.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) response: Arc<StoredResponse>,
@@ -67,22 +67,22 @@ impl Entry {
     }
 }
 
-/// The id's bytes: smaller than a `FileId`, which has room for the longest one.
+/// Key: the id's bytes. It is smaller than a `FileId`, which has room for the longest id.
 type Key = Box<[u8]>;
 type Store = sync::Cache<Key, Entry, RandomState>;
 
-/// Version lists and negative answers, each kind within its byte limit.
+/// Store of version lists and negative answers, each kind within its byte limit.
 pub(super) struct Capacity {
     lists: Store,
     negatives: Store,
     evictions: Arc<AtomicU64>,
-    /// A thread is freeing what a purge of everything has left.
+    /// Whether a thread frees the memory that a purge of everything has left.
     freeing: Arc<AtomicBool>,
 }
 
 impl Capacity {
-    /// `freshness`: the settings in force, which decide how long an entry can be of use. `linger`:
-    /// how long it stays after that.
+    /// Creates the store. `freshness` holds the settings in force, which decide how long an entry
+    /// can be of use. `linger` is the time that it stays after that.
     pub(super) fn new(
         max_bytes: u64,
         hasher: &RandomState,
@@ -110,23 +110,23 @@ impl Capacity {
         Self { lists, negatives, evictions, freeing: Arc::default() }
     }
 
-    /// Returns the entry of `id`, and counts that as a use of it.
+    /// Returns the entry of `id`, and counts this as a use of it.
     pub(super) fn get(&self, id: &FileId) -> Option<Entry> {
         self.lists.get(id.as_bytes()).or_else(|| self.negatives.get(id.as_bytes()))
     }
 
-    /// Whether an entry of this kind is stored for `id`; counts as no use.
+    /// Returns whether an entry of this kind is stored for `id`. It does not count as a use.
     pub(super) fn holds(&self, kind: Kind, id: &FileId) -> bool {
         self.store(kind).contains_key(id.as_bytes())
     }
 
-    /// Whether an entry is stored for `id`; counts as no use.
+    /// Returns whether an entry is stored for `id`. It does not count as a use.
     pub(super) fn holds_any(&self, id: &FileId) -> bool {
         self.holds(Kind::List, id) || self.holds(Kind::NotFound, id)
     }
 
-    /// Stores an entry in the place of the last one of the same file. One that exceeds the limit
-    /// by itself is not stored; the last one is removed all the same.
+    /// Stores an entry in place of the last one of the same file. An entry that exceeds the limit
+    /// by itself is not stored, but the last one is still removed.
     pub(super) fn insert(&self, id: &FileId, entry: Entry) {
         let (into, other) = match entry.response.kind {
             Kind::List => (&self.lists, &self.negatives),
@@ -141,7 +141,7 @@ impl Capacity {
         }
     }
 
-    /// Whether a response is within the limit by itself.
+    /// Returns whether a response is within the limit by itself.
     pub(super) fn fits(&self, id: &FileId, response: &StoredResponse) -> bool {
         let bytes = weight(id.as_bytes(), response) as u64;
         self.store(response.kind).policy().max_capacity().is_none_or(|max| bytes <= max)
@@ -152,7 +152,8 @@ impl Capacity {
         self.negatives.invalidate(id.as_bytes());
     }
 
-    /// Frees the memory of everything that is stored; of very much in a thread of its own.
+    /// Frees the memory of everything that is stored. A thread of its own does it if that is more
+    /// than `INLINE_MAX` entries.
     pub(super) fn clear(&self) {
         let stores = [self.lists.clone(), self.negatives.clone()];
         for store in &stores {
@@ -168,7 +169,7 @@ impl Capacity {
                 freeing.store(false, Ordering::Release);
             };
             if std::thread::Builder::new().name("purge".to_owned()).spawn(free).is_err() {
-                // Housekeeping frees it then, a little at a time.
+                // Housekeeping then frees it, a little at a time.
                 self.freeing.store(false, Ordering::Release);
             }
         }
@@ -176,12 +177,13 @@ impl Capacity {
 
     /// Evicts until entries of this kind are within their limit.
     ///
-    /// moka puts evictions off for up to 384 inserts. Of responses of megabytes that is a multiple
-    /// of what may be stored. It also loses count of an entry's weight if the entry is removed
-    /// between a write that changed it and the housekeeping after that: so writers call this before
-    /// they release the file's lock.
+    /// moka delays evictions for up to 384 inserts. For responses of megabytes that is a multiple
+    /// of the limit. It also loses count of an entry's weight if the entry is removed between a
+    /// write that changed it and the housekeeping after that. So writers call this before they
+    /// release the file's lock.
     ///
-    /// While a thread frees what a purge has left, it keeps the limit, and nothing waits for it.
+    /// While a thread frees the memory of a purge, that thread keeps the limit, and this returns at
+    /// once.
     pub(super) fn enforce_limit(&self, kind: Kind) {
         if !self.freeing.load(Ordering::Acquire) {
             self.store(kind).run_pending_tasks();
@@ -193,7 +195,7 @@ impl Capacity {
         self.lists.entry_count()
     }
 
-    /// Ids of the stored lists.
+    /// Returns the ids of the stored lists.
     pub(super) fn list_ids(&self) -> impl Iterator<Item = FileId> {
         self.lists.iter().filter_map(|(key, _)| FileId::parse(str::from_utf8(&key).ok()?).ok())
     }
@@ -208,7 +210,8 @@ impl Capacity {
         (entries, stores.iter().map(|store| store.weighted_size()).sum())
     }
 
-    /// Responses removed for lack of room, those included that were new and not admitted.
+    /// Returns the number of responses removed for lack of room. New ones that were not admitted
+    /// count too.
     pub(super) fn evictions(&self) -> u64 {
         self.evictions.load(Ordering::Relaxed)
     }
@@ -234,7 +237,7 @@ fn weight(key: &[u8], response: &StoredResponse) -> usize {
     key.len() + response.weight() + NODE_BYTES
 }
 
-/// When an entry's memory is freed: after its ttl, the longest stale window and `linger`, counted from
+/// Expiry of an entry's memory: after its ttl, the longest stale window and `linger`, counted from
 /// the write. It only frees memory, so it may be later than the end of use.
 struct EndOfUse {
     freshness: Arc<ArcSwap<FreshnessSettings>>,

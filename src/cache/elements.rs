@@ -1,4 +1,4 @@
-//! The elements of a stored list, so that one of them can be sent as it stands in the list.
+//! Elements of a stored version list, so that one version can be sent as its bytes are in the list.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -10,14 +10,14 @@ use serde_json::value::RawValue;
 use crate::file_id::VersionId;
 use crate::message::EntityTag;
 
-/// Where each version of a list is, in the list's order. Made once, when it is stored.
+/// Position of each version in a list, in the list's order. Made once, when the list is stored.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Elements(Box<[Element]>);
 
-/// Whether a list is of a private file.
+/// Whether a version list belongs to a private file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Privacy {
-    /// An element says so, or cannot be read so far as to know.
+    /// An element says so, or cannot be parsed far enough to know.
     Private,
     Public,
 }
@@ -25,9 +25,9 @@ pub enum Privacy {
 #[derive(Clone, Debug)]
 pub struct Element {
     id: Box<str>,
-    /// A part of the list's own bytes.
+    /// Slice of the list's own bytes.
     pub bytes: Bytes,
-    /// Made when it is first asked for: most elements never are.
+    /// Entity tag, made on first use: most elements never need one.
     tag: OnceLock<EntityTag>,
 }
 
@@ -37,7 +37,7 @@ impl Element {
     }
 }
 
-/// As much of a version as is looked at. The schema requires no field.
+/// Fields of a version that the cache reads. ImageKit's schema requires none of them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Version<'a> {
@@ -54,7 +54,7 @@ struct VersionInfo<'a> {
 }
 
 impl Version<'_> {
-    /// Its id, if it is one that could be asked for.
+    /// Returns the version's id, if it is valid in a request.
     fn id(&self) -> Option<Box<str>> {
         let info: VersionInfo<'_> = serde_json::from_str(self.version_info?.get()).ok()?;
         VersionId::parse(&info.id).ok().map(|id| id.as_str().into())
@@ -62,8 +62,8 @@ impl Version<'_> {
 }
 
 impl Elements {
-    /// The elements of a JSON array. Those without an id that could be asked for are left out.
-    /// And whether one of them makes the list private.
+    /// Parses the elements of a JSON array, and returns whether one of them makes the list private.
+    /// Elements without an id that is valid in a request are left out.
     pub(super) fn of(list: &Bytes) -> (Self, Privacy) {
         let elements = serde_json::from_slice::<Vec<&RawValue>>(list).unwrap_or_default();
         let mut private = false;
@@ -83,12 +83,12 @@ impl Elements {
         (Self(known.into_boxed_slice()), privacy)
     }
 
-    /// The first element of this id.
+    /// Returns the first element with this id.
     pub(super) fn find(&self, id: &VersionId) -> Option<&Element> {
         self.0.iter().find(|element| *element.id == *id.as_str())
     }
 
-    /// Memory besides the list's own bytes.
+    /// Returns the memory used in addition to the list's own bytes.
     pub(super) fn weight(&self) -> usize {
         let of = |element: &Element| size_of::<Element>() + element.id.len();
         self.0.iter().map(of).sum()
@@ -136,7 +136,7 @@ mod tests {
             r#"[{"isPrivateFile":true}]"#,
             r#"[{"isPrivateFile":false},{"isPrivateFile" : true }]"#,
             r#"[{"isPrivateFile":true,"versionInfo":7}]"#,
-            // Whichever of the two was meant.
+            // A repeated member: if one of the two is true, the list is private.
             r#"[{"isPrivateFile":false,"isPrivateFile":true}]"#,
         ] {
             assert!(private(list), "{list}");

@@ -1,5 +1,6 @@
-//! Fills as requests have them: joining one, and the handle that completes it. The lock, the list and
-//! what may be stored are `cache`'s.
+//! Request's view of a fill: joining one, and the handle that completes it.
+//!
+//! The lock, the list of fills and the rules for storing are in `cache`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +11,13 @@ use super::in_flight::{FillEnd, Finished, InFlight, Waiter};
 use super::response::StoredResponse;
 use crate::file_id::FileId;
 
-/// Part of a request in the fill of the file that it missed.
+/// Role of a request in the fill of the file that it missed.
 pub enum Join<E: Clone> {
     /// A fill ended since the lookup that missed: answer with its response.
-    Hit {
-        response: Arc<StoredResponse>,
-        ttl_left: Duration,
-    },
+    Hit { response: Arc<StoredResponse>, ttl_left: Duration },
     /// No fill was in progress: complete this one in a task of its own, and wait like a follower.
     Leader(Fill<E>, Waiter<E>),
+    /// A fill is in progress: wait for its end.
     Follower(Waiter<E>),
 }
 
@@ -67,7 +66,7 @@ impl<E: Clone> Fill<E> {
 
     /// Tells the waiters why there is no response. What is stored stays.
     pub fn fail(self, error: E) {
-        // Unlisted first: a waiter that hears of it must be able to start a new fill.
+        // Unlisted first: a waiter that learns of the failure must be able to start a new fill.
         self.unlist();
         self.in_flight.end(FillEnd::Failed(error));
     }
@@ -79,7 +78,7 @@ impl<E: Clone> Fill<E> {
 
 impl<E: Clone> Drop for Fill<E> {
     fn drop(&mut self) {
-        // For a fill that ended in order it does nothing: only its own entry is removed.
+        // After a regular end this does nothing: only the fill's own entry is removed.
         self.unlist();
     }
 }

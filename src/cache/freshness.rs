@@ -1,32 +1,32 @@
 //! Freshness of stored responses (RFC 9111 section 4.2, RFC 5861), as pure functions.
 //!
-//! Nothing here reads a clock, draws a number, takes a lock or touches a socket: callers pass
-//! `now`. Capacity decides what stays stored; this module alone decides what may be reused.
+//! Nothing here reads a clock, draws a number, takes a lock or uses a socket: callers pass `now`.
+//! `capacity` decides which responses stay stored. This module alone decides which may be reused.
 //!
 //! ```text
 //! as_of        end of ttl                 stale_while_revalidate        stale_if_error
 //!    |--- Fresh ------|--- Revalidate ---------------|--- IfError ---------------|--- Expired
 //! ```
 //!
-//! Both windows count from the end of the ttl (RFC 5861); either may be the longer one.
+//! Both windows count from the end of the ttl (RFC 5861). Either may be the longer one.
 
 use std::time::Duration;
 
 use super::response::Kind;
 
-/// Times for which responses may be reused.
+/// Durations for which responses may be reused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FreshnessSettings {
-    /// Of a version list.
+    /// Ttl of a version list.
     pub ttl: Duration,
-    /// By how much, at most, a ttl is shortened, so that lists that were fetched together do not
-    /// become stale together.
+    /// Most by which a ttl is shortened, in percent, so that lists that were fetched together do
+    /// not become stale together.
     pub ttl_jitter_percent: u8,
-    /// After the ttl: a list is still answered while another is fetched.
+    /// Window after the ttl in which a stale list is served while a new one is fetched.
     pub stale_while_revalidate: Duration,
-    /// After the ttl: a list is still answered when fetching another failed.
+    /// Window after the ttl in which a stale list is served if the fetch of a new one failed.
     pub stale_if_error: Duration,
-    /// Of a 404 or 400, which is never reused after it: the file may exist by then.
+    /// Ttl of a 404 or 400. It is never reused after it, since the file may exist by then.
     pub not_found_ttl: Duration,
     /// Ttl of a list that was requested within this time of its own invalidation: the upstream
     /// may not know of the change yet.
@@ -34,7 +34,7 @@ pub struct FreshnessSettings {
 }
 
 impl FreshnessSettings {
-    /// The longest ttl that a response of this kind gets.
+    /// Returns the longest ttl of a response of this kind.
     pub fn ttl_max(&self, kind: Kind) -> Duration {
         match kind {
             Kind::List => self.ttl,
@@ -42,7 +42,7 @@ impl FreshnessSettings {
         }
     }
 
-    /// The windows after the ttl in which a response of this kind may be reused.
+    /// Returns the windows after the ttl in which a response of this kind may be reused.
     pub fn windows(&self, kind: Kind) -> StaleWindows {
         match kind {
             Kind::List => StaleWindows {
@@ -59,33 +59,33 @@ impl FreshnessSettings {
 /// Source of a fill's response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Origin {
-    /// The cache that several gateways share. `ttl`: what is left of it there.
+    /// Second-level cache that several gateways share. `ttl`: the rest of the ttl there.
     SecondLevel {
         ttl: Duration,
     },
     Upstream,
 }
 
-/// What the ttl of one response depends on.
+/// Inputs to the ttl of one response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FreshnessInputs {
-    /// When the upstream was asked for it.
+    /// Time at which the response was requested from the upstream.
     pub as_of: Duration,
-    /// When the file was last invalidated by itself, if that is known.
+    /// Time at which the file was last invalidated by itself, if known.
     pub invalidated: Option<Duration>,
-    /// Where between none (0) and all (`u16::MAX`) of the jitter this response falls.
+    /// Random part of the jitter for this response: 0 for none, `u16::MAX` for all.
     pub draw: u16,
     pub origin: Origin,
 }
 
-/// The time that one stored response is fresh for.
+/// Freshness lifetime of one stored response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Freshness {
     as_of: Duration,
     ttl: Duration,
 }
 
-/// The times after the ttl in which a response may still be reused.
+/// Windows after the ttl in which a response may still be reused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct StaleWindows {
     while_revalidate: Duration,
@@ -93,16 +93,16 @@ pub struct StaleWindows {
 }
 
 impl StaleWindows {
-    /// After this time past the ttl a response is of no use.
+    /// Returns the longer window: later than that after the ttl, a response is of no use.
     pub(super) fn longest(self) -> Duration {
         self.while_revalidate.max(self.if_error)
     }
 }
 
-/// How a stored response may be reused at one instant (RFC 9111 section 4.2).
+/// Permitted reuse of a stored response at one instant (RFC 9111 section 4.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reuse {
-    /// Not at all.
+    /// Do not use it.
     Expired,
     /// Answer with it.
     Fresh { ttl_left: Duration },
@@ -119,7 +119,7 @@ impl Freshness {
         let ttl = match (kind, origin) {
             (Kind::BadRequest | Kind::NotFound, _) => settings.not_found_ttl,
             (Kind::List, _) if unsettled => settings.settle.min(settings.ttl),
-            // The gateway that fetched it has shortened it already.
+            // The gateway that fetched the list has applied the jitter already.
             (Kind::List, Origin::SecondLevel { .. }) => settings.ttl,
             (Kind::List, Origin::Upstream) => {
                 let most = settings.ttl * u32::from(settings.ttl_jitter_percent) / 100;
@@ -136,26 +136,26 @@ impl Freshness {
         Self { as_of, ttl }
     }
 
-    /// How long it lasts in all.
+    /// Returns the whole ttl.
     pub fn ttl(self) -> Duration {
         self.ttl
     }
 
-    /// The same, with its ttl over at `now` if it was not before.
+    /// Returns the same freshness with the ttl ended at `now`, if it had not ended before.
     #[must_use]
     pub fn ended(self, now: Duration) -> Self {
         Self { ttl: self.ttl.min(now.saturating_sub(self.as_of)), ..self }
     }
 
-    /// What is left of the ttl; nothing once it is over.
+    /// Returns the rest of the ttl; zero after its end.
     pub fn ttl_left(self, now: Duration) -> Duration {
         self.ttl.saturating_sub(now.saturating_sub(self.as_of))
     }
 
-    /// What may be done with the response at `now`.
+    /// Returns how the response may be reused at `now`.
     ///
-    /// A response whose age equals its lifetime is stale: section 4.2 asks for strictly greater.
-    /// The windows end in the same way.
+    /// A response whose age equals its lifetime is stale: RFC 9111 section 4.2 requires the
+    /// lifetime to be strictly greater. The windows end in the same way.
     pub fn reuse(self, windows: StaleWindows, now: Duration) -> Reuse {
         let age = now.saturating_sub(self.as_of);
         let Some(stale_for) = age.checked_sub(self.ttl) else {

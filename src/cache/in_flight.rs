@@ -15,28 +15,28 @@ use super::freshness::{Freshness, Origin};
 use super::purge_epochs::Generation;
 use super::response::StoredResponse;
 
-/// End of a fill, as every waiter sees it.
+/// End of a fill, as each waiter sees it.
 #[derive(Clone, Debug)]
 pub enum FillEnd<E> {
     Answered { response: Arc<StoredResponse>, finished: Finished, origin: Origin },
     Failed(E),
 }
 
-/// What became of a fill's response.
+/// Result of storing a fill's response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Finished {
-    /// It is stored.
+    /// Stored.
     Kept { freshness: Freshness },
-    /// It is not stored: the admission policy refused it, or it exceeds the limit by itself.
+    /// Not stored: the admission policy refused it, or it exceeds the limit by itself.
     NotAdmitted { freshness: Freshness },
-    /// It is not stored: the file was invalidated after the fill began.
+    /// Not stored: the file was invalidated after the fill began.
     Superseded,
-    /// It is not stored: the upstream forbids it.
+    /// Not stored: the upstream forbids it.
     Unstorable,
 }
 
 impl Finished {
-    /// How long the response is fresh, unless it is outdated or must not be reused.
+    /// Returns the response's freshness; `None` if it is outdated or must not be reused.
     pub fn freshness(self) -> Option<Freshness> {
         match self {
             Self::Kept { freshness } | Self::NotAdmitted { freshness } => Some(freshness),
@@ -52,11 +52,11 @@ impl Finished {
 /// Value of `expired` for a fill that no soft invalidation has hit.
 const NEVER: u64 = u64::MAX;
 
-/// A fill in progress.
+/// Shared state of a fill in progress.
 pub(super) struct InFlight<E> {
     pub(super) generation: Generation,
     pub(super) began: Duration,
-    /// When the first soft invalidation hit it, in nanoseconds of the monotonic clock.
+    /// Time of the first soft invalidation that hit it, in nanoseconds of the monotonic clock.
     expired: AtomicU64,
     end: watch::Sender<Option<FillEnd<E>>>,
 }
@@ -75,10 +75,10 @@ impl<E: Clone> InFlight<E> {
         self.end.receiver_count()
     }
 
-    /// Ends the freshness of its response at `now`: a soft invalidation came.
+    /// Ends the freshness of the response at `now`: a soft invalidation came.
     pub(super) fn expire(&self, now: Duration) {
         let now = u64::try_from(now.as_nanos()).unwrap_or(NEVER - 1);
-        // The first one counts: no freshness is left after it.
+        // The first invalidation counts: no freshness is left after it.
         self.expired.fetch_min(now, Ordering::AcqRel);
     }
 
@@ -96,7 +96,7 @@ impl<E: Clone> InFlight<E> {
 pub struct Waiter<E>(watch::Receiver<Option<FillEnd<E>>>);
 
 impl<E: Clone> Waiter<E> {
-    /// Waits for the end of the fill. `None`: its handle was dropped.
+    /// Waits for the end of the fill. Returns `None` if its handle was dropped.
     ///
     /// Cancel-safe: a waiter that stops waiting changes nothing for the others.
     pub async fn wait(mut self) -> Option<FillEnd<E>> {

@@ -1,8 +1,8 @@
-//! Invalidations: what can be invalidated and how, and the last one of each file.
+//! Invalidations: their targets and modes, and the last one of each file.
 //!
-//! The last ones are kept in a fixed amount of memory: a list that is fetched soon after its
-//! file's invalidation may still be old (`freshness`), and operators ask when a file was last
-//! purged and by which source.
+//! The last ones are kept in a fixed amount of memory. Two things need them. A list that is fetched
+//! soon after its file's invalidation may still be old (`freshness`). Operators look up when a file
+//! was last purged and by which source.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,20 +11,20 @@ use ahash::RandomState;
 
 use crate::file_id::FileId;
 
-/// What an invalidation is of.
+/// Target of an invalidation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Target {
     All,
     File(FileId),
 }
 
-/// What an invalidation does.
+/// Mode of an invalidation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum PurgeMode {
     /// Removes what is stored, and keeps fills in progress from being stored.
     Hard,
-    /// Ends the freshness of what is stored, as if its ttl ran out now.
+    /// Ends the freshness of what is stored, as if its ttl ended now.
     Soft,
 }
 
@@ -44,15 +44,15 @@ impl PurgeMode {
 pub struct Invalidation {
     pub at: Duration,
     pub mode: PurgeMode,
-    /// Name of its source, for people.
+    /// Name of its source, for display.
     pub source: &'static str,
 }
 
-/// The last invalidation of each file, of as many files as `capacity`.
+/// Last invalidation of each file, for at most `capacity` files.
 pub(super) struct RecentInvalidations {
     last: HashMap<FileId, Invalidation, RandomState>,
     capacity: usize,
-    /// Time of the latest one that was dropped for lack of room.
+    /// Time of the latest invalidation that was dropped for lack of room.
     forgotten: Option<Duration>,
 }
 
@@ -63,7 +63,7 @@ impl RecentInvalidations {
 
     pub(super) fn record(&mut self, file: &FileId, invalidation: Invalidation) {
         if self.last.len() >= self.capacity && !self.last.contains_key(file) {
-            // A walk over all of them: they are few, and invalidations are rare.
+            // A scan of all entries: they are few, and invalidations are rare.
             let oldest = self.last.iter().min_by_key(|(_, last)| last.at);
             if let Some((oldest, at)) = oldest.map(|(file, last)| (*file, last.at)) {
                 self.last.remove(&oldest);
@@ -77,8 +77,8 @@ impl RecentInvalidations {
         self.last.get(file).copied()
     }
 
-    /// When `file` may last have been invalidated. Never earlier than it was: one that is not
-    /// remembered may be the latest that was forgotten.
+    /// Returns the time at which `file` may last have been invalidated. It is never too early: a
+    /// file that is not remembered may be the latest one that was dropped.
     pub(super) fn latest(&self, file: &FileId) -> Option<Duration> {
         self.last.get(file).map(|last| last.at).or(self.forgotten)
     }

@@ -1,13 +1,13 @@
-//! Stored version lists: what is stored, when it may be reused, and who waits for a fill.
+//! Shared response cache for version lists, with request collapsing and invalidation.
 //!
-//! One stored response per file, under the fileId of the request. The room does not fetch: a fill
-//! is a handle that its holder completes with a response or an error.
+//! It stores one response per file, under the fileId of the request. It does not fetch: a fill is a
+//! handle that its holder completes with a response or an error.
 //!
-//! - `cache`: look up, list a fill, finish it, replace, invalidate; the only file that takes the
-//!   lock of a file, and the place of the argument why an invalidation is final.
-//! - `capacity`: storage in moka, its byte limits, and how many responses were evicted.
-//! - `fill`: how requests join a fill, and the handle that completes it; `in_flight`: its state,
-//!   and its waiters.
+//! - `cache`: look up, list a fill, finish it, replace, invalidate. It is the only file that takes
+//!   the lock of a file, and it holds the argument why an invalidation is final.
+//! - `capacity`: storage in moka, its byte limits, and the count of evictions.
+//! - `fill`: joining a fill, and the handle that completes it; `in_flight`: the shared state of a
+//!   fill, and its waiters.
 //! - `freshness`: which stored response may be reused at `now`; pure.
 //! - `response`: a stored response, immutable; `elements`: its versions one by one; `codings`: its
 //!   body in `br` and `gzip`.

@@ -1,5 +1,6 @@
-//! Purges of everything, as epochs. A purge visits no entry: it raises an epoch, and each response
-//! and each fill carries the epochs that it began in.
+//! Purge epochs: a purge of everything without a visit to each entry.
+//!
+//! Such a purge raises an epoch. Each response and each fill carries the epochs in which it began.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,10 +9,11 @@ use parking_lot::RwLock;
 
 use super::invalidations::{Invalidation, PurgeMode};
 
-/// Soft purges that are told apart. Beyond it the oldest two count as one, at the earlier time.
+/// Soft purges that are told apart. Above this number the oldest two count as one, at the earlier
+/// time.
 const SOFT_PURGES_MAX: usize = 64;
 
-/// The epochs in which a response or a fill began.
+/// Epochs in which a response or a fill began.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Generation {
     hard: u64,
@@ -35,7 +37,7 @@ impl PurgeEpochs {
         }
     }
 
-    /// Whether no hard purge has come since `generation`.
+    /// Returns whether no hard purge has come since `generation`.
     pub(super) fn is_current(&self, generation: Generation) -> bool {
         generation.hard == self.hard.load(Ordering::Acquire)
     }
@@ -68,7 +70,7 @@ impl PurgeEpochs {
         self.soft.store(epoch, Ordering::Release);
     }
 
-    /// Time of the first soft purge since `generation`; `None` if there was none.
+    /// Returns the time of the first soft purge since `generation`; `None` if there was none.
     pub(super) fn expired_at(&self, generation: Generation) -> Option<Duration> {
         if generation.soft == self.soft.load(Ordering::Acquire) {
             return None;

@@ -1,5 +1,4 @@
-//! Stored response: the upstream's bytes, and what is derived from them once instead of at each
-//! hit. Immutable.
+//! Stored response: the upstream's bytes, and the values derived from them once. Immutable.
 
 use std::time::Duration;
 
@@ -35,19 +34,19 @@ impl Kind {
     }
 }
 
-/// One response, complete and immutable.
+/// Complete, immutable response.
 #[derive(Debug)]
 pub struct StoredResponse {
     pub kind: Kind,
     pub body: Bytes,
     /// Entity tag of the body. Negative answers have none.
     pub tag: Option<EntityTag>,
-    /// When it was requested from the upstream, by our monotonic clock: it is not younger than
-    /// that, however long it took to come, or the process slept (RFC 9111 section 4.2.3).
+    /// Time at which it was requested from the upstream, on our monotonic clock. Its age counts
+    /// from here, however long it took to arrive or the process slept (RFC 9111 section 4.2.3).
     pub as_of: Duration,
     pub privacy: Privacy,
     elements: Elements,
-    /// In a box of their own: short bodies have none.
+    /// Boxed, since short bodies have none.
     codings: Option<Box<Codings>>,
 }
 
@@ -60,7 +59,7 @@ impl StoredResponse {
         Self { kind, body, tag, as_of, privacy, elements, codings: None }
     }
 
-    /// The same response, with these codings.
+    /// Returns the same response with these encoded bodies.
     #[must_use]
     pub fn with(&self, codings: Codings) -> Self {
         let Self { kind, tag, as_of, privacy, .. } = *self;
@@ -68,12 +67,12 @@ impl StoredResponse {
         Self { kind, body, tag, as_of, privacy, elements, codings: Some(Box::new(codings)) }
     }
 
-    /// Whether its body is to be encoded: see [`Codings::of`].
+    /// Returns whether the body is worth encoding: see [`Codings::of`].
     pub fn is_worth_encoding(&self) -> bool {
         self.kind == Kind::List && self.body.len() >= ENCODED_MIN
     }
 
-    /// The body in a coding, if it has been encoded.
+    /// Returns the body in a coding, if it was encoded.
     pub fn body_in(&self, coding: Coding) -> Option<&Bytes> {
         let codings = self.codings.as_deref();
         match coding {
@@ -83,17 +82,17 @@ impl StoredResponse {
         }
     }
 
-    /// The version with this id, as it stands in the list.
+    /// Returns the version with this id, as its bytes are in the list.
     pub fn version(&self, id: &VersionId) -> Option<&Element> {
         self.elements.find(id)
     }
 
-    /// `Age`: time since it was requested from the upstream.
+    /// Returns `Age`: the time since it was requested from the upstream.
     pub fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.as_of)
     }
 
-    /// Memory that it takes, in bytes.
+    /// Returns the memory that it takes, in bytes.
     pub(super) fn weight(&self) -> usize {
         let bodies = Coding::ALL.into_iter().filter_map(|coding| self.body_in(coding));
         bodies.map(Bytes::len).sum::<usize>()

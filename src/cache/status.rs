@@ -1,4 +1,4 @@
-//! `Cache-Status` (RFC 9211): how the cache took part in one answer.
+//! `Cache-Status` (RFC 9211): the cache's part in one response.
 
 use std::time::Duration;
 
@@ -6,37 +6,38 @@ use http::StatusCode;
 
 use crate::message::FieldText;
 
-/// What the cache did for one request, in the words of RFC 9211.
+/// Part of the cache in one response, in the terms of RFC 9211.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CacheStatus {
     /// Answered from a fresh stored response.
     Hit { ttl_left: Duration },
-    /// Answered from a stale one, while another is asked for.
+    /// Answered from a stale response, while a new one is fetched.
     StaleHit { stale_for: Duration },
-    /// Answered from what another gateway had fetched.
+    /// Answered from the second-level cache: another gateway had fetched the response.
     SecondLevelHit,
-    /// Answered from a stale one, because the upstream had none.
+    /// Answered from a stale response, because the fetch failed.
     StaleIfError,
-    /// The upstream was asked, for this request or another that it waited with.
+    /// Forwarded to the upstream, for this request or for one whose fill it joined.
     Forwarded(Forwarded),
-    /// No lookup happened. The code of the problem is the detail.
+    /// No lookup happened. `code` is the code of the problem, sent as the detail.
     NotConsulted { code: Option<&'static str> },
 }
 
+/// Details of a request that was forwarded to the upstream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Forwarded {
     pub reason: FwdReason,
-    /// The status that came back, if one did.
+    /// Status of the upstream's response, if one came.
     pub status: Option<StatusCode>,
     pub stored: bool,
-    /// Waited for a fill that another request had started.
+    /// Whether the request waited for a fill that another request had started.
     pub collapsed: bool,
 }
 
-/// Why it was forwarded.
+/// Reason for the forwarding.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FwdReason {
-    /// A stored response was too old.
+    /// The stored response was too old.
     Stale,
     /// Nothing was stored.
     UriMiss,
@@ -50,7 +51,8 @@ impl CacheStatus {
                 text.text("; hit; ttl=").number(ttl_left.as_secs());
             }
             Self::StaleHit { stale_for } => {
-                // Seconds begun count: what has been stale for half of one has no ttl left.
+                // Seconds round up: a response that has been stale for half a second has no ttl
+                // left.
                 let seconds = stale_for.as_secs() + u64::from(stale_for.subsec_nanos() > 0);
                 text.text("; hit; ttl=").text(if seconds > 0 { "-" } else { "" }).number(seconds);
             }

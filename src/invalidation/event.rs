@@ -1,4 +1,4 @@
-//! ImageKit's events, as far as they say that a version list has changed.
+//! Parser of ImageKit's webhook events: which files' version lists have changed.
 
 use std::borrow::Cow;
 
@@ -7,26 +7,26 @@ use serde_json::value::RawValue;
 
 use crate::file_id::FileId;
 
-/// What an event means for what is stored.
+/// Effect of an event on stored lists.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
-    /// These files' lists have changed. `id` tells deliveries of the same event.
+    /// The lists of these files have changed. `id` identifies deliveries of the same event.
     Changed { id: Option<String>, files: Vec<FileId> },
-    /// Nothing that is stored is concerned.
+    /// The event concerns no stored list.
     Other,
 }
 
-/// Not an event of ImageKit's, or none that says which file it is about.
+/// Reason why a body is refused: it is not an event, or it names no file.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidEvent {
     #[error("the event names no file")]
     NoFile,
-    #[error("the body is not an event")]
+    #[error("the body is not an ImageKit event")]
     NotAnEvent(#[from] serde_json::Error),
 }
 
-/// `{"id","type","created_at","data"}`. The type is read as text: new ones must not be mistaken
-/// for known ones.
+/// Envelope of an event: `{"id","type","created_at","data"}`. The type is read as text, so that a
+/// new type is not mistaken for a known one.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
@@ -37,8 +37,8 @@ struct Envelope<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// Of a version's deletion only the first two are there; of a file's only the first. Each is read
-/// by itself, so that an odd one does not hide the others.
+/// Data of an event. A version's deletion has only the first two fields; a file's deletion has only
+/// the first. Each is parsed by itself, so that a malformed one does not hide the others.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Data<'a> {
@@ -56,17 +56,17 @@ struct VersionInfo<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// What a member says, if it is a text.
+/// Returns a member's text; `None` if it is not a string.
 fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw?.get()).ok()
 }
 
 impl Event {
-    /// Reads the body of a delivery.
+    /// Parses the body of a delivery.
     ///
-    /// Besides the file, a version's own id is named: ImageKit does not say whether the
-    /// `fileId` of an older version is its file's or its own, and a list may be stored under
-    /// either.
+    /// The result names the file and also a version's own id. ImageKit does not say whether the
+    /// `fileId` of an older version is the file's id or the version's, and a list may be stored
+    /// under either.
     pub fn parse(body: &[u8]) -> Result<Self, InvalidEvent> {
         let envelope: Envelope<'_> = serde_json::from_slice(body)?;
         let changes = ["file.", "file-version."];

@@ -1,11 +1,11 @@
-//! The one way in for whoever wants a stored list gone: operators, ImageKit itself, and the other
-//! gateways of a fleet.
+//! Invalidation of stored version lists, requested by operators, ImageKit's webhooks, or the fleet.
 //!
-//! What an invalidation promises is the cache's doing ([`crate::cache`]), and a fleet's
-//! ([`Bus`]); that each one is counted and can be found in the log is this room's.
+//! The cache defines what an invalidation promises ([`crate::cache`]), and [`Bus`] what a fleet
+//! promises. This module counts each invalidation and logs it.
 //!
-//! - [`webhook`]: ImageKit's deliveries; [`signature`]: whether they are ImageKit's; [`event`]:
-//!   what they say.
+//! - [`webhook`]: ImageKit's webhook deliveries.
+//! - [`signature`]: their signatures.
+//! - [`event`]: their events.
 
 pub mod event;
 pub mod signature;
@@ -21,13 +21,15 @@ use crate::cache::{Cache, PurgeMode, Target};
 use crate::clock::Clock;
 use crate::upstream::UpstreamError;
 
-/// Who asked for it.
+/// Source of an invalidation.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u8)]
 pub enum InvalidationSource {
+    /// An operator, through the admin API.
     Admin,
-    /// The fleet: something of it may have been missed, so nothing that is stored counts.
+    /// The gateway's link to the fleet. It may have missed a purge, so it purges everything.
     Cluster,
+    /// A webhook delivery of ImageKit.
     Webhook,
 }
 
@@ -43,7 +45,7 @@ impl InvalidationSource {
     }
 }
 
-/// What is to be forgotten.
+/// Purge: what to invalidate, in which mode, and its source.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Purge {
     pub target: Target,
@@ -51,31 +53,32 @@ pub struct Purge {
     pub source: InvalidationSource,
 }
 
-/// A purge was applied here, and the rest of the fleet has not heard of it: it is told as soon as
-/// it can be.
+/// Partial purge: applied on this gateway, but the rest of the fleet does not know of it yet. The
+/// gateway tells the fleet as soon as it can.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the purge is done here, and the rest of the fleet could not be told yet")]
+#[error("the purge is applied on this gateway; the rest of the fleet could not be told yet")]
 pub struct Partial;
 
-/// A purge that everyone who asks the fleet's server finds done.
+/// Purge that the fleet's Redis knows: each node that asks Redis finds it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Published {
-    /// Here too: it has come back.
+    /// Redis has delivered it back, so it is applied on this gateway too.
     AppliedHere,
-    /// It has not come back yet.
+    /// Redis has not delivered it back yet.
     Unapplied,
 }
 
-/// How the rest of a fleet hears of a purge.
+/// Channel that tells the other gateways of a fleet about a purge.
 pub trait Bus: Send + Sync {
-    /// Done when everyone who asks the fleet's server finds it purged, whatever each node knows.
+    /// Publishes a purge. It is done when each node that asks the fleet's Redis finds it, even a
+    /// node whose own cache does not know of it yet.
     fn publish(
         self: Arc<Self>,
         purge: Purge,
     ) -> Pin<Box<dyn Future<Output = Result<Published, Partial>> + Send>>;
 }
 
-/// Invalidates what the cache knows, in this process.
+/// Invalidator for this gateway's cache alone.
 #[derive(Clone)]
 pub struct LocalInvalidator {
     cache: Arc<Cache<Arc<UpstreamError>>>,
@@ -87,7 +90,7 @@ impl LocalInvalidator {
         Self { cache, clock }
     }
 
-    /// Done when it returns.
+    /// Applies a purge to this gateway's cache. It is final when this returns.
     pub fn apply(&self, purge: &Purge) {
         let Purge { target, mode, source } = *purge;
         self.cache.invalidate(&target, mode, source.as_str(), self.clock.monotonic());
@@ -107,11 +110,11 @@ impl LocalInvalidator {
     }
 }
 
-/// Invalidates what the cache knows, and what the fleet does.
+/// Invalidator for this gateway's cache and the fleet.
 #[derive(Clone)]
 pub struct Invalidator {
     local: LocalInvalidator,
-    /// `None`: there is no fleet.
+    /// Channel to the fleet; `None` for a single gateway.
     bus: Option<Arc<dyn Bus>>,
 }
 
@@ -120,21 +123,22 @@ impl Invalidator {
         Self { local, bus }
     }
 
-    /// Done when it returns, here and where the fleet's server is asked.
+    /// Applies a purge. When this returns, it is final on this gateway and in the fleet's Redis.
     ///
     /// # Errors
     ///
-    /// [`Partial`] where the rest of the fleet could not be told. Here it is done.
+    /// [`Partial`] if the rest of the fleet could not be told. The purge is final on this gateway.
     pub async fn invalidate(&self, purge: Purge) -> Result<(), Partial> {
         let Some(bus) = &self.bus else {
             self.local.apply(&purge);
             return Ok(());
         };
         let (bus, local) = (Arc::clone(bus), self.local.clone());
-        // In a task of its own: whoever asked may leave before both are done.
+        // A task of its own: the caller may disconnect before both steps are done.
         let done = tokio::spawn(async move {
             let published = bus.publish(purge).await;
-            // Not before: what is fetched between the two may be what was to be forgotten.
+            // Not before the publication: a fetch between the two could bring back the response to
+            // be purged.
             if published != Ok(Published::AppliedHere) {
                 local.apply(&purge);
             }

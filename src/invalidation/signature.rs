@@ -1,9 +1,9 @@
-//! How ImageKit signs its webhooks, in both of its schemes.
+//! Signatures of ImageKit's webhooks (HMAC-SHA256): legacy scheme and Standard Webhooks.
 //!
-//! In both the HMAC key is the whole `whsec_...` text as it stands in the dashboard. That is not
-//! what Standard Webhooks says, where the key is what follows the prefix, decoded; a stock
-//! library therefore fails on genuine deliveries. The standard's key is accepted too: it is made
-//! of the same secret, so whoever has it has the other.
+//! In both schemes ImageKit's HMAC key is the whole `whsec_...` text, as the dashboard shows it.
+//! Standard Webhooks differs: its key is the base64-decoded text after the prefix. So a stock
+//! library fails on genuine deliveries. The standard's key is accepted too: it derives from the
+//! same secret, so an attacker who has one has the other.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,36 +16,38 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// `t=<unix milliseconds>,v1=<hex of HMAC over "t.body">`.
+/// Legacy header field: `t=<unix milliseconds>,v1=<hex of HMAC over "t.body">`.
 pub const LEGACY: &str = "x-ik-signature";
-/// Standard Webhooks: an id, unix seconds, and `v1,<base64 of HMAC over "id.timestamp.body">`
-/// for each of several keys, separated by blanks.
+/// Header field of Standard Webhooks with the delivery's id.
 pub const STANDARD_ID: &str = "webhook-id";
+/// Header field of Standard Webhooks with the time, in unix seconds.
 pub const STANDARD_TIMESTAMP: &str = "webhook-timestamp";
+/// Header field of Standard Webhooks with the signatures: `v1,<base64 of HMAC over
+/// "id.timestamp.body">` for each of several keys, separated by blanks.
 pub const STANDARD: &str = "webhook-signature";
 
 const SECRET_PREFIX: &str = "whsec_";
 const MAC_BYTES: usize = 32;
 
-/// Why a delivery is not taken for ImageKit's.
+/// Reason why a delivery's signature is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SignatureFault {
-    #[error("the signature is not of this body and secret")]
+    #[error("the signature does not match this body and secret")]
     Incorrect,
-    #[error("the signature's fields cannot be read")]
+    #[error("the signature's header fields are malformed")]
     Malformed,
-    #[error("there is no signature")]
+    #[error("the delivery has no signature")]
     Missing,
-    /// Too old or too new: a replay, or a clock that is wrong.
-    #[error("the signature's time is too far from ours")]
+    /// The time is too old or too new: a replay, or a wrong clock.
+    #[error("the signature's time is outside the tolerance around the gateway's clock")]
     OutOfTolerance,
 }
 
-/// The secret of one webhook, as keys.
+/// Signing secret of one webhook, as HMAC keys.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SigningSecret {
     whole: Secret,
-    /// The key as the standard has it, if the secret has that form.
+    /// Key of Standard Webhooks, if the secret has that form.
     decoded: Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -56,14 +58,14 @@ impl SigningSecret {
         Self { decoded: decoded.filter(|key| !key.is_empty()).map(Zeroizing::new), whole: secret }
     }
 
-    /// The value of [`LEGACY`] for a delivery.
+    /// Returns the value of [`LEGACY`] for a delivery.
     pub fn sign_legacy(&self, now: SystemTime, body: &[u8]) -> String {
         let millis = since_epoch(now).as_millis().to_string();
         let mac = mac(self.whole.expose().as_bytes(), &[millis.as_bytes(), body]);
         format!("t={millis},v1={}", hex(&mac))
     }
 
-    /// The values of [`STANDARD_TIMESTAMP`] and [`STANDARD`] for a delivery of this id.
+    /// Returns the values of [`STANDARD_TIMESTAMP`] and [`STANDARD`] for a delivery with this id.
     pub fn sign_standard(&self, id: &str, now: SystemTime, body: &[u8]) -> (String, String) {
         let seconds = since_epoch(now).as_secs().to_string();
         let key = self.whole.expose().as_bytes();
@@ -71,11 +73,12 @@ impl SigningSecret {
         (seconds, format!("v1,{}", BASE64_STANDARD.encode(mac)))
     }
 
-    /// Whether one of the schemes that are there holds, at a time within `tolerance` of now.
+    /// Verifies a delivery: one scheme that is present must be valid, at a time within `tolerance`
+    /// of `now`.
     ///
     /// # Errors
     ///
-    /// What is wrong with the last scheme that was looked at.
+    /// The fault of the last scheme that was checked.
     pub fn verify(
         &self,
         fields: &HeaderMap,
@@ -110,7 +113,7 @@ impl SigningSecret {
         };
         let (time, signature) = (part("t=")?, part("v1=")?);
         in_time(Duration::from_millis(digits(time)?))?;
-        // The time as it was sent: it is the text that was signed.
+        // The signed text holds the time as it was sent, so it is used as received.
         let mac = mac(self.whole.expose().as_bytes(), &[time.as_bytes(), body]);
         let same = hex(&mac).as_bytes().ct_eq(signature.to_ascii_lowercase().as_bytes());
         if same.into() { Ok(()) } else { Err(SignatureFault::Incorrect) }
@@ -137,7 +140,7 @@ impl SigningSecret {
     }
 }
 
-/// The value of a field that must be there once.
+/// Returns the value of a field that must occur once.
 fn only<'a>(fields: &'a HeaderMap, name: &str) -> Result<&'a str, SignatureFault> {
     let mut values = fields.get_all(name).iter();
     let value = values.next().ok_or(SignatureFault::Missing)?;
@@ -154,7 +157,7 @@ fn digits(text: &str) -> Result<u64, SignatureFault> {
     text.parse().map_err(|_| SignatureFault::Malformed)
 }
 
-/// HMAC-SHA256 of these, with a dot between each.
+/// Returns the HMAC-SHA256 of the parts, joined by dots.
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; MAC_BYTES] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     for (place, part) in parts.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! ImageKit's webhooks, from a delivery's bytes to invalidated lists.
+//! Receiver of ImageKit's webhooks: verifies a delivery and invalidates the lists that it names.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, SystemTime};
@@ -13,38 +13,38 @@ use super::{InvalidationSource, Invalidator, Partial, Purge};
 use crate::cache::{PurgeMode, Target};
 use crate::clock::Clock;
 
-/// Events whose ids are remembered. ImageKit delivers each at least once; one that comes again
-/// later than so many others is acted on again, which costs one call to the upstream.
+/// Number of applied events that are remembered. ImageKit delivers each event at least once. A
+/// repeat after more events than this is applied again, which costs one upstream call.
 const REMEMBERED_EVENTS: usize = 4096;
 
-/// How deliveries are verified.
+/// Settings for the verification of deliveries.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WebhookSettings {
     pub secret: SigningSecret,
-    /// How far the time of a signature may be from ours, either way.
+    /// Largest difference between a signature's time and the gateway's clock, in either direction.
     pub tolerance: Duration,
 }
 
-/// What became of a delivery, as metrics and logs name it.
+/// Outcome of a delivery, as metrics and logs name it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u8)]
 pub enum WebhookOutcome {
     /// Lists were invalidated.
     Applied,
-    /// Not read: too many at once, or from one address.
+    /// Not read: too many deliveries at once, or too many from one address.
     Busy,
-    /// An event that had been applied before.
+    /// The event had been applied before.
     Duplicate,
-    /// An event that concerns no list.
+    /// The event concerns no list.
     Ignored,
     IncorrectSignature,
-    /// Signed, and yet not an event that can be understood.
+    /// The signature is valid, but the body is not a known event.
     InvalidEvent,
     MalformedSignature,
     MissingSignature,
     OutOfTolerance,
-    /// Lists were invalidated here, and the rest of the fleet could not be told yet: to be sent
-    /// again.
+    /// Lists were invalidated on this gateway, but the rest of the fleet could not be told yet.
+    /// ImageKit has to send the delivery again.
     Partial,
     /// The body was too long or did not come in time.
     Unread,
@@ -81,7 +81,7 @@ impl WebhookOutcome {
         }
     }
 
-    /// Whether the signature held.
+    /// Returns whether the signature was valid.
     pub fn is_genuine(self) -> bool {
         matches!(
             self,
@@ -111,7 +111,7 @@ impl From<SignatureFault> for WebhookOutcome {
     }
 }
 
-/// Why a delivery is not done with.
+/// Reason why a delivery was refused, or must be sent again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum WebhookFault {
     #[error(transparent)]
@@ -120,7 +120,7 @@ pub enum WebhookFault {
     Signature(#[from] SignatureFault),
 }
 
-/// Takes deliveries.
+/// Receiver of webhook deliveries.
 pub struct Webhooks {
     settings: WebhookSettings,
     applied: Mutex<Applied>,
@@ -138,7 +138,8 @@ impl Webhooks {
     ///
     /// # Errors
     ///
-    /// A delivery whose signature does not hold, or that is to be sent again.
+    /// [`WebhookFault::Signature`] if the signature is not valid; [`WebhookFault::Partial`] if
+    /// ImageKit must send the delivery again.
     pub async fn receive(&self, fields: &HeaderMap, body: &[u8]) -> Result<(), WebhookFault> {
         let now = self.clock.wall();
         let WebhookSettings { secret, tolerance } = &self.settings;
@@ -158,7 +159,8 @@ impl Webhooks {
 
     async fn apply(&self, event: Event) -> WebhookOutcome {
         let Event::Changed { id, files } = event else { return WebhookOutcome::Ignored };
-        // With the files: an id that is not as unique as promised must not cost an invalidation.
+        // The hash includes the files. If an id is not as unique as promised, no invalidation is
+        // lost.
         let event = id.map(|id| self.hasher.hash_one((id, &files)));
         if event.is_some_and(|event| self.applied.lock().contains(event)) {
             return WebhookOutcome::Duplicate;
@@ -172,7 +174,7 @@ impl Webhooks {
         if told.is_err() {
             return WebhookOutcome::Partial;
         }
-        // Not before it is done: a second delivery that is answered at once must be as final.
+        // Recorded after the invalidation: a repeat that is answered at once must be as final.
         if let Some(event) = event {
             self.applied.lock().insert(event);
         }
@@ -180,13 +182,16 @@ impl Webhooks {
     }
 }
 
-/// ImageKit is not asked to send it again: it would be the same.
+/// Logs a body that cannot be parsed. ImageKit need not send it again: it would be the same.
 fn invalid(error: &InvalidEvent) {
     let error = error as &(dyn std::error::Error + 'static);
-    tracing::warn!(error, "a signed webhook is not an event that can be understood");
+    tracing::warn!(
+        error,
+        "webhook ignored: its signature is valid, but its event cannot be understood"
+    );
 }
 
-/// The events applied last, by a keyed hash of their ids.
+/// Recently applied events, as keyed hashes of their ids and files.
 #[derive(Default)]
 struct Applied {
     events: HashSet<u64, RandomState>,

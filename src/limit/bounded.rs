@@ -1,5 +1,7 @@
-//! Bounded map from very many keys to their state, in shards. At capacity only a key whose state is
-//! spare makes room: its quota is whole, as if it had never been seen.
+//! Bounded, sharded map from very many keys to their state.
+//!
+//! At capacity only a key whose state is spare is evicted: its quota is full, as if it had never
+//! been seen.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -7,15 +9,15 @@ use std::hash::Hash;
 use ahash::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
-/// More shards let more threads work at once; each costs a little memory and rounds the
-/// capacity.
+/// Number of shards. More let more threads work at once; each costs a little memory and rounds up
+/// the capacity.
 pub(super) const SHARDS: usize = 64;
 
-/// How many of the oldest keys are looked at to make room for one. More find a free place in a
-/// nearly full shard more often; fewer bound the time a newcomer costs.
+/// Oldest keys that are examined to make room for one. More find a free place in a nearly full
+/// shard more often; fewer bound the time that a new key costs.
 const EVICTION_TRIES: usize = 8;
 
-/// `X`: what each shard holds besides.
+/// Bounded map. `X` is an extra value of each shard.
 pub(super) struct BoundedMap<K, V, X = ()> {
     shards: Box<[Mutex<Shard<K, V, X>>]>,
     hasher: RandomState,
@@ -23,7 +25,7 @@ pub(super) struct BoundedMap<K, V, X = ()> {
 
 pub(super) struct Shard<K, V, X> {
     states: HashMap<K, V, RandomState>,
-    /// The same keys in the order they came, the next to be looked at for eviction in front.
+    /// The same keys in order of arrival. The next one to be examined for eviction is in front.
     order: VecDeque<K>,
     capacity: usize,
     pub(super) extra: X,
@@ -31,8 +33,8 @@ pub(super) struct Shard<K, V, X> {
 
 impl<K: Clone + Eq + Hash, V, X: Default> BoundedMap<K, V, X> {
     pub(super) fn new(capacity: usize) -> Self {
-        // They grow as keys come. Room for all at once would be resident at once, where the
-        // system has huge pages: 45 MiB of it, by default.
+        // The maps grow as keys come. On a system with huge pages, memory reserved for all keys
+        // would be resident at once: 45 MiB by default.
         let shard = || {
             let (states, order) = (HashMap::with_hasher(RandomState::new()), VecDeque::new());
             let capacity = capacity.div_ceil(SHARDS);
@@ -48,7 +50,8 @@ impl<K: Clone + Eq + Hash, V, X: Default> BoundedMap<K, V, X> {
 impl<K: Clone + Eq + Hash, V, X> BoundedMap<K, V, X> {
     /// Locks the shard of a key.
     pub(super) fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, V, X>> {
-        // The shards' maps hash with other keys, so the choice of shard does not thin them out.
+        // The shards' maps use other hash keys, so the choice of shard does not make their hashes
+        // collide.
         let place = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64);
         let shard = place.ok().and_then(|place| self.shards.get(place));
         shard.expect("a remainder is in range").lock()
@@ -60,7 +63,7 @@ impl<K, V, X> BoundedMap<K, V, X> {
         self.shards.iter().map(|shard| shard.lock().states.len()).sum()
     }
 
-    /// Changes the state of each key, and what each shard holds besides.
+    /// Applies a change to each key's state and to each shard's extra value.
     pub(super) fn for_each(
         &self,
         mut change: impl FnMut(&mut V),
@@ -79,7 +82,7 @@ impl<K: Clone + Eq + Hash, V, X> Shard<K, V, X> {
         self.states.get_mut(key)
     }
 
-    /// Whether there is room for one more, after looking at the oldest keys.
+    /// Returns whether there is room for one more key. Evicts spare ones among the oldest keys.
     pub(super) fn make_room(&mut self, is_spare: impl Fn(&V) -> bool) -> bool {
         for _ in 0..EVICTION_TRIES {
             if self.states.len() < self.capacity {
@@ -95,7 +98,7 @@ impl<K: Clone + Eq + Hash, V, X> Shard<K, V, X> {
         self.states.len() < self.capacity
     }
 
-    /// Adds a key that is not there, once there is room for it.
+    /// Adds a new key. Call [`Shard::make_room`] first.
     pub(super) fn insert(&mut self, key: K, state: V) {
         self.order.push_back(key.clone());
         self.states.insert(key, state);

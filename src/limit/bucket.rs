@@ -1,7 +1,7 @@
-//! One quota and the cells that are counted against it.
+//! Rate limiter of one quota, with the GCRA state of each key.
 //!
-//! A quota cannot change in governor. So a change builds another limiter over the same store:
-//! every limiter counts from the clock's own zero, and a stored time means the same to all.
+//! governor cannot change a quota. So a change builds another limiter over the same store. Each
+//! limiter counts from the clock's own zero, so a stored time means the same to all.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 
 type Limiter<K, S> = RateLimiter<K, S, FromZero, StateInformationMiddleware>;
 
-/// Counts each key's requests against one quota.
+/// Limiter of one quota, by key.
 pub(super) struct Bucket<K, S: StateStore<Key = K>> {
     limit: Limit,
     pub(super) quota: Quota,
@@ -33,17 +33,17 @@ impl<K: Clone + Eq + Hash, S: StateStore<Key = K> + Clone> Bucket<K, S> {
         Self { limit, quota, store, limiter, clock: clock.clone() }
     }
 
-    /// The same cells, counted against another quota from now on.
+    /// Returns a limiter with another quota over the same state.
     pub(super) fn renewed(&self, quota: Quota) -> Self {
         Self::new(self.limit, quota, self.store.clone(), &self.clock)
     }
 
-    /// The latest time that a cell may stand at: a whole burst from now.
+    /// Returns the latest TAT that the quota allows: a whole burst from now.
     fn latest(&self) -> Nanos {
         Nanos::from(self.clock.monotonic() + self.quota.refill())
     }
 
-    /// Admits one request, or says when to come back.
+    /// Admits one request, or says when to retry.
     pub(super) fn check(&self, key: &K) -> Result<Standing, Throttled> {
         match self.limiter.check_key(key) {
             Ok(snapshot) => {
@@ -61,13 +61,13 @@ impl<K: Clone + Eq + Hash, S: StateStore<Key = K> + Clone> Bucket<K, S> {
 }
 
 impl<K: Clone + Eq + Hash> Bucket<K, BoundedStore<K>> {
-    /// Lets nobody wait for longer than a whole burst takes to come back: whoever was counted
-    /// against a slower quota might have to.
+    /// Shortens waits to the time in which a whole burst comes back. A key that was counted against
+    /// a slower quota may have a longer one.
     pub(super) fn clamp(&self) {
         self.store.clamp(self.latest());
     }
 
-    /// Whether a request would be admitted. Counts nothing.
+    /// Returns whether a request would be admitted. Counts nothing.
     pub(super) fn peek(&self, key: &K) -> Result<(), Throttled> {
         let store = Unchanged(&self.store);
         let limiter: Limiter<K, _> =
@@ -77,22 +77,22 @@ impl<K: Clone + Eq + Hash> Bucket<K, BoundedStore<K>> {
 }
 
 impl Bucket<Only, Cell> {
-    /// The same for one caller.
+    /// Shortens the wait of the one caller to the time in which a whole burst comes back.
     pub(super) fn clamp(&self) {
         let latest = self.latest();
         let clamped: Result<(), ()> = self.store.measure_and_replace(&Only, |tat| match tat {
             Some(tat) => Ok(((), tat.min(latest))),
             None => Err(()),
         });
-        // Nothing to clamp in a cell that nobody has used.
+        // A cell that was never used has nothing to shorten.
         clamped.unwrap_or_default();
     }
 }
 
-/// A clock whose first reading is zero: governor takes that one for the limiter's beginning.
+/// Clock whose first reading is zero: governor takes that as the limiter's start.
 struct FromZero {
     clock: Clock,
-    // Set while the limiter is made, so before anybody else has it.
+    // Set while the limiter is made, before it is shared.
     begun: AtomicBool,
 }
 
@@ -121,11 +121,11 @@ impl governor::clock::Clock for FromZero {
     }
 }
 
-/// The state of one caller alone, shared by the limiters that follow each other.
+/// State of a single caller, shared by successive limiters.
 #[derive(Clone, Default)]
 pub(super) struct Cell(Arc<InMemoryState>);
 
-/// The only key of a [`Cell`].
+/// Only key of a [`Cell`].
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Only;
 

@@ -1,5 +1,6 @@
-//! Where the shares of a node meet the ledger of its fleet: claims wait here to be sent, many at a
-//! time, and whether the ledger answers at all is known here.
+//! Queue of this node's lease requests to the fleet's ledger, sent in batches.
+//!
+//! It also knows whether the ledger is available and answers in time.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -14,22 +15,25 @@ use super::quota::Quota;
 use super::share::{Credit, Debit, Grant, Share, Terms};
 use crate::caller::Subject;
 
-/// Claims that may wait. Shares that find no place ask again with their next cell.
+/// Most lease requests that may wait in each queue. A lease that finds no place requests again with
+/// its next cell.
 const CLAIMS_MAX: usize = 10_000;
 
-/// A ledger that takes longer is not waited for: each node spends its own part meanwhile.
+/// Longest wait for an answer of the ledger. While it takes longer, each node spends its own part.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// Whose quota it is.
+/// Key of a shared quota.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum SharedKey {
-    /// Of all calls to the upstream.
+    /// Budget of all calls to the upstream.
     Budget,
+    /// Configured caller, by name.
     Caller(Arc<str>),
+    /// Subject of a token.
     Subject(Subject),
 }
 
-/// Cells that a node asks the ledger for.
+/// Lease request of a node, taken out of the queue.
 #[derive(Debug)]
 pub struct Claim {
     pub key: SharedKey,
@@ -39,6 +43,7 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Records that the request got no answer: what it reported is still owed.
     pub fn unsettled(&self) {
         self.share.unsettled();
     }
@@ -50,40 +55,44 @@ struct Queued {
     share: Arc<Share>,
 }
 
-/// Of subjects there may be very many: nobody else waits behind them.
+/// Waiting requests. Subjects may be very many, so they have a queue of their own, behind the
+/// others.
 #[derive(Default)]
 struct Queues {
     first: VecDeque<Queued>,
     subjects: VecDeque<Queued>,
 }
 
+/// Queue of lease requests, and the state of the ledger.
 #[derive(Default)]
 pub struct Desk {
     queues: Mutex<Queues>,
     wake: Notify,
     nodes: AtomicU32,
-    /// The fleet is there.
+    /// Whether the fleet's ledger is available.
     open: AtomicBool,
-    /// Since when the ledger has been asked, in nanoseconds; 0: it has answered.
+    /// Time of the request that the ledger has not answered, in nanoseconds; 0 if there is none.
     asked: AtomicU64,
 }
 
 impl Desk {
-    /// Whether shares may be spent, rather than a part of the quota for each node.
+    /// Returns whether leases may be spent. If not, each node spends its own part of the quota.
     pub fn is_open(&self, now: Duration) -> bool {
         let asked = Duration::from_nanos(self.asked.load(Ordering::Acquire));
         self.open.load(Ordering::Acquire) && (asked.is_zero() || now <= asked + SLOW)
     }
 
+    /// Returns the number of nodes in the fleet; at least one.
     pub fn nodes(&self) -> NonZeroU32 {
         NonZeroU32::new(self.nodes.load(Ordering::Relaxed)).unwrap_or(NonZeroU32::MIN)
     }
 
+    /// Returns the terms of a lease for `quota` now.
     pub fn terms(&self, quota: Quota, credit: Credit) -> Terms {
         Terms { quota, nodes: self.nodes().get(), credit }
     }
 
-    /// Asks for cells of a share, unless that is done already.
+    /// Queues a lease request, unless one is queued or in flight.
     pub fn claim(&self, key: impl FnOnce() -> SharedKey, terms: Terms, share: &Arc<Share>) {
         if share.claimed.swap(true, Ordering::AcqRel) {
             return;
@@ -103,12 +112,12 @@ impl Desk {
         self.wake.notify_one();
     }
 
-    /// Waits until there are claims.
+    /// Waits until requests are queued.
     pub async fn has_claims(&self) {
         self.wake.notified().await;
     }
 
-    /// Takes claims out, at most so many.
+    /// Takes up to `most` requests out of the queues.
     pub fn collect(&self, most: usize, now: Duration) -> Vec<Claim> {
         let mut queues = self.queues.lock();
         let Queues { first, subjects } = &mut *queues;
@@ -126,7 +135,7 @@ impl Desk {
         claims.collect()
     }
 
-    /// Takes the answer to a claim that was sent at `sent`.
+    /// Applies the answer to a request that was sent at `sent`. Queues another one if more is owed.
     pub fn settle(&self, claim: Claim, grant: Grant, sent: Duration, now: Duration) {
         let Claim { key, terms, share, debit: _ } = claim;
         if share.settle(terms, grant, sent, now) {
@@ -134,18 +143,18 @@ impl Desk {
         }
     }
 
-    /// The ledger is asked.
+    /// Records that a request was sent to the ledger.
     pub fn ask(&self, now: Duration) {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         self.asked.store(now.max(1), Ordering::Release);
     }
 
-    /// The ledger has answered, or nobody waits for it any more.
+    /// Records that the ledger has answered, or that the node no longer waits for it.
     pub fn answered(&self) {
         self.asked.store(0, Ordering::Release);
     }
 
-    /// Whether the fleet is there, and how many share in it.
+    /// Records whether the fleet's ledger is available, and the number of nodes.
     pub fn note_fleet(&self, open: bool, nodes: NonZeroU32) {
         self.nodes.store(nodes.get(), Ordering::Relaxed);
         self.open.store(open, Ordering::Release);

@@ -1,4 +1,4 @@
-//! Quotas that several nodes share in.
+//! Quotas of callers that the nodes of a fleet share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use super::share::{Credit, Share, Spent};
 use super::shares::Shares;
 use crate::caller::Subject;
 
-/// Quotas that other nodes share in.
+/// Lease queue of the fleet, and the leases of token subjects.
 pub(super) struct Fleet {
     pub(super) desk: Arc<Desk>,
     pub(super) subjects: Shares<Subject>,
 }
 
 impl Fleet {
-    /// Spends a cell of a quota that other nodes share in.
+    /// Spends a cell of a shared quota. Requests more cells from the ledger if needed.
     pub(super) fn spend(
         &self,
         key: impl FnOnce() -> SharedKey,

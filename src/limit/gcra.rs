@@ -1,19 +1,18 @@
-//! Cells of one quota, counted for several nodes: what the fleet's server does, in the same process,
-//! for tests.
+//! GCRA ledger of one quota for several nodes: the double of the fleet's Redis script, for tests.
 
 use std::time::Duration;
 
 use super::quota::Quota;
 use super::share::{Debit, Grant};
 
-/// When everything that was spent has come back, in microseconds.
+/// Theoretical arrival time of the quota: when all spent cells have come back, in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Gcra {
     tat: f64,
 }
 
 impl Gcra {
-    /// `now`: by the server's clock.
+    /// Debits cells and returns the grant. `now` is the time of the server's clock.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,

@@ -1,17 +1,20 @@
-//! Admission control: how many requests one caller may send.
+//! Rate limiting of callers (GCRA): how many requests each caller may send.
 //!
-//! Runs once the caller is known and before the cache, so a refused request costs neither a
-//! lookup nor an upstream call; hits count too.
+//! It runs once the caller is known and before the cache. So a refused request costs neither a
+//! lookup nor an upstream call. Hits count too.
 //!
-//! The algorithm is GCRA, in governor's words: each request is one *cell*, a *quota* is a burst
-//! plus the interval at which one cell is replenished, and a cell that arrives too early does
-//! not conform. This room owns the policy (which caller, which quota, what is kept for how many)
-//! and leaves the arithmetic to governor.
+//! The arithmetic is governor's, and so are its terms. Each request is one *cell*. A *quota* is a
+//! burst plus the interval at which one cell is replenished. A cell that arrives too early does not
+//! conform. This module owns the policy: which caller has which quota, and how much state is kept.
 //!
-//! - `settings`, `quota`: what was configured, and what is said about it.
-//! - `bucket`: one quota and its cells (`store`: of very many); `subscriber`: whose address.
-//! - `fleet`: quotas that other nodes share in: a `share` of each (`purse`; `shares`: of very
-//!   many), and the `desk` where they meet the ledger.
+//! - `settings`, `quota`: configured quotas, and the state that is reported about them.
+//! - `bucket`: limiter of one quota; `store`: its bounded state for very many keys.
+//! - `single`: limiter of a single key; `bounded`: bounded map with eviction.
+//! - `subscriber`: address prefix that counts as one caller.
+//! - `permits`: limit of concurrent holders of one key.
+//! - `fleet`: quotas shared by several nodes. `share` is a node's lease of one quota, `purse` its
+//!   leased cells, `shares` the leases of very many callers. `desk` queues the lease requests to
+//!   the ledger in Redis.
 
 mod bounded;
 mod bucket;
@@ -49,25 +52,26 @@ pub use subscriber::{Ipv6Limits, Subscriber};
 use crate::caller::{Caller, CallerId, Subject};
 use crate::clock::Clock;
 
-/// Addresses of webhooks that are told apart: ImageKit has few.
+/// Most webhook sender addresses that are tracked: ImageKit has few.
 const TRACKED_WEBHOOKS_MAX: usize = 1_000;
 
-/// What one address may deliver: ImageKit sends an event for each file of a bulk operation.
+/// Quota of one address for webhook deliveries: ImageKit sends an event for each file of a bulk
+/// operation.
 pub const WEBHOOK_QUOTA: Quota = Quota::new(100, 500).expect("neither is zero");
 
-/// Of what nobody may use.
+/// Placeholder for a quota that is not configured.
 const UNUSED: Quota = Quota::new(1, 1).expect("neither is zero");
 
 type Addresses = Bucket<Subscriber, BoundedStore<Subscriber>>;
 
-/// Counts every caller's requests against its quota.
+/// Rate limiter of all callers.
 pub struct Limits {
     anonymous: Addresses,
     wide: Addresses,
     ipv6: Ipv6Limits,
     callers: Vec<KnownCaller>,
     tokens: Bucket<Subject, BoundedStore<Subject>>,
-    /// The quota of each subject, of which each node of a fleet has a part in `tokens`.
+    /// Whole quota of each token subject. `tokens` holds this node's part of it.
     of_tokens: Quota,
     fleet: Option<Arc<Fleet>>,
     clock: Clock,
@@ -77,17 +81,18 @@ pub struct Limits {
     pub enforcement: Enforcement,
 }
 
-/// One configured caller.
+/// Limiter of one configured caller.
 struct KnownCaller {
     name: Arc<str>,
     quota: Quota,
-    /// Of a node of a fleet: its part, for when nothing can be shared.
+    /// Limiter of this node's own part, used while the fleet's ledger is not available.
     own: Bucket<Only, Cell>,
     share: Arc<Share>,
 }
 
 impl Limits {
-    /// `desk`: where a fleet's nodes share in them. Until others are heard there is one.
+    /// Creates the limiter. `desk` queues lease requests, if the node is in a fleet. Until other
+    /// nodes are seen, this node counts as the only one.
     pub fn new(settings: &LimitSettings, desk: Option<Arc<Desk>>, clock: &Clock) -> Self {
         let tracked = settings.max_tracked_callers;
         let addresses = |limit, quota, tracked| {
@@ -111,14 +116,14 @@ impl Limits {
         }
     }
 
-    /// Other quotas for the same callers, or shared by more or fewer: what each has spent stays
-    /// spent. How many are told apart stays as it was.
+    /// Returns a limiter with other quotas, or for another number of nodes. What each caller has
+    /// spent stays spent. The number of tracked callers does not change.
     #[must_use]
     pub fn renewed(&self, settings: &LimitSettings, nodes: NonZeroU32) -> Self {
         let own = settings.part_of(nodes);
         Self {
-            // What nobody may use now keeps its quota: with another one, whoever has spent it
-            // would have it back when it is used again.
+            // A quota that is switched off keeps its value. With another value, a caller that has
+            // spent it would have it back when it is switched on again.
             anonymous: self.anonymous.renewed(own.anonymous.unwrap_or(self.anonymous.quota)),
             wide: self.wide.renewed(own.wide().unwrap_or(self.wide.quota)),
             ipv6: own.ipv6,
@@ -134,8 +139,8 @@ impl Limits {
         }
     }
 
-    /// Once the quotas of [`Limits::renewed`] are in force and the old ones are not: lets nobody
-    /// wait for longer than these say.
+    /// Shortens waits that exceed the current quotas. Call it once the quotas of
+    /// [`Limits::renewed`] are in force and the old ones are not.
     pub fn clamp(&self) {
         for addresses in [&self.anonymous, &self.wide, &self.auth_failures, &self.wide_failures] {
             addresses.clamp();
@@ -146,7 +151,7 @@ impl Limits {
         }
     }
 
-    /// Admits one request, or says when to come back.
+    /// Admits one request, or says when to retry.
     ///
     /// # Errors
     ///
@@ -181,7 +186,7 @@ impl Limits {
         self.spend_own(&share, self.of_tokens, || self.tokens.check(&subject))
     }
 
-    /// Spends of this node's own part. Where others share in the quota, they hear of it later.
+    /// Spends a cell of this node's own part. In a fleet, the ledger is debited later.
     fn spend_own(
         &self,
         share: &Share,
@@ -195,15 +200,17 @@ impl Limits {
         Ok(standing)
     }
 
-    /// Where quotas are shared now, if they can be.
+    /// Returns the fleet and the time, if the ledger is available now.
     fn open_fleet(&self) -> Option<(&Fleet, Duration)> {
         let fleet = self.fleet.as_deref()?;
         let now = self.clock.monotonic();
         fleet.desk.is_open(now).then_some((fleet, now))
     }
 
-    /// Whoever has used up their own quota spends nothing of their neighbours', and a refusal for
-    /// the neighbours' sake costs nothing of one's own.
+    /// Admits one request of an anonymous caller.
+    ///
+    /// A caller that has used up its own quota spends nothing of its neighbours' quota. A refusal
+    /// by the neighbours' quota costs the caller nothing of its own.
     fn admit_address(&self, address: IpAddr) -> Result<Standing, Throttled> {
         let subscriber = self.subscriber(address);
         if !subscriber.is_v6() {
@@ -215,7 +222,7 @@ impl Limits {
         Ok(if wide.left < own.left { wide } else { own })
     }
 
-    /// Admits one delivery of a webhook, genuine or not.
+    /// Admits one webhook delivery, genuine or not.
     ///
     /// # Errors
     ///
@@ -224,7 +231,7 @@ impl Limits {
         self.webhooks.check(&from).map(drop)
     }
 
-    /// Admits one more credential that failed, as far as telling its sender why goes.
+    /// Counts one failed credential. An error means that its sender is not told why it failed.
     ///
     /// # Errors
     ///
@@ -238,17 +245,18 @@ impl Limits {
         Ok(())
     }
 
-    /// Whom an address counts as.
+    /// Returns the subscriber that an address counts as.
     pub fn subscriber(&self, address: IpAddr) -> Subscriber {
         Subscriber::of(address, self.ipv6.prefix)
     }
 
-    /// Whether one more credential that fails would be admitted: only then is it worth looking
-    /// at one that is costly to verify. Counts nothing.
+    /// Returns whether one more failed credential would be admitted. Counts nothing.
+    ///
+    /// Only then is a credential that is costly to verify worth verifying.
     ///
     /// # Errors
     ///
-    /// [`Throttled`] if it would not.
+    /// [`Throttled`] if it would not be admitted.
     pub fn may_fail_auth(&self, from: IpAddr) -> Result<(), Throttled> {
         let subscriber = self.subscriber(from);
         self.auth_failures.peek(&subscriber)?;
@@ -258,13 +266,14 @@ impl Limits {
         Ok(())
     }
 
-    /// How many anonymous callers are tracked now.
+    /// Returns the number of anonymous callers that are tracked now.
     pub fn tracked_callers(&self) -> usize {
         self.anonymous.store.len()
     }
 }
 
-/// The configured callers; those that are known already keep what they have spent.
+/// Creates the limiters of the configured callers. A caller that is known already, by name, keeps
+/// what it has spent.
 fn known_callers(
     quotas: &[CallerQuota],
     nodes: NonZeroU32,

@@ -1,4 +1,4 @@
-//! Permits by key: how many of one key may be held at once.
+//! Keyed permits: a limit of how many permits one key may hold at once.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 use parking_lot::Mutex;
 
-/// Counts what is held by each key. A key of which nothing is held takes no memory.
+/// Permits by key. A key that holds none takes no memory.
 #[derive(Debug)]
 pub struct KeyedPermits<K: Eq + Hash>(Arc<Held<K>>);
 
@@ -17,7 +17,7 @@ struct Held<K> {
     max_of_one: usize,
 }
 
-/// One permit, given back when dropped.
+/// Permit of one key. Dropping it returns it.
 #[derive(Debug)]
 pub struct KeyedPermit<K: Eq + Hash> {
     held: Arc<Held<K>>,
@@ -29,7 +29,7 @@ impl<K: Copy + Eq + Hash> KeyedPermits<K> {
         Self(Arc::new(Held { by_key: Mutex::default(), max_of_one }))
     }
 
-    /// Takes one, if this key holds fewer than it may.
+    /// Takes a permit; `None` if the key holds as many as it may.
     pub fn try_take(&self, key: K) -> Option<KeyedPermit<K>> {
         let mut by_key = self.0.by_key.lock();
         let own = by_key.get(&key).copied().unwrap_or_default();
@@ -40,7 +40,7 @@ impl<K: Copy + Eq + Hash> KeyedPermits<K> {
         Some(KeyedPermit { held: Arc::clone(&self.0), key })
     }
 
-    /// Returns the number of keys that hold any.
+    /// Returns the number of keys that hold a permit.
     #[cfg(test)]
     pub(crate) fn keys(&self) -> usize {
         self.0.by_key.lock().len()

@@ -1,31 +1,32 @@
-//! What a caller may send, and what is said about it: values only.
+//! Quotas, and the results of a check against them, as plain values.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// A sustained rate and how many requests may come at once after rest.
+/// Quota: a sustained rate, and a burst that may arrive at once after a rest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Quota {
-    /// Of all that share in it.
+    /// Sustained rate in cells per second, of all nodes that share the quota.
     per_second: NonZeroU32,
+    /// Most cells that may be spent at once.
     pub burst: NonZeroU32,
-    /// How many share in it, with a part each.
+    /// Number of nodes among which the rate is divided.
     among: NonZeroU32,
 }
 
-/// Which quota it was.
+/// Kind of a quota.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u8)]
 pub enum Limit {
-    /// Of an anonymous caller's address.
+    /// Quota of an anonymous caller's address.
     Address,
-    /// Of an address whose credentials fail.
+    /// Quota of an address for failed credentials.
     Auth,
-    /// Of a configured caller.
+    /// Quota of a configured caller or of a token's subject.
     Caller,
-    /// Of all IPv6 addresses with the same wide prefix.
+    /// Quota shared by all IPv6 addresses with the same wide prefix.
     Prefix,
-    /// Of an address that delivers webhooks.
+    /// Quota of an address for webhook deliveries.
     Webhook,
 }
 
@@ -44,28 +45,28 @@ impl Limit {
     }
 }
 
-/// How a caller stands after a request was admitted.
+/// State of a caller's quota after a request was admitted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Standing {
-    /// The tightest, where there is more than one.
+    /// Kind of the quota; the tightest, if more than one applies.
     pub limit: Limit,
     pub quota: Quota,
     /// Requests that would be admitted now.
     pub left: u32,
 }
 
-/// A quota is used up.
+/// Refusal: the quota is used up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("over quota for {wait:?}")]
+#[error("over quota: the next request is admitted in {wait:?}")]
 pub struct Throttled {
     pub limit: Limit,
     pub quota: Quota,
-    /// Until one more request would conform.
+    /// Time until one more request would conform.
     pub wait: Duration,
 }
 
 impl Quota {
-    /// `None` if either is zero.
+    /// Creates a quota; `None` if either value is zero.
     pub const fn new(per_second: u32, burst: u32) -> Option<Self> {
         match (NonZeroU32::new(per_second), NonZeroU32::new(burst)) {
             (Some(per_second), Some(burst)) => {
@@ -75,7 +76,7 @@ impl Quota {
         }
     }
 
-    /// The same with another rate or burst, where there is one.
+    /// Returns this quota with another rate or burst, where one is given.
     #[must_use]
     pub fn with(self, per_second: Option<NonZeroU32>, burst: Option<NonZeroU32>) -> Self {
         Self {
@@ -85,7 +86,7 @@ impl Quota {
         }
     }
 
-    /// So many times as much, at once and sustained.
+    /// Returns `factor` times this quota, in rate and burst.
     #[must_use]
     pub fn times(self, factor: NonZeroU32) -> Self {
         Self {
@@ -95,19 +96,20 @@ impl Quota {
         }
     }
 
-    /// The part of one of so many: as long a wait for all of it, for so much less.
+    /// Returns one node's part of this quota in a fleet of `nodes`: the rate and the burst divided
+    /// by `nodes`.
     #[must_use]
     pub fn part_of(self, nodes: NonZeroU32) -> Self {
         let burst = NonZeroU32::new(self.burst.get() / nodes).unwrap_or(NonZeroU32::MIN);
         Self { burst, among: self.among.saturating_mul(nodes), ..self }
     }
 
-    /// Time in which one cell comes back.
+    /// Returns the time in which one cell comes back.
     pub fn interval(self) -> Duration {
         Duration::from_secs(1) * self.among.get() / self.per_second.get()
     }
 
-    /// Time in which the whole burst comes back.
+    /// Returns the time in which the whole burst comes back.
     pub fn refill(self) -> Duration {
         self.interval() * self.burst.get()
     }
@@ -121,8 +123,8 @@ impl From<Quota> for governor::Quota {
 }
 
 impl Standing {
-    /// Until the burst is whole again; at most one interval more than it takes, since a cell
-    /// that is partly back counts as missing.
+    /// Returns the time until the burst is whole again. It may be up to one interval too long,
+    /// since a cell that is partly back counts as missing.
     pub fn until_full(self) -> Duration {
         self.quota.interval() * (self.quota.burst.get() - self.left.min(self.quota.burst.get()))
     }

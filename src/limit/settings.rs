@@ -1,48 +1,48 @@
-//! Quotas as they were configured: values only.
+//! Configured quotas, as plain values.
 
 use std::num::NonZeroU32;
 
 use super::quota::Quota;
 use super::subscriber::Ipv6Limits;
 
-/// The quotas in force.
+/// Configured quotas of all kinds of callers.
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
-    /// Of each address. `None`: nobody is served without a credential.
+    /// Quota of each address without a credential. `None`: a credential is required.
     pub anonymous: Option<Quota>,
     pub ipv6: Ipv6Limits,
-    /// How many are told apart at a time: addresses, wide prefixes, addresses whose credentials
-    /// fail, subjects of tokens. More cost memory (about 64 bytes each); with fewer, newcomers
-    /// share a quota sooner when very many are active at once.
+    /// Most callers that are tracked at a time, of each kind: addresses, wide prefixes, addresses
+    /// whose credentials fail, subjects of tokens. Each takes about 64 bytes. With fewer, new
+    /// callers share a quota sooner when very many are active.
     pub max_tracked_callers: usize,
-    /// Of each address, for credentials that fail.
+    /// Quota of each address for failed credentials.
     pub auth_failures: Quota,
-    /// In the order of the configuration.
+    /// Quotas of the configured callers, in the order of the configuration.
     pub callers: Vec<CallerQuota>,
-    /// Of each subject of a token. `None`: there are none.
+    /// Quota of each token subject. `None`: no tokens are accepted.
     pub tokens: Option<Quota>,
     pub enforcement: Enforcement,
 }
 
-/// The quota of one configured caller.
+/// Quota of one configured caller.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CallerQuota {
-    /// By which the caller keeps its state when the configuration changes.
+    /// Name of the caller, by which it keeps its state when the configuration changes.
     pub name: String,
     pub quota: Quota,
 }
 
-/// What becomes of a request that is over its caller's quota.
+/// Treatment of a request that exceeds its caller's quota.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Enforcement {
-    /// It is counted, and served: to see what a quota would do.
+    /// Count it and serve it, to see what a quota would do.
     DryRun,
-    /// It is counted, and refused.
+    /// Count it and refuse it.
     Refuse,
 }
 
 impl LimitSettings {
-    /// The quotas of one node of so many.
+    /// Returns one node's part of the quotas in a fleet of `nodes`.
     #[must_use]
     pub fn part_of(&self, nodes: NonZeroU32) -> Self {
         let caller = |caller: &CallerQuota| CallerQuota {
@@ -58,12 +58,13 @@ impl LimitSettings {
         }
     }
 
-    /// Of all IPv6 addresses with the same wide prefix together.
+    /// Returns the quota that all IPv6 addresses with the same wide prefix share.
     pub fn wide(&self) -> Option<Quota> {
         self.anonymous.map(|quota| quota.times(self.ipv6.wide_factor))
     }
 
-    /// Likewise, for credentials that fail.
+    /// Returns the quota for failed credentials that all IPv6 addresses with the same wide prefix
+    /// share.
     pub(super) fn wide_failures(&self) -> Quota {
         self.auth_failures.times(self.ipv6.wide_factor)
     }

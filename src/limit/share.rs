@@ -1,9 +1,9 @@
-//! One quota of a fleet, as one of its nodes has it: a pure state, callers pass `now`.
+//! Quota lease: one node's part in a quota that its fleet shares. Pure state; callers pass `now`.
 //!
-//! The quota itself is counted elsewhere, once for all nodes ([`super::desk`]). A node spends cells
-//! that were debited there in advance, and asks for more before they are gone; without any it may
-//! spend a few on credit, which are debited afterwards whatever is left. So no request waits, and
-//! what all nodes together spend is over the quota by no more than what they have on credit.
+//! The quota is counted once for all nodes, in the fleet's ledger ([`super::desk`]). A node spends
+//! cells that were debited there in advance, and requests more before they are gone. Without any it
+//! may spend a few on credit; the ledger debits those afterwards, even if none are left. So no
+//! request waits for the ledger. All nodes together exceed the quota by no more than their credit.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -13,112 +13,118 @@ use parking_lot::Mutex;
 use super::purse::Purse;
 use super::quota::Quota;
 
-/// How long cells that were debited in advance may be spent. What is not is given back.
+/// Time for which leased cells may be spent. The rest is returned to the ledger.
 const VALID: Duration = Duration::from_secs(1);
-/// How much of a second's cells all nodes together hold in advance: enough for the time between
-/// two answers of the ledger, and no more than that can be spent late.
+/// Rate, as a time, that all nodes together lease in advance. It covers the time between two
+/// answers of the ledger, and limits what can be spent late.
 const IN_ADVANCE: Duration = Duration::from_millis(200);
-/// What may be spent on credit where nothing is left, as far as anybody knows.
+/// Least credit of a node, in cells, while any cell of the quota is left as far as known.
 const CREDIT_MIN: u32 = 2;
-/// How long a refusal is believed without asking again: quotas change.
+/// Longest time for which a refusal is believed without a new request: quotas change.
 const BELIEVED: Duration = Duration::from_secs(1);
-/// How soon whoever is over its credit may ask again: by then the ledger has answered.
+/// Wait of a caller that is over its credit: by then the ledger has answered.
 const ANSWERED: Duration = Duration::from_millis(20);
 
-/// What holds for a share at the time.
+/// Terms of a lease at one time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Terms {
     pub quota: Quota,
-    /// That the quota is shared by.
+    /// Number of nodes that share the quota.
     pub nodes: u32,
     pub credit: Credit,
 }
 
-/// Whether cells may be spent before they are debited.
+/// Whether a node may spend cells before they are debited.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Credit {
     Allowed,
     None,
 }
 
-/// What came of spending a cell.
+/// Result of spending a cell.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Spent {
-    /// `left`: cells that could be spent now, as far as this node knows.
+    /// One cell was spent. `left`: cells that could be spent now, as far as this node knows.
     Cell { left: u32 },
-    /// None is left, or none is here yet.
+    /// No cell is left, or none is here yet.
     Not { wait: Duration },
 }
 
-/// What the ledger says to a claim.
+/// The ledger's answer to a lease request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Grant {
-    /// Cells that are the node's from now on.
+    /// Cells that the node may spend from now on.
     pub granted: u32,
-    /// Cells that are still there.
+    /// Cells that are left in the ledger.
     pub left: u32,
-    /// Until one more cell would be granted.
+    /// Time until the ledger would grant one more cell.
     pub wait: Duration,
 }
 
-/// Cells to be debited.
+/// Cells that a lease request asks the ledger to debit.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Debit {
-    /// In advance, as far as there are any.
+    /// Cells to lease in advance, as far as there are any.
     pub asked: u32,
-    /// Spent already; less than none were not needed after all.
+    /// Cells that were spent already. A negative number returns cells that were not needed.
     pub owed: i64,
-    /// To be left to others by what is asked for.
+    /// Cells that `asked` must leave in the ledger for more urgent calls.
     pub reserve: u32,
 }
 
+/// Quota lease of one node.
 #[derive(Debug, Default)]
 pub struct Share {
     purse: Purse,
-    /// What the ledger had left when it last answered.
+    /// Cells that the ledger had left when it last answered.
     left: AtomicU32,
-    /// Cells that somebody waits for, and how many they leave to others.
+    /// Number of calls that wait for a cell.
     wanted: AtomicU32,
+    /// Cells that these calls leave to more urgent ones.
     reserve: AtomicU32,
-    /// A claim is waiting to be sent, or under way.
+    /// Whether a lease request is queued or in flight.
     pub(super) claimed: AtomicBool,
     account: Mutex<Account>,
 }
 
+/// Account of a node with the ledger.
 #[derive(Debug, Default)]
 struct Account {
-    /// Not debited yet.
+    /// Cells that were spent and not yet reported to the ledger.
     debts: Debts,
-    /// Under way.
+    /// Cells that are reported by the request in flight.
     reported: i64,
-    /// When the ledger last answered.
+    /// Time of the ledger's last answer.
     heard: Option<Duration>,
-    /// By its last answer there is nothing until then; `None`: there was something.
+    /// Time until which no cell is left, by the ledger's last answer; `None` if some were left.
     nothing_until: Option<Duration>,
+    /// Time at which a refusal is checked with the ledger again.
     ask_again: Duration,
 }
 
-/// Cells that are owed, as long as they count: those of long ago have come back meanwhile.
+/// Debts: cells that were spent and not debited. Old debts expire, since their cells have come back
+/// meanwhile.
 #[derive(Debug, Default)]
 struct Debts {
-    /// Of the time in which a whole burst comes back, that began then.
+    /// Cells spent in the current period. A period is the time in which a whole burst comes back.
     current: i64,
+    /// Start of the current period.
     since: Duration,
-    /// Of the one before.
+    /// Cells spent in the period before.
     last: i64,
 }
 
 impl Terms {
-    /// What a node holds in advance.
+    /// Returns the number of cells that a node leases in advance.
     fn in_advance(self) -> u32 {
         let of_all = IN_ADVANCE.as_nanos() / self.quota.interval().as_nanos().max(1);
         let own = u32::try_from(of_all / u128::from(self.nodes.max(1))).unwrap_or(u32::MAX);
-        // Who has no credit could not spend anything.
+        // Without credit, a node that leased nothing could not spend anything.
         let least = u32::from(self.credit == Credit::None);
         own.clamp(least, self.quota.burst.get())
     }
 
-    /// What may be spent before it is debited, where so many are left.
+    /// Returns the number of cells that may be spent before they are debited, if `left` are left.
     fn credit(self, left: u32) -> u32 {
         match self.credit {
             Credit::None => 0,
@@ -131,7 +137,7 @@ impl Terms {
 }
 
 impl Share {
-    /// Spends a cell, if there is one; and whether more should be asked for.
+    /// Spends a cell, if there is one. Also returns whether to request more.
     pub fn spend(&self, terms: Terms, now: Duration) -> (Spent, bool) {
         if let Some(cells) = self.purse.take(now) {
             let cells = u32::try_from(cells).unwrap_or(u32::MAX);
@@ -143,7 +149,8 @@ impl Share {
         if let Some(until) = account.nothing_until.filter(|until| now < *until) {
             return (Spent::Not { wait: until.saturating_sub(now) }, now >= account.ask_again);
         }
-        // After a refusal one has come back by then, whatever whole intervals say.
+        // After the wait of a refusal one cell has come back, even if rounding to whole intervals
+        // hides it.
         let least = u32::from(account.nothing_until.is_some());
         let left = account.left(self.left.load(Ordering::Relaxed), terms.quota, now).max(least);
         let owed = account.debts.owed(terms.quota, now);
@@ -157,7 +164,8 @@ impl Share {
         (Spent::Not { wait: ANSWERED }, true)
     }
 
-    /// How many cells of the quota are left, as far as is known, those here included.
+    /// Returns the number of cells that are left in the quota as far as known, leased ones
+    /// included.
     pub fn available(&self, terms: Terms, now: Duration) -> u32 {
         let left = {
             let account = self.account.lock();
@@ -166,7 +174,7 @@ impl Share {
         self.purse.cells(now).saturating_add(left).min(terms.quota.burst.get())
     }
 
-    /// How long until there may be a cell, if none is here now.
+    /// Returns the time until there may be a cell; zero if one is here.
     pub fn wait(&self, now: Duration) -> Duration {
         if self.purse.cells(now) > 0 {
             return Duration::ZERO;
@@ -175,27 +183,27 @@ impl Share {
         nothing_until.saturating_sub(now).max(ANSWERED / 4)
     }
 
-    /// Whether there is none here, and there may be some.
+    /// Returns whether to request cells: none is here, and the ledger may have some.
     pub fn is_to_be_asked(&self, now: Duration) -> bool {
         let account = self.account.lock();
         self.purse.cells(now) == 0
             && account.nothing_until.is_none_or(|until| now >= until.min(account.ask_again))
     }
 
-    /// So many wait for a cell, and leave so many to others.
+    /// Records that `cells` calls wait, and leave `reserve` cells to more urgent calls.
     pub fn want(&self, cells: u32, reserve: u32) {
         self.wanted.store(cells, Ordering::Relaxed);
         self.reserve.store(reserve, Ordering::Relaxed);
     }
 
-    /// A cell was spent of this node's own part: it counts all the same.
+    /// Records a cell that was spent of this node's own part: the ledger must debit it too.
     pub fn owe(&self, quota: Quota, now: Duration) {
         let mut account = self.account.lock();
         account.debts.owed(quota, now);
         account.debts.current += 1;
     }
 
-    /// Whether it is as if it had never been used.
+    /// Returns whether the lease equals one that was never used.
     pub(super) fn is_idle(&self, quota: Quota, now: Duration) -> bool {
         let mut account = self.account.lock();
         let is_settled = account.debts.owed(quota, now) <= 0 && account.reported == 0;
@@ -203,11 +211,12 @@ impl Share {
         is_settled && is_old && self.purse.cells(now) == 0
     }
 
-    /// What is to be debited now.
+    /// Returns what the next request has to debit.
     pub(super) fn debit(&self, terms: Terms, now: Duration) -> Debit {
         let mut account = self.account.lock();
         if self.purse.cells(now) == 0 {
-            // What nobody needed in time. What is told later than soon would count as new.
+            // Leased cells that expired unused are returned. If they were reported later, the
+            // ledger would count them as new cells.
             let unused = i64::try_from(self.purse.empty()).unwrap_or(i64::MAX);
             if account.heard.is_some_and(|heard| now < heard + 2 * VALID) {
                 account.debts.current -= unused;
@@ -222,7 +231,7 @@ impl Share {
         Debit { asked, owed: account.reported, reserve }
     }
 
-    /// Takes the answer to what was sent at `sent`. Whether there is something more to debit.
+    /// Applies the answer to a request sent at `sent`. Returns whether more must be debited.
     #[must_use]
     pub fn settle(&self, terms: Terms, grant: Grant, sent: Duration, now: Duration) -> bool {
         let mut account = self.account.lock();
@@ -245,7 +254,7 @@ impl Share {
         account.debts.owed(terms.quota, now) > 0
     }
 
-    /// There was no answer: what is owed is still owed.
+    /// Records that no answer came: debts stay debts.
     pub fn unsettled(&self) {
         let mut account = self.account.lock();
         account.debts.current += std::mem::take(&mut account.reported);
@@ -254,7 +263,7 @@ impl Share {
 }
 
 impl Debts {
-    /// What is owed at `now`.
+    /// Returns the cells that are owed at `now`.
     fn owed(&mut self, quota: Quota, now: Duration) -> i64 {
         let refill = quota.refill();
         if now >= self.since + 2 * refill {
@@ -268,8 +277,8 @@ impl Debts {
 }
 
 impl Account {
-    /// What is left of the whole quota, as far as is known: what the ledger said, and what has come
-    /// back since. Nobody knows of others who spend meanwhile.
+    /// Returns the cells that are left in the quota as far as known: the ledger's last number, plus
+    /// what has come back since. What other nodes spend meanwhile is not known.
     fn left(&self, left: u32, quota: Quota, now: Duration) -> u32 {
         let Some(heard) = self.heard else { return quota.burst.get() };
         let back = now.saturating_sub(heard).as_nanos() / quota.interval().as_nanos().max(1);

@@ -1,5 +1,6 @@
-//! The shares of very many, in a fixed amount of memory: one whose quota is whole again gives way,
-//! and no other.
+//! Bounded map of quota leases for very many callers.
+//!
+//! At capacity only a lease whose quota is full again is evicted.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use super::bounded::BoundedMap;
 use super::quota::Quota;
 use super::share::Share;
 
+/// Quota leases by caller, in a fixed amount of memory.
 pub(super) struct Shares<K>(BoundedMap<K, Arc<Share>>);
 
 impl<K: Copy + Eq + Hash> Shares<K> {
@@ -16,7 +18,7 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         Self(BoundedMap::new(capacity))
     }
 
-    /// `None`: there are too many.
+    /// Returns the lease of `key`, or a new one; `None` if the map is full.
     pub(super) fn get(&self, key: K, quota: Quota, now: Duration) -> Option<Arc<Share>> {
         let mut shard = self.0.shard(&key);
         if let Some(share) = shard.get_mut(&key) {

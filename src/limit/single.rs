@@ -1,7 +1,7 @@
-//! Limiter of a single key that is asked before it counts: the account's budget.
+//! GCRA limiter of a single key that can be queried without counting: the account's call budget.
 //!
-//! The arithmetic is governor's, which has no way to ask without counting. So each decision builds a
-//! limiter over a copy of the state, and its result is kept or dropped. Callers pass `now`, as time
+//! The arithmetic is governor's, which cannot decide without counting. So each decision builds a
+//! limiter over a copy of the state, and keeps or drops its result. Callers pass `now`, as time
 //! since the clock's zero.
 
 use std::cell::Cell;
@@ -15,17 +15,17 @@ use governor::state::{NotKeyed, StateStore};
 
 use super::quota::Quota;
 
-/// Counts cells against one quota (GCRA).
+/// Limiter of one quota (GCRA).
 #[derive(Clone, Copy, Debug)]
 pub struct SingleLimiter {
     quota: governor::Quota,
-    /// Theoretical arrival time: when every cell that was spent has come back.
+    /// Theoretical arrival time: when all spent cells have come back.
     tat: Option<Nanos>,
 }
 
-/// Outcome of cells that conform.
+/// Result of a check whose cells conform.
 struct Conforming {
-    /// Cells that are left after them.
+    /// Cells that are left after it.
     left: u32,
     tat: Option<Nanos>,
 }
@@ -35,14 +35,15 @@ impl SingleLimiter {
         Self { quota: quota.into(), tat: None }
     }
 
-    /// One whose burst comes back in `interval`. `None` if either is too small to count with.
+    /// Creates a limiter whose burst comes back in `interval`. `None` if either is too small.
     pub fn of_window(burst: NonZeroU32, interval: Duration) -> Option<Self> {
         let quota = governor::Quota::with_period(interval / burst.get())?.allow_burst(burst);
         Some(Self { quota, tat: None })
     }
 
-    /// Counts the same cells against another quota from `now` on. What was spent stays spent, but
-    /// for no longer than a whole burst takes to come back.
+    /// Changes the quota from `now` on.
+    ///
+    /// Spent cells stay spent, but for no longer than a whole burst takes to come back.
     pub fn set_quota(&mut self, quota: Quota, now: Duration) {
         let latest = Nanos::from(now + quota.refill());
         self.quota = quota.into();
@@ -53,14 +54,14 @@ impl SingleLimiter {
     ///
     /// # Errors
     ///
-    /// How long until one conforms.
+    /// The time until a cell conforms.
     pub fn spend(&mut self, now: Duration) -> Result<(), Duration> {
         let conforming = self.check(NonZeroU32::MIN, now).map_err(Option::unwrap_or_default)?;
         self.tat = conforming.tat;
         Ok(())
     }
 
-    /// How long until so many cells conform at once; `None`: they are more than the burst.
+    /// Returns the time until so many cells conform at once; `None` if they exceed the burst.
     pub fn wait(&self, cells: NonZeroU32, now: Duration) -> Option<Duration> {
         match self.check(cells, now) {
             Ok(_) => Some(Duration::ZERO),
@@ -68,7 +69,7 @@ impl SingleLimiter {
         }
     }
 
-    /// Cells that conform at `now`.
+    /// Returns the number of cells that conform at `now`.
     pub fn left(&self, now: Duration) -> u32 {
         self.check(NonZeroU32::MIN, now).map_or(0, |conforming| conforming.left + 1)
     }
@@ -92,7 +93,7 @@ impl SingleLimiter {
     }
 }
 
-/// State of the one key.
+/// State of the single key.
 struct State(Cell<Option<Nanos>>);
 
 impl StateStore for State {
@@ -108,7 +109,7 @@ impl StateStore for State {
     }
 }
 
-/// Clock that says zero first, which governor takes for the limiter's beginning, and then `now`.
+/// Clock whose first reading is zero, which governor takes as the limiter's start, and then `now`.
 #[derive(Clone)]
 struct ZeroThen {
     now: Nanos,
@@ -164,7 +165,7 @@ mod tests {
     }
 
     proptest! {
-        /// The decisions are those of GCRA as it is written down.
+        /// The decisions equal those of GCRA, computed here directly.
         #[test]
         fn it_decides_as_gcra_does(
             per_second in 1..1000_u32,

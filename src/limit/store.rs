@@ -1,9 +1,10 @@
-//! State of very many callers in a fixed amount of memory.
+//! Bounded store of GCRA state for very many callers.
 //!
-//! governor keeps for each key its *theoretical arrival time* (TAT): once that has passed, the
-//! key has its full quota, exactly as one never seen. So at capacity only such keys make room,
-//! and evicting refills nobody. While none can go, newcomers share one overflow cell per shard:
-//! a spray of addresses throttles itself, and never a caller that was there before.
+//! governor keeps the *theoretical arrival time* (TAT) of each key. Once that has passed, the key
+//! has its full quota, exactly like a key that was never seen. So at capacity only such keys are
+//! evicted, and eviction refills no quota. If no key can be evicted, new keys share one overflow
+//! cell per shard. So a flood of addresses throttles itself, and never a caller that was there
+//! before.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -14,11 +15,11 @@ use governor::state::StateStore;
 use super::bounded::BoundedMap;
 use crate::clock::Clock;
 
-/// A bounded map from caller to its TAT, on the clock's own time. Clones share it.
+/// Bounded map from caller to TAT, in the clock's own time. Clones share it.
 pub(super) struct BoundedStore<K>(Arc<Tats<K>>);
 
 struct Tats<K> {
-    /// Each shard's overflow cell besides.
+    /// The map's extra value of each shard is the overflow cell.
     map: BoundedMap<K, Nanos, Option<Nanos>>,
     clock: Clock,
 }
@@ -34,7 +35,7 @@ impl<K: Clone + Eq + Hash> BoundedStore<K> {
         Self(Arc::new(Tats { map: BoundedMap::new(capacity), clock }))
     }
 
-    /// A key's TAT is spare once it has passed.
+    /// Returns the test whether a key can be evicted: its TAT has passed.
     fn is_spare(&self) -> impl Fn(&Nanos) -> bool {
         let now = Nanos::from(self.0.clock.monotonic());
         move |tat| *tat <= now
@@ -46,15 +47,15 @@ impl<K> BoundedStore<K> {
         self.0.map.len()
     }
 
-    /// Lets no TAT be later than `latest`.
+    /// Sets each TAT that is later than `latest` to `latest`.
     pub(super) fn clamp(&self, latest: Nanos) {
         let clamp = |tat: &mut Nanos| *tat = latest.min(*tat);
         self.0.map.for_each(clamp, |overflow| overflow.iter_mut().for_each(clamp));
     }
 }
 
-/// A store that is asked what it would decide, and counts nothing. A key that has a full quota may
-/// still give way.
+/// Read-only view of a store: it decides without counting. A key with a full quota may still be
+/// evicted.
 pub(super) struct Unchanged<'a, K>(pub(super) &'a BoundedStore<K>);
 
 impl<K: Clone + Eq + Hash> StateStore for Unchanged<'_, K> {
@@ -115,8 +116,9 @@ mod tests {
         (Bucket::new(Limit::Address, quota, store, &clock), clock)
     }
 
-    /// A limiter's beginning is the clock's zero, whenever it is made: governor reads its clock for
-    /// it before anything else. Else a limiter over the same store would count from another time.
+    /// A limiter starts at the clock's zero, whenever it is made: governor reads its clock for the
+    /// start before anything else. Otherwise a limiter over the same store would count from another
+    /// time.
     #[test]
     fn what_is_stored_counts_from_the_clocks_zero() {
         let (bucket, clock) = bucket(64);
@@ -135,7 +137,7 @@ mod tests {
         assert!(bucket.check(&0).is_ok());
         let admitted = (1..100_000).filter(|key| bucket.check(key).is_ok()).count();
         assert_eq!(bucket.store.len(), 640);
-        // A place of its own for each that fits, one shared cell in every shard for the rest.
+        // Each key that fits has its own state; the rest share one cell in each shard.
         assert_eq!(admitted, 639 + SHARDS);
         assert!(bucket.check(&0).is_err(), "still throttled after the spray");
     }

@@ -1,20 +1,21 @@
-//! Which addresses count as one caller.
+//! Subscriber: the part of an IP address that counts as one caller.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 
-/// How IPv6 addresses are told apart: whoever has one usually has a whole prefix of them.
+/// Prefix lengths by which IPv6 addresses are grouped: a subscriber usually has a whole prefix.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ipv6Limits {
-    /// Bits of an address that tell subscribers apart.
+    /// Length of a subscriber's prefix, in bits.
     pub prefix: u8,
-    /// Bits that those who have very many prefixes have in common. Not more than `prefix`.
+    /// Length of the wide prefix, in bits, that groups a subscriber with many prefixes. At most
+    /// `prefix`.
     pub wide_prefix: u8,
-    /// How many times the quota of one all with the same wide prefix have together.
+    /// Quota of a wide prefix, as a multiple of the quota of one subscriber.
     pub wide_factor: NonZeroU32,
 }
 
-/// An address as far as it tells subscribers apart: all of IPv4, and the first bits of IPv6.
+/// Caller's address, reduced to what identifies a subscriber: all of IPv4, the first bits of IPv6.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Subscriber(Kind);
 

@@ -1,4 +1,4 @@
-//! Quotas as values: who is admitted when, and what is said about it.
+//! Tests of admission: which requests are admitted, and which quota is reported.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -36,18 +36,18 @@ fn what_was_spent_stays_spent_when_quotas_change_and_nobody_waits_longer_than_th
         for _ in 0..10 {
             assert!(limits.admit(&caller).is_ok());
         }
-        // Faster: the wait is the new quota's, at most.
+        // Faster quota: the wait is at most the new quota's.
         let faster = limits.renewed(&settings(100, 5), NonZeroU32::MIN);
         faster.clamp();
         assert_eq!(faster.admit(&caller).unwrap_err().wait, Duration::from_millis(10));
         clock.advance(Duration::from_millis(10));
         assert_eq!(faster.admit(&caller).unwrap().left, 0);
-        // Slower: what had come back by then is not taken away.
+        // Slower quota: cells that had come back by then stay.
         clock.advance(Duration::from_millis(20));
         let slower = faster.renewed(&settings(1, 3), NonZeroU32::MIN);
         slower.clamp();
         assert_eq!(slower.admit(&caller).unwrap().left, 1);
-        // The same again: nothing is refilled.
+        // Same quota again: nothing is refilled.
         let same = slower.renewed(&settings(1, 3), NonZeroU32::MIN);
         same.clamp();
         assert_eq!(same.admit(&caller).unwrap().left, 0);

@@ -1,4 +1,6 @@
-//! What an upstream's response means, once its body is here.
+//! Interpretation of the upstream's response, once its body was read.
+//!
+//! It decides which kind of answer the response is, and whether the cache may store it.
 
 use std::time::Duration;
 
@@ -12,33 +14,38 @@ use super::body::Held;
 use super::error::{BadAnswer, UpstreamError, UpstreamOutcome};
 use super::rate_fields::delta_seconds;
 
-/// An answer that can be passed on.
+/// Response of the upstream that the gateway can pass on.
 #[derive(Debug)]
 pub struct Answer {
     pub kind: AnswerKind,
     pub storable: Storable,
-    /// When the call that brought it left.
+    /// Time at which the call left, on the monotonic clock, minus the response's `Age`.
     pub asked: Duration,
-    /// What the body takes of the memory for bodies in flight: to be kept until it is stored.
+    /// Bytes that the body occupies in the limit for bodies in flight. Keep it until the body is
+    /// stored.
     pub held: Held,
 }
 
+/// Kind of an answer, by status, with its body.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AnswerKind {
-    /// 400, with its body if that is an error object as ImageKit makes them.
+    /// 400, with its body if that is an error object in ImageKit's form.
     BadRequest(Option<Bytes>),
     /// 200 with a JSON array.
     List(Bytes),
-    /// 404, likewise.
+    /// 404, with its body if that is an error object in ImageKit's form.
     NotFound(Option<Bytes>),
 }
 
-/// Whether the upstream lets the answer be kept (RFC 9111 section 3).
+/// Whether the upstream allows the cache to store the answer (RFC 9111 section 3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Storable {
-    /// Yes, and nothing may be made of it, no coding either (RFC 9110 section 7.7).
+    /// Store it, but do not transform it: no other content coding (`no-transform`, RFC 9110 section
+    /// 7.7).
     AsItCame,
+    /// Do not store it.
     No,
+    /// Store it; other content codings may be made of it.
     Yes,
 }
 
@@ -51,7 +58,7 @@ impl Answer {
         }
     }
 
-    /// Judges a response that was read whole. Its status must be 200, 400 or 404.
+    /// Classifies a response that was read as a whole. Any status but 200, 400 and 404 is an error.
     pub(super) fn judge(
         status: StatusCode,
         fields: &HeaderMap,
@@ -60,7 +67,7 @@ impl Answer {
         asked: Duration,
     ) -> Result<Self, UpstreamError> {
         let kind = AnswerKind::judge(status, body)?;
-        // It is as much older as the upstream says (RFC 9111 section 4.2.3).
+        // The upstream's `Age` adds to the age of the response (RFC 9111 section 4.2.3).
         let asked = asked.saturating_sub(age(fields));
         Ok(Self { kind, storable: storable(fields), asked, held })
     }
@@ -78,7 +85,7 @@ impl AnswerKind {
     }
 }
 
-/// `Age` in the first member of its first line; what is not a number counts as none (RFC 9111
+/// Returns `Age`: the first member of its first line. Zero if that is not a number (RFC 9111
 /// section 5.1).
 fn age(fields: &HeaderMap) -> Duration {
     let line = fields.get(AGE).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -95,7 +102,7 @@ fn storable(fields: &HeaderMap) -> Storable {
         };
         directives.iter().any(is)
     };
-    // No other request is like the one that it answers (RFC 9111 section 4.1).
+    // `Vary: *` matches no other request (RFC 9111 section 4.1).
     let mut varies =
         fields.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
     if says("no-store") || says("private") || varies.any(|member| member.trim_ascii() == b"*") {
@@ -107,8 +114,10 @@ fn storable(fields: &HeaderMap) -> Storable {
     }
 }
 
-/// Members of a list. A quoted string is one token, whatever stands in it (RFC 9110 section 5.6.4);
-/// a quote that is never closed is none.
+/// Splits a list into its members.
+///
+/// A quoted string is one token, even with commas in it (RFC 9110 section 5.6.4). A quote that is
+/// never closed is not a quoted string.
 fn members(line: &[u8]) -> Vec<&[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     let ends = |&byte: &u8| {
@@ -122,12 +131,12 @@ fn members(line: &[u8]) -> Vec<&[u8]> {
 }
 
 fn is_array(body: &[u8]) -> bool {
-    // What is ignored is not looked into: that it is text has to be seen first.
+    // serde does not look into ignored values, so the check for UTF-8 comes first.
     let text = std::str::from_utf8(body);
     text.is_ok_and(|text| serde_json::from_str::<Vec<IgnoredAny>>(text).is_ok())
 }
 
-/// SDKs fail on an error body without either of these.
+/// Error object in ImageKit's form. SDKs fail on an error body without one of these fields.
 #[derive(Deserialize)]
 struct ErrorObject {
     #[serde(rename = "message")]
@@ -137,7 +146,7 @@ struct ErrorObject {
 }
 
 fn error_object(body: Bytes) -> Option<Bytes> {
-    // An array of two strings would do for serde; an object begins with a brace.
+    // serde also accepts an array of two strings as this struct; an object begins with a brace.
     let object = body.trim_ascii_start().starts_with(b"{");
     (object && serde_json::from_slice::<ErrorObject>(&body).is_ok()).then_some(body)
 }
@@ -192,7 +201,7 @@ mod tests {
             ("max-age=60, No-Transform", Storable::AsItCame),
             ("no-transform, no-store", Storable::No),
             ("not-no-store, xprivate", Storable::Yes),
-            // An argument is one token, whatever it says.
+            // A quoted argument is one token, even with commas in it.
             ("foo=\"a, no-store, b\"", Storable::Yes),
             ("foo=\"a\\\", no-store, b\", no-transform", Storable::AsItCame),
             ("foo=\"a\\\\\", no-store", Storable::No),

@@ -1,4 +1,6 @@
-//! Reading a response's body: decoded, within its limit, and within what all calls may hold.
+//! Reader of response bodies: it decodes gzip and enforces byte limits.
+//!
+//! One limit holds for each decoded body, another for all bodies in memory together.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -15,20 +17,20 @@ use super::error::BadAnswer;
 
 type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Bytes of bodies that are held at once: read, and not yet where something else counts them.
+/// Byte limit shared by all bodies that are being read, or read and not yet stored.
 pub(super) struct InFlight {
     bytes: Arc<Semaphore>,
-    /// Of one body, decoded.
+    /// Longest single body, in bytes after decoding.
     max: usize,
 }
 
-/// A share of what all bodies may hold, given back when dropped.
+/// Bytes that one body occupies in the shared limit. Dropping it returns them.
 #[derive(Debug)]
 pub struct Held {
     _share: OwnedSemaphorePermit,
 }
 
-/// The codings that were asked for.
+/// Content codings that the gateway requests with `Accept-Encoding`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum BodyCoding {
     Gzip,
@@ -36,7 +38,7 @@ pub(super) enum BodyCoding {
 }
 
 impl BodyCoding {
-    /// `None`: something that was not asked for.
+    /// Returns the coding of a response; `None` if the gateway did not request it.
     pub(super) fn of(fields: &HeaderMap) -> Option<Self> {
         let lines = fields.get_all(CONTENT_ENCODING).iter();
         let mut codings = lines
@@ -55,13 +57,16 @@ impl BodyCoding {
 }
 
 impl InFlight {
-    /// `total` must not be less than `max`, or no body could ever be read.
+    /// Creates the limit. `total` must be at least `max`, or a body of `max` bytes could never be
+    /// read.
     pub(super) fn new(total: usize, max: usize) -> Self {
         Self { bytes: Arc::new(Semaphore::new(total)), max }
     }
 
-    /// Reads a body. Its share is taken first, for the longest that it may become, and what it
-    /// did not need is given back once its length is known.
+    /// Reads a body.
+    ///
+    /// First it reserves the most bytes that the body may need. It returns the rest once the length
+    /// is known.
     pub(super) async fn read<B>(
         &self,
         body: B,
@@ -86,7 +91,7 @@ impl InFlight {
     }
 }
 
-/// Reads to the end, and not one byte past the bound.
+/// Reads a body to its end; fails on the first byte past the bound.
 async fn collect<B>(mut body: B, coding: BodyCoding, into: Bounded) -> Result<Bytes, BadAnswer>
 where
     B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
@@ -127,14 +132,15 @@ impl Decoder {
     }
 }
 
-/// Takes so many bytes and fails on the next.
+/// Buffer of at most `max` bytes. A write that exceeds it fails.
 struct Bounded {
     bytes: Vec<u8>,
     max: usize,
 }
 
 impl Bounded {
-    /// With room for as many as are `expected`: growing costs up to three times as much memory.
+    /// Creates a buffer with room for `expected` bytes: growing costs up to three times as much
+    /// memory.
     fn new(max: usize, expected: usize) -> Self {
         Self { bytes: Vec::with_capacity(expected), max }
     }
@@ -172,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    /// A body in pieces of a hundred bytes.
+    /// Body that arrives in pieces of 100 bytes.
     struct Pieces(Bytes);
 
     impl Body for Pieces {
@@ -234,7 +240,7 @@ mod tests {
         }
     }
 
-    /// A few kilobytes that stand for a gigabyte: nothing of it is kept, and reading stops.
+    /// A few kilobytes of gzip that decode to 64 MiB: the gateway stops reading and keeps nothing.
     #[tokio::test]
     async fn a_bomb_is_cut_off_while_it_is_read() {
         let bomb = Bytes::from(gzip(&vec![0; 64 << 20]));

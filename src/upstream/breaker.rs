@@ -1,15 +1,17 @@
-//! When to stop asking for a while, as a pure decision: callers pass `now`.
+//! Circuit breaker, as a pure decision: callers pass `now`.
+//!
+//! It opens after consecutive failures, and then admits one probe at a time.
 
 use std::time::Duration;
 
-/// How many failures in a row are enough, and for how long.
+/// Number of consecutive failures that open the breaker, and for how long it stays open.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BreakerSettings {
     pub failures: u32,
     pub open_for: Duration,
 }
 
-/// Stops calls after failures in a row, then lets one through to see.
+/// Circuit breaker: stops calls after consecutive failures, then admits one probe.
 #[derive(Debug)]
 pub struct Breaker {
     settings: BreakerSettings,
@@ -24,13 +26,13 @@ enum State {
     Open {
         until: Duration,
     },
-    /// One call is on its way, since then.
+    /// One probe left at `since` and has not returned.
     HalfOpen {
         since: Duration,
     },
 }
 
-/// What the breaker does, for those who watch it.
+/// State of the breaker, for metrics and status pages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BreakerState {
     Closed,
@@ -38,7 +40,7 @@ pub enum BreakerState {
     Open,
 }
 
-/// That something changed with an outcome.
+/// Change of state that an outcome caused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Change {
     None,
@@ -51,19 +53,19 @@ impl Breaker {
         Self { settings, state: State::Closed { failures: 0 } }
     }
 
-    /// Whether a call could leave at `now`, or how long until one could.
+    /// Returns `Ok` if a call could leave at `now`, else how long until one could.
     pub fn peek(&self, now: Duration) -> Result<(), Duration> {
         let until = match self.state {
             State::Closed { .. } => return Ok(()),
             State::Open { until } => until,
-            // A probe that never came back must not be the last one.
+            // If a probe never returns, another one may follow.
             State::HalfOpen { since } => since + self.settings.open_for,
         };
         let wait = until.saturating_sub(now);
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    /// Lets a call leave at `now`, or says how long until one may.
+    /// Admits a call at `now`, or returns how long until one may leave.
     pub fn admit(&mut self, now: Duration) -> Result<(), Duration> {
         self.peek(now)?;
         if !matches!(self.state, State::Closed { .. }) {
@@ -72,28 +74,28 @@ impl Breaker {
         Ok(())
     }
 
-    /// The other side works.
+    /// Records a success.
     pub fn succeeded(&mut self) -> Change {
         let change = match self.state {
             State::Closed { .. } => Change::None,
             State::HalfOpen { .. } => Change::Closed,
-            // A call that left before it opened.
+            // The call left before the breaker opened.
             State::Open { .. } => return Change::None,
         };
         self.state = State::Closed { failures: 0 };
         change
     }
 
-    /// It does not.
+    /// Records a failure.
     pub fn failed(&mut self, now: Duration) -> Change {
         let failures = match self.state {
             State::Closed { failures } => failures + 1,
             State::HalfOpen { .. } => {
-                // As before: nobody needs to hear of it again.
+                // The breaker stays open, so there is no change to report.
                 self.state = State::Open { until: now + self.settings.open_for };
                 return Change::None;
             }
-            // A call that left before it opened.
+            // The call left before the breaker opened.
             State::Open { .. } => return Change::None,
         };
         if failures < self.settings.failures {
@@ -104,7 +106,7 @@ impl Breaker {
         Change::Opened
     }
 
-    /// As a call would find it at `now`: once it may try, one may.
+    /// Returns the state as a call would find it at `now`: half-open as soon as a probe may leave.
     pub fn state(&self, now: Duration) -> BreakerState {
         match self.state {
             State::Closed { .. } => BreakerState::Closed,

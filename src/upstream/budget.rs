@@ -1,11 +1,11 @@
-//! What the account may spend, as a pure decision: callers pass `now`.
+//! Call budget of the ImageKit account, as a pure decision: callers pass `now`.
 //!
-//! Two bounds hold at once. The configured one is GCRA: so many calls a second, so many at once
-//! after rest. The other is what the upstream says of itself (`window`).
+//! Two limits hold at once. The configured one is GCRA: a rate per second and a burst. The other is
+//! the upstream's own limit (`window`).
 //!
-//! Calls for callers with a credential may spend everything. Others leave a part of the burst,
-//! so that those find something left however many others there are; as long as there is more
-//! than that, nobody is held back.
+//! Calls for authenticated callers may spend everything. Anonymous and background calls leave a
+//! part of the burst, so that authenticated callers find some left under any load. Above that part
+//! no call is held back.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -16,22 +16,23 @@ use super::shared_budget::Shared;
 use super::window::{LearnedWindow, Window};
 use crate::limit::{Desk, Quota, SingleLimiter};
 
-/// How many calls of those who leave something to others may leave at once where the upstream
-/// counts by intervals: none would lose whatever a call comes late.
+/// Non-urgent calls that may leave ahead of their even pace, if the upstream limits by intervals.
+/// With none, each call that leaves late would be lost.
 const PACED: u32 = 2;
 
-/// Whom a call is for, the most urgent first.
+/// Priority of an upstream call, by the caller that it is for; the most urgent first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Priority {
-    /// A caller with a key or a token; every caller, where there are none.
+    /// Caller with a key or a token; every caller, if neither is configured.
     Authenticated,
+    /// Caller without a credential.
     Anonymous,
-    /// A refresh, for which no request waits.
+    /// Background refresh: no request waits for it.
     Background,
 }
 
 impl Priority {
-    /// What it leaves of a burst to more urgent calls.
+    /// Returns the cells of a burst that this priority leaves to more urgent calls.
     fn reserved(self, burst: u32) -> u32 {
         match self {
             Self::Authenticated => 0,
@@ -40,30 +41,33 @@ impl Priority {
         }
     }
 
-    /// Cells that must conform for one to be spent, of a burst of which at most so many may leave
-    /// at once. One may always be spent once all have come back.
+    /// Returns the number of cells that must be available before a call of this priority spends
+    /// one.
+    ///
+    /// At most `at_once` calls may leave at once. One call may always leave once the burst is
+    /// whole.
     fn needed(self, burst: NonZeroU32, at_once: u32) -> NonZeroU32 {
         let spare = burst.get().saturating_sub(self.reserved(burst.get())).clamp(1, at_once.max(1));
         NonZeroU32::new(burst.get() - (spare - 1)).unwrap_or(NonZeroU32::MIN)
     }
 }
 
-/// What is left to spend.
+/// State of the call budget.
 pub(super) struct Budget {
     quota: Quota,
-    /// The configured quota, or this gateway's part of it.
+    /// Limiter of the configured quota, or of this gateway's part of it.
     own: SingleLimiter,
-    /// How many gateways `own` is a part for.
+    /// Number of gateways among which `own` divides the quota.
     nodes: NonZeroU32,
     fleet: Option<Shared>,
     learned: LearnedWindow,
-    /// Spreads what is not urgent over the learned window.
+    /// Limiter that spreads non-urgent calls over the learned window.
     pace: Option<SingleLimiter>,
     pause: Pause,
 }
 
 impl Budget {
-    /// `desk`: where a fleet's gateways share in it.
+    /// Creates a budget. `desk` queues lease requests, if the gateway is in a fleet.
     pub(super) fn new(quota: Quota, desk: Option<Arc<Desk>>) -> Self {
         Self {
             quota,
@@ -76,22 +80,23 @@ impl Budget {
         }
     }
 
-    /// What is shared, while it can be.
+    /// Returns the shared budget, if the ledger is available now.
     fn shared(&self, now: Duration) -> Option<&Shared> {
         self.fleet.as_ref().filter(|fleet| fleet.desk.is_open(now))
     }
 
-    /// What is counted here: all of it, or this gateway's own part.
+    /// Returns the quota that is counted now: the whole one if it is shared, else this gateway's
+    /// part.
     fn counted(&self, now: Duration) -> Quota {
         if self.shared(now).is_some() { self.quota } else { self.quota.part_of(self.nodes) }
     }
 
-    /// What was learned, as far as it is this gateway's.
+    /// Returns this gateway's part of the learned window.
     fn window(&self) -> Option<Window> {
         self.learned.window().map(|window| window.part_of(self.nodes))
     }
 
-    /// Follows what others say: how many gateways there are, and what is not believed any more.
+    /// Updates the state: the number of gateways, and a window that is no longer believed.
     fn follow(&mut self, now: Duration) {
         let nodes = self.fleet.as_ref().map_or(NonZeroU32::MIN, |fleet| fleet.desk.nodes());
         if nodes != self.nodes {
@@ -110,19 +115,19 @@ impl Budget {
         self.pace = self.window().and_then(limiter);
     }
 
-    /// The time in which one cell comes back.
+    /// Returns the time in which one cell comes back.
     pub(super) fn interval(&self, now: Duration) -> Duration {
         let learned = self.window().map_or(Duration::ZERO, Window::interval_each);
         self.counted(now).interval().max(learned)
     }
 
-    /// Cells that may be there at once.
+    /// Returns the most cells that may be available at once.
     fn burst(&self, now: Duration) -> u32 {
         let learned = self.window().map_or(u32::MAX, |window| window.limit.get());
         self.counted(now).burst.get().min(learned)
     }
 
-    /// So many calls wait, the most urgent of this priority.
+    /// Records that `calls` calls wait, the most urgent of them with `priority`.
     pub(super) fn want(&self, calls: usize, priority: Priority) {
         if let Some(fleet) = &self.fleet {
             let calls = u32::try_from(calls).unwrap_or(u32::MAX);
@@ -130,12 +135,12 @@ impl Budget {
         }
     }
 
-    /// Whether a cell that is not here may be soon: the fleet is asked for it.
+    /// Returns whether the fleet's ledger may grant a cell that is not here yet.
     pub(super) fn is_shared(&self, now: Duration) -> bool {
         self.shared(now).is_some()
     }
 
-    /// Spends one cell at `now`, or says how long to wait.
+    /// Spends one cell at `now`, or returns how long to wait.
     pub(super) fn take(&mut self, priority: Priority, now: Duration) -> Result<(), Duration> {
         let wait = self.wait(priority, now);
         if let Some(shared) = self.shared(now) {
@@ -143,14 +148,14 @@ impl Budget {
         } else if wait.is_zero() {
             self.own.spend(now)?;
             if let Some(fleet) = &self.fleet {
-                // The others hear of it later.
+                // The ledger is debited later.
                 fleet.share.owe(self.quota, now);
             }
         } else {
             return Err(wait);
         }
         if let Some(pace) = &mut self.pace {
-            // The window itself is what holds calls back that are urgent.
+            // Urgent calls are held back by the window alone, so a refusal of the pace is ignored.
             _ = pace.spend(now);
         }
         self.pause.sent(now);
@@ -158,7 +163,7 @@ impl Budget {
         Ok(())
     }
 
-    /// How long until a call of this priority may leave, if none does before it.
+    /// Returns the time until a call of this priority may leave, if no other leaves before it.
     pub(super) fn wait(&mut self, priority: Priority, now: Duration) -> Duration {
         self.follow(now);
         let held_back = self.held_back(now);
@@ -171,8 +176,10 @@ impl Budget {
         held_back.max(owed).max(self.paced(priority, now))
     }
 
-    /// What leaves at once comes back at once where the upstream counts by intervals: an interval
-    /// later, and until then nothing is left for urgent calls. So calls that are not are spread.
+    /// Returns how long the even pace holds back a call of this priority.
+    ///
+    /// If the upstream limits by intervals, calls that leave at once come back at once, an interval
+    /// later. Until then nothing is left for urgent calls. So non-urgent calls are spread.
     fn paced(&self, priority: Priority, now: Duration) -> Duration {
         let (Some(pace), Some(window)) = (&self.pace, self.window()) else { return Duration::ZERO };
         if priority == Priority::Authenticated {
@@ -181,13 +188,13 @@ impl Budget {
         pace.wait(priority.needed(window.limit, PACED + 1), now).unwrap_or_default()
     }
 
-    /// How long the pause and the learned window hold every call back.
+    /// Returns how long the pause and the learned window hold back every call.
     fn held_back(&self, now: Duration) -> Duration {
         let window = self.window().map_or(Duration::ZERO, |window| self.learned.wait(window, now));
         self.pause.left(now).max(window)
     }
 
-    /// Whether a call that no request waits for could leave, or could soon.
+    /// Returns whether a background refresh could leave now, or soon.
     pub(super) fn has_for_background(&mut self, now: Duration) -> bool {
         self.follow(now);
         let Some(shared) = self.shared(now) else {
@@ -197,7 +204,7 @@ impl Budget {
         available > self.burst(now) / 2 && self.held_back(now).is_zero()
     }
 
-    /// Takes what the upstream says of itself.
+    /// Learns a limit that the upstream states.
     pub(super) fn learn(&mut self, window: Window, now: Duration) {
         let before = self.learned.window();
         if self.learned.learn(window, now) && before != Some(window) {
@@ -205,22 +212,23 @@ impl Budget {
         }
     }
 
-    /// The upstream has refused: nothing leaves for so long, and then one call alone.
+    /// Records a 429: no call leaves for `wait`, then one probe.
     pub(super) fn pause(&mut self, wait: Duration, now: Duration) {
         self.pause.refused(wait, now);
     }
 
-    /// How long the upstream has asked to wait, from now on.
+    /// Returns the rest of the wait that the upstream requested.
     pub(super) fn paused(&self, now: Duration) -> Duration {
         self.pause.left(now)
     }
 
-    /// The upstream has answered something else than a refusal, or not at all.
+    /// Records that a call which left at `sent` ended without a 429: with another answer, or with
+    /// none.
     pub(super) fn resume(&mut self, sent: Duration) {
         self.pause.ended(sent);
     }
 
-    /// Cells that could be spent now by the most urgent call.
+    /// Returns the number of cells that the most urgent call could spend now.
     pub(super) fn available(&mut self, now: Duration) -> u32 {
         self.follow(now);
         if !self.held_back(now).is_zero() {
@@ -234,7 +242,8 @@ impl Budget {
         left.min(in_window)
     }
 
-    /// The bound that holds now, as a quota: its burst, and the time in which that comes back.
+    /// Returns the limit in force as a quota: its burst, and the time in which the whole burst
+    /// comes back.
     pub(super) fn shown(&mut self, now: Duration) -> (u32, Duration) {
         self.follow(now);
         (self.burst(now), self.interval(now) * self.burst(now))
@@ -259,7 +268,7 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    /// How many calls may leave at once.
+    /// Returns the number of calls that may leave at once.
     fn at_once(budget: &mut Budget, priority: Priority, now: Duration) -> usize {
         std::iter::from_fn(|| budget.take(priority, now).ok()).count()
     }
@@ -280,7 +289,7 @@ mod tests {
         assert_eq!(at_once(&mut budget, Priority::Background, NOW), 50);
         assert_eq!(at_once(&mut budget, Priority::Anonymous, NOW), 25);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW), 25);
-        // What comes back is theirs first; above it, nothing is held back.
+        // Cells that come back are for urgent calls first; above the reserve no call is held back.
         let second = NOW + Duration::from_secs(1);
         assert_eq!(at_once(&mut budget, Priority::Anonymous, second), 15);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, second), 25);
@@ -304,10 +313,10 @@ mod tests {
         assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW), 10);
         assert_eq!(budget.shown(NOW), (10, Duration::from_secs(1)));
         assert_eq!(budget.available(NOW), 0);
-        // Exactly so many in any interval, which is taken to be a little longer.
+        // Exactly the limit in any interval, plus the margin of 1/50.
         assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW + millis(1019)), 0);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW + millis(1020)), 10);
-        // Something looser is not believed at once, something tighter is.
+        // A looser limit is not believed at once; a tighter one is.
         budget.learn(Window::new(100, 1000).unwrap(), NOW + millis(1020));
         assert_eq!(budget.shown(NOW).0, 10);
         budget.learn(Window::new(5, 1000).unwrap(), NOW + millis(1020));
@@ -326,7 +335,7 @@ mod tests {
         let probed = NOW + millis(3000);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, probed), 1);
         assert_eq!(budget.wait(Priority::Authenticated, probed + millis(10)), PROBE_LOOK);
-        // Lost probes are followed by others; one that comes back ends it.
+        // A lost probe is followed by another. A probe that returns ends the pause.
         let again = probed + PROBE_MAX;
         assert_eq!(at_once(&mut budget, Priority::Authenticated, again), 1);
         budget.resume(again);
@@ -336,8 +345,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked when, no interval sees more than was allowed, and nothing waits for
-        /// longer than it is told.
+        /// For any pattern of calls: no interval holds more calls than allowed, and no call waits
+        /// longer than it was told.
         #[test]
         fn no_interval_sees_more_than_is_allowed(
             limit in 1..50_u32,

@@ -1,8 +1,8 @@
-//! A fill's way to the upstream: may it leave, does it come back, is it worth another try?
+//! Dispatch of upstream calls: admission, the exchange, and retries.
 //!
 //! ```text
-//! breaker open?  key refused?  ->  a place, a cell of the budget  ->  still?  ->  the exchange
-//!        what came back: budget, breaker and key each take note  ->  again, or the end
+//! breaker open?  key refused?  ->  a permit, a cell of the budget  ->  still?  ->  the exchange
+//!        result: budget, breaker and key gate are updated  ->  a retry, or the end
 //! ```
 
 use std::sync::Arc;
@@ -27,23 +27,23 @@ use crate::limit::Desk;
 use crate::message::TraceContext;
 use crate::secret::{PrivateKey, Secret};
 
-/// The wait told to callers when too many are waiting already.
+/// Wait that is reported to callers when too many calls wait already.
 const QUEUE_WAIT: Duration = Duration::from_secs(1);
 
-/// What is asked for, and on whose behalf.
+/// Version list to fetch, with the priority, trace and start time of its fill.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
     pub file: FileId,
     pub priority: Priority,
-    /// Of whoever began the fill.
+    /// Trace context of the request that began the fill, if it had one.
     pub trace: Option<TraceContext>,
-    /// When the fill began: its time counts from then on.
+    /// Time at which the fill began. Its deadline counts from here.
     pub began: Instant,
 }
 
-/// What an exchange goes through: the network, or a simulation of it.
+/// Transport of one exchange: the network, or a simulation of it in tests.
 pub(super) trait Exchange {
-    /// Asks for the version list, once.
+    /// Requests the version list once.
     fn exchange(
         &self,
         order: &Order,
@@ -52,9 +52,10 @@ pub(super) trait Exchange {
     ) -> impl Future<Output = Exchanged> + Send;
 }
 
-/// The upstream.
+/// Client for the upstream. Each method is safe to call from many tasks.
 pub struct Upstream(Dispatch<Transport>);
 
+/// Admission, retries and exchange, over any transport.
 pub(super) struct Dispatch<T> {
     pub(super) transport: T,
     turns: Turns,
@@ -77,26 +78,26 @@ impl Upstream {
         Ok(Self(Dispatch::new(transport, settings, key, desk, clock)))
     }
 
-    /// Asks for a version list, as often as that makes sense within the time that a fill may take.
+    /// Fetches a version list. Retries while that is worthwhile, within the time of a fill.
     pub async fn versions(&self, order: &Order) -> Result<Answer, UpstreamError> {
         let after = self.0.request_timeout;
-        // Each step keeps to its deadline; this is for what knows of none, like a disk.
+        // Each step has its own deadline. This one bounds work that has none, such as a slow disk.
         let bound = order.began + after + Duration::from_millis(100);
         let answer = timeout_at(bound, self.0.versions(order)).await;
         answer.unwrap_or(Err(UpstreamError::Timeout { after }))
     }
 
-    /// Whether a call that nobody waits for could leave now.
+    /// Returns whether a background refresh could leave now.
     pub fn has_for_background(&self) -> bool {
         self.0.has_for_background()
     }
 
-    /// Calls that could be spent now.
+    /// Returns the number of calls that the budget allows now.
     pub fn budget_available(&self) -> u32 {
         self.0.turns.available()
     }
 
-    /// As a call would find it at `now`, in monotonic time.
+    /// Returns the breaker's state as a call would find it at `now`, in monotonic time.
     pub fn breaker_state(&self, now: Duration) -> BreakerState {
         self.0.breaker.lock().state(now)
     }
@@ -130,13 +131,14 @@ impl<T: Exchange> Dispatch<T> {
         loop {
             let error = match self.call(order, &mut key, deadline).await {
                 Ok(answer) => return Ok(answer),
-                // That the next try may not leave says less than how the last one went.
+                // If a retry may not leave, the error of the last call says more.
                 Err(error) if !error.has_left() => return Err(first.unwrap_or(error)),
                 Err(error) => error,
             };
             let wait = match error {
                 UpstreamError::Auth { .. } if !key_tried_again => {
-                    // A rolled key is in the file before anybody tells us.
+                    // After a key rotation the file may hold the new key before the gateway has
+                    // read it.
                     if !self.key_gate.has_other_than(&key, self.leave_before(deadline)).await {
                         return Err(error);
                     }
@@ -163,12 +165,12 @@ impl<T: Exchange> Dispatch<T> {
         }
     }
 
-    /// Until when a call may leave that is to be back by `deadline`.
+    /// Returns the latest time at which a call may leave to return by `deadline`.
     fn leave_before(&self, deadline: Instant) -> Instant {
         deadline - self.latency.lock().needed(self.request_timeout)
     }
 
-    /// One call, if one may leave, with the key of that moment.
+    /// Makes one call with the current key, if a call may leave.
     async fn call(
         &self,
         order: &Order,
@@ -192,15 +194,16 @@ impl<T: Exchange> Dispatch<T> {
         exchanged.answer.map_err(|error| self.with_bucket(error))
     }
 
-    /// Everything that must let a call leave before `deadline` does, or nothing is spent.
+    /// Waits for every condition that a call needs to leave before `deadline`. Spends nothing on
+    /// failure.
     async fn leave(
         &self,
         key: &mut Arc<Secret>,
         priority: Priority,
         deadline: Instant,
     ) -> Result<Leave<'_>, UpstreamError> {
-        // Before the wait, so that nobody waits in vain; and after it, since much may have
-        // happened. A probe is only taken by a call that leaves.
+        // Checked before the wait, so that no call waits in vain, and after it, since the state may
+        // have changed. Only a call that leaves takes a probe.
         *key = self.key_gate.current();
         self.is_open(key)?;
         let leave = self.turns.take(priority, deadline).await.map_err(|held| match held {
@@ -210,13 +213,14 @@ impl<T: Exchange> Dispatch<T> {
         *key = self.key_gate.current();
         let admitted = self.is_open(key).and_then(|()| self.admit(key, leave.at));
         if admitted.is_err() {
-            // The budget's probe, if it was that, finds out nothing.
+            // This call will not leave. If it was the budget's probe, end the probe without a
+            // result.
             self.turns.ended(leave.at);
         }
         admitted.map(|()| leave)
     }
 
-    /// Whether neither the breaker nor the key's gate stops calls.
+    /// Returns an error if the breaker or the key gate stops calls.
     fn is_open(&self, key: &Arc<Secret>) -> Result<(), UpstreamError> {
         let now = self.clock.monotonic();
         let stopped = |wait| UpstreamError::BreakerOpen(self.refusal(wait));
@@ -228,7 +232,8 @@ impl<T: Exchange> Dispatch<T> {
         }
     }
 
-    /// Takes the probes of both, where only one call may leave. Whoever comes second does not.
+    /// Admits the call at the breaker and at the key gate. If only a probe may leave, only the
+    /// first call is admitted.
     fn admit(&self, key: &Arc<Secret>, now: Duration) -> Result<(), UpstreamError> {
         let stopped = |wait| UpstreamError::BreakerOpen(self.refusal(wait));
         self.breaker.lock().admit(now).map_err(stopped)?;
@@ -240,7 +245,7 @@ impl<T: Exchange> Dispatch<T> {
         Refusal { wait, burst, refill }
     }
 
-    /// A 429 that does not say of which limit it is, is of the budget as far as we know.
+    /// Fills in the budget's limit and interval if a 429 does not state its own.
     fn with_bucket(&self, error: UpstreamError) -> UpstreamError {
         let UpstreamError::Busy { wait, mut fields } = error else { return error };
         let (burst, refill) = self.turns.shown();
@@ -249,7 +254,8 @@ impl<T: Exchange> Dispatch<T> {
         UpstreamError::Busy { wait, fields }
     }
 
-    /// Everybody who learns from an exchange does.
+    /// Updates metrics, latency, retries, budget, breaker and key gate with the result of an
+    /// exchange.
     fn take_note(&self, exchanged: &Exchanged, key: &Arc<Secret>, sent: Duration) {
         let now = self.clock.monotonic();
         let error = exchanged.answer.as_ref().err();
@@ -271,7 +277,7 @@ impl<T: Exchange> Dispatch<T> {
                 part = "budget",
                 state = "paused",
                 ?wait,
-                "the upstream asks to wait"
+                "the upstream asks the gateway to wait: no call leaves for that time, at most 1 min"
             );
             self.turns.refused(wait);
         } else {
@@ -283,7 +289,8 @@ impl<T: Exchange> Dispatch<T> {
                     target: STATE_CHANGE,
                     part = "breaker",
                     state = "open",
-                    "the upstream fails: calls stop for a while"
+                    "circuit breaker open: the upstream failed several times in a row; calls stop, \
+                     then one probe at a time tests it"
                 );
             }
         } else if self.breaker.lock().succeeded() == Change::Closed {
@@ -291,13 +298,13 @@ impl<T: Exchange> Dispatch<T> {
                 target: STATE_CHANGE,
                 part = "breaker",
                 state = "closed",
-                "the upstream works again"
+                "circuit breaker closed: the upstream works again"
             );
         }
         match &exchanged.answer {
             Ok(_) => self.key_gate.accepted(key),
             Err(UpstreamError::Auth { .. }) => self.key_gate.refused(key, now),
-            // Says nothing of the key.
+            // Other errors say nothing about the key.
             Err(_) => {}
         }
     }
@@ -307,7 +314,7 @@ impl<T: Exchange> Dispatch<T> {
     }
 }
 
-/// Counts a call, or that one was not made: then it took no time.
+/// Counts the outcome of a call. A call that was not made has a duration of zero.
 fn count(outcome: UpstreamOutcome, took: Option<Duration>) {
     let nanos = took.map_or(0, |took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1));
     tracing::info!(target: "ikgate.upstream", outcome = outcome as u64, duration_nanos = nanos);

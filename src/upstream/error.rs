@@ -1,4 +1,4 @@
-//! Why a call brought no answer that can be passed on.
+//! Errors of upstream calls: calls that failed, bad responses, and calls that did not leave.
 
 use std::time::Duration;
 
@@ -6,46 +6,47 @@ use http::StatusCode;
 
 use super::rate_fields::RateFields;
 
-/// How a call to the upstream failed.
+/// Failure of a call to the upstream.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// 401 or 403: the gateway's key is at fault, never the caller.
-    /// Without a status no call left: several in a row had been refused.
+    /// 401 or 403: the gateway's private key is at fault, never the caller. `None`: no call left,
+    /// since several calls in a row had been refused.
     #[error("the upstream refuses the private key")]
     Auth { status: Option<StatusCode> },
     #[error("the upstream's answer cannot be used")]
     Bad(#[source] BadAnswer),
-    /// It failed several times in a row: nobody asks for a while.
-    #[error("the upstream has failed: not asked for {:?}", .0.wait)]
+    /// The upstream failed several times in a row: no call leaves for a while.
+    #[error("the circuit breaker is open after upstream failures: no call for {:?}", .0.wait)]
     BreakerOpen(Refusal),
-    /// 429: the account has spent what it may.
-    #[error("the upstream asks to wait for {wait:?}")]
+    /// 429: the account's rate limit is used up.
+    #[error("the upstream answered 429: no call for {wait:?}")]
     Busy { wait: Duration, fields: RateFields },
-    /// More calls are waiting for their turn than are worth waiting behind.
-    #[error("too many calls are waiting for the upstream")]
+    /// No call permit is free, or the queue for one is full.
+    #[error("no upstream call permit was free in time: too many calls are in flight or waiting")]
     QueueFull(Refusal),
-    /// The budget for calls is spent.
-    #[error("the budget is spent for {:?}", .0.wait)]
+    /// The call budget is spent.
+    #[error("the upstream call budget is spent: next call in {:?}", .0.wait)]
     Spent(Refusal),
-    #[error("no answer within {after:?}")]
+    #[error("the upstream did not answer within {after:?}")]
     Timeout { after: Duration },
-    /// No connection, or none that lasted until an answer began. One that had been used before
-    /// may just have been closed for idling: that says nothing of the upstream.
+    /// No connection, or one that ended before a response began. `reused`: the connection had
+    /// carried a response before. It may have been closed as idle, which says nothing about the
+    /// upstream.
     #[error("the upstream cannot be reached")]
     Unreachable { source: hyper_util::client::legacy::Error, reused: bool },
 }
 
-/// What is wrong with an answer.
+/// Defect of a response.
 #[derive(Debug, thiserror::Error)]
 pub enum BadAnswer {
-    #[error("the body ended early")]
+    #[error("the body ended early or cannot be decoded")]
     Broken { source: Box<dyn std::error::Error + Send + Sync> },
-    #[error("the body has a content coding that was not asked for")]
+    #[error("the body has a content coding that was not requested")]
     Coding,
-    #[error("the head cannot be parsed")]
+    #[error("the response's head cannot be parsed")]
     Head { source: hyper_util::client::legacy::Error },
-    /// RFC 9110 section 15: as if it were a 5xx.
-    #[error("the status is none")]
+    /// Treated like a 5xx (RFC 9110 section 15).
+    #[error("the response's status is invalid")]
     NoStatus { source: hyper_util::client::legacy::Error },
     #[error("the body is not a JSON array")]
     NotAnArray,
@@ -55,18 +56,18 @@ pub enum BadAnswer {
     TooLarge { max: usize },
 }
 
-/// A call that did not leave, and what is said about it.
+/// Details of a call that did not leave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Refusal {
-    /// Until one may, as far as is known.
+    /// Time until a call may leave, as far as known.
     pub wait: Duration,
-    /// Of the budget for calls.
+    /// Burst of the call budget, in calls.
     pub burst: u32,
-    /// In which the whole burst comes back.
+    /// Time in which the whole burst comes back.
     pub refill: Duration,
 }
 
-/// The outcome of a call as metrics and logs name it.
+/// Outcome of a call, as metrics and logs name it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u8)]
 pub enum UpstreamOutcome {
@@ -119,8 +120,9 @@ impl UpstreamOutcome {
 }
 
 impl UpstreamError {
-    /// Whether the upstream had no say: something stale is then better than the error. An answer
-    /// that came, and was wrong, is not papered over.
+    /// Returns whether a stale response is better than this error.
+    ///
+    /// It is, if the upstream gave no usable verdict. A complete but wrong response is reported.
     pub fn allows_stale(&self) -> bool {
         match self {
             Self::Auth { .. }
@@ -141,12 +143,13 @@ impl UpstreamError {
         }
     }
 
-    /// Whether it is the upstream that fails, rather than what may be asked of it that is spent.
+    /// Returns whether the upstream failed, rather than the gateway's own queue or budget being
+    /// full.
     pub fn is_upstreams_failure(&self) -> bool {
         self.allows_stale() && !matches!(self, Self::QueueFull(_) | Self::Spent(_))
     }
 
-    /// Whether a call was made at all.
+    /// Returns whether the call left the gateway.
     pub(super) fn has_left(&self) -> bool {
         match self {
             Self::Auth { status } => status.is_some(),
@@ -157,7 +160,7 @@ impl UpstreamError {
         }
     }
 
-    /// Whether the upstream was not there, or said that it was not: what a breaker counts.
+    /// Returns whether the breaker counts this error: the upstream was down, or said so.
     pub(super) fn is_outage(&self) -> bool {
         match self {
             Self::Timeout { .. }
@@ -190,7 +193,8 @@ impl UpstreamError {
     }
 }
 
-/// Whether it is a 5xx, or of no class that there is, which counts as one (RFC 9110 section 15).
+/// Returns whether a status is a 5xx. A status of no known class counts as one (RFC 9110 section
+/// 15).
 fn is_of_a_failure(status: StatusCode) -> bool {
     status >= StatusCode::INTERNAL_SERVER_ERROR
 }

@@ -1,6 +1,7 @@
-//! What happens when the upstream refuses our key: one refusal may be one odd file, three in a
-//! row are not. Then only a probe leaves from time to time, until one succeeds or the key is
-//! another.
+//! Circuit breaker for a private key that the upstream refuses.
+//!
+//! One refusal may be due to one odd file. Three in a row open the breaker. Then only a probe
+//! leaves every ten seconds, until one succeeds or the key changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::secret::{PrivateKey, Secret};
 const REFUSALS: BreakerSettings =
     BreakerSettings { failures: 3, open_for: Duration::from_secs(10) };
 
-/// The key, and how it fares.
+/// Private key, and the breaker for it.
 pub(super) struct KeyGate {
     key: Arc<PrivateKey>,
     state: Mutex<State>,
@@ -23,7 +24,7 @@ pub(super) struct KeyGate {
 
 struct State {
     breaker: Breaker,
-    /// The key that it is about.
+    /// Key that the breaker counts for.
     of: Arc<Secret>,
 }
 
@@ -37,13 +38,13 @@ impl KeyGate {
         self.key.current()
     }
 
-    /// Whether a call with this key could leave.
+    /// Returns whether a call with this key could leave.
     pub(super) fn would_admit(&self, key: &Arc<Secret>, now: Duration) -> bool {
         let state = self.state.lock();
         !Arc::ptr_eq(&state.of, key) || state.breaker.peek(now).is_ok()
     }
 
-    /// Lets a call with this key leave, or says how long until one may.
+    /// Admits a call with this key, or returns how long until one may leave.
     pub(super) fn admit(&self, key: &Arc<Secret>, now: Duration) -> Result<(), Duration> {
         let mut state = self.state.lock();
         if !Arc::ptr_eq(&state.of, key) {
@@ -52,10 +53,10 @@ impl KeyGate {
         state.breaker.admit(now)
     }
 
-    /// Reads the key again: whether it is another one than this.
+    /// Reads the key file again. Returns whether the current key differs from `key`.
     pub(super) async fn has_other_than(&self, key: &Arc<Secret>, deadline: Instant) -> bool {
         let source = Arc::clone(&self.key);
-        // An unreadable file is reported by whoever watches it.
+        // The task that watches the file reports an unreadable one.
         let read = tokio::task::spawn_blocking(move || source.refresh().map(drop));
         _ = tokio::time::timeout_at(deadline, read).await;
         !Arc::ptr_eq(&self.current(), key)
@@ -63,14 +64,14 @@ impl KeyGate {
 
     pub(super) fn refused(&self, key: &Arc<Secret>, now: Duration) {
         let mut state = self.state.lock();
-        // A call that left with the last key says nothing of this one.
+        // A call that left with the last key says nothing about this one.
         if Arc::ptr_eq(&state.of, key) && state.breaker.failed(now) == Change::Opened {
             tracing::error!(
                 target: STATE_CHANGE,
                 part = "private_key",
                 state = "refused",
-                "the upstream refuses the private key: only a probe leaves now and then, until it \
-                 is accepted, or upstream.private_key_file holds another"
+                "the upstream refuses the private key: calls stop except one probe every 10 s, \
+                 until the key is accepted or upstream.private_key_file holds another one"
             );
         }
     }

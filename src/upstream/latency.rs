@@ -1,21 +1,23 @@
-//! Recent latency of the upstream: how long a call needs, so that none leaves that cannot come back
-//! in time.
+//! Recent latency of the upstream: median duration of the last calls.
+//!
+//! A call that could not return before its deadline is not sent.
 
 use std::time::Duration;
 
-/// Answers that are remembered. More follow a change more slowly; fewer let one answer decide.
+/// Number of answers that are remembered. More react to a change more slowly; fewer let one answer
+/// decide.
 const REMEMBERED: usize = 16;
 
-/// Ring of how long the last answers took.
+/// Ring buffer of the durations of the last answers.
 #[derive(Debug, Default)]
 pub(super) struct Latency {
     last: [Duration; REMEMBERED],
-    /// Answers so far.
+    /// Number of answers so far.
     count: usize,
 }
 
 impl Latency {
-    /// Takes note of an answer that took so long.
+    /// Records the duration of one answer.
     pub(super) fn took(&mut self, duration: Duration) {
         if let Some(place) = self.last.get_mut(self.count % REMEMBERED) {
             *place = duration;
@@ -23,9 +25,10 @@ impl Latency {
         self.count = self.count.wrapping_add(1);
     }
 
-    /// Time that a call needs: the median of the last answers, zero before there was any. Of
-    /// `whole`, the time that a fill has, at most half: however slow the upstream becomes, calls
-    /// leave, and find out when it is faster.
+    /// Returns the time that a call needs: the median of the last answers, zero before the first.
+    ///
+    /// It is at most half of `whole`, the time of a fill. So calls still leave when the upstream is
+    /// slow, and the gateway learns when it is faster.
     pub(super) fn needed(&self, whole: Duration) -> Duration {
         let mut sorted = self.last;
         let known = self.count.min(REMEMBERED);

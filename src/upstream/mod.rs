@@ -1,14 +1,17 @@
-//! The way to ImageKit: one client, one key, one budget, and what its answers mean.
+//! HTTP client for ImageKit's version lists, with admission control in front of it.
 //!
-//! Knows nothing of caching. A call either gives an [`Answer`] that has been read and judged
-//! whole, or an [`UpstreamError`] that says who has to act.
+//! One client, one private key, one call budget. The module does not cache. A call returns an
+//! [`Answer`] that was read and checked as a whole, or an [`UpstreamError`] that says which side
+//! has to act.
 //!
-//! - `dispatch`: may a call leave, and is a failed one worth another try?
-//! - `budget`, `turns`: what the account may spend, and the calls that wait for it; `window`,
-//!   `pause`, `rate_fields`: what the upstream says of its own limits; `shared_budget`: where other
-//!   gateways spend of it too.
-//! - `breaker`, `retry`, `key_gate`: the other reasons to call, or not to.
-//! - `transport`: one exchange; `body`, `answer`, `error`: what came of it.
+//! - `dispatch`: admits a call, sends it, decides about retries.
+//! - `turns`: priority queue of calls that wait for a permit and a cell of the budget.
+//! - `budget`: call budget of the account (GCRA); `shared_budget`: the same budget in a fleet.
+//! - `window`, `pause`, `rate_fields`: the upstream's own rate limit, as its responses state it.
+//! - `breaker`: circuit breaker; `key_gate`: circuit breaker for a refused private key.
+//! - `retry`: retry budget and backoff; `latency`: recent latency of the upstream.
+//! - `transport`: one HTTP exchange; `body`, `answer`, `error`: its result.
+//! - `url`: address of the upstream, checked when it is configured.
 
 mod answer;
 mod body;
@@ -46,25 +49,26 @@ use rustls::pki_types::CertificateDer;
 
 use crate::limit::Quota;
 
-/// Target of the events that say that something is another way than before.
+/// Tracing target of events that report a change of state.
 const STATE_CHANGE: &str = "ikgate.state_change";
 
-/// Where the upstream is and what a call to it may take.
+/// Address of the upstream, and limits for calls to it.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
     pub url: UpstreamUrl,
-    /// Trusted besides the platform's.
+    /// Root certificates that are trusted in addition to the platform's.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Longest time to open a TCP connection.
     pub connect_timeout: Duration,
-    /// For a whole fill, waiting for its turn and retries included.
+    /// Longest time of a whole fill: the wait in the queue and all retries included.
     pub request_timeout: Duration,
-    /// Calls in flight at once.
+    /// Most calls in flight at the same time.
     pub max_concurrency: usize,
-    /// Longest body, in bytes, decoded.
+    /// Longest response body, in bytes after decoding.
     pub max_response_bytes: usize,
-    /// Bytes of all bodies that are being read and stored. Not less than the longest body.
+    /// Most bytes of all bodies that are being read or stored. At least `max_response_bytes`.
     pub max_inflight_bytes: usize,
-    /// What the account may spend, as far as the upstream does not say less.
+    /// Configured call budget of the account. A tighter limit that the upstream states also holds.
     pub budget: Quota,
     pub retries: RetrySettings,
     pub breaker: BreakerSettings,

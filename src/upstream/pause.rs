@@ -1,26 +1,27 @@
-//! Pause after a 429: nothing leaves for as long as the upstream said, and then one call alone.
+//! Pause after a 429: no call leaves for as long as the upstream said, then one probe.
 
 use std::time::Duration;
 
-/// Longest pause: a mistaken field must not stop everything for a day.
+/// Longest pause. A wrong header field must not stop all calls for a day.
 pub(super) const PAUSE_MAX: Duration = Duration::from_mins(1);
-/// How long a probe may be under way before another one leaves.
+/// Time after which a probe counts as lost and another may leave.
 pub(super) const PROBE_MAX: Duration = Duration::from_secs(10);
-/// How often a call that waits for a probe looks whether it is back.
+/// Interval at which a call that waits for a probe checks whether it has returned.
 pub(super) const PROBE_LOOK: Duration = Duration::from_millis(50);
 
+/// State of the pause.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Pause {
     #[default]
     None,
-    /// Nothing leaves until then.
+    /// No call leaves until this time.
     Until(Duration),
-    /// One call left at this time to see whether the pause was long enough.
+    /// A probe left at this time, to test whether the pause was long enough.
     Probing(Duration),
 }
 
 impl Pause {
-    /// How long until a call may leave.
+    /// Returns the time until a call may leave.
     pub(super) fn left(self, now: Duration) -> Duration {
         match self {
             Self::None => Duration::ZERO,
@@ -29,24 +30,24 @@ impl Pause {
         }
     }
 
-    /// The upstream has refused a call, and said how long to wait.
+    /// Records a 429, with the wait that the upstream stated.
     pub(super) fn refused(&mut self, wait: Duration, now: Duration) {
         let until = now + wait.min(PAUSE_MAX);
         *self = match *self {
-            // Another refusal of the same time may know less.
+            // A second 429 of the same period may state a shorter wait; the longer one counts.
             Self::Until(at) => Self::Until(at.max(until)),
             Self::None | Self::Probing(_) => Self::Until(until),
         };
     }
 
-    /// A call leaves: the first after a pause is a probe.
+    /// Records a call that leaves. The first one after a pause is the probe.
     pub(super) fn sent(&mut self, now: Duration) {
         if *self != Self::None {
             *self = Self::Probing(now);
         }
     }
 
-    /// A call that left at `sent` ended in any way but a refusal.
+    /// Records that a call which left at `sent` ended without a 429.
     pub(super) fn ended(&mut self, sent: Duration) {
         // A call that left before the pause says nothing about it.
         if matches!(self, Self::Probing(since) if *since <= sent) {

@@ -1,4 +1,4 @@
-//! What a response says of when the upstream may be asked again.
+//! Parser of the rate limit header fields of a response: `X-RateLimit-*` and `Retry-After`.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,21 +7,21 @@ use http::{HeaderMap, HeaderValue};
 
 use super::window::Window;
 
-/// `X-RateLimit-*`, as far as they were there.
+/// Rate limit fields of one response. Each is `None` if it was absent or is not a number.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct RateFields {
-    /// Requests in an interval.
+    /// `X-RateLimit-Limit`: requests in one interval.
     pub limit: Option<u64>,
-    /// The interval, in milliseconds.
+    /// `X-RateLimit-Interval`: length of the interval, in milliseconds.
     pub interval_millis: Option<u64>,
-    /// How long to wait, in milliseconds: a duration, not a time.
+    /// `X-RateLimit-Reset`: time to wait, in milliseconds. A duration, not a point in time.
     pub reset_millis: Option<u64>,
-    /// How long to wait by `Retry-After`.
+    /// `Retry-After`: time to wait.
     pub retry_after: Option<Duration>,
 }
 
 impl RateFields {
-    /// `received`: when they came, by the wall clock.
+    /// Reads the fields. `received` is the wall clock time at which they arrived.
     pub(super) fn of(fields: &HeaderMap, received: SystemTime) -> Self {
         let number = |name: &str| fields.get(name)?.to_str().ok()?.trim().parse().ok();
         Self {
@@ -32,7 +32,7 @@ impl RateFields {
         }
     }
 
-    /// How long to wait: the longer of both fields.
+    /// Returns the time to wait: the longer of both fields. `None` if there is none to wait.
     pub(super) fn wait(self) -> Option<Duration> {
         let reset = self.reset_millis.map(Duration::from_millis);
         reset.max(self.retry_after).filter(|wait| !wait.is_zero())
@@ -43,9 +43,11 @@ impl RateFields {
     }
 }
 
-/// `Retry-After`: seconds, or a date, which is compared to the response's own (RFC 9110 section
-/// 10.2.3): the clocks of both sides may differ. A response without one is of when it was received
-/// (section 6.6.1).
+/// Reads `Retry-After`: seconds, or a date.
+///
+/// A date is compared with the response's own `Date` (RFC 9110 section 10.2.3), since the clocks of
+/// both sides may differ. A response without `Date` counts from the time it was received (section
+/// 6.6.1).
 fn retry_after(fields: &HeaderMap, received: SystemTime) -> Option<Duration> {
     let value = fields.get(RETRY_AFTER)?;
     let date = |value: &HeaderValue| httpdate::parse_http_date(value.to_str().ok()?.trim()).ok();
@@ -55,7 +57,7 @@ fn retry_after(fields: &HeaderMap, received: SystemTime) -> Option<Duration> {
     })
 }
 
-/// A number of seconds: digits and nothing else. One that is too large counts as the largest (RFC
+/// Reads a number of seconds: digits only. A number that is too large counts as `u32::MAX` (RFC
 /// 9111 section 1.2.2).
 pub(super) fn delta_seconds(text: &[u8]) -> Option<Duration> {
     let digits = text.trim_ascii();

@@ -1,4 +1,4 @@
-//! When a call that failed is worth repeating, as pure decisions.
+//! Retry policy, as pure decisions: which errors, how many retries, and the backoff.
 
 use std::time::Duration;
 
@@ -6,23 +6,24 @@ use http::StatusCode;
 
 use super::error::{BadAnswer, UpstreamError};
 
-/// How much may be repeated.
+/// Limits of retries.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetrySettings {
-    /// Of one fill, besides its first call.
+    /// Most retries of one fill.
     pub max: u32,
-    /// Of recent calls, in percent: when everything fails, repeating everything only doubles it.
+    /// Retries as a percentage of recent calls. In an outage, unlimited retries would double the
+    /// load.
     pub budget_percent: u32,
 }
 
-/// Retries that may be saved up: an outage that begins after a quiet time is no reason for more.
+/// Most retries that can be saved up. Without it, an outage after a quiet time would cause a burst.
 const SAVED_MAX: u32 = 10;
 
-/// The longest that the first retry waits; the next ones up to twice as long each.
+/// Longest wait before the first retry. It doubles with each retry, up to `BACKOFF_MAX`.
 const BACKOFF: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// What may be repeated, in hundredths of a retry.
+/// Retry budget, in hundredths of a retry.
 #[derive(Debug)]
 pub(super) struct RetryBudget {
     settings: RetrySettings,
@@ -35,12 +36,12 @@ impl RetryBudget {
         Self { settings, saved }
     }
 
-    /// A call was made.
+    /// Adds the share of one call to the budget.
     pub(super) fn called(&mut self) {
         self.saved = (self.saved + self.settings.budget_percent).min(SAVED_MAX * 100);
     }
 
-    /// Whether a fill may call once more that has retried so many times.
+    /// Takes one retry. Returns false if the fill has used its retries, or the budget is empty.
     pub(super) fn take(&mut self, retried: u32) -> bool {
         if retried >= self.settings.max || self.saved < 100 {
             return false;
@@ -50,14 +51,16 @@ impl RetryBudget {
     }
 }
 
-/// How long to wait before a retry: anything up to the backoff ("full jitter"), so that what
-/// failed together does not come again together. `draw`: from none (0) to all (`u16::MAX`).
+/// Returns the wait before a retry: a random part of the backoff ("full jitter").
+///
+/// Calls that failed together therefore do not return together. `draw` selects the part: 0 for
+/// none, `u16::MAX` for all.
 pub(super) fn backoff(retried: u32, draw: u16) -> Duration {
     let most = BACKOFF.saturating_mul(1 << retried.min(10)).min(BACKOFF_MAX);
     most * u32::from(draw) / u32::from(u16::MAX)
 }
 
-/// Whether another try may go better: the upstream was not there, or said that it was not.
+/// Returns whether a retry may succeed: the upstream was down, or said so.
 pub(super) fn is_worthwhile(error: &UpstreamError) -> bool {
     match error {
         UpstreamError::Unreachable { .. } => true,
@@ -83,7 +86,7 @@ mod tests {
     fn retries_are_a_share_of_the_calls_once_what_was_saved_is_gone() {
         let mut budget = RetryBudget::new(RetrySettings { max: 2, budget_percent: 20 });
         let mut retries = 0;
-        // The first call adds nothing: all is saved that may be.
+        // The first call adds nothing: the saved retries are at their maximum.
         for _ in 0..1001 {
             budget.called();
             retries += u32::from(budget.take(0));

@@ -1,23 +1,25 @@
-//! The budget as one gateway of several has it.
+//! Call budget of one gateway in a fleet: cells leased from the fleet's ledger.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limit::{Credit, Desk, Quota, Share, SharedKey, Spent, Terms};
 
-/// The same budget, of which other gateways spend too.
+/// Shared call budget, of which the other gateways spend too.
 pub(super) struct Shared {
     pub(super) desk: Arc<Desk>,
     pub(super) share: Arc<Share>,
 }
 
 impl Shared {
+    /// Returns the terms of the lease for `quota`.
     pub(super) fn terms(&self, quota: Quota) -> Terms {
-        // ImageKit counts what it gets: nothing leaves on credit.
+        // ImageKit counts every call that arrives, so no call leaves on credit.
         self.desk.terms(quota, Credit::None)
     }
 
-    /// How long until a cell may be spent by whoever leaves so many to others.
+    /// Returns the time until a call may spend a cell, if it leaves `reserved` cells to more urgent
+    /// calls.
     pub(super) fn wait(&self, quota: Quota, reserved: u32, now: Duration) -> Duration {
         let available = self.share.available(self.terms(quota), now);
         if reserved > 0 && available <= reserved {
@@ -26,7 +28,7 @@ impl Shared {
         self.share.wait(now)
     }
 
-    /// Spends a cell that is here, if nothing is in the way for so long; and asks for more.
+    /// Spends a leased cell if `wait` is zero. Requests more cells from the ledger if needed.
     pub(super) fn spend(
         &self,
         quota: Quota,

@@ -1,5 +1,6 @@
-//! Ten minutes of an account's life on a clock that is moved by hand: callers who ask for more
-//! than the upstream allows, and an upstream that refuses what is too much.
+//! Simulation of ten minutes of an account's traffic, on a clock that the test moves by hand.
+//!
+//! Callers request more than the upstream allows. The upstream refuses every call over its limit.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -27,16 +28,16 @@ use crate::secret::{PrivateKey, Secret};
 
 const TICK: Duration = Duration::from_millis(10);
 const RUN: Duration = Duration::from_mins(10);
-/// In which what the upstream allows is found out.
+/// Time in which the gateway learns the upstream's limit. Figures count only after it.
 const LEARNING: Duration = Duration::from_mins(1);
 const LATENCY: Duration = Duration::from_millis(50);
-/// Of the upstream: in any second, and not a call more.
+/// Calls that the upstream answers in any second. It refuses every call above that.
 const ALLOWED: usize = 40;
 const FILES: u32 = 10_000;
 const TTL: Duration = Duration::from_mins(1);
 const STALE: Duration = Duration::from_mins(5);
 
-/// An upstream that keeps to its limit exactly, and says which it is only when it refuses.
+/// Upstream with an exact rate limit, which it states only when it refuses a call.
 struct Strict {
     clock: Clock,
     state: Mutex<Seen>,
@@ -51,7 +52,7 @@ struct Seen {
 }
 
 impl Strict {
-    /// When the next one may come, if this one may not.
+    /// Counts one call. Returns the wait until the next one if this one is refused.
     fn spend(&self) -> Option<Duration> {
         let now = self.clock.monotonic();
         let mut seen = self.state.lock();
@@ -90,14 +91,14 @@ impl Exchange for Strict {
     }
 }
 
-/// Who asks.
+/// Callers of a simulation, by kind.
 #[derive(Clone, Copy)]
 struct Population {
-    /// How often each asks, on average.
+    /// Requests per second of each caller, on average.
     per_second: f64,
-    /// With a key, for files by their popularity.
+    /// Callers with a key. They request files by their popularity.
     authenticated: u32,
-    /// Without one, for ids that nobody asks for again.
+    /// Callers without a key. Each of their requests is for a new id.
     anonymous: u32,
 }
 
@@ -106,7 +107,7 @@ struct World {
     upstream: Dispatch<Strict>,
     stored: RefCell<HashMap<u32, Duration>>,
     filling: RefCell<HashSet<u32>>,
-    /// How long fills of callers with a key waited for their turn.
+    /// Time that each fill of a caller with a key waited in the queue.
     waits: RefCell<Vec<Duration>>,
 }
 
@@ -117,7 +118,7 @@ impl World {
             url: UpstreamUrl::parse("http://localhost").unwrap(),
             extra_roots: Vec::new(),
             connect_timeout: Duration::from_secs(2),
-            // Of the machine's time, of which this takes as long as it takes.
+            // Real time, not the simulation's: the run may take as long as it needs.
             request_timeout: Duration::from_hours(1),
             max_concurrency: 64,
             max_response_bytes: 1 << 20,
@@ -142,7 +143,7 @@ impl World {
         })
     }
 
-    /// One request, as the gateway treats it.
+    /// Makes one request, with the cache's rules for fresh and stale entries.
     fn ask(self: &Rc<Self>, file: u32, priority: Priority) {
         let now = self.clock.monotonic();
         let age = self.stored.borrow().get(&file).map(|stored| now.saturating_sub(*stored));
@@ -179,11 +180,11 @@ impl World {
     }
 }
 
-/// What came of it, after the time of learning.
+/// Results after the learning time.
 #[derive(Debug)]
 struct Figures {
     refused: usize,
-    /// Of what the upstream allows.
+    /// Answered calls divided by the calls that the upstream allows.
     used: f64,
     mean_wait: Duration,
     longest_wait: Duration,
@@ -191,7 +192,7 @@ struct Figures {
 
 async fn run(population: Population) -> Figures {
     let (world, mut rng) = (World::new(), Rng::with_seed(1));
-    // Zipf: the n-th file is asked for 1/n times as often as the first.
+    // Zipf: the n-th file is requested 1/n times as often as the first.
     let mut weights = Vec::new();
     let mut total = 0.0;
     for rank in 1..=FILES {
@@ -220,7 +221,7 @@ async fn run(population: Population) -> Figures {
                 world.ask(file, priority);
             }
         }
-        // Nothing waits for anything but this clock: a few rounds, and all has come to rest.
+        // All tasks wait for this clock alone, so a few yields let every task run to its next wait.
         for _ in 0..12 {
             tokio::task::yield_now().await;
         }
@@ -259,8 +260,8 @@ async fn strangers_who_ask_for_random_ids_do_not_make_callers_with_a_key_wait() 
     let beside = LocalSet::new().run_until(run(beside)).await;
     assert_eq!((alone.refused, beside.refused), (0, 0));
     assert!(beside.used >= 0.95, "strangers have the rest: {beside:?}");
-    // With everything in use, the next cell is the time of one away, and for some who come at
-    // the same moment as others of their kind, of a few.
+    // With everything in use, a call waits for the next cell. A few callers arrive at the same
+    // moment as others of their kind, and wait for a few cells.
     let cell = Duration::from_millis(26);
     assert!(beside.mean_wait <= alone.mean_wait + 2 * cell, "{alone:?} {beside:?}");
     assert!(beside.longest_wait <= alone.longest_wait + 10 * cell, "{alone:?} {beside:?}");

@@ -1,8 +1,9 @@
-//! One exchange: a connection from the pool, the key injected, the body read within its limit.
+//! HTTP transport: one exchange with the upstream over a pooled connection.
 //!
-//! Nothing of a caller's request goes into it but the validated file id (and the trace that a proxy
-//! of ours says it is part of), so nothing of it can leak upstream. No redirect is followed and no proxy variable is read: the key goes to the
-//! configured host or nowhere.
+//! It adds the private key and reads the body within its limit. Only two things of a caller's
+//! request enter the upstream request: the validated file id, and the trace context from a trusted
+//! proxy. So nothing else of it can leak upstream. Redirects are not followed and proxy variables
+//! are not read: the key goes to the configured host or nowhere.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -35,38 +36,39 @@ use crate::clock::Clock;
 use crate::message::trace_context::TRACEPARENT;
 use crate::secret::Secret;
 
-/// How long an idle connection is kept. Longer saves handshakes after quiet spells; it should
-/// stay under the other side's own limit, or the first call afterwards finds it closed.
+/// Time that an idle connection is kept. A longer time saves handshakes after quiet spells. It
+/// should stay below the upstream's own limit, or the first call afterwards finds the connection
+/// closed.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
-/// How long connections are used before new ones take their place: a name may mean other
+/// Time after which a new pool replaces the connections: the host name may resolve to other
 /// addresses by then.
 const CONNECTION_AGE_MAX: Duration = Duration::from_mins(5);
 
-/// All calls may share one HTTP/2 connection: one that is dead must be found out.
+/// Interval of HTTP/2 pings. All calls may share one connection, so a dead one must be detected.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The wait told to callers where a 429 does not say.
+/// Wait that is reported to callers if a 429 states none.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 
-/// RFC 9110 section 7.6.3.
+/// Value of `Via` (RFC 9110 section 7.6.3).
 const THIS_GATEWAY: HeaderValue = HeaderValue::from_static("1.1 ikgate");
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("ikgate/", env!("CARGO_PKG_VERSION")));
 
 type Http = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
-/// Why no client could be made.
+/// Reason why the client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamStartError {
     #[error("no trusted root certificates were found (on Debian: package ca-certificates)")]
     NoRoots { source: Option<rustls_native_certs::Error> },
-    #[error("TLS cannot be set up")]
+    #[error("the TLS client for the upstream cannot be set up")]
     Tls(#[from] rustls::Error),
 }
 
-/// The way to the configured host.
+/// HTTP client for the configured host.
 pub(super) struct Transport {
     url: UpstreamUrl,
     connect_timeout: Duration,
@@ -77,15 +79,16 @@ pub(super) struct Transport {
     clock: Clock,
 }
 
-/// Connections that were opened since.
+/// Pool of the connections that were opened since `since`.
 struct Pool {
     since: Duration,
     http: Http,
-    /// Our ends of those that brought an answer.
+    /// Local addresses of the connections that have carried a response.
     used: Mutex<HashSet<SocketAddr>>,
 }
 
-/// So many of them are told apart; an upstream that closes after each answer makes many.
+/// Most local addresses that are remembered. An upstream that closes after each response makes
+/// many.
 const USED_MAX: usize = 10_000;
 
 impl Pool {
@@ -114,11 +117,11 @@ fn local_address(connection: &CaptureConnection) -> Option<SocketAddr> {
     extras.get::<HttpInfo>().map(HttpInfo::local_addr)
 }
 
-/// What an exchange brought, and what it said of the upstream's limits in passing.
+/// Result of one exchange, and the limits that the upstream stated in it.
 pub(super) struct Exchanged {
     pub(super) answer: Result<Answer, UpstreamError>,
     pub(super) window: Option<Window>,
-    /// How long it said to wait.
+    /// Wait that the upstream requested.
     pub(super) pause: Option<Duration>,
 }
 
@@ -148,7 +151,7 @@ impl Transport {
         body: hyper::body::Incoming,
         asked: Duration,
     ) -> Result<Answer, UpstreamError> {
-        // Of a response with `no-transform`, too: the coding is there because it was asked for.
+        // Decoded even with `no-transform`: the coding is there because the gateway requested it.
         let coding = BodyCoding::of(fields).ok_or(UpstreamError::Bad(BadAnswer::Coding))?;
         let (bytes, share) = self.bodies.read(body, coding).await.map_err(UpstreamError::Bad)?;
         Answer::judge(status, fields, bytes, share, asked)
@@ -169,7 +172,7 @@ impl Transport {
         request
     }
 
-    /// The pool, or a new one in its place. What is under way on the old one ends there.
+    /// Returns the pool, or a new one if it is too old. Calls in progress finish on the old one.
     fn pool(&self, now: Duration) -> Arc<Pool> {
         let pool = self.pool.load_full();
         if now < pool.since + CONNECTION_AGE_MAX {
@@ -208,11 +211,11 @@ impl Exchange for Transport {
             }
             status => Err(UpstreamError::Bad(BadAnswer::Status { status })),
         };
-        // What stands before the upstream may have limits of its own.
+        // A proxy in front of the upstream may state limits of its own.
         let is_its_own = matches!(answer, Ok(_) | Err(UpstreamError::Busy { .. }));
         let pause = match &answer {
             Err(UpstreamError::Busy { wait, .. }) => Some(*wait),
-            // Without a time it is tried again as configured.
+            // Without a stated wait, the call is retried as configured.
             Err(UpstreamError::Bad(BadAnswer::Status {
                 status: StatusCode::SERVICE_UNAVAILABLE,
             })) => rate.wait(),
@@ -244,7 +247,7 @@ fn http(tls: ClientConfig, connect_timeout: Duration, idle_max: usize) -> Http {
 
 fn tls(settings: &UpstreamSettings) -> Result<ClientConfig, UpstreamStartError> {
     let mut roots = rustls::RootCertStore::empty();
-    // A plain upstream on loopback must not depend on the machine's certificates.
+    // A plain HTTP upstream on loopback must not depend on the system's certificates.
     if settings.url.is_tls() {
         let mut native = rustls_native_certs::load_native_certs();
         let (native_added, _unusable) = roots.add_parsable_certificates(native.certs);
@@ -261,7 +264,7 @@ fn tls(settings: &UpstreamSettings) -> Result<ClientConfig, UpstreamStartError> 
         .with_no_client_auth())
 }
 
-/// A call that ended before a response began.
+/// Maps a failure before the response began to its error.
 fn failed(error: legacy::Error, reused: bool) -> UpstreamError {
     let cause = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
     if cause.is_some_and(hyper::Error::is_parse_status) {

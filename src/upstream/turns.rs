@@ -1,8 +1,9 @@
-//! Waiting for one's turn: in order, the more urgent first, not for long, and never many.
+//! Bounded priority queue of fills that wait for an upstream call permit.
 //!
-//! Whoever is first in its queue takes a place among the calls in flight and then, at the very
-//! end, a cell of the budget: a cell is spent when its call leaves and not before. So at most one
-//! place of each queue is held by a call that waits for the budget.
+//! Each queue is first in, first out; authenticated callers come before anonymous ones. The first
+//! fill of a queue takes a permit and then, as the last step, a cell of the budget. A cell is spent
+//! only when its call leaves. So at most one permit of each queue is held by a call that waits for
+//! the budget.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,20 +18,20 @@ use super::window::Window;
 use crate::clock::Clock;
 use crate::limit::{Desk, Quota};
 
-/// Longest wait for a cell. Longer serves callers who would rather wait than come back; shorter
-/// gives them something stale, or an honest time to come back at, sooner.
+/// Longest wait for a cell. A longer wait serves callers who prefer to wait. A shorter one gives
+/// them a stale response, or a time to retry, sooner.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Whoever has a cell within this time is not sent away for having waited too long.
+/// A call that would get a cell within this time is not refused at the end of its wait.
 const SOON: Duration = Duration::from_millis(50);
 
-/// How long a call that nobody waits for waits for what the fleet's ledger grants.
+/// Time that a background refresh waits for a grant of the fleet's ledger.
 const GRANTED_WITHIN: Duration = Duration::from_millis(50);
 
-/// Calls of one priority that may wait. Each holds a task and its waiters.
+/// Most calls of one priority that may wait. Each holds a task and its waiters.
 const QUEUE_MAX: usize = 512;
 
-/// Hands out places and cells.
+/// Queue that grants call permits and cells of the budget.
 pub(super) struct Turns {
     budget: Mutex<Budget>,
     places: Semaphore,
@@ -39,26 +40,26 @@ pub(super) struct Turns {
     clock: Clock,
 }
 
-/// Calls that wait, first come first served.
+/// Waiting calls of one priority, first in, first out.
 #[derive(Default)]
 struct Queue {
     turn: Turn<()>,
     waiting: AtomicUsize,
 }
 
-/// A call that may leave. Its place is free again when this is dropped.
+/// Permission for one call to leave. Dropping it frees the call permit.
 pub(super) struct Leave<'a> {
     _place: SemaphorePermit<'a>,
-    /// When it was decided.
+    /// Time of the decision, on the monotonic clock.
     pub(super) at: Duration,
 }
 
-/// Why a call may not leave.
+/// Reason why a call may not leave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Held {
-    /// The budget is spent for so long, as far as is known.
+    /// The budget is spent. The duration is the time until a cell, as far as known.
     Budget(Duration),
-    /// Too many are in flight, or wait to be.
+    /// No call permit is free, or too many calls wait for one.
     Places,
 }
 
@@ -73,7 +74,7 @@ impl Turns {
         }
     }
 
-    /// Takes a place and spends a cell, waiting for them where somebody waits for the answer.
+    /// Takes a call permit and spends a cell. Waits for both, except for a background refresh.
     pub(super) async fn take(
         &self,
         priority: Priority,
@@ -102,13 +103,13 @@ impl Turns {
         loop {
             tokio::select! {
                 biased;
-                // First: no cell is spent on a call that would be back too late.
+                // Checked first: no cell is spent on a call that would return too late.
                 () = sleep_until(deadline) => return Err(self.held(priority, own.before)),
                 leave = &mut leave => return Ok(leave),
                 () = self.clock.sleep(WAIT_MAX) => {
-                    // With all places taken it is not the budget that is waited for.
+                    // With all permits taken, the call waits for a permit and not for the budget.
                     let ahead = self.ahead(priority, own.before);
-                    // A process that slept finds that its time is over, and a cell about to come.
+                    // After the process slept, the wait is over although a cell is about to come.
                     if self.places.available_permits() > 0 && (ahead > SOON || extended) {
                         return Err(Held::Budget(ahead));
                     }
@@ -118,9 +119,9 @@ impl Turns {
         }
     }
 
-    /// What a call waits for that is behind so many others.
+    /// Returns what a call waits for, if `others` calls are ahead of it.
     fn held(&self, priority: Priority, others: usize) -> Held {
-        // With all places taken it is not the budget.
+        // With all permits taken, the call waits for a permit and not for the budget.
         if self.places.available_permits() > 0 {
             Held::Budget(self.ahead(priority, others))
         } else {
@@ -139,7 +140,7 @@ impl Turns {
         }
     }
 
-    /// Spends a cell that is here, or that a fleet is asked for now.
+    /// Spends a cell that is here, or that the fleet's ledger grants within `GRANTED_WITHIN`.
     async fn spend_soon(&self, priority: Priority) -> Result<Duration, Duration> {
         let until = self.clock.monotonic() + GRANTED_WITHIN;
         loop {
@@ -171,13 +172,13 @@ impl Turns {
         queues.iter().map(|queue| queue.waiting.load(Ordering::Relaxed)).sum()
     }
 
-    /// Whoever is more urgent and waits takes the next cell.
+    /// Returns whether a more urgent call is waiting. That call takes the next cell.
     fn must_give_way(&self, priority: Priority) -> bool {
         priority != Priority::Authenticated
             && self.authenticated.waiting.load(Ordering::Acquire) > 0
     }
 
-    /// How long until whoever is behind so many others has a cell.
+    /// Returns the time until a call gets a cell, if `others` calls are ahead of it.
     fn ahead(&self, priority: Priority, others: usize) -> Duration {
         let mut budget = self.budget.lock();
         let others = u32::try_from(others).unwrap_or(u32::MAX);
@@ -186,7 +187,7 @@ impl Turns {
         first.saturating_add(budget.interval(now).saturating_mul(others))
     }
 
-    /// Whether a refresh could leave now.
+    /// Returns whether a background refresh could leave now.
     pub(super) fn has_for_background(&self) -> bool {
         let now = self.clock.monotonic();
         !self.must_give_way(Priority::Background)
@@ -194,22 +195,22 @@ impl Turns {
             && self.budget.lock().has_for_background(now)
     }
 
-    /// Takes what an answer says of the upstream's limits.
+    /// Learns a limit that the upstream states.
     pub(super) fn learn(&self, window: Window) {
         self.budget.lock().learn(window, self.clock.monotonic());
     }
 
-    /// A call was refused for want of quota.
+    /// Records a 429 with the wait that the upstream stated.
     pub(super) fn refused(&self, wait: Duration) {
         self.budget.lock().pause(wait, self.clock.monotonic());
     }
 
-    /// How long the upstream has asked to wait, from now on.
+    /// Returns the rest of the wait that the upstream requested.
     pub(super) fn paused(&self) -> Duration {
         self.budget.lock().paused(self.clock.monotonic())
     }
 
-    /// A call that left then ended in any other way, or did not leave after all.
+    /// Records that a call admitted at `at` ended without a 429, or did not leave after all.
     pub(super) fn ended(&self, at: Duration) {
         self.budget.lock().resume(at);
     }
@@ -218,7 +219,7 @@ impl Turns {
         self.budget.lock().available(self.clock.monotonic())
     }
 
-    /// What the budget is now: its burst, and the time in which all of it comes back.
+    /// Returns the budget in force: its burst, and the time in which the whole burst comes back.
     pub(super) fn shown(&self) -> (u32, Duration) {
         self.budget.lock().shown(self.clock.monotonic())
     }
@@ -230,10 +231,10 @@ impl Queue {
     }
 }
 
-/// One's own place in a queue, given up when dropped.
+/// Place of one call in a queue. Dropping it leaves the queue.
 struct Own<'a> {
     queue: &'a Queue,
-    /// How many were there already.
+    /// Number of calls that were in the queue before it.
     before: usize,
 }
 

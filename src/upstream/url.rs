@@ -1,4 +1,6 @@
-//! Where the private key is sent: checked when it is configured, not when it is used.
+//! Base URL of the upstream, to which the private key is sent.
+//!
+//! It is checked when it is configured, not when it is used.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,17 +8,17 @@ use std::net::IpAddr;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
-/// Where ImageKit's API is, and what may be below it.
+/// ImageKit's domain. Its API is on this host or a subdomain.
 const IMAGEKIT: &str = "imagekit.io";
 
-/// `https://host[:port]`, or `http://` to a loopback host. No user, path or query.
+/// Base URL: `https://host[:port]`, or `http://` to a loopback host. It has no user, path or query.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UpstreamUrl {
     scheme: Scheme,
     authority: Authority,
 }
 
-/// Why a URL cannot be an upstream.
+/// Reason why a URL is refused as an upstream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidUpstreamUrl {
     #[error("must be like \"https://api.imagekit.io\"")]
@@ -56,13 +58,13 @@ impl UpstreamUrl {
         self.scheme == Scheme::HTTPS
     }
 
-    /// Whether the host is ImageKit's own.
+    /// Returns whether the host is `imagekit.io` or a subdomain of it.
     pub fn is_imagekit(&self) -> bool {
         let host = self.authority.host().to_ascii_lowercase();
         host == IMAGEKIT || host.strip_suffix(IMAGEKIT).is_some_and(|sub| sub.ends_with('.'))
     }
 
-    /// The URL of a path, which must begin with a slash and need no encoding.
+    /// Returns the URL of `path`, which must begin with a slash and need no encoding.
     pub fn join(&self, path: &str) -> Uri {
         Uri::builder()
             .scheme(self.scheme.clone())

@@ -1,29 +1,32 @@
-//! What the upstream says of its own limit in `X-RateLimit-Limit` and `-Interval`: no more than so
-//! many calls in any interval of that length.
+//! Sliding window: the upstream's own rate limit, from `X-RateLimit-Limit` and `-Interval`.
 //!
-//! It is kept exactly, over the times at which calls left, so that it costs nothing while there is
-//! little to do.
+//! At most `limit` calls leave in any interval of that length. The window keeps the time of each
+//! call, so it is exact, and costs nothing while traffic is low.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// How long what the upstream said is believed, at least, when it says nothing any more or
-/// something looser. It may say it only when refusing: each time that it is forgotten costs a
-/// refusal.
+/// Shortest time for which a stated limit is believed, if the upstream then states none or a looser
+/// one.
+///
+/// An upstream may state its limit only when it refuses: each time the gateway forgets it, one call
+/// is refused.
 pub(super) const BELIEVED: Duration = Duration::from_mins(30);
-/// Larger limits are no limits: the times of so many calls would have to be kept.
+/// Largest limit that is believed: the window keeps the time of each of these calls.
 const LIMIT_MAX: u32 = 10_000;
-/// A limit of less than one call in this time cannot be meant, and would stop everything for as
-/// long as it is believed.
+/// Longest time for one call. A limit of fewer calls is not plausible, and would stop all calls for
+/// as long as it is believed.
 const RARELY: Duration = Duration::from_secs(10);
-/// Longest interval that makes sense.
+/// Longest interval that is believed.
 const INTERVAL_MAX: Duration = Duration::from_hours(1);
-/// By which part an interval is taken to be longer than it is: calls may take longer to arrive
-/// than those that follow them. A larger part wastes as much of what is allowed.
+/// Divisor of the margin that is added to an interval: 1/50 of its length.
+///
+/// A call may take longer to arrive than the calls that follow it. A larger margin wastes as much
+/// of the allowed rate.
 const JITTER: u32 = 50;
 
-/// At most so many calls in any interval.
+/// Rate limit of at most `limit` calls in any `interval`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Window {
     pub(super) limit: NonZeroU32,
@@ -31,7 +34,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// `None`: fields that cannot be meant.
+    /// Creates a window; `None` if the values are not plausible.
     pub(super) fn new(limit: u64, interval_millis: u64) -> Option<Self> {
         let limit = u32::try_from(limit).ok().filter(|limit| *limit <= LIMIT_MAX)?;
         let limit = NonZeroU32::new(limit)?;
@@ -40,13 +43,14 @@ impl Window {
         sensible.then_some(Self { limit, interval })
     }
 
-    /// The part of one of so many gateways: none knows when the calls of the others left.
+    /// Returns one gateway's part of the window in a fleet of `nodes`. No gateway knows when the
+    /// calls of the others left.
     pub(super) fn part_of(self, nodes: NonZeroU32) -> Self {
         let limit = NonZeroU32::new(self.limit.get() / nodes).unwrap_or(NonZeroU32::MIN);
         Self { limit, ..self }
     }
 
-    /// Time in which one call comes back, on average.
+    /// Returns the time in which one call comes back, on average.
     pub(super) fn interval_each(self) -> Duration {
         self.interval / self.limit.get()
     }
@@ -60,7 +64,7 @@ impl Window {
     }
 }
 
-/// What was said, and since when it is believed.
+/// Window that the upstream stated, and when it did.
 #[derive(Clone, Copy, Debug)]
 struct Learned {
     window: Window,
@@ -73,17 +77,19 @@ impl Learned {
     }
 }
 
-/// The window that is believed, and the calls that count against it.
+/// Window that is believed, and the times of the calls that count against it.
 #[derive(Debug, Default)]
 pub(super) struct LearnedWindow {
     learned: Option<Learned>,
-    /// When calls left, the latest last.
+    /// Times at which calls left, latest last.
     sent: VecDeque<Duration>,
 }
 
 impl LearnedWindow {
-    /// Takes what the upstream says of itself. Only something tighter is believed at once. True:
-    /// it is believed.
+    /// Learns a window that the upstream states. Returns whether it is believed now.
+    ///
+    /// A tighter window is believed at once. A looser one replaces the old one only when that is no
+    /// longer believed.
     pub(super) fn learn(&mut self, window: Window, now: Duration) -> bool {
         let keeps = |learned: &Learned| {
             learned.window.per_second() < window.per_second() && learned.is_believed(now)
@@ -95,7 +101,7 @@ impl LearnedWindow {
         believed
     }
 
-    /// Forgets what is not believed any more.
+    /// Forgets the window if it is no longer believed.
     pub(super) fn forget(&mut self, now: Duration) {
         self.learned.take_if(|learned| !learned.is_believed(now));
     }
@@ -104,7 +110,7 @@ impl LearnedWindow {
         self.learned.map(|learned| learned.window)
     }
 
-    /// A call leaves.
+    /// Records a call that leaves at `now`.
     pub(super) fn sent(&mut self, now: Duration) {
         if self.sent.len() >= LIMIT_MAX as usize {
             self.sent.pop_front();
@@ -112,14 +118,14 @@ impl LearnedWindow {
         self.sent.push_back(now);
     }
 
-    /// How long until fewer calls than its limit have left within its interval.
+    /// Returns the time until fewer calls than the limit have left within the interval.
     pub(super) fn wait(&self, window: Window, now: Duration) -> Duration {
         let oldest = self.sent.len().checked_sub(window.limit.get() as usize);
         let oldest = oldest.and_then(|place| self.sent.get(place));
         oldest.map_or(Duration::ZERO, |sent| (*sent + window.spaced()).saturating_sub(now))
     }
 
-    /// Calls that may leave within it at `now`.
+    /// Returns the number of calls that may leave within `window` at `now`.
     pub(super) fn left(&self, window: Window, now: Duration) -> u32 {
         let since = now.saturating_sub(window.spaced());
         let sent = self.sent.iter().rev().take_while(|sent| **sent > since).count();

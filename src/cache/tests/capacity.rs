@@ -1,4 +1,4 @@
-//! What stays stored within the limits, and when its memory is freed.
+//! Tests of capacity: which responses stay stored within the limits, and when memory is freed.
 
 use ahash::RandomState;
 use arc_swap::ArcSwap;
@@ -32,7 +32,7 @@ fn a_newcomer_that_is_not_admitted_is_answered_and_fetched_again_until_it_is() {
     let cache = cache(100_000);
     let mut number = 0;
     while store(&cache, number, Kind::List, 1000).is_kept() {
-        // Requested more often than a newcomer.
+        // These are requested more often than a newcomer.
         (0..5).for_each(|_| assert!(is_stored(&cache, number)));
         number += 1;
     }

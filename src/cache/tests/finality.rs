@@ -1,4 +1,4 @@
-//! What an invalidation and the end of a fill promise.
+//! Tests of finality: the promises of an invalidation and of the end of a fill.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +14,7 @@ fn a_purge_of_everything_leaves_nothing() {
     assert_eq!(cache.usage().0, 20_000);
     cache.invalidate(&Target::All, PurgeMode::Hard, "test", NOW);
     assert_eq!(stored(&cache, 0..20_000), 0);
-    // A thread frees so many.
+    // A purge of this many entries is freed by a thread of its own.
     let freed = (0..10_000_000).any(|_| cache.usage() == (0, 0));
     assert!(freed, "{:?}", cache.usage());
     assert!(store(&cache, 1, Kind::List, 10).is_kept());

@@ -1,5 +1,7 @@
-//! Capacity, expiry and finality of the cache by itself. What an invalidation promises is also
-//! tested over sockets (`tests/it/model`, `tests/it/race.rs`).
+//! Tests of the cache by itself: capacity, expiry and finality.
+//!
+//! The promises of an invalidation are also tested over sockets (`tests/it/model`,
+//! `tests/it/race.rs`).
 
 mod capacity;
 mod finality;
@@ -39,13 +41,13 @@ fn fill(cache: &Arc<Cache<()>>, number: u64, now: Duration) -> Fill<()> {
     }
 }
 
-/// A request that misses, and the fill that it starts.
+/// Makes a request that misses, and completes the fill that it starts.
 fn store(cache: &Arc<Cache<()>>, number: u64, kind: Kind, length: usize) -> Finished {
     assert!(!is_stored(cache, number), "{number} is stored");
     fill(cache, number, NOW).finish(response(kind, length, NOW), Origin::Upstream)
 }
 
-/// A request; whether it hits.
+/// Makes a request. Returns whether it hits.
 fn is_stored(cache: &Cache<()>, number: u64) -> bool {
     matches!(cache.lookup(&file(number), NOW), Lookup::Found { .. })
 }

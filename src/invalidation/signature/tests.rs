@@ -1,4 +1,4 @@
-//! Against deliveries that others have signed.
+//! Tests of webhook signatures, against deliveries signed by other implementations.
 
 use http::HeaderValue;
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ fn legacy(value: &str, body: &str, now: u64) -> Result<(), SignatureFault> {
     secret.verify(&fields(&[(LEGACY, value)]), body.as_bytes(), at_millis(now), TOLERANCE)
 }
 
-/// The inputs of the official n8n node's tests.
+/// Inputs of the tests of the official n8n node.
 const LEGACY_BODY: &str = r#"{"id":"evt_1","type":"file.created","data":{"fileId":"abc"}}"#;
 const LEGACY_MAC: &str = "3d1aa2c6b55d9767a6838a9108ecd85d3e4bd2376efa9e183542037ccdb10cb5";
 const LEGACY_TIME: u64 = 1_700_000_000_000;
@@ -46,7 +46,7 @@ fn the_legacy_scheme_holds_in_any_order_and_beside_other_parts() {
     }
 }
 
-/// A delivery that ImageKit published with its Node SDK 6.0.0: secret, body and signature.
+/// Delivery published by ImageKit with its Node SDK 6.0.0: secret, body and signature.
 #[test]
 fn a_published_delivery_holds_and_no_other_like_it() {
     let body = concat!(
@@ -113,7 +113,7 @@ fn a_time_within_the_tolerance_holds_on_both_sides_and_no_further() {
     assert_eq!(legacy(&value, LEGACY_BODY, LEGACY_TIME + 300_001), far);
 }
 
-/// Each event with its signature by the whole secret, and by the standard's key.
+/// Events, each with its signature by the whole secret and by the standard's key.
 const STANDARD_VECTORS: [(&str, &str, &str); 3] = [
     (
         r#"{"id":"evt_3","type":"file.deleted","created_at":"2023-11-14T22:13:20.000Z","data":{"fileId":"64a1b2c3d4e5f60718293a4b"}}"#,

@@ -1,4 +1,4 @@
-//! What a node may spend of a shared quota, and by how much all of them may exceed it.
+//! Tests of quota leases: what one node may spend, and by how much all nodes may exceed the quota.
 
 use std::collections::VecDeque;
 
@@ -73,7 +73,7 @@ fn what_nobody_has_answered_is_still_owed() {
     assert_eq!((spent(), share.debit(terms, NOW).owed), (0, 4));
 }
 
-/// One node's answer, under way.
+/// Answer of the ledger to one node, in flight.
 struct Answer {
     at: Duration,
     sent: Duration,
@@ -81,10 +81,11 @@ struct Answer {
     grant: Grant,
 }
 
-/// Runs nodes that spend whatever they may, for so many milliseconds: the times of all cells.
+/// Runs nodes that spend as much as they may for `millis` milliseconds. Returns the time of each
+/// cell.
 ///
-/// Claims travel as they do through `desk`: a claim is queued with the cell that asks for it, and
-/// sent with the next batch, whether requests come at that moment or not.
+/// Lease requests travel as they do through `desk`. A request is queued with the cell that triggers
+/// it, and sent with the next batch, whether or not requests arrive at that moment.
 fn spent_by_all(
     terms: Terms,
     delay: Duration,
@@ -139,7 +140,7 @@ fn a_refusal_is_asked_about_again_within_a_second_and_one_cell_is_there_when_it_
     let soon = NOW + BELIEVED;
     let left = wait.saturating_sub(BELIEVED);
     assert_eq!(share.spend(terms, soon), (Spent::Not { wait: left }, true));
-    // The quota has been raised meanwhile.
+    // The quota was raised meanwhile.
     let wait = Duration::from_micros(7);
     _ = share.settle(terms, Grant { granted: 0, left: 0, wait }, soon, soon);
     assert!(spend(&share, terms, soon + wait));
@@ -166,8 +167,8 @@ fn cells_of_ones_own_part_are_owed_as_well() {
     assert_eq!(share.debit(terms, NOW).owed, 7);
 }
 
-/// However requests come: in any time all nodes together spend no more than the burst, the rate for
-/// that time and a second more, and what each may have on credit.
+/// Checks the bound for random requests. In any time all nodes together spend at most the burst,
+/// plus the rate for that time and one second more, plus the credit of each node.
 fn check_bound(terms: Terms, delay: Duration, seed: u64) -> Result<(), TestCaseError> {
     let Terms { quota, nodes, .. } = terms;
     let mut rng = fastrand::Rng::with_seed(seed);

@@ -1,4 +1,4 @@
-//! Calls that may leave, and calls that would be back too late.
+//! Tests of dispatch: a call that could not return before its deadline does not leave.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,7 +15,7 @@ use crate::upstream::{BreakerSettings, RetrySettings, UpstreamUrl};
 const WHOLE: Duration = Duration::from_secs(1);
 const LATENCY: Duration = Duration::from_millis(300);
 
-/// An upstream that takes [`LATENCY`], and answers as many calls as it has permits for.
+/// Upstream with a latency of [`LATENCY`], which answers as many calls as it has permits.
 struct Slow {
     clock: Clock,
     permits: Semaphore,
@@ -36,7 +36,7 @@ impl Exchange for Slow {
     }
 }
 
-/// One call at a time.
+/// Creates a dispatcher that allows one call at a time.
 fn dispatch(permits: usize) -> Arc<Dispatch<Slow>> {
     let clock = Clock::manual();
     let settings = UpstreamSettings {
@@ -77,7 +77,7 @@ async fn a_call_that_would_be_back_too_late_does_not_leave() {
     while dispatch.transport.calls.load(Ordering::Relaxed) < 2 {
         tokio::task::yield_now().await;
     }
-    // The only place is taken for as long as a fill may take.
+    // The only call permit is taken for the whole time of a fill.
     let began = Instant::now();
     let error = dispatch.versions(&order("c")).await.unwrap_err();
     assert!(matches!(error, UpstreamError::QueueFull(_)), "{error}");
