@@ -220,7 +220,7 @@ pub(super) enum Unfit {
     )]
     Cluster,
     #[error(
-        "it may evict keys (maxmemory-policy {policy}), and with them what was purged; set \
+        "it may evict keys (maxmemory-policy {policy}), and with them the fences of purges; set \
          maxmemory-policy noeviction"
     )]
     Evicts { policy: String },

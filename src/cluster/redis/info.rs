@@ -27,7 +27,7 @@ impl Info {
         let lines = text.lines().filter_map(|line| line.trim_end().split_once(':'));
         let fields: HashMap<&str, &str> = lines.collect();
         let field = |name: &str| {
-            fields.get(name).copied().ok_or(ServerFault::Unreadable("a field of INFO is missing"))
+            fields.get(name).copied().ok_or(ServerFault::Unreadable("INFO lacks a field"))
         };
         Ok(Self {
             version: field("redis_version")?.to_owned(),
@@ -35,7 +35,7 @@ impl Info {
             is_primary: field("role")? == "master",
             max_memory: field("maxmemory")?
                 .parse()
-                .map_err(|_| ServerFault::Unreadable("maxmemory of INFO"))?,
+                .map_err(|_| ServerFault::Unreadable("maxmemory in INFO is not a number"))?,
             policy: field("maxmemory_policy")?.to_owned(),
             replid: field("master_replid")?.to_owned(),
             run_id: field("run_id")?.to_owned(),

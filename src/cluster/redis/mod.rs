@@ -192,7 +192,7 @@ impl From<RedisError> for ServerFault {
         if error.is_timeout() {
             Self::Timeout
         } else if matches!(error.kind(), ErrorKind::UnexpectedReturnType | ErrorKind::Parse) {
-            Self::Unreadable("it is of another type")
+            Self::Unreadable("a reply has an unexpected type")
         } else {
             Self::Failed(Box::new(error))
         }
