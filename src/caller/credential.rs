@@ -16,7 +16,7 @@ pub(super) enum Credential<'a> {
 
 impl<'a> Credential<'a> {
     /// Reads `Bearer CREDENTIAL`, or `Basic` with the credential as user name. The password is
-    /// ignored, whatever its octets: ImageKit's SDKs send none, or a fixed word.
+    /// ignored, with any octets: ImageKit's SDKs send none, or a fixed word.
     pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
         let (scheme, rest) = std::str::from_utf8(value).ok()?.split_once(' ')?;
         let rest = rest.trim_matches(' ');

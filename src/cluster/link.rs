@@ -158,7 +158,7 @@ impl<S: Stream> Link<S> {
         let mut heard = self.clock.monotonic();
         loop {
             let position = self.known.lock().position.clone();
-            let position = position.expect("whoever has joined has a position");
+            let position = position.expect("a node that has joined has a position");
             let asked = self.clock.monotonic();
             let records = match self.server.read(&position).await {
                 Ok(records) => records,

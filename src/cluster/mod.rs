@@ -154,7 +154,7 @@ impl Cluster {
         self.second_level.find(file, rules).await
     }
 
-    /// Stores a fetched response for the fleet, fresh for `ttl`.
+    /// Stores a fetched response for the fleet, fresh for at most `ttl`.
     pub async fn keep(
         &self,
         file: &FileId,

@@ -2,9 +2,9 @@
 //! the others.
 //!
 //! A fill lease makes one node fetch a file at a time. The second level is best effort: a lookup
-//! has 20 ms. If Redis is slow, full or away, the node fetches for itself. The age of a found
-//! response counts from its first lookup here, before the fetch, by the server's clock, which is
-//! the same for all nodes.
+//! has 20 ms to start and 20 ms to finish. If Redis is slow, full or away, the node fetches for
+//! itself. The age of a found response counts from the lookup before its fetch, by the server's
+//! clock, which is the same for all nodes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -241,7 +241,8 @@ impl<S: Values> SecondLevel<S> {
         });
     }
 
-    /// Stores a response for the fleet, fresh for `ttl`.
+    /// Stores a response for the fleet, fresh for `ttl`. If its file was purged less than
+    /// `rules.settle` ago, it is fresh for `rules.settle` at most.
     pub(super) async fn keep(
         &self,
         file: &FileId,

@@ -84,7 +84,7 @@ pub struct PublicSettings {
     pub proxies: Proxies,
     /// Time between "not ready" and closing the listeners.
     pub shutdown_delay: Duration,
-    /// Time that requests have to end after that.
+    /// Time that open requests have to end, before their connections are closed.
     pub shutdown_grace: Duration,
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Section {
 /// Value of a key as the operator wrote it.
 pub(super) struct Given {
     pub(super) value: Value,
-    /// Whether it comes from an environment variable. Then it is text, whatever type is expected.
+    /// Whether it comes from an environment variable. Then it is text, for every expected type.
     from_environment: bool,
 }
 

@@ -75,7 +75,7 @@ impl AccessLog {
         line.word("ending", words.ending.as_bytes());
         event.record(&mut line);
         line.extend([if self.format == LogFormat::Json { b"}\n" } else { b"\n" }]);
-        // A failed write is counted by the writer.
+        // A line that cannot be taken is counted by [`Lines`]; this write never fails.
         _ = self.lines.clone().write_all(&line.text);
     }
 }

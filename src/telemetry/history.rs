@@ -203,7 +203,7 @@ fn whole(value: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "it is rounded and not negative; beyond 2^53 nobody reads it off a chart"
+        reason = "it is rounded and not negative; beyond 2^53 a chart does not show the difference"
     )]
     let whole = value.max(0.0).round() as u64;
     whole

@@ -1,4 +1,4 @@
-//! The second level, by file.
+//! Second-level values on Redis: lookups, stores and leases by file.
 
 use std::time::Duration;
 
