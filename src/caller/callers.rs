@@ -30,7 +30,7 @@ pub struct CallerSettings {
     pub files: Option<Vec<FileId>>,
 }
 
-/// Whether a request without credentials is served.
+/// Policy for requests without credentials: serve them as anonymous, or refuse them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AnonymousPolicy {
     Refuse,

@@ -87,8 +87,7 @@ pub(super) enum What {
 
 /// Stream of purges and heartbeats.
 pub(super) trait Stream: Send + Sync + 'static {
-    /// Connects anew and returns the current end of the stream. Calls on the connections of before
-    /// fail.
+    /// Connects anew and returns the current end of the stream. Calls on older connections fail.
     fn join(&self) -> impl Future<Output = Result<Joined, ServerFault>> + Send;
 
     /// Returns the records after `position`, in order, at most [`BATCH_MAX`]. Waits one second for

@@ -144,8 +144,8 @@ impl<S: Stream> Link<S> {
     /// Purges everything, since records before `position` may have been missed. All after it are
     /// known.
     fn reset(&self, known: &mut Known, position: Position) {
-        // On the first join no record can have been missed. Only fills of before the join can be
-        // stale.
+        // On the first join no record can have been missed. Only responses that were fetched
+        // before it can be stale.
         if known.position.is_some() {
             self.standing.note_reset();
         }

@@ -105,7 +105,7 @@ impl Gauges {
         let private_key_age = Gauge::default();
         registry.register_with_unit(
             "private_key_age",
-            "Age of the private key since its file was written, or since the start without a file, in seconds",
+            "Time since the private key's file was written, or since the start, in seconds",
             Unit::Seconds,
             private_key_age.clone(),
         );
@@ -172,12 +172,12 @@ impl Gauges {
             cache_evictions: registered(
                 registry,
                 "cache_evictions",
-                "Number of stored responses that were evicted to make room, and of new ones not admitted",
+                "Number of stored responses evicted to make room, and of new ones not admitted",
             ),
             cluster_resets: registered(
                 registry,
                 "cluster_resets",
-                "Number of times that this gateway purged everything, since it may have missed a purge",
+                "Number of times that everything was purged after a possibly missed purge",
             ),
             dropped_log_lines: registered(
                 registry,
