@@ -326,7 +326,10 @@ impl Told {
     fn joined(&mut self) {
         if !self.joined {
             tracing::info!(
-                target: STATE_CHANGE, part = "cluster", state = "joined", "the fleet's Redis is there"
+                target: STATE_CHANGE,
+                part = "cluster",
+                state = "joined",
+                "the fleet's Redis is connected"
             );
         }
         *self = Self { joined: true, causes: Vec::new() };
@@ -343,8 +346,8 @@ impl Told {
             part = "cluster",
             state = "apart",
             error = cause,
-            "the fleet's Redis cannot be used: after 3 s without it only what is fresh is \
-             answered, and purges are not told to the others until it is back"
+            "the fleet's Redis cannot be used: after 3 s without it this gateway serves only fresh \
+             responses; its purges reach the other gateways when Redis is back"
         );
         self.causes.push(cause);
     }
