@@ -1,4 +1,4 @@
-//! Everyone who may ask, and how they are told apart.
+//! Table of callers: configured keys and tokens, and the files that each may read.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,55 +16,59 @@ use super::{Caller, CallerId};
 use crate::file_id::FileId;
 use crate::message::{FieldName, RequestFields};
 
-/// What every key that ImageKit issues for servers starts with.
+/// Prefix of every key that ImageKit issues for servers.
 const IMAGEKIT_KEY_PREFIX: &str = "private_";
 
-/// One configured caller.
+/// Settings of one configured caller.
 #[derive(Clone, Debug)]
 pub struct CallerSettings {
+    /// Name in logs, metrics and quota header fields.
     pub name: String,
-    /// One, or two while a key is being replaced.
+    /// Digests of its keys: one, or two while a key is being replaced.
     pub keys: Vec<KeyDigest>,
-    /// `None`: every file.
+    /// Files that the caller may read; `None`: every file.
     pub files: Option<Vec<FileId>>,
 }
 
-/// Whether a request without credentials is served.
+/// Policy for requests without credentials: serve them as anonymous, or refuse them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AnonymousPolicy {
     Refuse,
     Serve,
 }
 
-/// The caller's credential does not cover this file.
+/// Error for a file that the caller's credential does not cover.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the caller may not read this file")]
 pub struct FileForbidden;
 
-/// What a first look at a request's credential says.
+/// Result of a cheap check of a request's credential.
 pub enum Recognised<'a> {
+    /// A caller that is known by its key, its verified token or its address.
     Caller(Caller),
-    /// A token that was not seen before: verifying it costs far more than this look.
+    /// A token that was not seen before. Verifying it costs far more than this check.
     Stranger(Stranger<'a>),
 }
 
-/// A token that nobody has verified.
+/// A token that is not verified yet.
 pub struct Stranger<'a> {
     token: Credential<'a>,
     digest: KeyDigest,
 }
 
-/// Everyone who may ask.
+/// Table of the callers that may send requests.
 pub struct Callers {
     anonymous: AnonymousPolicy,
-    // By a part of the digest, so that the comparison of the whole can take constant time.
+    // Indexed by the first 64 bits of the digest, so that the comparison of the whole takes
+    // constant time.
     by_prefix: HashMap<u64, (KeyDigest, CallerId), RandomState>,
     files: Vec<Option<Vec<FileId>>>,
-    /// `None`: tokens are not accepted.
+    /// Verifier of tokens; `None`: tokens are not accepted.
     tokens: Option<Arc<Tokens>>,
 }
 
 impl Callers {
+    /// Returns a table of the callers `known`.
     pub fn new(
         known: &[CallerSettings],
         anonymous: AnonymousPolicy,
@@ -73,7 +77,8 @@ impl Callers {
         Self::of(known, anonymous, tokens.map(|settings| Arc::new(Tokens::new(settings))))
     }
 
-    /// Others, who may have signed tokens in the same way: then what is verified stays verified.
+    /// Returns a table with other settings. If the token settings are the same, tokens that were
+    /// verified stay verified.
     #[must_use]
     pub fn renewed(
         &self,
@@ -108,17 +113,18 @@ impl Callers {
         Self { anonymous, by_prefix, files, tokens }
     }
 
-    /// Whether anybody could have a credential.
+    /// Returns whether a caller with a credential can exist: a key or token settings are
+    /// configured.
     pub fn has_credentials(&self) -> bool {
         !self.by_prefix.is_empty() || self.tokens.is_some()
     }
 
-    /// Finds out who sent these fields from `client`, as far as that costs no more than a digest.
-    /// `wall`: reads the time since 1970.
+    /// Identifies the caller of a request with these `fields` from `client`, at the cost of one
+    /// digest at most. `wall` reads the Unix time.
     ///
     /// # Errors
     ///
-    /// A credential that is missing where one is needed, or not right.
+    /// [`AuthFailure`] if a required credential is missing, or if the credential is not accepted.
     pub fn recognise<'a>(
         &self,
         fields: &RequestFields<'a>,
@@ -156,11 +162,11 @@ impl Callers {
         }
     }
 
-    /// Looks at the token itself. `wall`: the time since 1970.
+    /// Verifies the signature and the claims of a token. `wall`: Unix time.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// [`AuthFailure`] with the reason why the token is not accepted.
     pub fn verify(&self, stranger: &Stranger<'_>, wall: Duration) -> Result<Caller, AuthFailure> {
         let tokens = self.tokens.as_ref().ok_or(AuthFailure::UnknownKey)?;
         let token = tokens.verify(&stranger.token, stranger.digest, wall);
@@ -172,7 +178,7 @@ impl Callers {
         bool::from(known.as_bytes().ct_eq(digest.as_bytes())).then_some(Caller::Known(*id))
     }
 
-    /// Whether the caller's credential covers this file.
+    /// Checks that the caller's credential covers this file.
     ///
     /// # Errors
     ///
@@ -216,7 +222,7 @@ mod tests {
         Callers::new(&known, anonymous, None)
     }
 
-    /// The place of a known caller; `None` for an anonymous one.
+    /// Returns the index of a configured caller; `None` for an anonymous one.
     fn recognise(callers: &Callers, values: &[&str]) -> Result<Option<usize>, AuthFailure> {
         let lines: Vec<_> =
             values.iter().map(|value| ("authorization", value.as_bytes())).collect();

@@ -1,5 +1,6 @@
-//! What a token says (RFC 7519), and whether that is acceptable at one instant. Pure: whoever
-//! calls has checked the signature and read the clock.
+//! Claims of a JSON Web Token (RFC 7519), and their check at a given time.
+//!
+//! The check does no I/O: its caller has verified the signature and read the clock.
 
 use std::time::Duration;
 
@@ -9,28 +10,34 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::failure::AuthFailure;
 use crate::file_id::FileId;
 
-/// How far the clocks of whoever signs and of this machine may be apart.
+/// Tolerance for the difference between the clocks of the token's signer and of this machine.
 pub(super) const LEEWAY: Duration = Duration::from_secs(30);
 
-/// Longest time between `iat` and `exp`: a token cannot be taken back.
+/// Longest time between `iat` and `exp`. It is short because a token cannot be revoked.
 pub const LIFETIME_MAX: Duration = Duration::from_hours(1);
 
-/// Most files that a token may name.
+/// Maximum number of files that a token may name.
 pub const FILES_MAX: usize = 256;
 
-/// A token's claims.
+/// Claims of a token.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Claims {
+    /// Subject: the user that the token was signed for.
     pub sub: String,
+    /// Issuer; must be `jwt.issuer`.
     pub iss: String,
+    /// Audience; must contain `jwt.audience`.
     pub aud: Audience,
+    /// Time at which the token expires.
     pub exp: NumericDate,
+    /// Time at which the token was issued.
     pub iat: NumericDate,
-    /// Absent or a date, and not null: a claim that is there must be right (section 4.1.5).
+    /// Time before which the token is not valid. Absent or a date, and not null: a claim that is
+    /// present must be valid (section 4.1.5).
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     pub nbf: Option<NumericDate>,
-    /// The ids that the token is for; every file when absent. Not null: some back ends write an
-    /// empty list so.
+    /// Ids of the files that the token is for; every file when absent. Not null, since some back
+    /// ends write an empty list as null.
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<String>>,
 }
@@ -43,7 +50,8 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// Time since 1970. Written in whole seconds, read with or without fractions (section 2).
+/// Unix time of a claim. It is written in whole seconds and read with or without a fraction
+/// (section 2).
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct NumericDate(pub Duration);
 
@@ -60,7 +68,7 @@ impl Serialize for NumericDate {
     }
 }
 
-/// Whom a token is for (section 4.1.3).
+/// Audience that a token is for (section 4.1.3).
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum Audience {
@@ -68,20 +76,20 @@ pub enum Audience {
     Several(Vec<String>),
 }
 
-/// Claims that are acceptable.
+/// Claims that were accepted.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Accepted {
     pub(super) subject: String,
-    /// Sorted.
+    /// File ids, sorted; `None`: every file.
     pub(super) files: Option<Vec<FileId>>,
-    /// From when on, since 1970, leeway included.
+    /// Unix time from which the token is valid, leeway included.
     pub(super) begins: Duration,
-    /// For how long from now on.
+    /// Time from now until the token expires, leeway included.
     pub(super) remaining: Duration,
 }
 
 impl Claims {
-    /// `wall`: the time since 1970.
+    /// Checks the claims. `wall`: Unix time.
     pub(super) fn accept(
         self,
         issuer: &str,
@@ -142,7 +150,7 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
 
-    /// Times in seconds from now on.
+    /// Returns claims with times in seconds from now.
     fn claims(iat: f64, exp: f64) -> Claims {
         Claims {
             sub: "user".into(),

@@ -1,4 +1,4 @@
-//! The one thing that is read from an `Authorization` field: a caller's key, or a token.
+//! Parser of the `Authorization` field: a caller's key or a token.
 
 use std::ops::Deref;
 
@@ -7,16 +7,16 @@ use zeroize::Zeroizing;
 
 use crate::secret::{Secret, is_one_word};
 
-/// A credential as it was sent. Not copied where that can be avoided: a copy would have to be
-/// wiped, which costs more than everything else that is done with it.
+/// Credential as the client sent it. It is copied only where that cannot be avoided: a copy has to
+/// be wiped, which costs more than everything else that is done with it.
 pub(super) enum Credential<'a> {
     Sent(&'a str),
     Decoded(Secret),
 }
 
 impl<'a> Credential<'a> {
-    /// Reads `Bearer CREDENTIAL`, or `Basic` with it as user name. The password is ignored,
-    /// whatever its octets: ImageKit's SDKs send none, or a fixed word.
+    /// Reads `Bearer CREDENTIAL`, or `Basic` with the credential as user name. The password is
+    /// ignored, with any octets: ImageKit's SDKs send none, or a fixed word.
     pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
         let (scheme, rest) = std::str::from_utf8(value).ok()?.split_once(' ')?;
         let rest = rest.trim_matches(' ');
@@ -24,7 +24,7 @@ impl<'a> Credential<'a> {
             Self::Sent(rest)
         } else if scheme.eq_ignore_ascii_case("basic") {
             let pair = Zeroizing::new(BASE64_STANDARD.decode(rest).ok()?);
-            // The password is in whatever charset its client chose (RFC 7617 section 2).
+            // The password is in the charset that its client chose (RFC 7617 section 2).
             let name = pair.get(..pair.iter().position(|&byte| byte == b':')?)?;
             Self::Decoded(Secret::new(std::str::from_utf8(name).ok()?.to_owned()))
         } else {

@@ -1,6 +1,7 @@
-//! Why a caller is not known.
+//! Reasons why a credential is not accepted.
 
-/// Why a caller is not known. Each is a value of `ikgate_auth_failures_total`'s `reason`.
+/// Reason why a credential is not accepted. Each is a value of the label `reason` of
+/// `ikgate_auth_failures_total`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[repr(u8)]
 pub enum AuthFailure {
@@ -14,7 +15,7 @@ pub enum AuthFailure {
     Missing,
     #[error("the token is signed with another algorithm than the configured one")]
     TokenAlgorithm,
-    #[error("the token is for another audience")]
+    #[error("the token's aud does not name the configured audience")]
     TokenAudience,
     #[error("a claim of the token is missing or has the wrong type")]
     TokenClaims,
@@ -22,11 +23,11 @@ pub enum AuthFailure {
     TokenCritical,
     #[error("the token has expired")]
     TokenExpired,
-    #[error("the token names too many files, or what is no file")]
+    #[error("the token's files are too many, or one of them is not a file id")]
     TokenFiles,
-    #[error("the token is of another issuer")]
+    #[error("the token's iss is not the configured issuer")]
     TokenIssuer,
-    #[error("the token is valid for too long")]
+    #[error("the time from the token's iat to its exp is negative or more than an hour")]
     TokenLifetime,
     #[error("the token cannot be read")]
     TokenMalformed,
@@ -36,11 +37,12 @@ pub enum AuthFailure {
     TokenSignature,
     #[error("the token is too long")]
     TokenTooLong,
-    #[error("the key is not a caller's")]
+    #[error("no configured caller has this key")]
     UnknownKey,
 }
 
 impl AuthFailure {
+    /// All reasons, in the order of their numbers.
     pub const ALL: [Self; 17] = [
         Self::Duplicate,
         Self::ImageKitKey,
@@ -61,6 +63,7 @@ impl AuthFailure {
         Self::UnknownKey,
     ];
 
+    /// Returns the label value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Duplicate => "duplicate",

@@ -1,7 +1,7 @@
-//! Callers' keys: 256 random bits, of which we keep the SHA-256.
+//! Caller keys: 256 random bits, of which only the SHA-256 is stored.
 //!
-//! A plain digest is enough at rest: a key of full entropy cannot be guessed from it, which is
-//! what slow password hashes are for.
+//! A plain digest is enough at rest. A key of full entropy cannot be guessed from it; slow password
+//! hashes are for secrets that can be guessed.
 
 use std::fmt;
 
@@ -10,26 +10,30 @@ use sha2::{Digest as _, Sha256};
 
 use crate::secret::Secret;
 
-/// Marks our keys for people and secret scanners.
+/// Prefix that marks the keys for people and for secret scanners.
 const KEY_PREFIX: &str = "ikg_";
 
-/// A new key, in the only moment it exists as text.
+/// New key. This is the only time that it exists as text.
 pub struct CallerKey(Secret);
 
 impl CallerKey {
+    /// Generates a key.
+    ///
     /// # Errors
     ///
-    /// If the system has no randomness to give.
+    /// An error if the system's random number generator fails.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bits = [0_u8; 32];
         getrandom::fill(&mut bits)?;
         Ok(Self(Secret::new(format!("{KEY_PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bits)))))
     }
 
+    /// Returns the key itself.
     pub fn secret(&self) -> &Secret {
         &self.0
     }
 
+    /// Returns the digest of the key.
     pub fn digest(&self) -> KeyDigest {
         KeyDigest::of(self.0.expose())
     }
@@ -39,16 +43,18 @@ impl CallerKey {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct KeyDigest([u8; 32]);
 
-/// Not 64 hex digits.
+/// Error for a text that is not 64 hex digits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("must be the SHA-256 of a key as 64 hex digits (`ikgate keygen` prints one)")]
 pub struct InvalidKeyDigest;
 
 impl KeyDigest {
+    /// Returns the digest of `key`.
     pub fn of(key: &str) -> Self {
         Self(Sha256::digest(key.as_bytes()).into())
     }
 
+    /// Parses 64 hex digits.
     pub fn parse(hex: &str) -> Result<Self, InvalidKeyDigest> {
         if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(InvalidKeyDigest);
@@ -65,7 +71,7 @@ impl KeyDigest {
         &self.0
     }
 
-    /// The first 64 bits, to look up by.
+    /// Returns the first 64 bits, which the table of callers is indexed by.
     pub(super) fn prefix(&self) -> u64 {
         let (prefix, _) = self.0.split_first_chunk().expect("a digest has 32 bytes");
         u64::from_be_bytes(*prefix)

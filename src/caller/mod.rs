@@ -1,12 +1,12 @@
-//! Who is asking: a configured caller by its key, the holder of a token, or an address.
+//! Authentication: identifies the caller of a request by its key, its token or its address.
 //!
-//! A credential that is present must be right: nobody who sends one is served as anonymous,
-//! since a typo would then silently spend another quota. What a caller sends as credential ends
-//! here; it is never logged and never forwarded.
+//! A credential that is present must be valid. A client that sends an invalid one is never served
+//! as anonymous, since a typo would then silently spend another quota. A caller's credential ends
+//! here: it is not forwarded.
 //!
-//! Finding out takes two steps, so that the gateway can refuse in between: [`Callers::recognise`]
-//! knows keys and tokens that were seen before, at the price of a digest; [`Callers::verify`]
-//! looks at the signature of a token that is new.
+//! Authentication takes two steps, so that the gateway can refuse a request in between.
+//! [`Callers::recognise`] knows keys and the tokens seen before, at the cost of a digest.
+//! [`Callers::verify`] verifies the signature of a new token.
 
 mod callers;
 mod claims;
@@ -30,16 +30,17 @@ pub use token::{Subject, Token, TokenSettings};
 pub use token_key::{InvalidTokenKey, TokenAlgorithm, TokenKey};
 pub use token_signer::{SignError, TokenSigner};
 
-/// Whom a quota is counted against.
+/// Caller of a request. A quota is counted per caller.
 #[derive(Clone, Debug)]
 pub enum Caller {
-    /// By the address that the request comes from.
+    /// Caller without a credential, identified by the client address.
     Anonymous(IpAddr),
+    /// Configured caller, identified by its key.
     Known(CallerId),
-    /// By the subject of a token.
+    /// Holder of a token, identified by the token's subject.
     Token(Arc<Token>),
 }
 
-/// A configured caller, by its place in the configuration.
+/// Index of a caller in the configuration.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct CallerId(pub usize);

@@ -1,4 +1,4 @@
-//! Where a request really comes from, when proxies of ours stand before us.
+//! Client address of a request behind trusted reverse proxies.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,12 +7,12 @@ use ipnet::IpNet;
 
 use crate::message::{FieldName, RequestFields};
 
-/// Whose word is taken for where a request comes from.
+/// Proxies that are trusted to state the client address.
 #[derive(Clone, Debug)]
 pub struct Proxies {
-    /// Addresses of proxies that are ours.
+    /// Networks of the trusted proxies.
     pub trusted: Vec<IpNet>,
-    /// The one field that they write it in: a list of addresses, each proxy's peer appended.
+    /// Header field that they write: a list of addresses, to which each proxy appends its peer.
     pub field: HeaderName,
 }
 
@@ -32,7 +32,7 @@ impl Default for Proxies {
 }
 
 impl Proxies {
-    /// Whether this address is a proxy of ours.
+    /// Returns whether this address belongs to a trusted proxy.
     pub fn trust(&self, address: IpAddr) -> bool {
         if self.trusted.is_empty() {
             return false;
@@ -41,11 +41,11 @@ impl Proxies {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// Returns where a request comes from. `peer`: who sent it to this gateway.
+    /// Returns the origin of a request. `peer`: address that sent it to this gateway.
     ///
-    /// The list of addresses is walked from the right, since only what trusted proxies appended is
-    /// true: what is left of the first address that is not theirs can be anything, and so can what
-    /// is no address.
+    /// The list of addresses is read from the right, since only what trusted proxies appended is
+    /// true. Everything to the left of the first untrusted address can be forged, and so can an
+    /// entry that is not an address.
     pub fn sender(&self, peer: IpAddr, fields: &RequestFields<'_>) -> Sender {
         let mut client = peer.to_canonical();
         if !self.trust(client) {
@@ -63,7 +63,7 @@ impl Proxies {
     }
 }
 
-/// An address, perhaps with a port, as some proxies write it.
+/// Parses an address, with or without a port: some proxies write one.
 fn address(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop.trim_ascii()).ok()?;
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn the_first_address_from_the_right_that_is_not_ours_is_the_client() {
         let table = [
-            // Whoever is not ours is not believed.
+            // The field of an untrusted peer is ignored.
             ("203.0.113.9", &["198.51.100.1"][..], "203.0.113.9"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
@@ -102,7 +102,7 @@ mod tests {
             ("10.0.0.1", &["[2001:db9::1]:4711"], "2001:db9::1"),
             ("2001:db8::1", &["[2001:db9::1]"], "2001:db9::1"),
             ("10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
-            // What is no address ends the walk at the last that was one.
+            // An entry that is not an address ends the walk at the last address.
             ("10.0.0.1", &["198.51.100.1, unknown"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1, unknown, 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &["198.51.100.1,"], "10.0.0.1"),

@@ -1,7 +1,7 @@
-//! Tokens: credentials that a team's own back end signs for its pages.
+//! Verifier of JSON Web Tokens that a team's own back end signs for its pages.
 //!
-//! Checking a signature costs as much as tens of hits. So what has been checked is kept, by the
-//! token's digest, in a bounded amount of memory and until it expires.
+//! Checking a signature costs as much as tens of cache hits. So verified tokens are cached by their
+//! digest, in bounded memory and until they expire.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,40 +25,43 @@ use super::key::KeyDigest;
 use super::token_key::{TokenAlgorithm, TokenKey};
 use crate::file_id::FileId;
 
-/// Longest credential that is looked at, in bytes.
+/// Longest credential that is examined, in bytes.
 pub(super) const CREDENTIAL_BYTES_MAX: usize = 4096;
 
-/// Memory for tokens that have been verified. With more, more pages at a time are served without
-/// a signature being checked again.
+/// Memory for verified tokens, in bytes. More memory serves more pages at a time without another
+/// signature check.
 const VERIFIED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// What one of them takes besides its files: digest, claims, and what the map needs for it.
+/// Memory of one verified token besides its files: digest, claims and map entry, in bytes.
 const VERIFIED_BYTES: usize = 512;
 
-/// Which tokens are accepted.
+/// Settings of the accepted tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenSettings {
-    /// From here only: what the token says of it is at best the same.
+    /// Accepted algorithm. It comes from the configuration only; a token's `alg` must be the same.
     pub algorithm: TokenAlgorithm,
+    /// Key that verifies signatures.
     pub key: TokenKey,
+    /// Required `iss`.
     pub issuer: String,
+    /// Required `aud`.
     pub audience: String,
 }
 
-/// What a verified token says.
+/// Verified token.
 #[derive(Debug)]
 pub struct Token {
     pub subject: Subject,
     files: Option<Box<[FileId]>>,
-    /// Since 1970: by the wall clock, as its claims are (RFC 7519 sections 4.1.4 to 4.1.6). The
-    /// monotonic one stands still while a machine sleeps, and is not set back.
+    /// Validity in Unix time, by the wall clock, as its claims are (RFC 7519 sections 4.1.4 to
+    /// 4.1.6). The monotonic clock stands still while a machine sleeps, and is not set back.
     begins: Duration,
     expires: Duration,
-    /// From when it was verified.
+    /// Time from verification to expiry.
     remaining: Duration,
 }
 
-/// Lets verified tokens go when they expire, by moka's own clock: they are of no use any more.
+/// Expiry policy of the cache: a token leaves it when it expires, by moka's own clock.
 struct EndOfToken;
 
 impl Expiry<KeyDigest, Arc<Token>> for EndOfToken {
@@ -72,8 +75,8 @@ impl Expiry<KeyDigest, Arc<Token>> for EndOfToken {
     }
 }
 
-/// Whom a token was made for, as far as it tells quotas apart: 128 bits of a digest, so that each
-/// takes the same memory.
+/// Subject of a token, as quotas tell subjects apart: 128 bits of a digest, so that each takes the
+/// same memory.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Subject([u8; 16]);
 
@@ -92,26 +95,26 @@ impl fmt::Display for Subject {
 }
 
 impl Token {
-    /// Whether the token may be used for this file.
+    /// Returns whether the token may be used for this file.
     pub(super) fn covers(&self, file: &FileId) -> bool {
         self.files.is_none() || self.names(file)
     }
 
-    /// Whether the token was made for this file in particular.
+    /// Returns whether the token names this file.
     pub fn names(&self, file: &FileId) -> bool {
         let Some(files) = &self.files else { return false };
         files.binary_search_by(|own| own.as_str().cmp(file.as_str())).is_ok()
     }
 }
 
-/// The parts of a token's header that matter (RFC 7515 section 4.1).
+/// Fields of a token's header that are checked (RFC 7515 section 4.1).
 #[derive(Deserialize)]
 struct TokenHeader {
     alg: String,
-    /// Whether there is one, whatever it says: this gateway knows no extensions.
+    /// Whether `crit` is present, with any value: this gateway knows no extensions.
     #[serde(default, deserialize_with = "is_present")]
     crit: bool,
-    /// Whether the payload is said to be something else than claims: a nested token (RFC 7519
+    /// Whether `cty` is present. It marks a payload that is not claims: a nested token (RFC 7519
     /// section 5.2).
     #[serde(default, deserialize_with = "is_present")]
     cty: bool,
@@ -121,7 +124,7 @@ fn is_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Err
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// Verifies tokens, and knows those that it has verified.
+/// Verifier of tokens, with a cache of those that it has verified.
 pub(super) struct Tokens {
     pub(super) settings: TokenSettings,
     validation: Validation,
@@ -130,7 +133,8 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub(super) fn new(settings: TokenSettings) -> Self {
-        // Signature and algorithm only: the claims are checked against our own clock.
+        // The library checks signature and algorithm only. The claims are checked against our own
+        // clock.
         let mut validation = Validation::new(settings.algorithm.registered());
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
@@ -138,20 +142,21 @@ impl Tokens {
         let verified = Cache::builder()
             .max_capacity(VERIFIED_BYTES_MAX)
             .weigher(|_: &KeyDigest, token: &Arc<Token>| weight(token))
-            // Whoever comes now matters more than whoever came often and is gone.
+            // LRU: a holder that sends requests now matters more than one that sent many and is
+            // gone.
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(EndOfToken)
             .build_with_hasher(RandomState::new());
         Self { settings, validation, verified }
     }
 
-    /// Whether a credential is worth verifying: keys have no dots.
+    /// Returns whether a credential has the form of a token: two dots. Keys have no dots.
     pub(super) fn is_token(credential: &str) -> bool {
         credential.bytes().filter(|&byte| byte == b'.').count() == 2
     }
 
-    /// A token that was verified before. One whose time is not now needs no second look at its
-    /// signature. `wall`: the time since 1970.
+    /// Returns a token that was verified before, or the failure if it is not valid at this time.
+    /// Its signature is not checked again. `wall` reads the Unix time.
     pub(super) fn verified(
         &self,
         digest: &KeyDigest,
@@ -168,7 +173,7 @@ impl Tokens {
         })
     }
 
-    /// `wall`: the time since 1970.
+    /// Verifies a token and caches it. `wall`: Unix time.
     pub(super) fn verify(
         &self,
         token: &str,
@@ -190,7 +195,7 @@ impl Tokens {
         Ok(token)
     }
 
-    /// The claims of a token whose header and signature are as they should be.
+    /// Returns the claims of a token whose header and signature are valid.
     fn signed(&self, token: &str) -> Result<Claims, AuthFailure> {
         if token.len() > CREDENTIAL_BYTES_MAX {
             return Err(AuthFailure::TokenTooLong);
@@ -205,7 +210,7 @@ impl Tokens {
         if header.cty {
             return Err(AuthFailure::TokenMalformed);
         }
-        // Everything else that may be in a header, of the right type.
+        // Checks the types of all other header fields.
         jsonwebtoken::decode_header(token).map_err(|_| AuthFailure::TokenMalformed)?;
         let decoded = jsonwebtoken::decode::<Box<RawValue>>(
             token,
@@ -217,7 +222,7 @@ impl Tokens {
             Err(error) => Err(match error.kind() {
                 ErrorKind::InvalidSignature => AuthFailure::TokenSignature,
                 ErrorKind::InvalidAlgorithm => AuthFailure::TokenAlgorithm,
-                // Not before the signature was right.
+                // A JSON error can occur only after the signature was accepted.
                 ErrorKind::Json(_) => AuthFailure::TokenClaims,
                 _ => AuthFailure::TokenMalformed,
             }),
@@ -231,8 +236,8 @@ fn header(token: &str) -> Option<TokenHeader> {
     serde_json::from_str(&header).ok()
 }
 
-/// The claims of a payload, which is UTF-8 throughout: what is not read of it included (RFC 8725
-/// section 3.7). Only an object is one (RFC 7519 section 7.2): a list would do for the reader.
+/// Parses the claims of a payload. The whole payload is UTF-8, ignored parts included (RFC 8725
+/// section 3.7). It must be an object (RFC 7519 section 7.2): the deserializer would accept a list.
 fn claims(payload: &str) -> Option<Claims> {
     payload.starts_with('{').then(|| serde_json::from_str(payload).ok()).flatten()
 }
@@ -251,11 +256,11 @@ mod tests {
     use crate::secret::Secret;
 
     const SECRET: &str = "a-secret-of-thirty-two-bytes-or-so";
-    /// In milliseconds since 1970.
+    /// Unix time, in milliseconds.
     const NOW: u64 = 1_700_000_000_000;
     const LEEWAY: u64 = 30_000;
 
-    /// A clock that was wrong and is set back makes a token one of the future again.
+    /// If a wrong clock is set back, a verified token is not valid yet once more.
     #[test]
     fn a_remembered_token_is_not_accepted_before_its_time() {
         let settings = TokenSettings {

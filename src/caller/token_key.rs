@@ -1,4 +1,4 @@
-//! What checks tokens' signatures: an algorithm, and a key that is of it.
+//! Key that verifies the signatures of tokens, and its algorithm.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -10,12 +10,12 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 
 use crate::secret::{Secret, SecretError};
 
-/// Shortest secret for HS256: as long as what it makes (RFC 7518 section 3.2).
+/// Shortest secret for HS256, in bytes: the length of its output (RFC 7518 section 3.2).
 const HMAC_SECRET_MIN: usize = 32;
-/// Of RSA keys from 2048 to 8192 bits in DER, which is what is verified (RFC 7518 section 3.3).
+/// Lengths of accepted RSA keys in DER, in bytes: 2048 to 8192 bits (RFC 7518 section 3.3).
 const RSA_KEY_BYTES: RangeInclusive<usize> = 268..=1050;
 
-/// How tokens are signed (RFC 7518 section 3.1, RFC 8037).
+/// Signature algorithm of tokens (RFC 7518 section 3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TokenAlgorithm {
     EdDsa,
@@ -24,28 +24,30 @@ pub enum TokenAlgorithm {
     Rs256,
 }
 
-/// What checks signatures: a secret for HS256, else a public key.
+/// Key that verifies signatures: a secret for HS256, a public key for the others.
 #[derive(Clone, Debug)]
 pub struct TokenKey(DecodingKey);
 
-/// Why a file holds no key that could be used.
+/// Reason why a file holds no usable key.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidTokenKey {
     #[error(transparent)]
     File(#[from] SecretError),
-    #[error("holds PEM: HS256 needs a secret that nobody else has, never a public key")]
+    #[error("holds PEM: HS256 needs a shared secret, never a public key")]
     NoSecret,
     #[error("must hold at least {HMAC_SECRET_MIN} bytes for HS256")]
     ShortSecret,
     #[error(
-        "must be a public key in PEM (-----BEGIN PUBLIC KEY-----) that is of {0} (RSA: of at least 2048 bits)"
+        "must be a public key in PEM (-----BEGIN PUBLIC KEY-----) for {0} (RSA: at least 2048 bits)"
     )]
     NoPublicKey(&'static str),
 }
 
 impl TokenAlgorithm {
+    /// All algorithms.
     pub const ALL: [Self; 4] = [Self::EdDsa, Self::Es256, Self::Hs256, Self::Rs256];
 
+    /// Returns the name in `alg`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::EdDsa => "EdDSA",
@@ -66,9 +68,11 @@ impl TokenAlgorithm {
 }
 
 impl TokenKey {
+    /// Reads a key from a file.
+    ///
     /// # Errors
     ///
-    /// A file that holds no key of this algorithm.
+    /// [`InvalidTokenKey`] if the file holds no key of this algorithm.
     pub fn from_file(algorithm: TokenAlgorithm, path: &Path) -> Result<Self, InvalidTokenKey> {
         let pem = Secret::lines_from_file(path)?;
         if algorithm == TokenAlgorithm::Hs256 {
@@ -78,7 +82,8 @@ impl TokenKey {
             return Self::shared(&Secret::from_file(path)?);
         }
         let unusable = || InvalidTokenKey::NoPublicKey(algorithm.as_str());
-        // The first block: whoever puts a private key here by mistake should hear of it.
+        // Only the first block counts: an operator who puts a private key here by mistake should
+        // hear of it.
         let begins = pem.expose().trim_start();
         let tags = ["-----BEGIN PUBLIC KEY-----", "-----BEGIN RSA PUBLIC KEY-----"];
         if !tags.iter().any(|tag| begins.starts_with(tag)) {
@@ -91,7 +96,7 @@ impl TokenKey {
             TokenAlgorithm::Hs256 | TokenAlgorithm::Rs256 => DecodingKey::from_rsa_pem(pem),
         };
         let key = Self(key.map_err(|_| unusable())?);
-        // What only looks like a key of the algorithm would refuse every token later.
+        // Parses the key now. A key of another algorithm would otherwise refuse every token later.
         let parsed = match algorithm {
             TokenAlgorithm::EdDsa => ParsedPublicKey::new(&ED25519, key.bytes()),
             TokenAlgorithm::Es256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.bytes()),
@@ -103,11 +108,11 @@ impl TokenKey {
         if fits && parsed.is_ok() { Ok(key) } else { Err(unusable()) }
     }
 
-    /// The key of HS256.
+    /// Returns an HS256 key.
     ///
     /// # Errors
     ///
-    /// A secret that is too short.
+    /// [`InvalidTokenKey::ShortSecret`] if the secret is too short.
     pub fn shared(secret: &Secret) -> Result<Self, InvalidTokenKey> {
         let bytes = secret.expose().as_bytes();
         if bytes.len() < HMAC_SECRET_MIN {
@@ -116,7 +121,7 @@ impl TokenKey {
         Ok(Self(DecodingKey::from_secret(bytes)))
     }
 
-    /// The secret of HS256, or the public key as it is in its PEM.
+    /// Returns the secret of HS256, or the public key as it is in its PEM.
     pub(super) fn bytes(&self) -> &[u8] {
         self.0.try_get_as_bytes().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Signs tokens, as a team's own back end would.
+//! Signer of tokens, as a team's own back end would sign them; for `ikgate token`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use super::token::{TokenSettings, Tokens};
 use super::token_key::TokenAlgorithm;
 use crate::secret::{Secret, SecretError};
 
-/// Signs what the gateway with the same settings accepts.
+/// Signer of tokens that the gateway with the same settings accepts.
 pub struct TokenSigner {
     key: EncodingKey,
     tokens: Tokens,
 }
 
-/// Why no token was signed.
+/// Reason why no token was signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
     #[error(transparent)]
@@ -29,17 +29,17 @@ pub enum SignError {
     KeyNeeded(&'static str),
     #[error("the key is not a private key of {0} in PEM, PKCS#8 (openssl pkcs8 -topk8 -nocrypt)")]
     NoPrivateKey(&'static str),
-    /// The gateway would refuse it: most likely the keys are not of one pair.
+    /// The gateway would refuse the token. Most likely the two keys are not a pair.
     #[error("the gateway would refuse the token")]
     Refused(#[source] AuthFailure),
 }
 
 impl TokenSigner {
-    /// `private_key`: in PEM, and not for HS256.
+    /// Returns a signer. `private_key`: file in PEM; not for HS256.
     ///
     /// # Errors
     ///
-    /// A file that holds no key of the configured algorithm.
+    /// [`SignError`] if the file holds no key of the configured algorithm.
     pub fn new(settings: &TokenSettings, private_key: Option<&Path>) -> Result<Self, SignError> {
         let algorithm = settings.algorithm;
         let key = match (algorithm, private_key) {
@@ -60,11 +60,11 @@ impl TokenSigner {
         Ok(Self { key, tokens: Tokens::new(settings.clone()) })
     }
 
-    /// `wall`: the time since 1970.
+    /// Signs a token and verifies it as the gateway would. `wall`: Unix time.
     ///
     /// # Errors
     ///
-    /// A key that cannot sign, or a token that would be refused.
+    /// [`SignError`] if the key cannot sign, or if the gateway would refuse the token.
     pub fn sign(&self, claims: &Claims, wall: Duration) -> Result<Secret, SignError> {
         let algorithm = self.tokens.settings.algorithm;
         let token = jsonwebtoken::encode(&Header::new(algorithm.registered()), claims, &self.key);

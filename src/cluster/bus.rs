@@ -1,8 +1,10 @@
-//! What a node asks of the server that the fleet shares: small traits, so that the same protocol
-//! runs over Redis and over a twin in the same process (`twin`).
+//! Interface of the Redis server that a fleet shares, as small traits.
 //!
-//! Whoever implements them promises what the scripts in `redis/` do: each call happens at once, at
-//! some instant between its beginning and its end, and all of them in one order.
+//! The same protocol runs over Redis (`redis`) and over its in-process double (`twin`).
+//!
+//! An implementation promises what the scripts in `redis/` do. Each call takes effect at one
+//! instant between its beginning and its end (linearizable), and all calls take effect in one
+//! order.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use crate::file_id::FileId;
 use crate::invalidation::Purge;
 use crate::limit::{Claim, Grant};
 
-/// One gateway, for as long as its process lives.
+/// Id of one gateway process; random, so a restarted process has another one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct NodeId(pub(super) u64);
 
@@ -33,26 +35,27 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// How far of the stream somebody knows everything.
+/// Position in the stream of purges. The node that holds it has applied every record up to it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Position {
-    /// Of what server, and since when: with another one nothing that was known counts.
+    /// Epoch of the server's data. Under another epoch, nothing that was known before counts.
     pub(super) epoch: String,
-    /// Of the last record. Each has the next number.
+    /// Sequence number of the last record. Each record has the next number.
     pub(super) seq: u64,
-    /// Of the same record, as the server finds it.
+    /// Redis stream id of the same record.
     pub(super) id: String,
 }
 
-/// What a node finds when it connects.
+/// Response to a join.
 #[derive(Clone, Debug)]
 pub(super) struct Joined {
+    /// Position of the last record in the stream.
     pub(super) stands: Position,
-    /// Who told something in the last seconds.
+    /// Nodes that wrote a record in the last three seconds. A node can be listed more than once.
     pub(super) nodes: Vec<NodeId>,
 }
 
-/// One entry of the stream.
+/// Entry of the stream.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) position: Position,
@@ -60,102 +63,108 @@ pub(super) struct Record {
     pub(super) what: What,
 }
 
-/// Where a record has its place.
+/// Place that the server gave to a record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Taken {
     pub(super) epoch: String,
     pub(super) seq: u64,
 }
 
+/// Content of a record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum What {
-    /// The node is there. `sent`: by its own clock.
-    Beat {
-        sent: Duration,
-    },
-    /// The node has ended in order.
+    /// The node is alive. `sent`: the node's own monotonic time.
+    Beat { sent: Duration },
+    /// The node has shut down in order.
     Leave,
+    /// A purge that the server has made final.
     Purge(Purge),
-    /// Not of any node.
+    /// An entry that no node wrote.
     Stray,
-    /// Of a node that knows more than this one. It may be a purge.
+    /// A record of a kind that this version does not know. It may be a purge.
     Unknown,
 }
 
-/// The stream of invalidations, and the signs of life between them.
+/// Stream of purges and heartbeats.
 pub(super) trait Stream: Send + Sync + 'static {
-    /// Connects anew, and says where the stream stands. Calls of before fail.
+    /// Connects anew and returns the current end of the stream. Calls on older connections fail.
     fn join(&self) -> impl Future<Output = Result<Joined, ServerFault>> + Send;
 
-    /// The records after `position`, in order, at most [`BATCH_MAX`]; waits a second for one.
+    /// Returns the records after `position`, in order, at most [`BATCH_MAX`]. Waits one second for
+    /// the first.
     fn read(
         &self,
         position: &Position,
     ) -> impl Future<Output = Result<Vec<Record>, ServerFault>> + Send;
 
-    /// Puts a record in that purges nothing. The server's clock.
+    /// Appends a record that purges nothing. Returns the server's clock, in Unix time.
     fn tell(&self, what: What) -> impl Future<Output = Result<Duration, ServerFault>> + Send;
 
-    /// Makes a purge final for everyone who asks the server from now on, and puts it in the
-    /// stream.
+    /// Makes a purge final for every later lookup on the server, and appends it to the stream.
     fn purge(&self, purge: &Purge) -> impl Future<Output = Result<Taken, ServerFault>> + Send;
 }
 
-/// More records are read in another call.
+/// Longest batch of one read, in records. The rest is read by the next call.
 pub(super) const BATCH_MAX: usize = 1000;
 
-/// What was true of a file when the server was asked, which a value of it depends on.
+/// State of a file at the time of a lookup. A value may be stored only while this state is
+/// unchanged.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Ticket {
-    /// Of the epoch, and of the last purge of everything.
+    /// Epoch of the server, and time of the last purge of everything.
     pub(super) stamp: String,
-    /// Of the last purge of the file: when it was, in microseconds by the server's clock.
+    /// Fence of the file: time of its last purge, in microseconds by the server's clock; `0` if
+    /// none is known.
     pub(super) fence: String,
-    /// By the server's clock.
+    /// Time of the lookup, by the server's clock.
     pub(super) at: Duration,
 }
 
 impl Ticket {
-    /// Whether the file was last purged longer ago than the upstream needs to know of it. A node
-    /// may look here before it hears of the purge.
+    /// Returns whether the last purge of the file was at least `settle` before this lookup, so that
+    /// the upstream knows of the change. A node may look up before it hears of the purge.
     pub(super) fn is_settled(&self, settle: Duration) -> bool {
         let purged = self.fence.parse().map_or(Duration::MAX, Duration::from_micros);
         self.at.checked_sub(purged).is_some_and(|since| since >= settle)
     }
 }
 
+/// Response to a lookup in the second level.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
     pub(super) ticket: Ticket,
     pub(super) found: Found,
 }
 
+/// Result of a lookup in the second level.
 #[derive(Clone, Debug)]
 pub(super) enum Found {
+    /// The stored value, as bytes.
     Value(Bytes),
-    /// There is none, and whoever asked has the lease to fetch it.
+    /// No value is stored. The node that looked up holds the lease to fetch it.
     Lead,
-    /// There is none, and somebody else has the lease.
+    /// No value is stored. Another node holds the lease.
     Wait,
 }
 
-/// Who holds a lease.
+/// Random token that identifies the holder of a fill lease.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Token(pub(super) u64);
 
-/// How long a lease is somebody's who never comes back.
+/// Lifetime of a fill lease whose holder does not give it back.
 pub(super) const LEASE: Duration = Duration::from_secs(3);
 
-/// The second level: values by file.
+/// Second level of the cache: values by file.
 pub(super) trait Values: Send + Sync + 'static {
+    /// Looks up a file. If there is no value and no lease, gives the lease to `token`.
     fn look(
         &self,
         file: &FileId,
         token: Token,
     ) -> impl Future<Output = Result<Look, ServerFault>> + Send;
 
-    /// Stores a value if nothing was purged since its ticket, and the ticket is not too old; gives
-    /// the lease back. Whether it was stored.
+    /// Stores a value and gives the lease back. Returns whether the value was stored: it is not if
+    /// a purge came after the ticket, or if the ticket is more than 30 seconds old.
     fn keep(
         &self,
         file: &FileId,
@@ -165,7 +174,7 @@ pub(super) trait Values: Send + Sync + 'static {
         ttl: Duration,
     ) -> impl Future<Output = Result<bool, ServerFault>> + Send;
 
-    /// Gives a lease back, if it is still held.
+    /// Gives a lease back, if `token` still holds it.
     fn release(
         &self,
         file: &FileId,
@@ -173,16 +182,16 @@ pub(super) trait Values: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), ServerFault>> + Send;
 }
 
-/// The ledger of quotas that the fleet shares.
+/// Ledger of the quotas that the fleet shares.
 pub(super) trait Ledger: Send + Sync + 'static {
-    /// Debits all claims; an answer for each, in order.
+    /// Debits all claims. Returns one grant for each claim, in order.
     fn debit(
         &self,
         claims: &[Claim],
     ) -> impl Future<Output = Result<Vec<Grant>, ServerFault>> + Send;
 }
 
-/// Why the server did not do what it was asked.
+/// Reason why a call to the server failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServerFault {
     #[error("it cannot be reached, or failed: {0}")]
@@ -193,15 +202,15 @@ pub(super) enum ServerFault {
     Refused(#[from] Unfit),
     #[error("it did not answer in time")]
     Timeout,
-    #[error("its answer cannot be understood: {0}")]
+    #[error("its response cannot be read: {0}")]
     Unreadable(&'static str),
-    #[error("it has been replaced by another one")]
+    #[error("another server has taken its place")]
     Replaced,
-    #[error("nothing comes through its stream")]
+    #[error("its stream delivers no record, not even this gateway's own heartbeat")]
     Silent,
 }
 
-/// Why a server cannot be what a fleet shares.
+/// Reason why a server is not fit to be shared by a fleet.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum Unfit {
     #[error(
@@ -210,7 +219,7 @@ pub(super) enum Unfit {
     )]
     Cluster,
     #[error(
-        "it may evict keys (maxmemory-policy {policy}), and with them what was purged; set \
+        "it may evict keys (maxmemory-policy {policy}), and with them the fences of purges; set \
          maxmemory-policy noeviction"
     )]
     Evicts { policy: String },

@@ -1,4 +1,4 @@
-//! The twin and a real server, asked the same, say the same.
+//! Conformance tests: the in-process double and a real Redis respond alike to the same calls.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +21,7 @@ use crate::limit::{Credit, Desk, Quota, Share, SharedKey};
 
 const NODE: NodeId = NodeId(7);
 
-/// A server of its own, gone when dropped.
+/// A redis-server process of the test. It is killed when this is dropped.
 pub(super) struct Running {
     child: Child,
     pub(super) url: RedisUrl,
@@ -43,7 +43,7 @@ impl Running {
         Self { child, url, _directory: directory }
     }
 
-    /// A node's connection, once the server answers.
+    /// Returns a node's connection, once the server responds.
     pub(super) async fn joined(&self, node: NodeId) -> (RedisServer, Position) {
         let server = RedisServer::new(&self.url, "test", node);
         let joined = async {
@@ -62,7 +62,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Ours, by its handle; it may have ended already.
+        // Kills our own child by its handle. It may have ended already.
         _ = self.child.kill();
         _ = self.child.wait();
     }
@@ -82,7 +82,7 @@ fn told(records: &[Record]) -> Vec<(u64, NodeId, What)> {
     records.iter().map(|record| (record.position.seq, record.node, record.what)).collect()
 }
 
-/// A look's answer, as both can say it.
+/// Result of a lookup as text that is the same for both implementations.
 fn said(found: &Found) -> String {
     format!("{found:?}")
 }
@@ -153,7 +153,7 @@ async fn a_ticket_of_long_ago_is_refused() {
     assert!(server.keep(&file, &look.ticket, Token(1), value(), ttl).await.unwrap());
 }
 
-/// What the server says then is no fault, and what comes next is not missed.
+/// Redis responds with nil here. That is no fault, and the next record is not missed.
 #[tokio::test]
 async fn a_read_at_the_end_of_the_stream_is_empty() {
     let running = Running::start(&[]);
@@ -190,7 +190,8 @@ async fn cells_are_counted_as_in_the_same_process() {
     let mut rng = Rng::with_seed(3);
     let desk = Desk::default();
     for quota in [Quota::new(1, 1000), Quota::new(7, 50), Quota::new(1_000_000, 3)] {
-        // So few a second that none comes back meanwhile, or so many that all do.
+        // The rate is so low that no cell is refilled during the test, or so high that all of them
+        // are.
         let (quota, mut same) = (quota.unwrap(), Gcra::default());
         let key = || SharedKey::Caller(format!("{quota:?}").into());
         for step in 0..40 {

@@ -1,9 +1,11 @@
-//! A node's tie to the stream: joins, replays what it missed, applies what comes, and tells that
-//! it is there. When anything fails it begins again from where it was.
+//! Connection of a node to the fleet's stream of purges.
 //!
-//! What a node knows is a position: everything up to it is applied. The next record has the next
-//! number, or some are missing: then nothing that is stored counts any more, and the node goes on
-//! from there. The same after the server's epoch has changed.
+//! It joins, replays the purges that the node missed, applies new records, and sends heartbeats.
+//! After a failure it joins again and resumes at its last position.
+//!
+//! A node's state is a position: every record up to it is applied. The next record has the next
+//! sequence number. If a number is missing, the node discards its whole cache and continues from
+//! the new record. It does the same after the server's epoch has changed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,20 +23,21 @@ use crate::cache::{PurgeMode, Target};
 use crate::clock::Clock;
 use crate::invalidation::{Bus, InvalidationSource, LocalInvalidator, Partial, Published, Purge};
 
-/// How often a node tells that it is there.
+/// Interval of a node's heartbeats.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How long to wait before joining again; at first, and at most.
+/// Shortest and longest wait before the next attempt to join. The wait doubles after each failure.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// Purges of before that are told between two beats.
+/// Number of pending purges that are published between two heartbeats.
 const TOLD_AT_ONCE: usize = 100;
 
-/// How long a purge of this node is waited for to come back from the stream. After that it is
-/// applied at once, and again when it comes.
+/// Longest wait for a purge of this node to come back from the stream. After that the caller
+/// applies it at once; it is applied again when its record comes.
 const COMES_BACK: Duration = Duration::from_millis(50);
 
+/// One node's connection to the server, and the state that it keeps.
 pub(super) struct Link<S> {
     pub(super) server: Arc<S>,
     pub(super) node: NodeId,
@@ -43,25 +46,27 @@ pub(super) struct Link<S> {
     pub(super) local: LocalInvalidator,
     pub(super) clock: Clock,
     known: Mutex<Known>,
-    /// Told of each record that was applied.
+    /// Notified after each record that was applied.
     applied: watch::Sender<()>,
     told: Mutex<Told>,
 }
 
-/// What has been applied.
+/// Applied state: position in the stream, and the members of the fleet.
 #[derive(Default)]
 struct Known {
-    /// `None`: nothing yet.
+    /// `None` until the first join.
     position: Option<Position>,
     members: Members,
 }
 
-/// What one record means for a node that knows everything up to a position.
+/// Relation of a record to a node's position.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Next {
+    /// The record is applied already.
     Known,
+    /// The record is the next one.
     Follows,
-    /// Some are missing before it.
+    /// Records are missing before this one.
     Skips,
 }
 
@@ -91,7 +96,7 @@ impl<S: Stream> Link<S> {
         Self { server, node, standing, outbox, local, clock, known, applied, told }
     }
 
-    /// For as long as the process lives.
+    /// Keeps the node connected. Does not return.
     pub(super) async fn keep(&self) {
         let mut wait = RETRY_MIN;
         loop {
@@ -100,7 +105,7 @@ impl<S: Stream> Link<S> {
                 Ok(joined) => self.session(joined).await,
                 Err(fault) => fault,
             };
-            // That it can be joined does not mean that it can be used.
+            // A server that can be joined may still be unusable, so only a record resets the wait.
             if self.standing.heard() > heard {
                 wait = RETRY_MIN;
             }
@@ -110,7 +115,7 @@ impl<S: Stream> Link<S> {
         }
     }
 
-    /// From joining to whatever ends it.
+    /// Runs one session after a join. Returns the fault that ended it.
     async fn session(&self, joined: Joined) -> ServerFault {
         self.resume(joined);
         let (read, beat) = (self.read(), self.beat());
@@ -121,7 +126,8 @@ impl<S: Stream> Link<S> {
         }
     }
 
-    /// Goes on from what is known, if that is of the same epoch.
+    /// Resumes at the own position if the epoch is the same; otherwise resets to the server's
+    /// position.
     fn resume(&self, Joined { stands, nodes }: Joined) {
         let mut known = self.known.lock();
         let nodes = known.members.resume(&nodes, self.clock.monotonic());
@@ -135,9 +141,11 @@ impl<S: Stream> Link<S> {
         }
     }
 
-    /// Something may have been missed before `position`, from which on everything is known.
+    /// Purges everything, since records before `position` may have been missed. All after it are
+    /// known.
     fn reset(&self, known: &mut Known, position: Position) {
-        // There is nothing yet that could have been missed, but for what was fetched before.
+        // On the first join no record can have been missed. Only responses that were fetched
+        // before it can be stale.
         if known.position.is_some() {
             self.standing.note_reset();
         }
@@ -150,7 +158,7 @@ impl<S: Stream> Link<S> {
         let mut heard = self.clock.monotonic();
         loop {
             let position = self.known.lock().position.clone();
-            let position = position.expect("whoever has joined has a position");
+            let position = position.expect("a node that has joined has a position");
             let asked = self.clock.monotonic();
             let records = match self.server.read(&position).await {
                 Ok(records) => records,
@@ -163,11 +171,12 @@ impl<S: Stream> Link<S> {
             if count > 0 {
                 heard = asked;
             } else if self.clock.monotonic() > heard + CUT_OFF_AFTER {
-                // What is told does not come back: this is not the stream that it goes into.
+                // The node's own heartbeats do not come back: this is not the stream that they go
+                // into.
                 return ServerFault::Silent;
             }
-            // With as many as there may be, there are more. Nobody knows when these were put in,
-            // but that it is all that there was when they were asked for.
+            // A full batch means that more records wait. When those were appended is unknown. A
+            // batch that is not full held all that was in the stream when the read began.
             if (1..BATCH_MAX).contains(&count) {
                 self.standing.note_heard(asked);
                 self.told.lock().joined();
@@ -177,7 +186,7 @@ impl<S: Stream> Link<S> {
 
     fn take(&self, record: Record) {
         self.apply(record);
-        // Not while what is known is locked: who waits looks at it.
+        // Notified after the lock is released, since each waiter takes it.
         self.applied.send_replace(());
     }
 
@@ -207,13 +216,13 @@ impl<S: Stream> Link<S> {
             }
             What::Leave => self.standing.note_nodes(known.members.left(node)),
             What::Purge(purge) if next == Next::Follows => self.local.apply(&purge),
-            // Everything is purged already.
+            // `reset` has purged everything already.
             What::Purge(_) | What::Stray | What::Unknown => {}
         }
         known.position = Some(position);
     }
 
-    /// Tells what is waiting to be told, and that the node is there.
+    /// Sends heartbeats and the pending purges until a call fails.
     async fn beat(&self) -> ServerFault {
         loop {
             let sent = self.clock.monotonic();
@@ -229,7 +238,7 @@ impl<S: Stream> Link<S> {
         }
     }
 
-    /// Tells some of what is waiting to be told.
+    /// Publishes some of the pending purges.
     async fn tell_purges(&self) -> Result<(), ServerFault> {
         for _ in 0..TOLD_AT_ONCE {
             let Some(first) = self.outbox.first() else { break };
@@ -239,7 +248,7 @@ impl<S: Stream> Link<S> {
         Ok(())
     }
 
-    /// Makes a purge final on the server, or keeps it until it can be.
+    /// Publishes a purge on the server. If that fails, keeps it in the outbox.
     async fn purge(&self, purge: &Purge) -> Result<Published, ServerFault> {
         let taken = match self.server.purge(purge).await {
             Ok(taken) => taken,
@@ -253,7 +262,7 @@ impl<S: Stream> Link<S> {
         }
         let epoch = self.known.lock().position.as_ref().map(|own| own.epoch.clone());
         if epoch.is_some_and(|epoch| epoch != taken.epoch) {
-            // It went to a server that is the fleet's no longer, or to one that was emptied since.
+            // The purge went to a server that the fleet has left, or to one that was emptied since.
             self.outbox.push(*purge);
             return Err(ServerFault::Replaced);
         }
@@ -269,19 +278,19 @@ impl<S: Stream> Link<S> {
             position.is_some_and(|own| own.epoch == taken.epoch && own.seq >= taken.seq)
         };
         while !is_applied() {
-            // The other end is here.
+            // The sender is a field of `self`, so `changed` cannot fail.
             _ = applied.changed().await;
         }
     }
 
-    /// Tells the others what they have not heard yet, and that this node ends.
+    /// Publishes the pending purges, and tells the fleet that this node ends.
     pub(super) async fn leave(&self) {
         while self.outbox.len() > 0 {
             if self.tell_purges().await.is_err() {
                 return;
             }
         }
-        // They find out by themselves if they do not hear it.
+        // The other nodes drop this one after five seconds if they do not receive it.
         _ = self.server.tell(What::Leave).await;
     }
 }
@@ -301,22 +310,26 @@ impl<S: Stream> Bus for Link<S> {
     }
 }
 
-/// What was said of the connection since it last changed: no cause is repeated at each try.
+/// Log state of the connection since it last changed. Each cause is logged once, not at every
+/// attempt.
 #[derive(Debug, Default)]
 struct Told {
     joined: bool,
     causes: Vec<String>,
 }
 
-/// Causes that are told before the connection is there again: the first may not be the one that
-/// matters.
+/// Number of causes that are logged before the connection is back. The first may not be the one
+/// that matters.
 const CAUSES_MAX: usize = 4;
 
 impl Told {
     fn joined(&mut self) {
         if !self.joined {
             tracing::info!(
-                target: STATE_CHANGE, part = "cluster", state = "joined", "the fleet's Redis is there"
+                target: STATE_CHANGE,
+                part = "cluster",
+                state = "joined",
+                "the fleet's Redis is connected"
             );
         }
         *self = Self { joined: true, causes: Vec::new() };
@@ -333,8 +346,8 @@ impl Told {
             part = "cluster",
             state = "apart",
             error = cause,
-            "the fleet's Redis cannot be used: after 3 s without it only what is fresh is \
-             answered, and purges are not told to the others until it is back"
+            "the fleet's Redis cannot be used: after 3 s without it this gateway serves only fresh \
+             responses; its purges reach the other gateways when Redis is back"
         );
         self.causes.push(cause);
     }

@@ -1,23 +1,25 @@
-//! Which nodes are there, as far as the stream says.
+//! Members of the fleet, as far as their records in the stream show.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::bus::NodeId;
 
-/// Without a sign of life for so long, a node does not count any more.
+/// Time without a record after which a node is no longer counted.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 
-/// More nodes are not told apart: then each has a larger part than it should.
+/// Number of nodes that are told apart. Above it, each node takes a larger part of a quota than it
+/// should.
 const MEMBERS_MAX: usize = 4096;
 
+/// Nodes and the monotonic time of the last record of each.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     seen: HashMap<NodeId, Duration>,
 }
 
 impl Members {
-    /// A sign of life at `now`. How many there are, whoever reads this included.
+    /// Counts a record of `node` at `now`. Returns the number of nodes, this one included.
     pub(super) fn saw(&mut self, node: NodeId, now: Duration) -> usize {
         self.seen.retain(|_, seen| now.saturating_sub(*seen) <= GONE_AFTER);
         if self.seen.len() < MEMBERS_MAX || self.seen.contains_key(&node) {
@@ -26,7 +28,8 @@ impl Members {
         self.seen.len()
     }
 
-    /// Nobody could be heard until `now`, and these were a moment before.
+    /// Resumes after a time without a stream: all known nodes, and `nodes`, count as seen at `now`.
+    /// Returns the number of nodes.
     pub(super) fn resume(&mut self, nodes: &[NodeId], now: Duration) -> usize {
         for seen in self.seen.values_mut() {
             *seen = now;
@@ -37,6 +40,7 @@ impl Members {
         self.seen.len()
     }
 
+    /// Removes a node that has shut down. Returns the number of nodes.
     pub(super) fn left(&mut self, node: NodeId) -> usize {
         self.seen.remove(&node);
         self.seen.len()
@@ -58,7 +62,7 @@ mod tests {
         assert_eq!(members.saw(NodeId(3), at(7)), 2);
         assert_eq!(members.left(NodeId(3)), 1);
         assert_eq!(members.left(NodeId(9)), 1);
-        // While nothing was heard, nobody has gone.
+        // While the stream could not be read, no node is dropped.
         assert_eq!(members.resume(&[NodeId(4), NodeId(5)], at(100)), 3);
         assert_eq!(members.saw(NodeId(4), at(106)), 1);
     }

@@ -1,23 +1,26 @@
-//! Several gateways as one: what is purged on one is purged on all, what is fetched by one is not
-//! fetched by the others, and what may be spent is counted once.
+//! Fleet of gateways over one Redis server: shared purges, a shared second-level cache, shared
+//! quotas.
 //!
-//! A server that all of them share (Redis) keeps a stream of purges. A purge is one script there:
-//! when it has run, the purge is acknowledged. Each node reads the stream in order and applies
-//! what it finds; a node that was away replays what it missed, and where that is gone it forgets
-//! everything.
+//! A file that is purged on one gateway is purged on all. A file that one gateway has fetched need
+//! not be fetched by the others. A caller's quota is counted once for the fleet.
 //!
-//! *The promise.* Acknowledged means that the server has run the script. The node that
-//! acknowledges keeps the promise of a single node at once; a connected node from the moment it
-//! receives the record. A node that has heard nothing for three seconds is cut off: it shares
-//! nothing and answers only what is fresh, so it may answer with purged bytes for the ttl and no
-//! longer (what is stale only where the upstream fails, too).
+//! Redis keeps a stream of purges. A purge is one script on it; when the script has run, the purge
+//! is acknowledged. Each node reads the stream in order and applies every record. A node that was
+//! away replays the records it missed. If they are gone from the stream, it discards its whole
+//! cache.
 //!
-//! - `bus`: what is asked of the server, as small traits; `redis`: the real one; `twin`: one
-//!   in the same process, for tests.
-//! - `link`: a node's tie to the stream; `members`: who else is there; `outbox`: purges that the
-//!   others have not heard of yet; `standing`: what everybody here is told of it.
-//! - `second_level`: what one has fetched, for all; `value`: as bytes.
-//! - `quotas`: what callers and the upstream's budget may spend, counted once for all.
+//! *The promise.* Acknowledged means that Redis has run the script. The node that acknowledges
+//! keeps the promise of a single node at once. A connected node keeps it from the moment it
+//! receives the record. A node without a record for three seconds is cut off: it shares nothing and
+//! serves only fresh responses. So it may serve purged bytes for the ttl and no longer; it serves
+//! stale ones only where the upstream fails, too.
+//!
+//! - `bus`: interface of the server, as small traits; `redis`: the implementation; `twin`: an
+//!   in-process double for tests.
+//! - `link`: connection of a node to the stream; `members`: nodes of the fleet; `outbox`: purges
+//!   that wait to be published; `standing`: health of the connection, for the rest of the gateway.
+//! - `second_level`: cache that the fleet shares; `value`: encoding of its entries.
+//! - `quotas`: quotas of callers and the budget of upstream calls, counted once for the fleet.
 
 mod bus;
 #[cfg(test)]
@@ -58,19 +61,21 @@ use redis::RedisServer;
 use second_level::SecondLevel;
 use standing::Standing;
 
-/// Target of the events that say that something is another way than before.
+/// Target of events that report a change of state.
 const STATE_CHANGE: &str = "ikgate.state_change";
 
-/// Where the fleet meets.
+/// Settings of the fleet: its Redis, and the limits of fills.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClusterSettings {
+    /// Address and credentials of the Redis server.
     pub url: RedisUrl,
-    /// Before the name of every key there.
+    /// Prefix of every key on the server.
     pub namespace: String,
+    /// Limits of fills; they hold for responses from the second level as well.
     pub limits: FillLimits,
 }
 
-/// This gateway as one of several.
+/// This gateway's membership in a fleet.
 pub struct Cluster {
     link: Arc<Link<RedisServer>>,
     second_level: SecondLevel<RedisServer>,
@@ -80,23 +85,25 @@ pub struct Cluster {
     clock: Clock,
 }
 
-/// How it stands, for those who watch.
+/// Readings of the cluster for metrics and the admin listener.
 #[derive(Clone, Copy, Debug)]
 pub struct ClusterReadings {
+    /// Whether the node hears of the fleet's purges.
     pub state: ClusterState,
-    /// That were there when the stream was last heard, this one included.
+    /// Number of nodes when the stream was last read, this one included.
     pub nodes: usize,
-    /// From telling something to hearing it.
+    /// Time between sending a heartbeat and reading it from the stream.
     pub lag: Duration,
-    /// The server's clock less our own, in seconds.
+    /// Clock of the server minus the gateway's clock, in seconds.
     pub clock_skew: f64,
-    /// Purges that the others have not heard of yet.
+    /// Number of purges that wait to be published.
     pub pending_purges: usize,
-    /// How often something may have been missed, so that everything here was purged.
+    /// Number of resets: the node may have missed a record, so it purged its whole cache.
     pub resets: u64,
 }
 
 impl Cluster {
+    /// Returns a member that connects when [`Self::run`] is called.
     pub fn new(
         settings: &ClusterSettings,
         local: LocalInvalidator,
@@ -119,34 +126,35 @@ impl Cluster {
         Arc::new(Self { link, second_level, server, desk, standing, clock: clock.clone() })
     }
 
-    /// How the others hear of a purge.
+    /// Returns the bus that publishes purges to the fleet.
     pub fn bus(&self) -> Arc<dyn Bus> {
         Arc::clone(&self.link) as _
     }
 
-    /// Keeps this node one of the fleet. Never ends by itself.
+    /// Keeps this node in the fleet. Does not return.
     pub async fn run(self: Arc<Self>) {
         let (server, desk) = (Arc::clone(&self.server), Arc::clone(&self.desk));
         let (standing, clock) = (Arc::clone(&self.standing), self.clock.clone());
         tokio::join!(self.link.keep(), quotas::keep(server, desk, standing, clock));
     }
 
-    /// How many gateways there are, as last heard; whenever that is another number.
+    /// Returns a watch of the number of gateways in the fleet. It changes when that number does.
     pub fn nodes(&self) -> watch::Receiver<NonZeroU32> {
         self.standing.watch_nodes()
     }
 
-    /// Tells the others that this node ends.
+    /// Publishes the pending purges, and tells the fleet that this node ends.
     pub async fn leave(&self) {
         self.link.leave().await;
     }
 
-    /// Looks for what another gateway has fetched; while one does, waits a little.
+    /// Looks up a response in the second level. While another gateway fetches it, waits at most a
+    /// second.
     pub async fn find(&self, file: &FileId, rules: &FreshnessSettings) -> Seen {
         self.second_level.find(file, rules).await
     }
 
-    /// Gives what was fetched to the others, fresh for `ttl`.
+    /// Stores a fetched response for the fleet, fresh for at most `ttl`.
     pub async fn keep(
         &self,
         file: &FileId,
@@ -158,15 +166,18 @@ impl Cluster {
         self.second_level.keep(file, permit, what, ttl, rules).await;
     }
 
-    /// Lets another gateway fetch: nothing came of it here.
+    /// Gives the fill lease back, so that another gateway may fetch. The fill here produced nothing
+    /// to store.
     pub async fn release(&self, file: &FileId, permit: Permit) {
         self.second_level.release(file, permit).await;
     }
 
+    /// Returns whether the node hears of the fleet's purges.
     pub fn state(&self) -> ClusterState {
         self.standing.state(self.clock.monotonic())
     }
 
+    /// Returns the current readings.
     pub fn readings(&self) -> ClusterReadings {
         ClusterReadings {
             state: self.state(),

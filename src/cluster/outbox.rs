@@ -1,4 +1,4 @@
-//! Purges that the fleet has not heard of yet: at most so many, and none is lost.
+//! Bounded queue of purges that could not be published to the fleet yet. None is lost.
 
 use std::collections::VecDeque;
 
@@ -7,14 +7,16 @@ use parking_lot::Mutex;
 use crate::cache::{PurgeMode, Target};
 use crate::invalidation::Purge;
 
-/// More become one purge of everything: a node that is cut off for long must not keep them all.
+/// Limit of the queue. Above it, all become one purge of everything: a node that is cut off for
+/// long must not keep them all.
 const OUTBOX_MAX: usize = 1000;
 
+/// Queue of pending purges, oldest first.
 #[derive(Default)]
 pub(super) struct Outbox(Mutex<VecDeque<Waiting>>);
 
-/// A purge, and how often it was asked for: what is under way when it is asked for again may have
-/// been done before.
+/// A pending purge and the number of its requests. A request that comes while the purge is being
+/// published may be newer than the published one, so it must be published again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Waiting {
     pub(super) purge: Purge,
@@ -22,6 +24,7 @@ pub(super) struct Waiting {
 }
 
 impl Outbox {
+    /// Adds a purge, unless a pending one covers it.
     pub(super) fn push(&self, purge: Purge) {
         let mut waiting = self.0.lock();
         let covers = |Waiting { purge: earlier, .. }: &&mut Waiting| {
@@ -40,12 +43,13 @@ impl Outbox {
         waiting.push_back(Waiting { purge, asked: 1 });
     }
 
+    /// Returns the oldest pending purge.
     pub(super) fn first(&self) -> Option<Waiting> {
         self.0.lock().front().copied()
     }
 
-    /// What was first has been told, unless something else took its place, or it was asked for
-    /// again meanwhile.
+    /// Removes `first`, which has been published. Keeps the queue as it is if another purge took
+    /// its place, or if it was requested again meanwhile.
     pub(super) fn told(&self, first: &Waiting) {
         let mut waiting = self.0.lock();
         if waiting.front() == Some(first) {
@@ -104,7 +108,7 @@ mod tests {
         assert_eq!((outbox.len(), target, mode), (1, Target::All, PurgeMode::Hard));
         outbox.push(purge(7, PurgeMode::Hard));
         assert_eq!(outbox.len(), 1);
-        // What was on its way when it was replaced is no longer first.
+        // A purge that was being published when the queue was collapsed is no longer first.
         outbox.told(&Waiting { purge: purge(0, PurgeMode::Soft), asked: 1 });
         assert_eq!(outbox.len(), 1);
         outbox.told(&outbox.first().unwrap());

@@ -1,5 +1,6 @@
-//! Quotas that the fleet shares: what the shares of this node claim goes to the ledger, all of it
-//! together and not too often, and the answers come back to them.
+//! Client of the quota ledger: sends this node's lease requests to Redis, and settles the grants.
+//!
+//! The requests of one interval go in one call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +10,20 @@ use super::standing::{ClusterState, Standing};
 use crate::clock::Clock;
 use crate::limit::{Claim, Desk};
 
-/// Between two calls. More often keeps closer to the quota; each takes the server some time.
+/// Pause between two calls. A shorter one keeps closer to the quota; each call costs Redis some
+/// time.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// How often to see whether the fleet is there, where nobody claims anything.
+/// Interval of the check of the connection while there are no lease requests.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How long the ledger may take. Long before that nobody waits for it any more.
+/// Timeout of a call to the ledger. Requests stop waiting long before it.
 const ANSWER: Duration = Duration::from_millis(250);
 
-/// Claims of one call: one script, during which the server does nothing else.
+/// Lease requests per call. A call is one script, and Redis does nothing else while it runs.
 const CLAIMS_MAX: usize = 200;
 
-/// For as long as the process lives.
+/// Runs the ledger client. Does not return.
 pub(super) async fn keep<L: Ledger>(
     ledger: Arc<L>,
     desk: Arc<Desk>,
@@ -34,7 +36,7 @@ pub(super) async fn keep<L: Ledger>(
         let is_there = standing.state(now) == ClusterState::Connected;
         desk.note_fleet(is_there, standing.nodes());
         if call(&*ledger, &desk, &clock).await.is_err() {
-            // Its own part is what each has, until the next look.
+            // Each node enforces its own part of the quota until the next check.
             desk.note_fleet(false, standing.nodes());
             tokio::time::sleep(LOOK).await;
         }

@@ -1,9 +1,10 @@
-//! The cache that the fleet shares: what one node has fetched need not be fetched by the others,
-//! and of each file one node fetches at a time.
+//! Second-level cache in Redis, shared by the fleet: a response that one node fetched is reused by
+//! the others.
 //!
-//! Never waited for for long, and never needed: with a server that is slow, or full, or away, a
-//! node fetches for itself. What is found is as old as when whoever fetched it had looked here
-//! before: by the server's clock, which is the same for all.
+//! A fill lease makes one node fetch a file at a time. The second level is best effort: a lookup
+//! has 20 ms to start and 20 ms to finish. If Redis is slow, full or away, the node fetches for
+//! itself. The age of a found response counts from the lookup before its fetch, by the server's
+//! clock, which is the same for all nodes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,48 +22,56 @@ use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::upstream::{Breaker, BreakerSettings};
 
-/// How long the server may take to say what it has. Longer finds more on a busy network; each
-/// miss of a server that fails takes so much longer, until it is left alone.
+/// Timeout of a lookup. A longer one finds more on a busy network. While Redis fails, each cache
+/// miss takes this much longer until the breaker opens.
 const LOOK_DEADLINE: Duration = Duration::from_millis(20);
 
-/// How long storing may take: nobody waits for it.
+/// Timeout of a store. No request waits for it.
 const KEEP_DEADLINE: Duration = Duration::from_millis(500);
 
-/// How long to wait for what another node is fetching, at most, and how often to look: most
-/// fills are short. After that one fetches as well: the other may be gone.
+/// Longest wait for a fill of another node: most fills are short. After it this node fetches as
+/// well, since the other one may be gone.
 const OTHERS_FILL: Duration = Duration::from_secs(1);
-/// And at most this part of the time that a fill has, as a divisor.
+/// Divisor of the fill timeout: the wait is at most this part of it.
 const OTHERS_PART: u32 = 4;
+/// Shortest and longest pause between two lookups while waiting. The pause doubles.
 const POLL_MIN: Duration = Duration::from_millis(2);
 const POLL_MAX: Duration = Duration::from_millis(25);
 
-/// Looks at a time: more would only queue on the connection, with a value of each in memory.
+/// Concurrent lookups. More would only queue on the connection, each with a value in memory.
 const LOOKS_MAX: usize = 64;
 
-/// Longer bodies are compressed elsewhere. Of this length it takes a fraction of a millisecond.
+/// Bodies at least this long, in bytes, are compressed on a blocking thread. Below it, compression
+/// takes a fraction of a millisecond.
 const ENCODED_AT_ONCE: usize = 64 * 1024;
-/// The same of values that are read: of what is compressed, much more may come.
+/// Values at least this long, in bytes, are decompressed on a blocking thread. It is lower, since a
+/// compressed value may become much longer.
 const DECODED_AT_ONCE: usize = 16 * 1024;
 
-/// A server that fails is left alone for a while.
+/// Circuit breaker for the second level: after five failures it is not used for a second.
 const PATIENCE: BreakerSettings = BreakerSettings { failures: 5, open_for: Duration::from_secs(1) };
 
-/// What became of a look or a store, as metrics name it.
+/// Outcome of a lookup or a store; a label value of the metrics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum SecondLevelOutcome {
-    /// The server failed or was slow.
+    /// Redis failed or did not respond in time.
     Failed,
+    /// The lookup found a fresh value.
     Hit,
+    /// The value was stored.
     Kept,
+    /// The lookup found no value that is fresh here.
     Miss,
-    /// Something was purged since, or it had taken too long.
+    /// The value was not stored: a purge came after the lookup, or the fill took too long.
     Refused,
 }
 
 impl SecondLevelOutcome {
+    /// All outcomes, in the order of their numbers.
     pub const ALL: [Self; 5] = [Self::Failed, Self::Hit, Self::Kept, Self::Miss, Self::Refused];
 
+    /// Returns the label value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -78,6 +87,7 @@ impl SecondLevelOutcome {
     }
 }
 
+/// Second-level cache of one node.
 pub(super) struct SecondLevel<S> {
     server: Arc<S>,
     standing: Arc<Standing>,
@@ -88,38 +98,41 @@ pub(super) struct SecondLevel<S> {
     limits: FillLimits,
 }
 
-/// What fills are held to, wherever their response comes from.
+/// Limits of a fill, whether its response comes from the upstream or from the second level.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FillLimits {
     /// Longest body, in bytes.
     pub body_max: usize,
-    /// How long a fill may take.
+    /// Time that a fill may take.
     pub fill_timeout: Duration,
 }
 
-/// What there is of a file.
+/// Result of a lookup in the second level.
 pub enum Seen {
+    /// A response that another node fetched and that is fresh here.
     Shared(SharedResponse),
-    /// Fetch it. With a permit, for the others too.
+    /// No response: the gateway must fetch. With a permit it may store the result for the fleet.
     Nothing(Option<Permit>),
 }
 
 /// A response that another node fetched.
 #[derive(Clone, Debug)]
 pub struct SharedResponse {
+    /// Kind of the response: a version list or a negative response.
     pub kind: Kind,
+    /// Body, decompressed.
     pub body: Bytes,
-    /// By our own clock.
+    /// Time that its age counts from, in the gateway's monotonic time.
     pub as_of: Duration,
-    /// How long it is fresh from then on.
+    /// Freshness lifetime, counted from `as_of`.
     pub ttl: Duration,
 }
 
-/// What a fetched response may be stored with.
+/// Permit to store a fetched response in the second level.
 pub struct Permit {
     ticket: Ticket,
     token: Token,
-    /// When it was given, by our own clock.
+    /// Time of the lookup that gave it, in the gateway's monotonic time.
     at: Duration,
 }
 
@@ -136,7 +149,8 @@ impl<S: Values> SecondLevel<S> {
         Self { server, standing, outbox, breaker, looks, clock, limits }
     }
 
-    /// Looks for a response that is fresh here, too; while another node fetches it, waits a little.
+    /// Looks up a response that is fresh under `rules`. While another node fetches it, waits a
+    /// little.
     pub(super) async fn find(&self, file: &FileId, rules: &FreshnessSettings) -> Seen {
         let until =
             self.clock.monotonic() + OTHERS_FILL.min(self.limits.fill_timeout / OTHERS_PART);
@@ -175,10 +189,12 @@ impl<S: Values> SecondLevel<S> {
         }
     }
 
-    /// What the server has, and when it was asked.
+    /// Returns the server's response and the time of the request. Returns `None` if the second
+    /// level cannot be used.
     async fn look(&self, file: &FileId, token: Token) -> Option<(Duration, Look)> {
         let asked = self.clock.monotonic();
-        // What was purged here and not there yet must not come back.
+        // A file that is purged here and not yet on the server must not be read back from the
+        // server.
         let may_share =
             self.standing.state(asked) == ClusterState::Connected && self.outbox.len() == 0;
         if !may_share || self.breaker.lock().admit(asked).is_err() {
@@ -187,7 +203,7 @@ impl<S: Values> SecondLevel<S> {
         let look = tokio::time::timeout(LOOK_DEADLINE, self.server.look(file, token)).await;
         let now = self.clock.monotonic();
         match look {
-            // A process that slept may find an answer of long ago, and no timeout.
+            // A process that was suspended may find an old response and no timeout.
             Ok(Ok(look)) if now <= asked + LOOK_DEADLINE => {
                 self.breaker.lock().succeeded();
                 Some((asked, look))
@@ -209,14 +225,15 @@ impl<S: Values> SecondLevel<S> {
         rules: &FreshnessSettings,
     ) -> Option<SharedResponse> {
         let value = decode(bytes, self.limits.body_max).await?;
-        // By a clock that was set back since, nobody knows how old it is.
+        // If the server's clock was set back since, the age is unknown.
         let age = ticket.at.checked_sub(value.as_of)?;
         let as_of = asked.checked_sub(age)?;
         let Value { kind, body, ttl, .. } = value;
         (age < ttl.min(rules.ttl_max(kind))).then_some(SharedResponse { kind, body, as_of, ttl })
     }
 
-    /// What was not heard in time may have taken the lease: others would wait for nothing.
+    /// Releases the lease in the background. A lookup that timed out may have taken it, and other
+    /// nodes would wait for nothing.
     fn give_up(&self, file: FileId, token: Token) {
         let server = Arc::clone(&self.server);
         tokio::spawn(async move {
@@ -224,7 +241,8 @@ impl<S: Values> SecondLevel<S> {
         });
     }
 
-    /// Stores a response for the others, fresh for `ttl`.
+    /// Stores a response for the fleet, fresh for `ttl`. If its file was purged less than
+    /// `rules.settle` ago, it is fresh for `rules.settle` at most.
     pub(super) async fn keep(
         &self,
         file: &FileId,
@@ -251,14 +269,14 @@ impl<S: Values> SecondLevel<S> {
         }
     }
 
-    /// Lets another node fetch.
+    /// Gives the fill lease back, so that another node may fetch.
     pub(super) async fn release(&self, file: &FileId, permit: Permit) {
-        // Its lease ends by itself if this is not heard.
+        // The lease expires by itself if this does not reach the server.
         _ = tokio::time::timeout(KEEP_DEADLINE, self.server.release(file, permit.token)).await;
     }
 }
 
-/// Long values take their time, which threads that answer do not have.
+/// Decodes a value; a long one on a blocking thread, so that it does not hold up requests.
 async fn decode(bytes: Bytes, body_max: usize) -> Option<Value> {
     if bytes.len() < DECODED_AT_ONCE {
         return Value::decode(&bytes, body_max);
@@ -266,7 +284,7 @@ async fn decode(bytes: Bytes, body_max: usize) -> Option<Value> {
     tokio::task::spawn_blocking(move || Value::decode(&bytes, body_max)).await.ok().flatten()
 }
 
-/// Long bodies take their time, which threads that answer do not have.
+/// Encodes a value; a long one on a blocking thread, so that it does not hold up requests.
 async fn encode(value: Value) -> Option<Bytes> {
     if value.body.len() < ENCODED_AT_ONCE {
         return value.encode();

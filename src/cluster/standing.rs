@@ -1,4 +1,5 @@
-//! How this node stands with its fleet: written by whoever reads the stream, read by everybody.
+//! Health of a node's connection to its fleet. The reader of the stream writes it; all parts read
+//! it.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -6,30 +7,30 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Without a record for so long, a node may have missed one.
+/// Time without a record after which a node is cut off, since it may have missed one.
 pub(super) const CUT_OFF_AFTER: Duration = Duration::from_secs(3);
 
-/// Whether a node hears of what is purged elsewhere.
+/// Whether a node hears of purges on other nodes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ClusterState {
+    /// The node has read the stream in the last three seconds.
     Connected,
-    /// It may not. Only what is fresh is answered, and nothing is shared.
+    /// The node may miss purges. It serves only fresh responses and shares nothing.
     CutOff,
 }
 
-/// Shared by all parts of a node.
+/// Connection health, shared by all parts of a node.
 #[derive(Debug)]
 pub(super) struct Standing {
-    /// All that was in the stream at this instant has been applied. In nanoseconds of monotonic
-    /// time; 0: never.
+    /// Instant up to which the stream is applied, in nanoseconds of monotonic time; 0: none.
     heard: AtomicU64,
-    /// Nodes that were there when the stream was last heard, this one included.
+    /// Number of nodes when the stream was last read, this one included.
     nodes: watch::Sender<NonZeroU32>,
-    /// From telling a beat to hearing it, in nanoseconds.
+    /// Time between sending a heartbeat and reading it from the stream, in nanoseconds.
     lag: AtomicU64,
-    /// The server's clock less our own, in microseconds.
+    /// Clock of the server minus the gateway's clock, in microseconds.
     skew: AtomicI64,
-    /// How often something may have been missed.
+    /// Number of times that records may have been missed.
     resets: AtomicU64,
 }
 
@@ -48,13 +49,15 @@ impl Standing {
         }
     }
 
+    /// Returns the state at `now`, in monotonic time.
     pub(super) fn state(&self, now: Duration) -> ClusterState {
         let heard = self.heard();
         let is_recent = nanos(now).saturating_sub(heard) <= nanos(CUT_OFF_AFTER);
         if heard > 0 && is_recent { ClusterState::Connected } else { ClusterState::CutOff }
     }
 
-    /// When the stream was last heard, in nanoseconds; 0: never, or nothing counts any more.
+    /// Returns the instant up to which the stream is applied, in nanoseconds; 0: none, or reset
+    /// since.
     pub(super) fn heard(&self) -> u64 {
         self.heard.load(Ordering::Acquire)
     }
@@ -63,7 +66,7 @@ impl Standing {
         self.heard.store(nanos(at).max(1), Ordering::Release);
     }
 
-    /// Nothing is known any more, until the stream is heard again.
+    /// Marks the node as cut off until the stream is read again.
     pub(super) fn note_reset(&self) {
         self.heard.store(0, Ordering::Release);
         self.resets.fetch_add(1, Ordering::Relaxed);
@@ -73,7 +76,7 @@ impl Standing {
         self.lag.store(nanos(lag), Ordering::Relaxed);
     }
 
-    /// Both in Unix time.
+    /// Stores the clock skew. Both times are Unix time.
     pub(super) fn note_skew(&self, server: Duration, own: Duration) {
         let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         self.skew.store(micros(server) - micros(own), Ordering::Relaxed);
@@ -97,7 +100,7 @@ impl Standing {
         Duration::from_nanos(self.lag.load(Ordering::Relaxed))
     }
 
-    /// In seconds.
+    /// Returns the clock skew in seconds.
     #[expect(clippy::cast_precision_loss, reason = "for people to look at")]
     pub(super) fn skew(&self) -> f64 {
         self.skew.load(Ordering::Relaxed) as f64 / 1e6

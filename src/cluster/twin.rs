@@ -1,5 +1,6 @@
-//! A server in the same process that does what the scripts do: for simulations, and held to the
-//! real one by `conformance`.
+//! In-process double of Redis that does what the scripts do, for simulations.
+//!
+//! The tests in `conformance` compare it with a real server.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -13,26 +14,26 @@ use crate::cache::Target;
 use crate::file_id::FileId;
 use crate::invalidation::Purge;
 
-/// How long a fence is remembered, as `purge.lua` has it.
+/// Lifetime of a fence; the same figure as in `purge.lua`.
 const FENCE: Duration = Duration::from_mins(1);
-/// How old a ticket may be, as `keep.lua` has it.
+/// Longest age of a ticket that may store a value; the same figure as in `keep.lua`.
 const TICKET_AGE_MAX: Duration = Duration::from_secs(30);
 
-/// The rules that the promise rests on. Each can be taken away, to see that it is missed.
+/// Rule of the protocol that a simulation switches off, to show that the promise breaks without it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Without {
     Nothing,
-    /// A server that was restarted, or another one in its place, is taken for the same.
+    /// A restarted server, or another one in its place, keeps the same epoch.
     Epoch,
-    /// What was purged meanwhile is stored.
+    /// A value is stored although its file was purged after the ticket.
     Fence,
-    /// However old a ticket is, it is taken.
+    /// A ticket of any age may store a value.
     LeaseTime,
-    /// A node that comes back goes on from now.
+    /// A node that comes back resumes at the end of the stream, without the records between.
     Replay,
 }
 
-/// What is on the server. A clone is a snapshot, or a replica that lags.
+/// Data on the server. A clone is a snapshot, or a replica that lags.
 #[derive(Clone, Debug)]
 pub(super) struct Twin {
     pub(super) without: Without,
@@ -47,7 +48,7 @@ pub(super) struct Twin {
     leases: HashMap<FileId, Expiring<Token>>,
 }
 
-/// There until then.
+/// A value and the time at which it expires.
 #[derive(Clone, Debug)]
 struct Expiring<T>(T, Duration);
 
@@ -75,7 +76,8 @@ impl Twin {
         }
     }
 
-    /// Another process with what is left of the data; `replid`: one that nobody had before.
+    /// Returns another process with what is left of the data. `replid`: a replication id not used
+    /// before.
     pub(super) fn restarted(self, replid: u64) -> Self {
         Self { replid, ..self }
     }
@@ -90,7 +92,7 @@ impl Twin {
         }
     }
 
-    /// Of the last record.
+    /// Returns the stream id of the last record.
     pub(super) fn last_id(&self) -> String {
         self.stream.back().map_or("0-0".to_owned(), |last| last.position.id.clone())
     }
@@ -105,7 +107,7 @@ impl Twin {
         Position { epoch: self.epoch.clone().unwrap(), seq: self.seq, id: self.last_id() }
     }
 
-    /// `now`: by this server's clock, as everywhere here.
+    /// Appends a record. `now`: by this server's clock, as in the whole module.
     pub(super) fn append(&mut self, node: NodeId, what: What, fresh: &str, now: Duration) -> Taken {
         let fresh = if self.without == Without::Epoch { "same" } else { fresh };
         let epoch = self.epoch.get_or_insert_with(|| fresh.to_owned()).clone();
@@ -155,7 +157,7 @@ impl Twin {
         get(&self.fences, file, now).copied().unwrap_or(0).to_string()
     }
 
-    /// `None`: nobody has joined since it was emptied.
+    /// Looks up a file. `None` if no node has joined since the server was emptied.
     pub(super) fn look(&mut self, file: &FileId, token: Token, now: Duration) -> Option<Look> {
         let ticket = Ticket { stamp: self.stamp()?, fence: self.fence(file, now), at: now };
         let value = get(&self.values, file, now).filter(|(stamp, _)| *stamp == ticket.stamp);

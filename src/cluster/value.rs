@@ -1,11 +1,11 @@
-//! Values of the second level as bytes: a version list or a negative answer, and nothing else.
+//! Encoding of second-level values: one version list or one negative response as bytes.
 //!
 //! ```text
 //! version 1 byte | kind 1 | coding 1 | as of 8 (µs, the server's clock) | ttl 8 (µs) | length 4 | body
 //! ```
 //!
-//! Numbers are big-endian. What cannot be read, or is of another version, is as if it were not
-//! there: nodes of different versions may share a server.
+//! Numbers are big-endian. A value that cannot be read, or that has another version, counts as
+//! absent, since nodes of different versions may share a server.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -20,29 +20,32 @@ use crate::cache::Kind;
 const VERSION: u8 = 1;
 const IDENTITY: u8 = 0;
 const DEFLATE: u8 = 1;
-/// Bytes before the body.
+/// Length of the header before the body, in bytes.
 const HEAD: usize = 1 + 1 + 1 + 8 + 8 + 4;
 
-/// Shorter bodies stay as they are: they would hardly become less.
+/// Shortest body that is compressed, in bytes. A shorter one would hardly shrink.
 const DEFLATE_MIN: usize = 256;
 
-/// Longer values are not shared: everything else on the connection would wait for them.
+/// Longest value that is shared, in bytes. A longer one would hold up everything else on the
+/// connection.
 const VALUE_MAX: usize = 512 * 1024;
 
-/// What one node fetched, for the others.
+/// Response that one node fetched, as it is shared with the others.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Value {
+    /// Kind of the response: a version list or a negative response.
     pub kind: Kind,
+    /// Body, uncompressed.
     pub body: Bytes,
-    /// When the server was asked whether it was there already, by the server's clock: before the
-    /// upstream was asked for it.
+    /// Time of the lookup that came before the fetch, by the server's clock. The age counts from
+    /// it.
     pub as_of: Duration,
-    /// How long it is fresh from then on.
+    /// Freshness lifetime, counted from `as_of`.
     pub ttl: Duration,
 }
 
 impl Value {
-    /// `None`: it is too long to be shared.
+    /// Encodes the value. Returns `None` if it is too long to be shared.
     pub fn encode(&self) -> Option<Bytes> {
         let length = u32::try_from(self.body.len()).ok()?;
         let deflated = if self.body.len() < DEFLATE_MIN { None } else { deflate(&self.body) };
@@ -63,7 +66,7 @@ impl Value {
         Some(bytes.freeze())
     }
 
-    /// `body_max`: in bytes; longer ones are not read.
+    /// Decodes a value. Returns `None` if it cannot be read or its body exceeds `body_max` bytes.
     pub fn decode(bytes: &Bytes, body_max: usize) -> Option<Self> {
         let (head, _) = bytes.split_first_chunk::<HEAD>()?;
         let &[VERSION, kind, coding, ref numbers @ ..] = head else { return None };
@@ -107,7 +110,7 @@ fn deflate(body: &[u8]) -> Option<Vec<u8>> {
     encoder.finish().ok()
 }
 
-/// Exactly so many bytes, or nothing.
+/// Decompresses exactly `length` bytes. Returns `None` if there are more or fewer.
 fn inflate(body: &[u8], length: usize) -> Option<Bytes> {
     let mut inflated = Vec::new();
     let most = u64::try_from(length).ok()?.checked_add(1)?;

@@ -1,8 +1,8 @@
-//! The configuration in force, in the shape of the file: what was written, laid over the defaults.
+//! Effective configuration, in the shape of the file: the operator's values laid over the defaults.
 //!
-//! Secrets are not in it to begin with: they come from files of their own, or from a variable
-//! that is not laid over anything, and a [`crate::secret::Secret`] says no more than that it is
-//! one. The password in a URL is left out.
+//! It holds no secrets. They come from files of their own, or from a variable that is not laid over
+//! anything, and a [`crate::secret::Secret`] prints only that it is one. The password in a URL is
+//! left out.
 
 use std::collections::HashSet;
 
@@ -11,9 +11,9 @@ use toml::{Table, Value};
 use super::raw::Raw;
 use crate::cluster::RedisUrl;
 
-/// Every key with its default. A test holds it to what is really done without the key.
+/// Every key with its default. A test compares them with the behaviour without the key.
 const DEFAULTS: &str = include_str!("../../config/ikgate.toml");
-/// The same of sections that are off when absent.
+/// Defaults of sections that are off when absent.
 const OPTIONAL: &str = "[cluster]\nnamespace = \"ikgate\"\n\
                         [cors]\nmax_age = \"10m\"\n[webhooks]\ntolerance = \"5m\"\n\
                         [jwt]\nalgorithm = \"EdDSA\"\naudience = \"ikgate\"\n\
@@ -47,7 +47,8 @@ pub(super) fn effective(raw: &Raw) -> Table {
     effective
 }
 
-/// What cannot be read may hold a password all the same.
+/// Returns the URL without its password. A URL that cannot be parsed is not shown, since it may
+/// hold one.
 fn shown_url(text: &str) -> String {
     RedisUrl::parse(text).map_or_else(|_| "unreadable".to_owned(), |url| url.to_string())
 }
@@ -72,7 +73,7 @@ fn lay_over(under: &mut Table, over: &Table, path: &str, from_environment: &Hash
     }
 }
 
-/// A variable's text, as it would have been written in the file.
+/// Returns a variable's text as the value that it would be in the file.
 fn typed(text: &str, default: Option<&Value>) -> Value {
     let value = match default {
         Some(Value::Array(_)) => {

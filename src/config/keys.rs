@@ -1,14 +1,14 @@
-//! Every key there is, and which of them somebody may have meant.
+//! List of all configuration keys, and suggestions for misspelled ones.
 
 use std::collections::BTreeSet;
 
-/// Names every key, those of sections that are off when absent in comments.
+/// Example configuration that names every key. Sections that are off by default are in comments.
 const EXAMPLE: &str = include_str!("../../config/ikgate.toml");
 
-/// So many letters off are a slip; more are another word.
+/// Largest edit distance that counts as a misspelling. Beyond it, the text is another word.
 const SLIP_MAX: usize = 2;
 
-/// Every key, as a path like `cache.ttl`; those of a list of tables like `callers.name`.
+/// Returns every key as a path like `cache.ttl`; keys of a list of tables like `callers.name`.
 pub fn keys() -> BTreeSet<String> {
     let mut section = "";
     let mut keys = BTreeSet::new();
@@ -29,9 +29,9 @@ pub fn keys() -> BTreeSet<String> {
     keys
 }
 
-/// The key or section that was most likely meant by this path.
+/// Returns the known key or section that is closest to this path, if one is close enough.
 pub(super) fn nearest(path: &str) -> Option<String> {
-    // Which of several callers does not matter here.
+    // The index in a list of tables does not matter here.
     let path = path.split(['[', ']']).step_by(2).collect::<String>();
     let keys = keys();
     let sections = keys.iter().filter_map(|key| Some(key.rsplit_once('.')?.0.to_owned()));

@@ -1,4 +1,4 @@
-//! What of a configuration changes while the gateway runs, and what waits for a restart.
+//! Reload of a configuration: keys that apply while the gateway runs, and keys that need a restart.
 
 use std::collections::BTreeSet;
 
@@ -10,26 +10,27 @@ use crate::gateway::PolicySettings;
 use crate::limit::LimitSettings;
 use crate::telemetry::TelemetrySettings;
 
-/// Keys that a reload applies, with all that is below them, unless [`FIXED`] names it.
+/// Keys that a reload applies, with all keys below them, except those in [`FIXED`].
 const LIVE: [&str; 7] =
     ["cache", "callers", "cors", "jwt", "limits", "server.tls", "telemetry.log"];
+/// Keys below [`LIVE`] that need a restart all the same.
 const FIXED: [&str; 2] = ["cache.max_bytes", "limits.max_tracked_callers"];
 
 impl Settings {
-    /// What is in force once `new` was applied to a gateway that runs with these settings, and
-    /// the keys in which `new` waits for a restart.
+    /// Returns the settings in force after a reload with `new`, and the changed keys that need a
+    /// restart.
     ///
     /// # Errors
     ///
-    /// Rules that are fine with the listeners that `new` would have, and not with those that are
+    /// [`Problems`] if `new` is valid only with its own listeners, and not with those that are
     /// open.
     pub fn reloaded(&self, new: Self) -> Result<(Self, Vec<String>), Problems> {
         if !self.public.is_on_loopback() && !new.anonymous_is_written {
-            let message = "must be set: server.listen is not only loopback until the restart";
+            let message = "must be set: until the restart, server.listen is not only loopback";
             return Err(Problems::one("limits.anonymous", message.to_owned()));
         }
         let mut waiting = BTreeSet::new();
-        // Files of the same name may hold other secrets.
+        // A file of the same name may hold another secret.
         let secret = |settings: &Self| settings.webhooks.as_ref().map(|own| own.secret.clone());
         if let (Some(old), Some(new)) = (secret(self), secret(&new))
             && old != new
@@ -62,7 +63,7 @@ impl Settings {
     }
 }
 
-/// Gives what is not live its old value, and notes where that is another one.
+/// Restores the old value of every key that is not live, and notes each that changed.
 fn keep_fixed(new: &mut Table, old: &Table, section: &str, waiting: &mut BTreeSet<String>) {
     let keys: BTreeSet<String> = new.keys().chain(old.keys()).cloned().collect();
     for key in keys {
@@ -85,7 +86,7 @@ fn keep_fixed(new: &mut Table, old: &Table, section: &str, waiting: &mut BTreeSe
     }
 }
 
-/// Whether a key, as a path like `cache.ttl`, changes without a restart.
+/// Returns whether a key, as a path like `cache.ttl`, applies without a restart.
 pub fn is_live(path: &str) -> bool {
     let covers = |key: &str| {
         path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))

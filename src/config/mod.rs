@@ -1,8 +1,8 @@
-//! Configuration in two steps: what was written, then settings that cannot be wrong.
+//! Configuration: reads the file and the environment, and checks them into settings.
 //!
-//! `raw` is the text as a table, with the environment's overrides laid over it. `check` turns
-//! it into the settings types that the rooms declare, and collects every problem with its path
-//! instead of stopping at the first. Nothing but the program's entry imports this room.
+//! `raw` is the file as a table, with the overrides of the environment laid over it. `check` turns
+//! it into the settings types of the other modules. It collects every problem with its path instead
+//! of stopping at the first. Only the program's entry point imports this module.
 
 mod check;
 mod effective;
@@ -33,70 +33,82 @@ use crate::server::{Listen, ServerSettings, Tls};
 use crate::telemetry::TelemetrySettings;
 use crate::upstream::UpstreamSettings;
 
-/// The environment variable that may hold ImageKit's private key instead of a file.
+/// Name of the environment variable that may hold ImageKit's private key instead of a file.
 pub const PRIVATE_KEY_VARIABLE: &str = "IMAGEKIT_PRIVATE_KEY";
 
-/// Everything the gateway runs on, checked.
+/// Checked settings of the whole gateway.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Public listeners.
     pub public: PublicSettings,
+    /// Admin listener.
     pub admin: AdminListenerSettings,
+    /// Connection to ImageKit.
     pub upstream: UpstreamSettings,
+    /// ImageKit's private key.
     pub key: Arc<PrivateKey>,
+    /// Cache size and freshness.
     pub cache: CacheSettings,
+    /// Callers, limits and rules of access.
     pub policy: PolicySettings,
-    /// Whether somebody chose what callers without a credential may do.
+    /// Whether the operator configured `limits.anonymous`.
     pub anonymous_is_written: bool,
-    /// `None`: events are not taken.
+    /// Settings of webhooks; `None`: deliveries are not accepted.
     pub webhooks: Option<WebhookSettings>,
-    /// `None`: this gateway is alone.
+    /// Settings of the fleet; `None`: this gateway is alone.
     pub cluster: Option<ClusterSettings>,
+    /// Log, log format and access log.
     pub telemetry: TelemetrySettings,
-    /// All of it as it would stand in a file, without secrets.
+    /// Effective configuration as it would stand in a file, without secrets.
     pub effective: toml::Table,
 }
 
 impl Settings {
-    /// Of the configured callers, in their order.
+    /// Returns the names of the configured callers, in their order.
     pub fn caller_names(&self) -> impl Iterator<Item = &str> {
         self.policy.callers.iter().map(|caller| caller.name.as_str())
     }
 }
 
-/// The listeners that callers use, and how they end.
+/// Settings of the public listeners, and of their shutdown.
 #[derive(Clone, Debug)]
 pub struct PublicSettings {
-    /// At least one.
+    /// Addresses to listen on; at least one.
     pub listen: Vec<Listen>,
+    /// Path prefix that the gateway is mounted under.
     pub base_path: BasePath,
     pub server: ServerSettings,
-    /// `None`: connections are plain.
+    /// Certificate and key; `None`: connections are plain.
     pub tls: Option<Arc<Tls>>,
+    /// Trusted proxies in front of the gateway.
     pub proxies: Proxies,
-    /// Between "not ready" and closing the listeners.
+    /// Time between "not ready" and closing the listeners.
     pub shutdown_delay: Duration,
+    /// Time that open requests have to end, before their connections are closed.
     pub shutdown_grace: Duration,
 }
 
 impl PublicSettings {
-    /// Whether only this machine can reach them.
+    /// Returns whether all listeners are on loopback addresses.
     pub fn is_on_loopback(&self) -> bool {
         self.listen.iter().all(Listen::is_loopback)
     }
 }
 
-/// The listener that operators use.
+/// Settings of the admin listener.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AdminListenerSettings {
+    /// Address to listen on.
     pub listen: Listen,
+    /// Access rules of the admin API.
     pub guard: AdminSettings,
 }
 
-/// Reads and checks a file. Relative paths in it start at its own directory.
+/// Reads and checks a configuration file. Relative paths in it start at its directory.
 ///
 /// # Errors
 ///
-/// Every problem that was found.
+/// [`Problems`] with every problem found.
 pub fn load(
     path: &Path,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -105,11 +117,11 @@ pub fn load(
     from_text(&text, directory, environment)
 }
 
-/// Reads and checks the section on tokens alone: who signs them needs to know nothing else.
+/// Reads and checks only the section `[jwt]`: signing a token needs nothing else.
 ///
 /// # Errors
 ///
-/// Every problem that was found in it.
+/// [`Problems`] with every problem found in that section.
 pub fn tokens(
     path: &Path,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -125,11 +137,11 @@ fn read(path: &Path) -> Result<(String, &Path), Problems> {
     Ok((text, path.parent().unwrap_or(Path::new(""))))
 }
 
-/// Checks a configuration that is already here.
+/// Checks a configuration that is already in memory.
 ///
 /// # Errors
 ///
-/// Every problem that was found.
+/// [`Problems`] with every problem found.
 pub fn from_text(
     text: &str,
     directory: &Path,

@@ -1,16 +1,17 @@
-//! What is wrong with a configuration, and where.
+//! Problems of a configuration: path and message of each.
 
 use std::fmt;
 
-/// One thing to mend.
+/// One problem that the operator must fix.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problem {
-    /// Like `cache.ttl`. Empty for the file as a whole.
+    /// Path of the key, like `cache.ttl`; empty for the file as a whole.
     pub path: String,
+    /// Text of the problem, without the path.
     pub message: String,
 }
 
-/// All of them, at least one.
+/// All problems of a configuration; at least one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -30,7 +31,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A line for each.
+/// Writes one line per problem.
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = self.0.iter().map(ToString::to_string);

@@ -1,7 +1,7 @@
-//! The configuration as it was written: a table, and what of it came from the environment.
+//! Configuration as the operator wrote it: a table, and the paths that came from the environment.
 //!
-//! `IKGATE_CACHE__TTL=30s` stands for `cache.ttl`. Only names with a double underscore are ours:
-//! Kubernetes sets `IKGATE_PORT` and the like for a service called ikgate.
+//! `IKGATE_CACHE__TTL=30s` stands for `cache.ttl`. Only names with a double underscore are
+//! overrides: Kubernetes sets `IKGATE_PORT` and the like for a service called ikgate.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,10 +14,10 @@ use crate::secret::Secret;
 const PREFIX: &str = "IKGATE_";
 const SEPARATOR: &str = "__";
 
-/// What was written.
+/// Unchecked configuration.
 pub(super) struct Raw {
     pub(super) table: Table,
-    /// Paths whose value is an environment variable's.
+    /// Paths whose value comes from an environment variable.
     pub(super) from_environment: HashSet<String>,
     pub(super) private_key: Option<Secret>,
 }
@@ -30,7 +30,7 @@ impl Raw {
         let table =
             text.parse::<Table>().map_err(|error| Problems::one("", not_toml(text, &error)))?;
         let mut raw = Self { table, from_environment: HashSet::new(), private_key: None };
-        // In order, so that what is reported does not depend on the system.
+        // Sorted, so that the reported problems do not depend on the system.
         let environment: BTreeMap<_, _> = environment.into_iter().collect();
         let mut problems = Vec::new();
         for (name, value) in environment {
@@ -63,7 +63,8 @@ impl Raw {
     }
 }
 
-/// What is wrong and where, without the line itself: it may hold a secret, and this is logged.
+/// Returns a message with the line number, but not the line itself: it may hold a secret, and the
+/// message is logged.
 fn not_toml(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map_or(1, |before| before.matches('\n').count() + 1);

@@ -1,4 +1,4 @@
-//! Reading one table, key by key: whatever is wrong is noted, and whatever is left is unknown.
+//! Reader of one configuration table, key by key. It collects problems and reports unknown keys.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -13,10 +13,11 @@ use toml::{Table, Value};
 use super::keys;
 use super::problem::Problem;
 
-/// Longest duration that can be configured: what is longer is a slip, and sums of some must fit.
+/// Longest duration that can be configured. A longer one is a mistake, and sums of several must
+/// fit.
 const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
-/// What is wrong, collected from all sections.
+/// Problems collected from all sections.
 #[derive(Clone, Default)]
 pub(super) struct Noted(Rc<RefCell<Vec<Problem>>>);
 
@@ -31,7 +32,7 @@ impl Noted {
     }
 }
 
-/// A table that is being read. Dropped, it notes the keys that nobody asked for.
+/// Table that is being read. When dropped, it notes each key that was not read as unknown.
 pub(super) struct Section {
     path: String,
     table: Table,
@@ -39,10 +40,10 @@ pub(super) struct Section {
     noted: Noted,
 }
 
-/// A value as it was written.
+/// Value of a key as the operator wrote it.
 pub(super) struct Given {
     pub(super) value: Value,
-    /// A variable's value is text, whatever is expected.
+    /// Whether it comes from an environment variable. Then it is text, for every expected type.
     from_environment: bool,
 }
 
@@ -52,7 +53,7 @@ impl Section {
         Self { path: String::new(), table, from_environment, noted: noted.clone() }
     }
 
-    /// The path of a key, as problems name it.
+    /// Returns the path of a key, as problems name it.
     pub(super) fn path(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
@@ -69,7 +70,7 @@ impl Section {
         self.table.get(key).is_some_and(Value::is_table)
     }
 
-    /// A table inside this one; an empty one if there is none.
+    /// Returns the table under `key`; an empty one if there is none.
     pub(super) fn section(&mut self, key: &str) -> Self {
         let table = match self.table.remove(key) {
             None => Table::new(),
@@ -82,7 +83,7 @@ impl Section {
         self.inner(self.path(key), table)
     }
 
-    /// The tables of an array of them.
+    /// Returns the tables of an array of tables.
     pub(super) fn sections(&mut self, key: &str) -> Vec<Self> {
         let Some(value) = self.table.remove(key) else { return Vec::new() };
         let Value::Array(values) = value else {
@@ -105,7 +106,8 @@ impl Section {
         Self { path, table, from_environment, noted: self.noted.clone() }
     }
 
-    /// The value of a key, read with `parse`. What cannot be read is noted, and counts as absent.
+    /// Reads the value of a key with `parse`. A value that cannot be read is noted, and counts as
+    /// absent.
     pub(super) fn get<T, E: Display>(
         &mut self,
         key: &str,
@@ -122,7 +124,7 @@ impl Section {
         }
     }
 
-    /// The same for a key that must be there.
+    /// Reads the value of a required key. A missing one is noted.
     pub(super) fn require<T, E: Display>(
         &mut self,
         key: &str,
@@ -149,7 +151,7 @@ impl Drop for Section {
 
 impl Given {
     pub(super) fn text(&self) -> Result<&str, &'static str> {
-        self.value.as_str().ok_or("must be a text in quotes")
+        self.value.as_str().ok_or("must be a string in quotes")
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {
@@ -186,13 +188,13 @@ impl Given {
         Ok(duration)
     }
 
-    /// A duration that is not zero.
+    /// Reads a duration that is not zero.
     pub(super) fn positive_duration(&self) -> Result<Duration, String> {
         let duration = self.duration()?;
         if duration.is_zero() { Err("must be more than zero".to_owned()) } else { Ok(duration) }
     }
 
-    /// Bytes, from a text like `"16KiB"`.
+    /// Reads a size in bytes, from a text like `"16KiB"`.
     pub(super) fn size(&self, range: &RangeInclusive<u64>) -> Result<u64, String> {
         let range_text = || {
             let (least, most) = (ByteSize(*range.start()), ByteSize(*range.end()));
@@ -203,10 +205,10 @@ impl Given {
         if range.contains(&size) { Ok(size) } else { Err(range_text()) }
     }
 
-    /// Texts, from an array or, in the environment, separated by commas. One text is a list of
-    /// one.
+    /// Reads strings: an array in the file, comma-separated in the environment. One string is a
+    /// list of one.
     pub(super) fn texts(&self) -> Result<Vec<String>, &'static str> {
-        const EXPECTED: &str = "must be a list of texts";
+        const EXPECTED: &str = "must be a list of strings";
         match &self.value {
             Value::String(text) if self.from_environment => {
                 let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());

@@ -1,7 +1,7 @@
-//! One line for each exchange, made of the event that the metrics count.
+//! Access log: one line per exchange, made from the event that the metrics count.
 //!
-//! Written by hand rather than by the log's formatter: with every request logged, a line must not
-//! cost more than the answer that it is about.
+//! It does not use the formatter of the log. When every request is logged, a line must not cost
+//! more than the response that it is about.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -19,15 +19,17 @@ use super::metrics::{Exchanged, Metrics};
 use crate::clock::Clock;
 use crate::message::FieldText;
 
-/// Room for nearly every line.
+/// Initial capacity of a line, in bytes; enough for nearly every line.
 const LINE: usize = 512;
 
-/// Which exchanges are logged.
+/// Exchanges that are logged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AccessLogMode {
+    /// All exchanges.
     All,
-    /// Those whose status is 400 or more, and those whose client went away.
+    /// Exchanges whose status is 400 or more, and those whose client went away.
     Errors,
+    /// No exchange.
     Off,
 }
 
@@ -73,7 +75,7 @@ impl AccessLog {
         line.word("ending", words.ending.as_bytes());
         event.record(&mut line);
         line.extend([if self.format == LogFormat::Json { b"}\n" } else { b"\n" }]);
-        // Counted where it is dropped.
+        // A line that cannot be taken is counted by [`Lines`]; this write never fails.
         _ = self.lines.clone().write_all(&line.text);
     }
 }
@@ -90,10 +92,10 @@ impl Line {
         }
     }
 
-    /// RFC 3339, to the microsecond.
+    /// Writes a time as in RFC 3339, to the microsecond.
     fn time(&mut self, since_1970: Duration) {
         let second = text_of_second(since_1970.as_secs());
-        // Digits behind a one are padded with zeros.
+        // Digits after a leading 1 are padded with zeros.
         let mut digits = itoa::Buffer::new();
         let fraction = digits.format(1_000_000 + since_1970.subsec_micros());
         self.extend([&second, b".", fraction.as_bytes().get(1..).unwrap_or_default(), b"Z"]);
@@ -106,7 +108,7 @@ impl Line {
         }
     }
 
-    /// A word of ours: nothing in it needs to be escaped.
+    /// Writes one of our own words. Nothing in it needs to be escaped.
     fn word(&mut self, name: &str, word: &[u8]) {
         match self.format {
             LogFormat::Json => self.extend([b",\"", name.as_bytes(), b"\":\"", word, b"\""]),
@@ -133,7 +135,8 @@ impl Line {
     }
 }
 
-/// `2001-09-09T01:46:40`: the same for many lines, and most of what a time costs.
+/// Formats a second as `2001-09-09T01:46:40`. The text is cached, since many lines share it and it
+/// is most of the cost of a time.
 fn text_of_second(since_1970: u64) -> [u8; 19] {
     thread_local! {
         static LAST: Cell<(u64, [u8; 19])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
@@ -141,14 +144,15 @@ fn text_of_second(since_1970: u64) -> [u8; 19] {
     let (second, mut text) = LAST.get();
     if second != since_1970 {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(since_1970);
-        // Later than the year 9999 it stays what it was.
+        // Beyond the year 9999 the text keeps its last value.
         _ = write!(text.as_mut_slice(), "{}", humantime::format_rfc3339_seconds(time));
         LAST.set((since_1970, text));
     }
     text
 }
 
-/// The event's texts. Their alphabets are closed where they are made: ids, addresses, codes.
+/// Writer of the event's texts. Their alphabets are closed where they are made: ids, addresses,
+/// codes.
 impl Visit for Line {
     fn record_u64(&mut self, _field: &Field, _value: u64) {}
 

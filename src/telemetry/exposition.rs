@@ -1,7 +1,7 @@
-//! The two text formats of Prometheus.
+//! Text formats of Prometheus: OpenMetrics, and the older text format.
 //!
-//! The library writes OpenMetrics. The older format, which every scraper reads, differs in how
-//! it names counters and infos: with it the family carries the suffix that its samples have.
+//! The library writes OpenMetrics. The older format, which every scraper reads, names counters and
+//! infos differently: the family carries the suffix that its samples have.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ const OPEN_METRICS: MediaType =
     MediaType { kind: "application", subtype: "openmetrics-text", version: "1.0.0" };
 const PROMETHEUS: MediaType = MediaType { kind: "text", subtype: "plain", version: "0.0.4" };
 
-/// How the series are written.
+/// Text format of the series.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exposition {
     OpenMetrics,
@@ -22,8 +22,8 @@ pub enum Exposition {
 }
 
 impl Exposition {
-    /// Chooses by the lines of `Accept`: OpenMetrics for a scraper that prefers it, or names it and
-    /// prefers neither.
+    /// Returns the format that the lines of `Accept` ask for: OpenMetrics if the scraper prefers
+    /// it, or if it names it and prefers neither.
     pub fn accepted(lines: &[&[u8]]) -> Self {
         let [open, plain] = accepted(lines, [OPEN_METRICS, PROMETHEUS]);
         let draw = open.weight == plain.weight && open.weight > 0;
@@ -34,6 +34,7 @@ impl Exposition {
         }
     }
 
+    /// Returns the value of `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -123,7 +124,7 @@ ikgate_wait_seconds_sum 1.0
             (&["application/openmetrics-text"], OpenMetrics),
             (&["APPLICATION/OpenMetrics-Text; Version=1.0.0; Q=0.5"], OpenMetrics),
             (&["application/openmetrics-text;version=\"1.0.0\""], OpenMetrics),
-            // Of Prometheus 2 and 3.
+            // Sent by Prometheus 2 and 3.
             (
                 &["application/openmetrics-text;version=1.0.0;q=0.5,\
                    application/openmetrics-text;version=0.0.1;q=0.4,\
@@ -145,7 +146,7 @@ ikgate_wait_seconds_sum 1.0
             (&["application/openmetrics-text;q=0"], Prometheus),
             (&["application/openmetrics-text;q=0, */*"], Prometheus),
             (&["application/openmetrics-text;q=0.0, text/plain;q=0"], Prometheus),
-            // Another version, and what only looks like a type.
+            // Another version, and texts that only look like a media type.
             (&["application/openmetrics-text;version=0.0.1"], Prometheus),
             (&["application/openmetrics-text-2"], Prometheus),
             (&["text/plain;a=\",application/openmetrics-text\""], Prometheus),

@@ -1,4 +1,4 @@
-//! What is read when somebody asks, rather than counted as it happens.
+//! Gauges, which are read at a scrape rather than counted at an event.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,46 +13,63 @@ use serde::Serialize;
 
 use super::series::registered;
 
-/// As many as there may be.
+/// Limits that belong to the readings.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Most {
+    /// Memory that stored responses may take, in bytes.
     pub cache_bytes: u64,
+    /// Number of connections that may be open.
     pub connections: usize,
+    /// Number of anonymous callers that can be told apart.
     pub tracked_callers: usize,
 }
 
-/// The readings of one moment.
+/// Readings of the gateway at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Readings {
+    /// Number of stored responses.
     pub cache_entries: u64,
+    /// Memory of the stored responses, in bytes.
     pub cache_bytes: u64,
+    /// Number of evictions since the start.
     pub cache_evictions: u64,
+    /// Number of files that are being fetched.
     pub fills_in_progress: usize,
+    /// Number of open connections.
     pub connections: usize,
+    /// Number of anonymous callers that are told apart.
     pub tracked_callers: usize,
+    /// Limits of the readings above.
     pub most: Most,
+    /// Number of log lines that could not be written.
     pub dropped_log_lines: u64,
+    /// Number of upstream calls that the budget allows now.
     pub budget_available: u32,
-    /// 0 closed, 1 half open, 2 open.
+    /// State of the circuit breaker: 0 closed, 1 half open, 2 open.
     pub breaker_state: u8,
-    /// Seconds since its file was written, or since the process began where there is no file.
+    /// Seconds since the key's file was written, or since the process began if there is no file.
     pub private_key_age: u64,
-    /// Seconds; less than none once it has. `None`: there is no TLS.
+    /// Seconds until the certificate expires; negative once it has expired. `None`: there is no
+    /// TLS.
     pub tls_expires_in: Option<i64>,
+    /// Readings of the fleet connection.
     pub cluster: ClusterReadings,
 }
 
-/// How this gateway stands with its fleet.
+/// Readings of this gateway's connection to its fleet.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClusterReadings {
-    /// 0 there is none, 1 connected, 2 cut off.
+    /// State of the connection: 0 no fleet, 1 connected, 2 cut off.
     pub state: u8,
+    /// Number of gateways in the fleet, this one included.
     pub nodes: usize,
-    /// Seconds.
+    /// Seconds from sending a heartbeat to reading it back.
     pub lag: f64,
-    /// Seconds.
+    /// Clock of the fleet's Redis minus the gateway's clock, in seconds.
     pub clock_skew: f64,
+    /// Number of purges that wait to be published.
     pub pending_purges: usize,
+    /// Number of resets since the start.
     pub resets: u64,
 }
 
@@ -88,19 +105,20 @@ impl Gauges {
         let private_key_age = Gauge::default();
         registry.register_with_unit(
             "private_key_age",
-            "Since the private key was written, or given where it has no file",
+            "Time since the private key's file was written, or since the start, in seconds",
             Unit::Seconds,
             private_key_age.clone(),
         );
         let (cluster_lag, cluster_clock_skew) = (FloatGauge::default(), FloatGauge::default());
-        let told_and_heard = "From telling the fleet something to hearing it";
+        let told_and_heard =
+            "Time from sending a heartbeat to the fleet to reading it back, in seconds";
         registry.register_with_unit(
             "cluster_lag",
             told_and_heard,
             Unit::Seconds,
             cluster_lag.clone(),
         );
-        let skew = "The clock of the fleet's Redis less our own";
+        let skew = "Clock of the fleet's Redis minus the clock of this gateway, in seconds";
         registry.register_with_unit(
             "cluster_clock_skew",
             skew,
@@ -109,44 +127,62 @@ impl Gauges {
         );
         let mut gauge = |name, help| registered::<Gauge>(registry, name, help);
         Self {
-            cluster_state: gauge("cluster_state", "0: no fleet, 1: connected, 2: cut off"),
-            cluster_nodes: gauge("cluster_nodes", "Gateways of the fleet, as last heard"),
+            cluster_state: gauge(
+                "cluster_state",
+                "State of the connection to the fleet: 0 no fleet, 1 connected, 2 cut off",
+            ),
+            cluster_nodes: gauge(
+                "cluster_nodes",
+                "Number of gateways in the fleet when its stream was last read",
+            ),
             cluster_pending_purges: gauge(
                 "cluster_pending_purges",
-                "Purges that the fleet has not heard of yet",
+                "Number of purges that wait to be published to the fleet",
             ),
             cluster_lag,
             cluster_clock_skew,
-            cache_entries: gauge("cache_entries", "Stored responses"),
-            cache_bytes: gauge("cache_bytes", "What they count"),
-            fills_in_progress: gauge("fills_in_progress", "Files being fetched now"),
-            connections: gauge("connections", "Open connections"),
-            tracked_callers: gauge("limiter_tracked_callers", "Anonymous callers told apart"),
-            cache_bytes_max: gauge("cache_bytes_max", "What they may count"),
-            connections_max: gauge("connections_max", "Connections that may be open"),
+            cache_entries: gauge("cache_entries", "Number of stored responses"),
+            cache_bytes: gauge("cache_bytes", "Memory that the stored responses take, in bytes"),
+            fills_in_progress: gauge(
+                "fills_in_progress",
+                "Number of files that are being fetched now",
+            ),
+            connections: gauge("connections", "Number of open connections"),
+            tracked_callers: gauge(
+                "limiter_tracked_callers",
+                "Number of anonymous callers that are told apart",
+            ),
+            cache_bytes_max: gauge(
+                "cache_bytes_max",
+                "Memory that the stored responses may take, in bytes",
+            ),
+            connections_max: gauge("connections_max", "Number of connections that may be open"),
             tracked_callers_max: gauge(
                 "limiter_tracked_callers_max",
-                "Anonymous callers that can be told apart",
+                "Number of anonymous callers that can be told apart",
             ),
-            budget_available: gauge("upstream_budget_available", "Calls that could be spent now"),
+            budget_available: gauge(
+                "upstream_budget_available",
+                "Number of calls to ImageKit that the budget allows now",
+            ),
             breaker_state: gauge(
                 "upstream_breaker_state",
-                "0: calls leave, 1: one to see, 2: none",
+                "State of the circuit breaker for ImageKit: 0 closed, 1 half open, 2 open",
             ),
             cache_evictions: registered(
                 registry,
                 "cache_evictions",
-                "Stored responses dropped to make room",
+                "Number of stored responses evicted to make room, and of new ones not admitted",
             ),
             cluster_resets: registered(
                 registry,
                 "cluster_resets",
-                "Times that everything was purged, since something may have been missed",
+                "Number of times that everything was purged after a possibly missed purge",
             ),
             dropped_log_lines: registered(
                 registry,
                 "log_lines_dropped",
-                "Log lines that could not be written",
+                "Number of log lines that could not be written",
             ),
             private_key_age,
             tls_expires_in,
@@ -180,14 +216,18 @@ impl Gauges {
     }
 }
 
-/// A series that is only there while there is TLS: zero seconds would be an alarm.
+/// Gauge of the certificate's expiry. The series exists only while there is TLS: zero seconds would
+/// raise an alert.
 #[derive(Clone, Debug, Default)]
 struct TlsExpiry(Arc<Mutex<Option<i64>>>);
 
 impl Collector for TlsExpiry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let Some(seconds) = *self.0.lock() else { return Ok(()) };
-        let (name, help) = ("tls_expiry", "Until the certificate expires");
+        let (name, help) = (
+            "tls_expiry",
+            "Time until the TLS certificate expires, in seconds; negative once it has expired",
+        );
         let gauge = ConstGauge::new(seconds);
         let encoder =
             encoder.encode_descriptor(name, help, Some(&Unit::Seconds), gauge.metric_type())?;

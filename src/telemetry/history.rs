@@ -1,7 +1,7 @@
-//! The last quarter of an hour, for the dashboard: what was counted in each interval, and what was
-//! read at its end.
+//! History of the last quarter of an hour for the dashboard: counts per interval, and readings at
+//! its end.
 //!
-//! Made of the same text that Prometheus scrapes, so that both show the same numbers.
+//! It is made from the same text that Prometheus scrapes, so that both show the same numbers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -9,47 +9,59 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-/// How long one point of the dashboard stands for. Shorter shows more of a spike; each costs one
-/// scrape.
+/// Interval of one point of the dashboard. A shorter one shows more of a spike; each point costs
+/// one scrape.
 pub const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The bound of the last bucket. "+Inf" ends up here as well: it is more than any number.
+/// Bound of the last bucket. "+Inf" is parsed to it as well: it is more than any number.
 const UNBOUNDED: u64 = u64::MAX;
 
-/// A quarter of an hour.
+/// Number of points: a quarter of an hour.
 const POINTS_MAX: usize = 180;
 
-/// The series as one scrape has them, by name and labels.
+/// Samples of one scrape: name, labels, and value or increase.
 type Scraped<'a> = Vec<(&'a str, BTreeMap<&'a str, &'a str>, f64)>;
 
-/// One interval.
+/// One interval of the dashboard.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Point {
-    /// Its end, in Unix time.
+    /// End of the interval, in Unix seconds.
     pub at: u64,
-    /// Requests for lists and versions, by what the cache did.
+    /// Requests for lists and versions, by cache result.
     pub requests: BTreeMap<String, u64>,
-    /// Those of them that failed with a 5xx.
+    /// Number of those requests that failed with a 5xx.
     pub failed: u64,
-    /// By caller.
+    /// Requests refused by a limit, by caller.
     pub throttled: BTreeMap<String, u64>,
-    /// By outcome; those that were not made as well.
+    /// Calls to ImageKit by outcome, and those that were not made.
     pub upstream: BTreeMap<String, u64>,
+    /// Number of purges.
     pub invalidations: u64,
-    /// Upper bounds, in milliseconds. `None`: there were none.
+    /// Duration of hits: upper bounds in milliseconds. `None`: there were no hits.
     pub hits: Option<Percentiles>,
+    /// Duration of misses: upper bounds in milliseconds. `None`: there were no misses.
     pub misses: Option<Percentiles>,
+    /// Number of open connections.
     pub connections: u64,
+    /// Resident memory of the process, in bytes.
     pub resident_bytes: u64,
+    /// Memory of the stored responses, in bytes.
     pub cache_bytes: u64,
+    /// Number of stored responses.
     pub cache_entries: u64,
+    /// Number of files that are being fetched.
     pub fills_in_progress: u64,
+    /// Number of upstream calls that the budget allows.
     pub budget_available: u64,
+    /// State of the circuit breaker: 0 closed, 1 half open, 2 open.
     pub breaker_state: u64,
-    /// 0 there is no fleet, 1 connected, 2 cut off.
+    /// State of the fleet connection: 0 no fleet, 1 connected, 2 cut off.
     pub cluster_state: u64,
+    /// Number of gateways in the fleet.
     pub cluster_nodes: u64,
+    /// Seconds from sending a heartbeat to reading it back.
     pub cluster_lag_seconds: f64,
+    /// Number of purges that wait to be published.
     pub cluster_pending_purges: u64,
 }
 
@@ -60,7 +72,7 @@ pub struct Percentiles {
     pub p99: f64,
 }
 
-/// The points of the last while, oldest first.
+/// Points of the last quarter of an hour, oldest first.
 #[derive(Default)]
 pub struct History(Mutex<Kept>);
 
@@ -72,7 +84,7 @@ struct Kept {
 }
 
 impl History {
-    /// Takes note of a scrape. The first one only says where counting begins.
+    /// Adds a scrape. The first one only sets where counting begins. `at`: Unix seconds.
     pub fn note(&self, scraped: &str, at: u64) {
         let mut kept = self.0.lock();
         let counters: BTreeMap<_, _> =
@@ -88,6 +100,7 @@ impl History {
         kept.points.push_back(point);
     }
 
+    /// Returns the points, oldest first.
     pub fn points(&self) -> Vec<Point> {
         self.0.lock().points.iter().cloned().collect()
     }
@@ -105,7 +118,7 @@ fn parsed<'a>(scraped: &'a str, before: &BTreeMap<String, f64>) -> Scraped<'a> {
     lines(scraped)
         .map(|(key, value)| {
             let (name, labels) = key.split_once('{').unwrap_or((key, ""));
-            // Labels are words of closed sets or configured names, which hold no comma.
+            // Label values are words of closed sets or configured names, which hold no comma.
             let labels = labels.trim_end_matches('}').split(',').filter_map(|label| {
                 let (name, value) = label.split_once('=')?;
                 Some((name, value.trim_matches('"')))
@@ -165,9 +178,10 @@ fn point(scraped: &str, before: &BTreeMap<String, f64>, at: u64) -> Point {
     point
 }
 
-/// The bound of the bucket that each falls into; of the last, which has none, the one before.
+/// Returns for each percentile the upper bound of its bucket, in milliseconds; for the unbounded
+/// last bucket, the bound of the one before.
 ///
-/// `buckets`: how many took no longer than this, in nanoseconds.
+/// `buckets`: number of requests that took no longer than each bound, in nanoseconds.
 fn percentiles(buckets: &BTreeMap<u64, u64>) -> Option<Percentiles> {
     let (_, &all) = buckets.last_key_value()?;
     if all == 0 {
@@ -184,12 +198,12 @@ fn percentiles(buckets: &BTreeMap<u64, u64>) -> Option<Percentiles> {
     Some(Percentiles { p50: of(50), p90: of(90), p99: of(99) })
 }
 
-/// Counts and sizes are whole, and never less than none.
+/// Returns a count or size as a whole number; negative values become 0.
 fn whole(value: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "it is rounded and not negative; beyond 2^53 nobody reads it off a chart"
+        reason = "it is rounded and not negative; beyond 2^53 a chart does not show the difference"
     )]
     let whole = value.max(0.0).round() as u64;
     whole

@@ -1,9 +1,8 @@
-//! The log's lines on their way to standard error, which may be slow, stuck or full.
+//! Buffered writer of the log to standard error, which may be slow, stuck or full.
 //!
-//! Whoever says something copies it into one buffer and goes on; a thread writes the buffer, many
-//! lines at a time. A line therefore costs its own bytes and, now and then, one wake-up, and a
-//! terminal or disk that stalls does not stall requests: what it cannot take is dropped, and
-//! counted.
+//! Each log call copies its line into one buffer and returns. A thread writes the buffer, many
+//! lines at a time. So a line costs its own bytes and, now and then, one wake-up. A terminal or
+//! disk that stalls does not stall requests: lines that do not fit are dropped and counted.
 
 use std::io::{self, Write};
 use std::mem;
@@ -13,33 +12,34 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// Bytes that may wait. Beyond it lines are dropped.
+/// Limit of the buffer, in bytes. Beyond it lines are dropped.
 const WAITING_MAX: usize = 8 << 20;
 
-/// What is written at once, if it comes fast enough.
+/// Size of one write, in bytes, if lines come fast enough.
 const TOGETHER: usize = 64 * 1024;
 
-/// How long a line waits for others.
+/// Longest time that a line waits for others.
 const GATHERING: Duration = Duration::from_millis(20);
 
-/// How long the end waits for what still waits.
+/// Longest time that the drop of [`LogWriter`] waits for the buffer to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Where lines go. Each write is one line.
+/// Handle that log lines are written to. Each write is one line.
 #[derive(Clone)]
 pub struct Lines(Arc<Shared>);
 
-/// Writes the lines until it is dropped, and what is left of them then. Whoever has the last word
-/// must have it, alone.
+/// Owner of the writing thread. When dropped, it writes the rest of the buffer; later lines are
+/// lost. So it must be dropped last.
 #[must_use = "what is said once it is dropped is lost"]
 pub struct LogWriter(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write, or much, or no more.
+    /// Notified when the buffer has its first line, when it has enough for one write, and at the
+    /// end.
     said: Condvar,
-    /// All is written.
+    /// Notified when the rest of the buffer is written.
     ended: Condvar,
 }
 
@@ -60,14 +60,13 @@ struct Waiting {
 enum End {
     #[default]
     Open,
-    /// Write what is left.
+    /// The thread must write the rest and end.
     Asked,
     Reached,
 }
 
 impl Lines {
-    /// Lines that were not written: because they came faster than they could be, or because
-    /// writing failed.
+    /// Returns the number of lines that were not written: they came too fast, or writing failed.
     pub fn dropped(&self) -> u64 {
         self.0.state.lock().dropped
     }
@@ -125,14 +124,14 @@ impl Shared {
             }
             taken.lines = 0;
             taken.bytes.clear();
-            // A flood's buffer is not kept for ever.
+            // A buffer that grew in a flood is not kept.
             taken.bytes.shrink_to(2 * TOGETHER);
         }
         self.state.lock().end = End::Reached;
         self.ended.notify_all();
     }
 
-    /// Waits for lines, and a little for more of them. False: there will be none.
+    /// Waits for lines, and a little for more of them. Returns `false` if no more lines will come.
     fn take(&self, taken: &mut Waiting) -> bool {
         let mut state = self.state.lock();
         let less_than = |size: usize| {
@@ -151,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes a write when it is told how that ends.
+    /// Sink that waits at each write for its scripted result.
     struct Scripted {
         script: Receiver<io::Result<()>>,
         written: SyncSender<Vec<u8>>,
@@ -202,7 +201,7 @@ mod tests {
     fn a_stuck_sink_costs_lines_and_no_time() {
         let Parts { mut lines, writer, script, written } = parts();
         lines.write_all(b"first\n").unwrap();
-        // It is being written from here on, and does not end.
+        // From here on the write is under way, and does not end.
         assert_eq!(written.recv().unwrap(), b"first\n");
         let line = vec![b'x'; WAITING_MAX / 4];
         for _ in 0..7 {

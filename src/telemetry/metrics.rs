@@ -1,4 +1,5 @@
-//! What happens, counted: by number, since a hit must neither hash labels nor take a family's lock.
+//! Counters of the gateway's events, indexed by number: a cache hit must neither hash labels nor
+//! lock a family.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,42 +26,46 @@ use crate::message::Coding;
 use crate::server::{Deadline, Refused};
 use crate::upstream::UpstreamOutcome;
 
-/// The statuses that answers have. 499 stands for a client that left before one was made.
+/// Statuses of responses. 499 stands for a client that left before its response was made.
 const STATUSES: [u16; 18] =
     [200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 421, 429, 431, 499, 500, 502, 503, 504];
 const CLIENT_GONE: u16 = 499;
 const INTERNAL: u16 = 500;
 
-/// In which a request can go.
+/// Number of combinations of route and cache result.
 const WAYS: usize = RouteLabel::ALL.len() * CacheLabel::ALL.len();
 
-/// The counters, and how they are read.
+/// Counters and gauges of the gateway.
 pub struct Metrics {
     registry: Registry,
     series: Series,
     gauges: Gauges,
-    /// By number. Only ever grows, by the names that configurations bring: a number that is in
-    /// an event means the same name whenever the event comes.
+    /// Request counters by caller number. The list only grows, by the names that configurations
+    /// bring. So a number in an event always means the same name.
     callers: ArcSwap<Vec<Arc<CallerCells>>>,
+    /// Request durations, by route and cache result.
     durations: Vec<OnceLock<Histogram>>,
-    /// By coding.
+    /// Bytes of response bodies, by coding.
     response_bytes: [Counter; Coding::ALL.len()],
+    /// Most requested files.
     pub(super) asked: TopFiles,
+    /// Most fetched files.
     pub(super) filled: TopFiles,
+    /// Points for the dashboard.
     history: History,
+    /// Held while callers get their numbers.
     labelling: Mutex<()>,
     // One scrape at a time: the gauges are set and then read.
     scrape: Mutex<()>,
 }
 
-/// The request counters of one caller by number: a hit must neither hash labels nor take the
-/// family's lock.
+/// Request counters of one caller, by route, cache result and status.
 struct CallerCells {
     name: Arc<str>,
     requests: Vec<OnceLock<Counter>>,
 }
 
-/// One answered request, by number.
+/// One answered request; labels are numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exchanged {
     pub(super) route: u64,
@@ -73,10 +78,10 @@ pub(super) struct Exchanged {
     pub(super) ending: u64,
 }
 
-/// The same in words.
+/// Labels of an answered request, as texts.
 pub(super) struct Words {
     pub(super) route: &'static str,
-    /// `None`: a number that was never given.
+    /// Name of the caller; `None`: no caller has this number.
     pub(super) caller: Option<Arc<str>>,
     pub(super) cache: &'static str,
     pub(super) coding: &'static str,
@@ -84,12 +89,12 @@ pub(super) struct Words {
 }
 
 impl Exchanged {
-    /// Whether the connection took the whole answer.
+    /// Returns whether the connection took the whole response.
     pub(super) fn is_whole(self) -> bool {
         self.ending == Ending::Answered as u64
     }
 
-    /// Also of an exchange that ended without an answer.
+    /// Returns the status, also for an exchange that ended without a response.
     pub(super) fn status(self) -> u16 {
         match (u16::try_from(self.status), self.ending == Ending::Panicked as u64) {
             (_, true) => INTERNAL,
@@ -112,6 +117,7 @@ impl Exchanged {
 
 impl Metrics {
     #[expect(clippy::new_without_default, reason = "a default would suggest that two are the same")]
+    /// Returns new metrics; counters with a closed set of labels begin at 0.
     pub fn new() -> Self {
         let mut registry = Registry::default();
         let own = registry.sub_registry_with_prefix("ikgate");
@@ -137,7 +143,7 @@ impl Metrics {
         metrics
     }
 
-    /// The labels of these callers, in their order. A name that was labelled before keeps its own.
+    /// Returns the labels of these callers, in their order. A known name keeps its label.
     pub fn label_callers(
         &self,
         names: impl IntoIterator<Item = impl AsRef<str>>,
@@ -244,19 +250,20 @@ impl Metrics {
         self.series.second_level.of(outcome).inc();
     }
 
-    /// Takes note of a scrape, for the history; `now` in monotonic, `at` in Unix time.
+    /// Adds a scrape to the history. `now`: monotonic time; `at`: Unix time.
     pub fn note(&self, scraped: &str, now: Duration, at: Duration) {
         self.history.note(scraped, at.as_secs());
         self.asked.age(now);
         self.filled.age(now);
     }
 
-    /// The last quarter of an hour, and the files that were asked for and fetched most in it.
+    /// Returns the points of the last quarter of an hour, and the most requested and most fetched
+    /// files in it.
     pub fn lately(&self) -> (Vec<Point>, Vec<Counted>, Vec<Counted>) {
         (self.history.points(), self.asked.most(), self.filled.most())
     }
 
-    /// All series as text, with these readings.
+    /// Returns all series as text, with these readings.
     pub fn expose(&self, readings: &Readings, exposition: Exposition) -> String {
         let _one_at_a_time = self.scrape.lock();
         self.gauges.set(readings);
@@ -264,7 +271,8 @@ impl Metrics {
     }
 }
 
-/// What was never there has not increased: a first event would go unnoticed.
+/// Creates the series with a closed set of labels at 0. Prometheus sees no increase in a series
+/// that appears with its first event.
 fn begin_at_zero(series: &Series) {
     for reason in AuthFailure::ALL {
         series.auth_failures.of(reason.as_str());

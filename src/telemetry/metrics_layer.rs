@@ -1,7 +1,7 @@
-//! From events to metrics: the layer that reads what the rooms emit.
+//! Tracing layer that turns events into metrics.
 //!
-//! The events are numbers under fixed field names. Where a name stands in an event is looked up
-//! when the event's callsite is registered, so that counting one costs no string comparison.
+//! The events are numbers under fixed field names. The index of each name is looked up when the
+//! callsite is first seen, so that counting an event costs no string comparison.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,13 +24,13 @@ use crate::limit::Limit;
 use crate::server::{Deadline, Refused};
 use crate::upstream::UpstreamOutcome;
 
-/// Fields of one event that are read.
+/// Maximum number of fields read from one event.
 const SLOTS: usize = 8;
-/// Fields that an event may have.
+/// Maximum number of fields of an event.
 const FIELDS: usize = 16;
 const UNREAD: usize = usize::MAX;
 
-// Dots, so that no module has one of these as its own target.
+// The targets have dots, so that no module path is equal to one of them.
 const EXCHANGE: Kind = Kind {
     target: "ikgate.exchange",
     fields: &["route", "caller", "cache", "status", "coding", "bytes", "duration_nanos", "ending"],
@@ -59,27 +59,27 @@ const KINDS: [Kind; 11] = [
     SECOND_LEVEL,
 ];
 
-/// The one text that is read: the file that an exchange or a fill is about.
+/// Name of the one text field that is read: the file of an exchange or a fill.
 const FILE: &str = "file.id";
 
-/// One kind of event, and the fields that are read of it, by slot.
+/// One kind of event, and the fields that are read from it, by slot.
 struct Kind {
     target: &'static str,
     fields: &'static [&'static str],
 }
 
-/// Which slot each field of a callsite goes to, and which one is the file.
+/// Slot of each field of a callsite, and the index of the file.
 struct Places {
     slots: [usize; FIELDS],
     file: Option<usize>,
 }
 
-/// Whether an event is for the metrics rather than for people.
+/// Returns whether an event is for the metrics rather than for the log.
 pub(super) fn is_counted(metadata: &Metadata<'_>) -> bool {
     KINDS.iter().any(|kind| kind.target == metadata.target())
 }
 
-/// Counts, and hands what is to be written down to the access log.
+/// Layer that counts events and passes exchanges to the access log.
 pub struct MetricsLayer {
     metrics: Arc<Metrics>,
     access_log: Option<AccessLog>,
@@ -103,7 +103,7 @@ impl MetricsLayer {
         }
     }
 
-    /// Where the files of such events are counted.
+    /// Returns the counter of files for events of this target.
     fn top_files(&self, target: &str) -> Option<&TopFiles> {
         match target {
             "ikgate.exchange" => Some(&self.metrics.asked),
@@ -117,12 +117,12 @@ impl MetricsLayer {
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         match event.metadata().target() {
             "ikgate.exchange" => self.exchanged(event, values),
-            // Its file is all there is to it.
+            // A fill counts only its file.
             "ikgate.fill" => {}
             "ikgate.upstream" => {
                 let outcome = UpstreamOutcome::ALL.get(number(first));
                 let outcome = outcome.map_or("unknown", |outcome| outcome.as_str());
-                // One that was not made took no time.
+                // A call that was not made has no duration.
                 let took = (second > 0).then(|| Duration::from_nanos(second));
                 self.metrics.called_upstream(outcome, took);
             }
@@ -173,9 +173,9 @@ impl<S: Subscriber> Layer<S> for MetricsLayer {
             return;
         };
         let Some(places) = self.places.get(kind) else { return };
-        // Each kind has one callsite, so what is found for the first event holds for all.
+        // Each kind has one callsite, so the indexes of its first event hold for all.
         let places = places.get_or_init(|| places_of(kind, metadata));
-        // Of most events the file is not counted, and then it is not read.
+        // The file of most events is not counted, and then it is not read.
         let top = self.top_files(metadata.target());
         let counting = top.and_then(|top| Some((top, top.weight()?)));
         let mut values =

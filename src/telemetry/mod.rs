@@ -1,7 +1,7 @@
-//! What operators see: one stream of events, read by the log and by the metrics.
+//! Telemetry: log, access log and metrics, all made from one stream of tracing events.
 //!
-//! Filters are per layer. A filter for the whole subscriber would silence the metrics together
-//! with the log.
+//! Filters are per layer. A filter for the whole subscriber would silence the metrics together with
+//! the log.
 
 mod access_log;
 mod exposition;
@@ -39,26 +39,32 @@ pub use top::Counted;
 
 use crate::clock::Clock;
 
-/// What is logged, and how.
+/// Settings of the log and the access log.
 #[derive(Clone, Debug)]
 pub struct TelemetrySettings {
+    /// Filter of the log.
     pub log: LogFilter,
+    /// Format of log and access log.
     pub format: LogFormat,
+    /// Exchanges that are logged.
     pub access_log: AccessLogMode,
 }
 
-/// How a reload of the configuration ended.
+/// Outcome of a reload of the configuration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum ReloadOutcome {
+    /// The new configuration is in force.
     Applied,
-    /// Something in it was wrong: what was in force stays so.
+    /// The new configuration has a problem. The old one stays in force.
     Refused,
 }
 
 impl ReloadOutcome {
+    /// All outcomes, in the order of their numbers.
     pub const ALL: [Self; 2] = [Self::Applied, Self::Refused];
 
+    /// Returns the label value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",
@@ -66,16 +72,17 @@ impl ReloadOutcome {
         }
     }
 
+    /// Emits the event that the metrics count.
     pub fn emit(self) {
         tracing::info!(target: "ikgate.config_reload", outcome = self as u64);
     }
 }
 
-/// A directive list in tracing's `EnvFilter` syntax, known to be one.
+/// Valid directive list in the syntax of tracing's `EnvFilter`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogFilter(String);
 
-/// Not a directive list.
+/// Error for a text that is not a directive list.
 #[derive(Debug, thiserror::Error)]
 #[error("must be a level or a list like \"info,ikgate=debug\"")]
 pub struct InvalidLogFilter(#[source] tracing_subscriber::filter::ParseError);
@@ -87,6 +94,7 @@ pub enum LogFormat {
 }
 
 impl LogFilter {
+    /// Parses a directive list.
     pub fn parse(text: &str) -> Result<Self, InvalidLogFilter> {
         EnvFilter::builder().parse(text).map_err(InvalidLogFilter)?;
         Ok(Self(text.to_owned()))
@@ -97,38 +105,38 @@ impl LogFilter {
     }
 }
 
-/// What there is to ask of the log.
+/// Handle of the log: filter, recent events, dropped lines.
 pub struct Log {
     lines: Lines,
     set_filter: SetFilter,
     tail: Arc<Tail>,
 }
 
-// The filter's handle knows the type of the whole subscriber.
+// Boxed, since the handle of the filter has the type of the whole subscriber.
 type SetFilter = Box<dyn Fn(&LogFilter) + Send + Sync>;
 
 impl Log {
-    /// Chooses what is logged from now on.
+    /// Sets the filter of the log from now on.
     pub fn set_filter(&self, filter: &LogFilter) {
         (self.set_filter)(filter);
     }
 
-    /// What was said last.
+    /// Returns the recent events.
     pub fn tail(&self) -> &Tail {
         &self.tail
     }
 
-    /// Lines that were not written, since writing did not keep up or failed.
+    /// Returns the number of lines that were not written, since writing was too slow or failed.
     pub fn dropped_lines(&self) -> u64 {
         self.lines.dropped()
     }
 }
 
-/// Everything that listens: the metrics, and on standard error the log and the access log.
+/// Returns the subscriber: metrics, and the log and the access log on standard error.
 ///
 /// # Errors
 ///
-/// The thread that writes could not be started.
+/// An [`io::Error`] if the writing thread cannot be started.
 pub fn subscriber(
     settings: &TelemetrySettings,
     metrics: &Arc<Metrics>,
@@ -155,18 +163,18 @@ pub fn subscriber(
     Ok((subscriber, Log { lines, set_filter, tail }, writer))
 }
 
-/// Lines for people on standard error, of a program that has nothing to count.
+/// Logs to standard error, for a command that counts nothing.
 pub fn log_to_terminal() {
     let log = tracing_subscriber::fmt::layer()
         .compact()
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .with_filter(tracing_subscriber::filter::LevelFilter::INFO);
-    // Another subscriber is as good.
+    // If a subscriber is set already, that one serves as well.
     _ = tracing::subscriber::set_global_default(Registry::default().with(log));
 }
 
-/// The metrics alone.
+/// Returns the layer of the metrics alone.
 pub fn metrics_layer<S>(metrics: &Arc<Metrics>) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -194,10 +202,11 @@ where
 {
     let (chosen, handle) = reload::Layer::new(settings.log.to_env_filter());
     let set_filter = move |filter: &LogFilter| {
-        // It fails only when the subscriber is gone, and nobody logs any more.
+        // The reload fails only when the subscriber is gone, and then nothing is logged any more.
         _ = handle.reload(filter.to_env_filter());
     };
-    // The others are made of numbers, for the metrics. Asked first, since it is the cheaper one.
+    // The other events are numbers for the metrics. This filter comes first, since it is the
+    // cheaper one.
     let readable = filter_fn(|metadata| !metrics_layer::is_counted(metadata));
     let filter = readable.and(chosen);
     let layer = tracing_subscriber::fmt::layer().with_writer(move || lines.clone());

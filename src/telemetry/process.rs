@@ -1,5 +1,6 @@
-//! `process_*`: what the operating system says of this process, under the names that Prometheus's
-//! own client libraries have for it.
+//! Metrics of the process (`process_*`), as the operating system reports them.
+//!
+//! The names are those of Prometheus's own client libraries.
 
 use procfs::process::{LimitValue, Process};
 use procfs::{ProcResult, WithCurrentSystemInfo as _};
@@ -9,11 +10,11 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-/// Asks anew at each scrape. What cannot be read is left out.
+/// Collector that reads the process at each scrape. A value that cannot be read is left out.
 #[derive(Debug)]
 pub(super) struct ProcessCollector;
 
-/// What is read.
+/// One reading of the process.
 struct Reading {
     cpu_seconds: f64,
     started: f64,
@@ -56,25 +57,45 @@ impl Collector for ProcessCollector {
         };
         let whole = |number: u64| ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX));
         let (seconds, bytes) = (Some(&Unit::Seconds), Some(&Unit::Bytes));
-        write("cpu", "Processor time spent", seconds, &ConstCounter::new(reading.cpu_seconds))?;
+        write(
+            "cpu",
+            "Processor time that the process has used, in seconds",
+            seconds,
+            &ConstCounter::new(reading.cpu_seconds),
+        )?;
         write(
             "start_time",
-            "When it began, in Unix time",
+            "Start time of the process, in Unix seconds",
             seconds,
             &ConstGauge::new(reading.started),
         )?;
-        write("resident_memory", "Resident memory", bytes, &whole(reading.resident_bytes))?;
-        write("virtual_memory", "Virtual memory", bytes, &whole(reading.virtual_bytes))?;
+        write(
+            "resident_memory",
+            "Resident memory of the process, in bytes",
+            bytes,
+            &whole(reading.resident_bytes),
+        )?;
+        write(
+            "virtual_memory",
+            "Virtual memory of the process, in bytes",
+            bytes,
+            &whole(reading.virtual_bytes),
+        )?;
         let open_files = u64::try_from(reading.open_files).unwrap_or(u64::MAX);
-        write("open_fds", "Open file descriptors", None, &whole(open_files))?;
+        write("open_fds", "Number of open file descriptors", None, &whole(open_files))?;
         if let Some(max) = reading.open_files_max {
-            write("max_fds", "Most file descriptors that may be open", None, &whole(max))?;
+            write("max_fds", "Number of file descriptors that may be open", None, &whole(max))?;
         }
-        write("threads", "Threads", None, &ConstGauge::new(reading.threads))
+        write(
+            "threads",
+            "Number of threads of the process",
+            None,
+            &ConstGauge::new(reading.threads),
+        )
     }
 }
 
-/// A metric of whatever type.
+/// Metric of any type, as a trait object.
 trait Encode {
     fn write(
         &self,

@@ -1,5 +1,6 @@
-//! Every series that is counted as it happens, made once. Labels come from closed sets or
-//! configured names, never from what a caller sent.
+//! Counters and histograms, registered once.
+//!
+//! Labels come from closed sets or configured names, never from a caller's request.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -9,7 +10,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-/// From a hit on a fast machine to the longest wait that makes sense, in seconds.
+/// Buckets of durations, in seconds: from a hit on a fast machine to the longest wait that makes
+/// sense.
 const DURATION_BUCKETS: [f64; 17] = [
     0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1,
     0.25, 0.5, 1.0, 2.5, 10.0,
@@ -41,7 +43,7 @@ pub(super) struct InvalidationLabels {
     pub(super) kind: &'static str,
 }
 
-/// Counters that differ in one label, under this name.
+/// Counters that differ in one label, whose name is `label`.
 #[derive(Clone, Debug)]
 pub(super) struct Counters {
     label: &'static str,
@@ -79,65 +81,74 @@ pub(super) struct Series {
 impl Series {
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "Which ikgate this is", version);
+        registry.register("build", "Version of ikgate; the value is always 1", version);
         let request_duration = Family::new_with_constructor(histogram as fn() -> Histogram);
         registry.register_with_unit(
             "request_duration",
-            "From a request's head to its response's head being ready, in seconds",
+            "Time from a request's head to its response's head being ready, in seconds",
             Unit::Seconds,
             request_duration.clone(),
         );
         let upstream_duration = histogram();
         registry.register_with_unit(
             "upstream_duration",
-            "Of a call to the upstream, from when it may leave",
+            "Duration of a call to ImageKit from when it may leave, in seconds",
             Unit::Seconds,
             upstream_duration.clone(),
         );
         let webhook_last = Gauge::default();
         registry.register_with_unit(
             "webhook_last",
-            "When the last genuine webhook came, in Unix time",
+            "Time of the last genuine webhook delivery, in Unix seconds; 0 if there was none",
             Unit::Seconds,
             webhook_last.clone(),
         );
-        let requests = registered(registry, "requests", "Requests answered");
-        let throttled = registered(registry, "throttled", "Requests refused for quota");
-        let invalidations = registered(registry, "invalidations", "Invalidations asked for");
+        let requests = registered(registry, "requests", "Number of requests that were answered");
+        let throttled = registered(registry, "throttled", "Number of requests over a quota");
+        let invalidations =
+            registered(registry, "invalidations", "Number of purges of a file or of everything");
         let mut counters = |name, help, label| Counters::registered(registry, name, help, label);
         Self {
             requests,
             request_duration,
-            response_bytes: counters("response_bytes", "Bytes of bodies sent", "coding"),
+            response_bytes: counters(
+                "response_bytes",
+                "Bytes of response bodies that were sent",
+                "coding",
+            ),
             throttled,
-            auth_failures: counters("auth_failures", "Credentials refused", "reason"),
+            auth_failures: counters(
+                "auth_failures",
+                "Number of requests without an accepted credential",
+                "reason",
+            ),
             upstream_requests: counters(
                 "upstream_requests",
-                "Calls to the upstream, and why others were not made",
+                "Number of calls to ImageKit, and of calls that were not made",
                 "outcome",
             ),
             upstream_duration,
             invalidations,
-            webhooks: counters("webhooks", "Webhooks delivered", "outcome"),
+            webhooks: counters("webhooks", "Number of webhook deliveries", "outcome"),
             webhook_last,
             config_reloads: counters(
                 "config_reloads",
-                "Reloads of the configuration asked for",
+                "Number of configuration reloads, applied or refused",
                 "outcome",
             ),
             connections_refused: counters(
                 "connections_refused",
-                "Connections that were not taken",
+                "Number of connections that were not accepted",
                 "reason",
             ),
             connection_deadlines: counters(
                 "connection_deadlines",
-                "Connections that were ended, by the deadline that they missed",
+                "Number of connections that the gateway ended at a deadline",
                 "deadline",
             ),
             second_level: counters(
                 "second_level",
-                "What became of looking for, and sharing, what is fetched",
+                "Number of lookups and stores in the fleet's Redis",
                 "outcome",
             ),
         }

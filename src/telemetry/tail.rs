@@ -1,5 +1,4 @@
-//! The last things that were said, for the dashboard: what the log says of state changes,
-//! invalidations and faults.
+//! Ring of recent log events for the dashboard: state changes, invalidations and faults.
 
 use std::collections::VecDeque;
 use std::fmt::{Debug, Write as _};
@@ -14,30 +13,34 @@ use tracing_subscriber::layer::Context;
 
 use crate::clock::Clock;
 
-/// Lines that are kept.
+/// Number of events that are kept.
 const LINES_MAX: usize = 100;
-/// Bytes of one. A longer one is cut.
+/// Longest text of an event, in bytes. A longer one is cut.
 const LINE_BYTES_MAX: usize = 300;
 
-/// The last lines, oldest first.
+/// Recent events, oldest first.
 #[derive(Default)]
 pub struct Tail(Mutex<VecDeque<TailLine>>);
 
 #[derive(Clone, Debug, Serialize)]
+/// One recent event.
 pub struct TailLine {
-    /// In Unix time.
+    /// Unix time, in seconds.
     pub at: u64,
+    /// Level: `error`, `warn` or `info`.
     pub level: &'static str,
+    /// Message and fields, as text.
     pub text: String,
 }
 
 impl Tail {
+    /// Returns the recent events, oldest first.
     pub fn lines(&self) -> Vec<TailLine> {
         self.0.lock().iter().cloned().collect()
     }
 }
 
-/// Keeps what is said for people at level info and above.
+/// Layer that keeps log events at level info and above.
 pub(super) struct TailLayer {
     pub(super) tail: Arc<Tail>,
     pub(super) clock: Clock,
@@ -64,7 +67,7 @@ impl<S: Subscriber> Layer<S> for TailLayer {
     }
 }
 
-/// The message, and then the fields.
+/// Message, followed by the fields.
 struct Text(String);
 
 impl Visit for Text {

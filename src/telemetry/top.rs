@@ -1,9 +1,10 @@
-//! Which files are asked for most, and fetched most, in a bounded sketch: there may be millions, and
-//! none of them may become a series.
+//! Most requested and most fetched files, counted in a bounded sketch.
 //!
-//! Space-Saving (Metwally, Agrawal, El Abbadi 2005): a file that is not known takes the place of the
-//! one with the lowest count, and its count with it. Whatever makes up more than one in
-//! [`KNOWN_MAX`] is among the known, and no count is less than the true one.
+//! There may be millions of files, and none of them may become a series.
+//!
+//! The sketch is Space-Saving (Metwally, Agrawal, El Abbadi 2005). A file that is not in it
+//! replaces the one with the lowest count, and takes over that count. Each file with more than one
+//! in [`KNOWN_MAX`] of all counts is in the sketch, and no count is less than the true one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,25 +14,25 @@ use ahash::RandomState;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-/// Files that are known at a time. More finds rarer ones; a file that is not known costs a look at
-/// each.
+/// Number of files in the sketch. More finds rarer files; a file that is not in it costs a scan of
+/// all.
 const KNOWN_MAX: usize = 128;
 
-/// Files that are told of.
+/// Number of files that are reported.
 const TOLD: usize = 20;
 
-/// Half of what the dashboard shows: it adds up this half and the last.
+/// Half of the time that the dashboard shows. The result is the sum of this half and the last.
 const HALF: Duration = Duration::from_secs(450);
 
-/// So many are counted one by one in each half. Beyond it one of [`STRIDE`] stands for all of them:
-/// whatever is often is still found, and counting costs a thirtieth.
+/// Number of events per half that are counted one by one. Beyond it, one of [`STRIDE`] events
+/// stands for all of them: a frequent file is still found, and counting costs a thirtieth.
 const EXACT: u64 = 10_000;
 const STRIDE: u32 = 32;
 
-/// Files by how often something was counted of them lately.
+/// Counter of the most frequent files of the last minutes.
 pub(super) struct TopFiles {
     halves: Mutex<Halves>,
-    /// How many one that is counted stands for.
+    /// Number of events that each counted one stands for.
     stride: AtomicU32,
 }
 
@@ -48,10 +49,12 @@ struct Sketch {
     sum: u64,
 }
 
-/// A file, and about how often.
+/// A file and its approximate count.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Counted {
+    /// Id of the file.
     pub file: String,
+    /// Approximate number of events in this half and the last.
     pub count: u64,
 }
 
@@ -62,13 +65,14 @@ impl Default for TopFiles {
 }
 
 impl TopFiles {
-    /// Whether the next one is to be counted, and for how many. Asked first, since it is cheap.
+    /// Returns the weight of the next event if it is to be counted. It is cheap, so it is called
+    /// first.
     pub(super) fn weight(&self) -> Option<u32> {
         let stride = self.stride.load(Ordering::Relaxed);
         (stride == 1 || fastrand::u32(..stride) == 0).then_some(stride)
     }
 
-    /// Counts one, unless somebody else is counting: it is a sketch.
+    /// Counts an event, unless another thread is counting: the result is approximate.
     pub(super) fn count(&self, file: &str, weight: u32) {
         if let Some(mut halves) = self.halves.try_lock() {
             halves.current.count(file, weight.into());
@@ -78,7 +82,7 @@ impl TopFiles {
         }
     }
 
-    /// To be called now and then.
+    /// Begins a new half when this one is over. It must be called at least once per half.
     pub(super) fn age(&self, now: Duration) {
         let mut halves = self.halves.lock();
         if now >= halves.began + HALF {
@@ -88,7 +92,7 @@ impl TopFiles {
         }
     }
 
-    /// The most frequent ones, in order.
+    /// Returns the most frequent files, most frequent first.
     pub(super) fn most(&self) -> Vec<Counted> {
         let halves = self.halves.lock();
         let mut sums: HashMap<&str, u64> = HashMap::new();

@@ -1,4 +1,5 @@
-//! What records mean. What goes wrong between nodes and their server is `simulation`'s.
+//! Tests of a node's reaction to single records. Failures between nodes and server are tested in
+//! `simulation`.
 
 use std::collections::VecDeque;
 
@@ -35,7 +36,7 @@ fn a_record_follows_or_is_known_or_skips_some() {
     }
 }
 
-/// A server that has these to read, one batch after the other, and then nothing.
+/// Server with scripted batches of records, read one after the other, and then nothing.
 #[derive(Default)]
 struct Scripted {
     batches: Mutex<VecDeque<Vec<Record>>>,
@@ -97,7 +98,7 @@ impl Node {
         Self { link: Arc::new(link), cache, clock }
     }
 
-    /// Joined, with lists of files `a` and `b`.
+    /// Returns a node that has joined and holds lists of the files `a` and `b`.
     async fn with_lists(batches: impl IntoIterator<Item = Vec<Record>>) -> Self {
         let node = Self::new(batches);
         node.link.resume(node.link.server.join().await.unwrap());
@@ -110,7 +111,7 @@ impl Node {
         node
     }
 
-    /// Reads until there is nothing more.
+    /// Reads until no batch is left and the stream counts as silent.
     async fn read(&self) -> ServerFault {
         self.link.read().await
     }
@@ -171,7 +172,7 @@ async fn a_stream_in_which_nothing_comes_is_left() {
     assert_eq!(node.link.standing.state(node.clock.monotonic()), ClusterState::CutOff);
 }
 
-/// With as many records as one batch may hold, there may be more.
+/// A batch of maximum length may be followed by more records.
 #[tokio::test(start_paused = true)]
 async fn a_full_batch_is_not_the_end_of_the_stream() {
     let beats = |count: usize| {

@@ -1,8 +1,9 @@
--- Debits cells of several quotas (GCRA). What a node spent on credit is debited whatever is left;
--- what it asks for in advance is granted as far as there is any.
--- KEYS: a quota each. ARGV, for each: the microseconds of one cell, the burst, the cells asked
--- for, the cells owed (less than none: given back), the cells to leave to others. Returns for each: the cells granted, those
--- left, and the microseconds until one more would conform.
+-- Debits cells of several quotas (GCRA). Cells that a node spent on credit are debited even if none
+-- are left. Cells that it requests in advance are granted as far as there are any.
+-- KEYS: one per quota. ARGV, for each: the duration of one cell in microseconds, the burst, the
+-- cells requested, the cells owed (negative: given back), the cells to leave to other nodes.
+-- Returns for each: the cells granted, the cells left, and the microseconds until one more cell
+-- would conform.
 local time = now()
 local replies = {}
 for place, key in ipairs(KEYS) do
@@ -10,10 +11,10 @@ for place, key in ipairs(KEYS) do
   local cell, burst = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   local asked, owed, reserve = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
   local tat = math.max(tonumber(redis.call('GET', key) or '0'), time)
-  -- Debts count: a burst, and two cells on credit of each of very many nodes. A clock that was set
-  -- back makes none beyond that.
+  -- Debt is limited: a burst, and two cells on credit from each of very many nodes. A clock that
+  -- was set back makes no debt beyond that.
   tat = math.min(math.max(tat + owed * cell, time), time + (2 * burst + 64) * cell)
-  -- A thousandth of a cell is for what doubles lose.
+  -- A thousandth of a cell makes up for the rounding of doubles.
   local left = math.max(0, math.floor((time + burst * cell - tat) / cell + 0.001))
   local granted = math.min(asked, math.max(0, left - reserve))
   tat = tat + granted * cell

@@ -1,33 +1,34 @@
-//! What a server says of itself, as far as it bears on whether a fleet can rely on it.
+//! Parser of Redis `INFO`, and the checks that decide whether a fleet can rely on the server.
 
 use std::collections::HashMap;
 
 use crate::cluster::bus::{ServerFault, Unfit};
 
-/// The first with scripts that may run on a server that is full.
+/// Lowest major version. It is the first whose scripts can be allowed on a server that is full.
 const VERSION_MIN: u32 = 7;
 
+/// Fields of `INFO` that the checks need.
 pub(super) struct Info {
     version: String,
     is_cluster: bool,
     is_primary: bool,
-    /// In bytes; 0: no limit.
+    /// Memory limit in bytes; 0: no limit.
     max_memory: u64,
     policy: String,
-    /// Another one after each restart, and after another server took its place; and of a primary
-    /// that has had no replica for an hour.
+    /// Replication id. It changes after each restart, and when another server has taken this one's
+    /// place; also on a primary that has had no replica for an hour.
     pub(super) replid: String,
-    /// Of the process.
+    /// Id of the process.
     pub(super) run_id: String,
 }
 
 impl Info {
-    /// The answer to `INFO`.
+    /// Parses the reply to `INFO`.
     pub(super) fn parse(text: &str) -> Result<Self, ServerFault> {
         let lines = text.lines().filter_map(|line| line.trim_end().split_once(':'));
         let fields: HashMap<&str, &str> = lines.collect();
         let field = |name: &str| {
-            fields.get(name).copied().ok_or(ServerFault::Unreadable("a field of INFO is missing"))
+            fields.get(name).copied().ok_or(ServerFault::Unreadable("INFO lacks a field"))
         };
         Ok(Self {
             version: field("redis_version")?.to_owned(),
@@ -35,13 +36,14 @@ impl Info {
             is_primary: field("role")? == "master",
             max_memory: field("maxmemory")?
                 .parse()
-                .map_err(|_| ServerFault::Unreadable("maxmemory of INFO"))?,
+                .map_err(|_| ServerFault::Unreadable("maxmemory in INFO is not a number"))?,
             policy: field("maxmemory_policy")?.to_owned(),
             replid: field("master_replid")?.to_owned(),
             run_id: field("run_id")?.to_owned(),
         })
     }
 
+    /// Checks that the server cannot forget a purge.
     pub(super) fn check(&self) -> Result<(), Unfit> {
         let major = self.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_none_or(|major| major < VERSION_MIN) {

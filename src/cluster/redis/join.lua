@@ -1,12 +1,12 @@
--- Where the stream stands. Values and records of another server, or of this one before it was
--- restarted or took another's place, are of another epoch: some may be missing.
+-- Returns the end of the stream. Another server, or this one after a restart or a failover, gets a
+-- new epoch: values and records of the old epoch may be incomplete.
 -- KEYS: state, stream. ARGV: a fresh epoch, the server's replication id.
 local state, stream = unpack(KEYS)
 local fresh, replid = unpack(ARGV)
 if redis.call('HGET', state, 'replid') ~= replid or redis.call('HEXISTS', state, 'epoch') == 0 then
   redis.call('HSET', state, 'epoch', fresh, 'replid', replid)
 end
--- Who was there in the last three seconds: each tells something every second.
+-- Nodes with a record in the last three seconds. Each node writes one every second.
 local nodes = {}
 for _, entry in ipairs(redis.call('XREVRANGE', stream, '+', whole(now() / 1000 - 3000), 'COUNT', 500)) do
   local fields = entry[2]

@@ -1,4 +1,4 @@
-//! Quotas that are counted for all nodes.
+//! Quota ledger on Redis: debits the fleet's quotas with one script.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ impl Ledger for RedisServer {
                 SharedKey::Caller(name) => self.keys.of("quota:caller", name),
                 SharedKey::Subject(subject) => self.keys.of("quota:sub", &subject.to_string()),
             });
-            // Fractions count: a cell of a high rate is few microseconds.
+            // A fraction of a microsecond counts: a cell of a high rate lasts few microseconds.
             let quota = terms.quota;
             let cell = quota.interval().as_secs_f64() * 1e6;
             script.arg(cell).arg(quota.burst.get());

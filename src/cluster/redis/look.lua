@@ -1,4 +1,4 @@
--- The value of a file, or whose turn it is to fetch it.
+-- Returns the value of a file, or whether this node or another one holds the lease to fetch it.
 -- KEYS: state, fence, value, lease. ARGV: a token, how long it may hold the lease in ms.
 local state, fence, value, lease = unpack(KEYS)
 local stamp = stamp_of(state)

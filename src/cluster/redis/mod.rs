@@ -1,8 +1,9 @@
-//! The server of a fleet, as it really is: Redis 7 or Valkey, one primary.
+//! Redis client of the fleet: implements the traits of `bus` over Redis 7 or Valkey, with one
+//! primary.
 //!
-//! Two connections for each node: one waits for records, the other takes everything else. Both
-//! are made anew together, and what is on the server is looked at before either is used. Nothing
-//! reconnects behind our back: a server that was away may have forgotten something.
+//! A node has two connections: one waits for records, the other takes every other call. Both are
+//! opened together, and the server is checked before either is used. No connection reconnects by
+//! itself: a server that was away may have forgotten a purge.
 
 mod info;
 mod ledger;
@@ -28,16 +29,17 @@ use info::Info;
 use scripts::Scripts;
 pub use url::{InvalidRedisUrl, RedisUrl};
 
-/// How long a connection may take, TLS and password included.
+/// Timeout of opening a connection, TLS and authentication included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long anything but a read may take. Whoever waits for a purge waits no longer than this.
+/// Timeout of every call but a read. A request that waits for a purge waits no longer than this.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a read waits for a record. Each node tells one in this time.
+/// Time that a read waits for a record. Each node writes one in this time.
 const BLOCK: Duration = Duration::from_secs(1);
 
-/// The name of leases.
+/// Key name of fill leases.
 const FILL: &str = "fill";
 
+/// Redis server of the fleet, with the connections of one node.
 pub(super) struct RedisServer {
     client: Client,
     keys: Keys,
@@ -46,13 +48,13 @@ pub(super) struct RedisServer {
     session: ArcSwapOption<Session>,
 }
 
-/// Connections that were made together.
+/// Two connections that were opened together.
 struct Session {
     reader: Mutex<MultiplexedConnection>,
     commands: MultiplexedConnection,
 }
 
-/// The names of everything on the server.
+/// Names of the keys on the server.
 struct Keys {
     namespace: String,
     state: String,
@@ -65,7 +67,7 @@ impl Keys {
         Self { namespace: namespace.to_owned(), state: named("state"), stream: named("stream") }
     }
 
-    /// Of a file: its fence, its value, and the lease to fetch it. The scripts take them so.
+    /// Returns the keys of a file in the order of the scripts: fence, value, lease to fetch it.
     fn of_file(&self, file: &FileId) -> [String; 3] {
         ["fence", "list", FILL].map(|what| self.of(what, file.as_str()))
     }
@@ -94,7 +96,7 @@ impl RedisServer {
         Ok(self.session()?.commands.clone())
     }
 
-    /// Changes the server's own settings.
+    /// Changes a setting of the server.
     #[cfg(test)]
     pub(super) async fn configure(&self, key: &str, value: &str) {
         let mut commands = self.commands().unwrap();
@@ -113,7 +115,7 @@ impl RedisServer {
         info.check()?;
         let mut reader =
             self.client.get_multiplexed_async_connection_with_config(&of_reader).await?;
-        // The name may lead elsewhere by now.
+        // The host name may lead to another server by now.
         if info_of(&mut reader).await?.run_id != info.run_id {
             return Err(ServerFault::Replaced);
         }
@@ -126,7 +128,7 @@ async fn info_of(connection: &mut MultiplexedConnection) -> Result<Info, ServerF
     Info::parse(&text)
 }
 
-/// An epoch that nobody had before.
+/// Returns an epoch that was not used before.
 fn fresh_epoch() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
@@ -179,7 +181,8 @@ impl Stream for RedisServer {
         let taken = script.arg(fresh_epoch()).arg(fields).invoke_async(&mut commands).await;
         let (epoch, seq) = taken.map_err(ServerFault::from).inspect_err(|fault| {
             if matches!(fault, ServerFault::Timeout) {
-                // An event may be about many files: the next one is not to wait as long.
+                // An event may purge many files: after one timeout the next ones must not wait as
+                // long.
                 self.session.store(None);
             }
         })?;
@@ -192,7 +195,7 @@ impl From<RedisError> for ServerFault {
         if error.is_timeout() {
             Self::Timeout
         } else if matches!(error.kind(), ErrorKind::UnexpectedReturnType | ErrorKind::Parse) {
-            Self::Unreadable("it is of another type")
+            Self::Unreadable("a reply has an unexpected type")
         } else {
             Self::Failed(Box::new(error))
         }

@@ -1,10 +1,10 @@
--- Ends what the fleet has of one file, or of all, and tells every node. Whatever was asked of the
--- upstream before cannot be stored afterwards: the fence has moved.
--- KEYS: state, stream, and of one file its fence, value and lease.
+-- Ends what the fleet has stored of one file, or of all files, and tells every node. A value that
+-- was fetched before cannot be stored afterwards, since the fence has moved.
+-- KEYS: state, stream; to purge one file also its fence, value and lease.
 -- ARGV: a fresh epoch, then the fields of the record.
 local state, stream, fence, value, lease = unpack(KEYS)
 if fence then
-  -- Longer than any lease may be kept for: an absent fence is no older than what it was.
+  -- The fence outlives every ticket that may still store a value, so an absent fence is safe.
   redis.call('SET', fence, later(redis.call('GET', fence)), 'EX', 60)
   redis.call('DEL', value, lease)
 else

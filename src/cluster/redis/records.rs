@@ -1,4 +1,4 @@
-//! Records of the stream as the server keeps them: names and texts.
+//! Encoding of records as fields of a Redis stream entry.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::cluster::bus::{NodeId, Position, Record, What};
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
 
-/// Stands for every file. No file has this id.
+/// Target of a purge of every file. No file has this id.
 const ALL: &str = "*";
 
-/// The fields of a record, but for its place in the sequence.
+/// Returns the fields of a record, except epoch and sequence number.
 pub(super) fn fields(node: NodeId, what: &What) -> Vec<String> {
     let mut fields = vec!["node".to_owned(), node.to_string()];
     let mut put = |name: &str, value: &str| fields.extend([name.to_owned(), value.to_owned()]);
@@ -22,7 +22,7 @@ pub(super) fn fields(node: NodeId, what: &What) -> Vec<String> {
             put("sent", &sent.as_nanos().to_string());
         }
         What::Leave => put("kind", "leave"),
-        // Nobody writes these.
+        // These are never written.
         What::Stray | What::Unknown => {}
         What::Purge(Purge { target, mode, source }) => {
             put("kind", mode.as_str());
@@ -39,8 +39,8 @@ pub(super) fn fields(node: NodeId, what: &What) -> Vec<String> {
     fields
 }
 
-/// One entry of the stream. One that cannot be read has its place all the same: nodes of another
-/// version may write what is not known here.
+/// Parses a stream entry. An entry that cannot be read keeps its position: a node of another
+/// version may have written it.
 pub(super) fn parse(entry: &StreamId) -> Record {
     let text = |name: &str| entry.get::<String>(name);
     let place = text("epoch").zip(text("seq").and_then(|seq| seq.parse().ok()));

@@ -1,10 +1,12 @@
-//! The scripts, each run by the server as one step.
+//! Lua scripts of the fleet. Redis runs each one atomically.
 
 use redis::Script;
 
-/// They run on a server that is full, too: what they add is small, and ends by itself.
+/// Header of scripts that also run on a server that is full. What they add is small, and expires by
+/// itself.
 const ALWAYS: &str = "#!lua flags=allow-oom\n";
 
+/// The scripts, loaded once per client.
 pub(super) struct Scripts {
     pub(super) beat: Script,
     pub(super) debit: Script,

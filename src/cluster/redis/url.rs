@@ -1,4 +1,4 @@
-//! `redis://` and `rediss://`, with a password that must not be seen.
+//! URL of the Redis server (`redis://` or `rediss://`); its password is never printed.
 
 use std::fmt;
 
@@ -6,10 +6,11 @@ use redis::{Client, IntoConnectionInfo as _};
 
 use crate::secret::Secret;
 
-/// Where the server is, and as whom it is talked to.
+/// URL of the Redis server, with user and password.
 #[derive(Clone, Eq, PartialEq)]
 pub struct RedisUrl(Secret);
 
+/// Error for a text that is not such a URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "must be a URL like \"redis://user:password@host:6379\", or rediss:// for TLS, \
@@ -18,9 +19,10 @@ pub struct RedisUrl(Secret);
 pub struct InvalidRedisUrl;
 
 impl RedisUrl {
+    /// Parses a URL.
     pub fn parse(text: &str) -> Result<Self, InvalidRedisUrl> {
         let is_network = text.starts_with("redis://") || text.starts_with("rediss://");
-        // Its certificate must be the server's, whatever the fragment says.
+        // A fragment is refused: with `#insecure` the server's certificate would not be verified.
         if !is_network || text.contains('#') || text.into_connection_info().is_err() {
             return Err(InvalidRedisUrl);
         }
@@ -32,7 +34,7 @@ impl RedisUrl {
     }
 }
 
-/// The same without user and password.
+/// Prints the URL without user and password.
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&without_password(self.0.expose()))

@@ -1,4 +1,4 @@
-//! The second level, by file.
+//! Second-level values on Redis: lookups, stores and leases by file.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Values for RedisServer {
             "found" => Found::Value(value.into()),
             "lead" => Found::Lead,
             "wait" => Found::Wait,
-            _ => return Err(ServerFault::Unreadable("what a look found")),
+            _ => return Err(ServerFault::Unreadable("the result of a lookup is unknown")),
         };
         Ok(Look { ticket, found })
     }

@@ -1,4 +1,5 @@
-//! What is shared, with whom, and for how long. That it never breaks the promise is `simulation`'s.
+//! Tests of sharing: which responses, and for how long. The promise itself is tested in
+//! `simulation`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +23,7 @@ const RULES: FreshnessSettings = FreshnessSettings {
     settle: Duration::from_secs(2),
 };
 
-/// The twin, without anything between; or one that never answers.
+/// In-process double with no network between, or one that never responds.
 struct Direct {
     twin: Mutex<Twin>,
     clock: Clock,
@@ -37,7 +38,7 @@ impl Values for Direct {
             std::future::pending::<()>().await;
         }
         let look = self.twin.lock().look(file, token, self.clock.monotonic());
-        look.ok_or(ServerFault::Unreadable("nobody has joined"))
+        look.ok_or(ServerFault::Unreadable("no node has joined"))
     }
 
     async fn keep(
@@ -221,7 +222,7 @@ async fn while_one_fetches_the_others_wait_but_not_for_long() {
     assert!((SECOND..SECOND + POLL_MAX * 2).contains(&waited), "{waited:?}");
     other.keep(own, Kind::List, SECOND * 60).await;
     assert!(other.shared().await.is_some());
-    // Who comes back with nothing lets the next one fetch at once.
+    // A node that releases its lease without a value lets the next one fetch at once.
     node.purge();
     node.level.release(&file(), lost).await;
     let permit = node.permit().await;

@@ -1,8 +1,9 @@
-//! What a run has seen, and whether the promise was kept: pure.
+//! Checker of the promise: searches the events of one simulation run for a violation. It does no
+//! I/O.
 
 use std::time::Duration;
 
-/// Something that was seen from outside, or that a node was told.
+/// Event that is visible from outside, or that a node received.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     /// A request that came at `asked` was answered with this version.
@@ -13,21 +14,21 @@ pub(super) enum Event {
     Heard { node: usize, file: usize, floor: u64, at: Duration },
 }
 
-/// The promise, broken.
+/// Violation of the promise.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Violation {
-    /// On the node that acknowledged it.
+    /// On the node that acknowledged the purge.
     Acknowledged { answer: usize, purge: usize },
-    /// On a node that had received it.
+    /// On a node that had received the purge.
     Received { answer: usize, purge: usize },
-    /// On any node, longer after it than anybody may be cut off and answer what is fresh.
+    /// On any node, later after the purge than a node may be cut off and serve fresh responses.
     Late { answer: usize, purge: usize },
 }
 
-/// The first answer that breaks the promise. `late`: how long after an acknowledgement any node
-/// may answer older bytes.
+/// Returns the first response that breaks the promise. `late`: time after an acknowledgement in
+/// which any node may serve older bytes.
 pub(super) fn check(events: &[Event], late: Duration) -> Option<Violation> {
-    // Instants of one node that are the same may be in any order.
+    // Two events of one node at the same instant may have happened in any order.
     for (answer, event) in events.iter().enumerate() {
         let Event::Answered { node, file, version, asked, .. } = *event else { continue };
         for (purge, event) in events.iter().enumerate() {

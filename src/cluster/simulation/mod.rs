@@ -1,9 +1,10 @@
-//! The protocol of a fleet, run over and over with everything that can go wrong going wrong, in
-//! virtual time, and each run the same again for the same seed.
+//! Deterministic simulation of a fleet with faults, in virtual time; a seed gives the same run
+//! again.
 //!
-//! A run that breaks the promise says its seed: `IKGATE_SEED=7 cargo test --lib simulation` runs it
-//! alone. `IKGATE_SCHEDULES=100000` runs so many. That each of the rules is needed is a test too:
-//! without it some run breaks the promise.
+//! Nodes, network and server are subject to every fault that the protocol must survive. A run that
+//! breaks the promise prints its seed: `IKGATE_SEED=7 cargo test --lib simulation` repeats it
+//! alone. `IKGATE_SCHEDULES=100000` sets the number of runs. Further tests show that each rule is
+//! needed: without it some run breaks the promise.
 
 mod history;
 mod network;
@@ -24,23 +25,23 @@ use history::{Event, check};
 use network::{Server, Way};
 use node::{FILL_TIMEOUT, Node, file_id};
 
-/// The newest version of each file, as the upstream has it.
+/// Newest version of each file, as the upstream has it.
 pub(super) type Truth = Arc<Mutex<Vec<u64>>>;
 
-/// Runs of everything, where nobody says how many.
+/// Number of runs, unless `IKGATE_SCHEDULES` sets another.
 const SCHEDULES: u64 = 300;
 
-/// What kind of run it is.
+/// Parameters of one run.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
-    /// Long, with little in it but nodes that sleep for minutes.
+    /// A long run with few events, in which nodes sleep for minutes.
     slow: bool,
     nodes: usize,
     files: usize,
     ttl: Duration,
-    /// How long it lasts.
+    /// Duration of the run.
     length: Duration,
-    /// Between purges, between faults, and between requests at each node, on average.
+    /// Average time between purges, between faults, and between requests at each node.
     purges: Duration,
     faults: Duration,
     reads: Duration,
@@ -65,7 +66,7 @@ impl Plan {
         }
     }
 
-    /// How long after its acknowledgement a purge may not be known somewhere.
+    /// Returns the time after its acknowledgement in which a purge may be unknown to a node.
     fn late(&self) -> Duration {
         self.ttl.max(FILL_TIMEOUT).max(super::standing::CUT_OFF_AFTER)
     }
@@ -120,7 +121,7 @@ impl World {
         self.events.lock().push(event);
     }
 
-    /// A caller of one node, again and again.
+    /// Sends requests to one node until the run ends.
     async fn reads(self: Arc<Self>, node: usize, mut rng: Rng) {
         loop {
             tokio::time::sleep(spread(&mut rng, self.plan.reads)).await;
@@ -138,7 +139,7 @@ impl World {
         Some(version)
     }
 
-    /// Files change, and somebody says so to one of the nodes.
+    /// Changes files, and purges each change on one of the nodes.
     async fn purges(self: Arc<Self>, mut rng: Rng) {
         loop {
             tokio::time::sleep(spread(&mut rng, self.plan.purges)).await;
@@ -149,7 +150,7 @@ impl World {
         }
     }
 
-    /// Everything changes while somebody sleeps.
+    /// Changes and purges every file, while a node may sleep.
     fn purge_each(self: &Arc<Self>, rng: &mut Rng) {
         let node = rng.usize(..self.plan.nodes);
         for file in 0..self.plan.files {
@@ -169,7 +170,7 @@ impl World {
         self.note(Event::Purged { node, file, floor, at: self.clock.monotonic(), told });
     }
 
-    /// What goes wrong, one thing after another.
+    /// Causes faults, one after another.
     async fn faults(self: Arc<Self>, mut rng: Rng) {
         let mut older = self.server.lock().twin.clone();
         loop {
@@ -181,7 +182,7 @@ impl World {
             match if sleeps { 3 } else { rng.u8(..10) } {
                 0..=2 => node.way.cut(now + lasts),
                 3..=5 => {
-                    // Some sleep for longer than anybody remembers what was purged.
+                    // Some nodes sleep for longer than a fence is remembered.
                     let minutes = Duration::from_secs(rng.u64(62..90));
                     let lasts = if self.plan.slow { minutes } else { lasts };
                     node.way.sleeper.stop();
@@ -202,7 +203,7 @@ impl World {
                     let left = match rng.u8(..3) {
                         0 => server.twin.emptied(),
                         1 => server.twin.clone(),
-                        // What was written last is lost, or was not yet on the replica.
+                        // The last writes are lost, or were not on the replica yet.
                         _ => older.clone(),
                     };
                     server.twin = left.restarted(process);
@@ -219,7 +220,7 @@ impl World {
         }
     }
 
-    /// Nothing is wrong any more, and everybody has had the time to find out.
+    /// Ends all faults, and waits until every node has recovered.
     async fn heal(&self) {
         for node in &self.nodes {
             node.way.cut(Duration::ZERO);
@@ -229,7 +230,7 @@ impl World {
         tokio::time::sleep(Duration::from_secs(8)).await;
     }
 
-    /// What each node has of each file at the end, other than what is true.
+    /// Returns each node and file whose version at the end is not the newest.
     async fn lost(&self) -> Vec<(usize, usize, u64)> {
         let mut lost = Vec::new();
         for (place, node) in self.nodes.iter().enumerate() {
@@ -245,16 +246,16 @@ impl World {
     }
 }
 
-/// Some time, of this length on average.
+/// Draws a time with this average.
 fn spread(rng: &mut Rng, average: Duration) -> Duration {
     average.mul_f64(-(1.0 - rng.f64()).ln()).min(average * 5)
 }
 
-/// What is wrong with the run of this seed.
+/// Runs one seed. Returns a text on what went wrong, if anything did.
 fn run(seed: u64, without: Without) -> Option<String> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-    // For what the parts draw by themselves.
+    // Seed for the random numbers that the parts draw by themselves.
     fastrand::seed(seed);
     let mut rng = Rng::with_seed(seed);
     runtime.block_on(async {
@@ -303,7 +304,7 @@ fn whatever_goes_wrong_the_promise_is_kept() {
     });
 }
 
-/// Each in some run of these.
+/// Number of runs, of which at least one must break the promise without the rule.
 const ENOUGH: u64 = 2000;
 
 fn is_broken_without(rule: Without) {

@@ -1,5 +1,5 @@
-//! What is between nodes and their server: delays, cuts, lost answers; and what happens to nodes:
-//! they sleep.
+//! Simulated network between nodes and server, with delays, cuts, lost responses and suspended
+//! nodes.
 
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
@@ -21,42 +21,42 @@ use crate::cluster::twin::{Twin, Without};
 use crate::file_id::FileId;
 use crate::invalidation::Purge;
 
-/// The server, and what is known of it that it does not know itself.
+/// Simulated server, and facts about it that it does not know itself.
 pub(super) struct Server {
     pub(super) twin: Twin,
-    /// The versions that were the newest when a purge was taken, by its record.
+    /// Newest versions at the time of each purge, by the id of its record.
     pub(super) floors: HashMap<String, Vec<u64>>,
-    /// The newest version of each file.
+    /// Newest version of each file.
     pub(super) truth: Truth,
-    /// Connections are of a process: those of another one are gone.
+    /// Id of the server process. A connection belongs to one process and ends with it.
     pub(super) process: u64,
-    /// Nothing is answered until then.
+    /// Time until which the server does not respond.
     pub(super) paused_until: Duration,
     /// Notified of each record.
     pub(super) changed: Arc<Notify>,
 }
 
-/// What is done with a purge that a node hears of.
+/// Callback for each purge that a node receives.
 pub(super) type Heard = Box<dyn Fn(&Purge, &[u64]) + Send + Sync>;
 
-/// One node's way to the server.
+/// Connection of one node to the server.
 pub(super) struct Way {
     pub(super) node: NodeId,
     server: Arc<Mutex<Server>>,
     pub(super) clock: Clock,
     pub(super) sleeper: Sleeper,
     state: Mutex<State>,
-    /// Called with each purge that was received, and what was true when the server took it.
+    /// Called with each purge that was received, and the newest versions when the server took it.
     heard: Heard,
 }
 
 struct State {
     rng: Rng,
-    /// Nothing passes until then.
+    /// Time until which no bytes pass.
     cut_until: Duration,
-    /// Since when there is a connection, and to which process.
+    /// Server process that the node is connected to; `None`: not connected.
     process: Option<u64>,
-    /// What a node that does not replay takes to be missing: so many records.
+    /// Number of records that a node without replay takes as missing.
     skipped: u64,
     last: u64,
 }
@@ -78,19 +78,19 @@ impl Way {
         self.state.lock().cut_until = until;
     }
 
-    /// Fresh for whoever needs one.
+    /// Returns a fresh epoch.
     fn epoch(&self) -> String {
         format!("{:032x}", self.state.lock().rng.u128(..))
     }
 
-    /// The time of one way: mostly short.
+    /// Draws the latency of one direction; it is mostly short.
     fn delay(&self) -> Duration {
         let mut state = self.state.lock();
         let micros = if state.rng.u8(..) < 4 { 20_000 } else { 500 };
         Duration::from_micros(state.rng.u64(50..micros))
     }
 
-    /// Until bytes pass.
+    /// Waits until bytes pass.
     async fn pass(&self) {
         loop {
             tokio::time::sleep(self.delay()).await;
@@ -103,7 +103,8 @@ impl Way {
         }
     }
 
-    /// One call: there, at some instant done, and back. What is lost is found out by a timeout.
+    /// Makes one call: the request passes, takes effect at one instant, and the response passes. A
+    /// lost message shows as a timeout.
     async fn call<T>(
         &self,
         timeout: Duration,
@@ -128,7 +129,7 @@ impl Way {
                     (Arc::clone(&server.changed), paused_until)
                 };
                 let wait = paused_until.saturating_sub(now).max(Duration::from_millis(200));
-                // Whoever waits for a record hears of each.
+                // A read that waits for records is woken for each.
                 _ = tokio::time::timeout(wait, changed.notified()).await;
             };
             self.pass().await;
@@ -210,7 +211,7 @@ impl Values for Way {
     async fn look(&self, file: &FileId, token: Token) -> Result<Look, ServerFault> {
         let look =
             self.call(ANSWER, |server, now| Some(server.twin.look(file, token, now))).await?;
-        look.ok_or(ServerFault::Unreadable("nobody has joined"))
+        look.ok_or(ServerFault::Unreadable("no node has joined"))
     }
 
     async fn keep(
@@ -236,7 +237,7 @@ impl Values for Way {
     }
 }
 
-/// A process that can be stopped and go on: while it sleeps nothing in it runs, timers included.
+/// Process that can be suspended and resumed. While it sleeps nothing in it runs, timers included.
 #[derive(Clone, Default)]
 pub(super) struct Sleeper(Arc<Mutex<Asleep>>);
 

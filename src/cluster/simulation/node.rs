@@ -1,5 +1,4 @@
-//! One gateway as far as a fleet goes: the real cache, link and second level, and an upstream that
-//! takes its time.
+//! Simulated gateway: the real cache, link and second level, with a slow upstream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +23,7 @@ use crate::upstream::UpstreamError;
 
 type Fill = crate::cache::Fill<Arc<UpstreamError>>;
 
-/// How long a fill may take in a simulation.
+/// Timeout of a fill in a simulation.
 pub(super) const FILL_TIMEOUT: Duration = Duration::from_secs(4);
 
 pub(super) struct Node {
@@ -36,7 +35,7 @@ pub(super) struct Node {
     cache: Arc<Cache<Arc<UpstreamError>>>,
     clock: Clock,
     truth: Truth,
-    /// Longest time that the upstream takes.
+    /// Longest latency of the upstream.
     latency: Duration,
     rules: FreshnessSettings,
     rng: Mutex<Rng>,
@@ -103,7 +102,7 @@ impl Node {
         self.standing.state(self.clock.monotonic()) == ClusterState::CutOff
     }
 
-    /// The version that a caller is answered with: as `gateway::versions` does it.
+    /// Returns the version that a caller gets, by the same steps as `gateway::versions`.
     pub(super) async fn read(self: &Arc<Self>, file: usize) -> Option<u64> {
         let (id, now) = (file_id(file), self.clock.monotonic());
         if let Lookup::Found { response, reuse } = self.cache.lookup(&id, now) {
@@ -137,7 +136,7 @@ impl Node {
         tokio::spawn(async move { node.way.sleeper.run(node.redeem(ticket, file)).await });
     }
 
-    /// As `gateway::fills` does it.
+    /// Completes a fill by the same steps as `gateway::fills`.
     async fn redeem(&self, ticket: Fill, file: usize) {
         let id = file_id(file);
         let permit = match self.second_level.find(&id, &self.rules).await {

@@ -1,4 +1,4 @@
-//! `[cache]`.
+//! Check of `[cache]`: size, freshness and `Cache-Control` of stored lists.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use super::super::value::{Given, Section};
 use super::{GIB, MIB};
 use crate::cache::{CacheSettings, FreshnessSettings};
 
-/// What is said of stored lists.
+/// Settings of stored lists.
 pub(super) struct ListSettings {
     pub(super) cache: CacheSettings,
     pub(super) browser_max_age: Duration,
     pub(super) expose_private: bool,
 }
 
-/// How much longer than a call to the upstream, retries included, a fill may take: it may wait for
-/// another gateway's first.
+/// Time that a fill may take in addition to the upstream call and its retries: it may first wait
+/// for the fill of another gateway.
 const BEFORE_THE_CALL: Duration = Duration::from_secs(2);
 
-/// `request_timeout`: of the upstream.
+/// Reads the section. `request_timeout`: timeout of a call to the upstream.
 pub(super) fn cache(cache: &mut Section, request_timeout: Duration) -> ListSettings {
     let max_bytes = cache.get("max_bytes", |given| given.size(&(MIB..=1024 * GIB)));
     let ttl = cache.get("ttl", Given::duration);

@@ -1,4 +1,4 @@
-//! `[[callers]]`.
+//! Check of `[[callers]]`: names, key digests, files and quotas of the configured callers.
 
 use super::super::value::{Given, Section};
 use super::limits::quota;
@@ -29,11 +29,11 @@ pub(super) fn callers(root: &mut Section) -> (Vec<CallerSettings>, Vec<CallerQuo
         let quota = quota(&mut section, "quota", CALLER_QUOTA);
         let (name, keys) = (name.unwrap_or_default(), keys.unwrap_or_default());
         if callers.iter().any(|other| other.name == name && !name.is_empty()) {
-            section.note("name", format_args!("\"{name}\" is another caller's too"));
+            section.note("name", format_args!("\"{name}\" is the name of another caller"));
         }
         let taken = |key| callers.iter().any(|other| other.keys.contains(key));
         if keys.iter().any(taken) {
-            section.note("key_sha256", "is another caller's too");
+            section.note("key_sha256", "is the key of another caller");
         }
         quotas.push(CallerQuota { name: name.clone(), quota });
         callers.push(CallerSettings { name, keys, files });
@@ -41,19 +41,19 @@ pub(super) fn callers(root: &mut Section) -> (Vec<CallerSettings>, Vec<CallerQuo
     (callers, quotas)
 }
 
-/// Checks a caller's name: it stands in quoted field values and in metrics' labels.
+/// Checks a caller's name. It is used in quoted field values and in labels of metrics.
 pub fn caller_name(name: &str) -> Result<String, &'static str> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name.is_empty() || name.len() > CALLER_NAME_MAX || !name.bytes().all(allowed) {
         return Err("must be 1 to 64 of A-Z a-z 0-9 . _ -");
     }
     if CallerLabel::FIXED.contains(&name) {
-        return Err("is what ikgate calls its own kinds of callers");
+        return Err("is reserved for ikgate's own kinds of callers");
     }
     Ok(name.to_owned())
 }
 
-/// One digest, or two while a key is being replaced.
+/// Reads one digest, or two while a key is being replaced.
 fn key_digests(given: &Given) -> Result<Vec<KeyDigest>, String> {
     let texts = match given.text() {
         Ok(text) => vec![text.to_owned()],

@@ -1,4 +1,4 @@
-//! `[cluster]`.
+//! Check of `[cluster]`: Redis URL and key namespace of the fleet.
 
 use super::super::value::Section;
 use crate::cluster::{ClusterSettings, FillLimits, RedisUrl};

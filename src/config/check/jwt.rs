@@ -1,4 +1,4 @@
-//! `[jwt]`.
+//! Check of `[jwt]`: algorithm, key, issuer and audience of tokens, and their quota.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::limit::Quota;
 
 const TOKEN_QUOTA: Quota = Quota::new(5, 20).expect("neither is zero");
 
-/// Nothing if the section is absent.
+/// Reads the section. Returns nothing if it is absent.
 pub(super) fn jwt(root: &mut Section, directory: &Path) -> (Option<TokenSettings>, Option<Quota>) {
     if !root.has("jwt") {
         return (None, None);
@@ -27,7 +27,7 @@ pub(super) fn jwt(root: &mut Section, directory: &Path) -> (Option<TokenSettings
     let algorithm = named.unwrap_or(TokenAlgorithm::EdDsa);
     let key = jwt.require("key_file", |given| {
         let path = file(given, directory).map_err(str::to_owned)?;
-        // Of an algorithm that is none, nothing can be said.
+        // Without a known algorithm the key cannot be checked.
         if unknown {
             return Ok(None);
         }

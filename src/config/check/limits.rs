@@ -1,4 +1,4 @@
-//! `[limits]`, and quotas wherever they stand.
+//! Check of `[limits]`, and of the quotas in every section.
 
 use std::num::NonZeroU32;
 
@@ -6,14 +6,14 @@ use super::super::value::{Given, Section};
 use crate::caller::AnonymousPolicy;
 use crate::limit::{CallerQuota, Enforcement, Ipv6Limits, LimitSettings, Quota};
 
-/// Of 64 bytes each, in five tables.
+/// Maximum of tracked callers. Each takes 64 bytes, in five tables.
 const TRACKED_MAX: usize = 10_000_000;
 const AUTH_FAILURES: Quota = Quota::new(10, 100).expect("neither is zero");
 const ANONYMOUS_QUOTA: Quota = Quota::new(10, 20).expect("neither is zero");
-/// Highest rate and burst. One cell of a higher rate would be less than a microsecond.
+/// Highest rate and burst. One cell of a higher rate would be shorter than a microsecond.
 const RATE_MAX: u32 = 1_000_000;
 
-/// Quotas that stand with whom they are for.
+/// Quotas that are configured outside `[limits]`, with the callers or tokens that they are for.
 pub(super) struct Quotas {
     pub(super) callers: Vec<CallerQuota>,
     pub(super) tokens: Option<Quota>,

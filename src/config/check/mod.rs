@@ -1,8 +1,8 @@
-//! From what was written to settings that cannot be wrong.
+//! Checks of the configuration: turn a table into valid settings.
 //!
-//! One statement a key: its name, what it must be, and what it is when it is not given. A value
-//! that is wrong is noted and replaced by its default, so that everything else is still checked;
-//! the settings are only handed out if nothing was noted.
+//! Each key has one statement: its name, its check and its default. A value that fails its check is
+//! noted and replaced by its default, so that everything else is still checked. The settings are
+//! returned only if nothing was noted.
 
 mod cache;
 mod callers;
@@ -39,7 +39,7 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
-/// Each is looked at for every request from a page.
+/// Maximum number of allowed origins. Each is compared with every request from a page.
 const ORIGINS_MAX: usize = 100;
 
 pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
@@ -95,7 +95,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
     }
 }
 
-/// What `[jwt]` alone says.
+/// Checks `[jwt]` alone.
 pub(super) fn tokens(raw: Raw, directory: &Path) -> Result<TokenSettings, Problems> {
     let noted = Noted::default();
     let mut root = Section::root(raw.table, raw.from_environment, &noted);
@@ -104,7 +104,7 @@ pub(super) fn tokens(raw: Raw, directory: &Path) -> Result<TokenSettings, Proble
     }
     let (tokens, _) = jwt::jwt(&mut root, directory);
     let problems = noted.take();
-    // What the rest of the file holds is not looked at: neither here nor when this is dropped.
+    // The rest of the file is not checked: the problems are taken before `root` is dropped.
     tokens.filter(|_| problems.is_empty()).ok_or(Problems(problems))
 }
 
@@ -183,7 +183,7 @@ fn telemetry(telemetry: &mut Section) -> TelemetrySettings {
     }
 }
 
-/// A path; a relative one starts at the configuration's directory.
+/// Reads a path. A relative one starts at the configuration's directory.
 fn file(given: &Given, directory: &Path) -> Result<PathBuf, &'static str> {
     match given.text()? {
         "" => Err("must be a path"),
@@ -191,7 +191,7 @@ fn file(given: &Given, directory: &Path) -> Result<PathBuf, &'static str> {
     }
 }
 
-/// Sizes are checked against limits far below this.
+/// Converts a size. Its limits are far below `usize::MAX`.
 fn bytes(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
 }

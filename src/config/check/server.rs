@@ -1,4 +1,4 @@
-//! `[server]`.
+//! Check of `[server]`: listeners, TLS, proxies and shutdown.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -70,7 +70,7 @@ pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
     }
 }
 
-/// Reads an address, or the word for sockets that are passed.
+/// Parses an address, or `systemd` for passed sockets.
 pub(super) fn listen(text: &str) -> Option<Listen> {
     match text {
         "systemd" => Some(Listen::Passed),
@@ -78,13 +78,13 @@ pub(super) fn listen(text: &str) -> Option<Listen> {
     }
 }
 
-/// A network, or one address.
+/// Parses a network, or an address as a network of one.
 fn network(text: &str) -> Option<IpNet> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
     text.parse().ok().or_else(address)
 }
 
-/// Both are read together, once it is known where both are.
+/// Reads certificate and key together, once both paths are known.
 fn tls(tls: &mut Section, directory: &Path) -> Option<Tls> {
     let certificate = tls.require("certificate", |given| file(given, directory));
     let key = tls.require("key", |given| file(given, directory));

@@ -1,4 +1,4 @@
-//! `[upstream]`.
+//! Check of `[upstream]`: URL, timeouts, limits, retries, breaker and private key.
 
 use std::path::Path;
 use std::time::Duration;
@@ -74,16 +74,16 @@ fn breaker(breaker: &mut Section) -> BreakerSettings {
     }
 }
 
-/// All certificates of a PEM file, at least one.
+/// Reads all certificates of a PEM file; at least one is required.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let unusable = |error: pem::Error| format!("{}: {error}", path.display());
     let found = CertificateDer::pem_file_iter(path).map_err(unusable)?;
     let found: Vec<_> = found.collect::<Result<_, _>>().map_err(unusable)?;
-    // What webpki cannot take would be left out without a word.
+    // webpki silently leaves out certificates that it cannot use, so they are counted here.
     let (usable, _) = RootCertStore::empty().add_parsable_certificates(found.iter().cloned());
     if found.is_empty() || usable < found.len() {
         return Err(format!(
-            "{}: must hold certificates in PEM, and only good ones",
+            "{}: must hold certificates in PEM, and only valid ones",
             path.display()
         ));
     }
@@ -124,7 +124,7 @@ fn private_key(
     }
 }
 
-/// Whether it could be a private key of ImageKit's at all.
+/// Checks that the text can be a private key of ImageKit.
 fn judge(key: &Secret) -> Result<(), &'static str> {
     match key.expose() {
         "" => Err("is empty"),
