@@ -68,5 +68,5 @@ pub(super) async fn send(
         let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     });
-    answered.await.unwrap_or_else(|_| Err("the response did not arrive in time".to_owned())).map_err(failed)
+    answered.await.unwrap_or_else(|_| Err("no response in time".to_owned())).map_err(failed)
 }
