@@ -52,7 +52,7 @@ pub(super) struct Flight {
     pub(super) number: usize,
     asked: Duration,
     softened: Option<Duration>,
-    /// Reads that wait for it, each with the reason.
+    /// Reads that wait for it: whether a list was stored, and whether the read was collapsed.
     pub(super) waiting: Vec<Waiting>,
 }
 

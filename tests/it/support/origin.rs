@@ -128,7 +128,7 @@ impl Origin {
         self.requests().iter().filter(|head| head.starts_with(&line)).count()
     }
 
-    /// The heads received so far.
+    /// Returns the number of connections accepted so far.
     pub(crate) fn connections(&self) -> usize {
         self.script.lock().unwrap().connections
     }

@@ -28,7 +28,7 @@ pub(crate) fn hs256() -> Value {
     json!({ "alg": "HS256", "typ": "JWT" })
 }
 
-/// Gateway that accepts tokens, with its origin and its clock.
+/// Gateway that accepts tokens, with its origin, which has a list at `path`.
 pub(crate) struct Tokens {
     pub(crate) origin: Origin,
     pub(crate) gateway: TestGateway,
