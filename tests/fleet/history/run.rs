@@ -61,7 +61,7 @@ async fn found(ttl: Ttl, memory: Memory, seconds: u64) -> Vec<Violation> {
     violations(&history, ttl.bound())
 }
 
-#[expect(clippy::print_stderr, reason = "of a test that fails, to whoever looks into it")]
+#[expect(clippy::print_stderr, reason = "helps to debug a test that fails")]
 fn say(text: &str) {
     eprintln!("{text}");
 }

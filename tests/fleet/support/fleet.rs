@@ -88,7 +88,7 @@ impl Fleet {
 }
 
 impl Drop for Fleet {
-    #[expect(clippy::print_stderr, reason = "of a test that fails, to whoever looks into it")]
+    #[expect(clippy::print_stderr, reason = "helps to debug a test that fails")]
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;
