@@ -58,7 +58,8 @@ def crowd(url, file, callers):
 
 
 def in_turn(urls, files):
-    """Requests each list of each server, one at a time. Returns p50 and p99 in milliseconds by name."""
+    """Requests each list of each server, one at a time. Returns p50 and p99 in milliseconds by
+    name."""
     connections = {name: http.client.HTTPConnection(*address_of(url)) for name, url in urls.items()}
     for connection in connections.values():
         connection.connect()

@@ -63,9 +63,9 @@ def told(looks):
 
 
 def upstream_calls(effort):
-    """Measures calls to the upstream, 50 ms away, for the same 1,000 requests a second spread over more and
-    more nodes: 2,000 files, as popular as Zipf says (s = 1), with a ttl of a quarter of the time,
-    all nodes empty at first."""
+    """Measures calls to the upstream, 50 ms away, for the same 1,000 requests a second spread
+    over more and more nodes: 2,000 files, as popular as Zipf says (s = 1), with a ttl of a
+    quarter of the time, all nodes empty at first."""
     files = [file_id(number, prefix) for prefix in ("65", "66") for number in range(IDS)]
     weights = [1 / place for place in range(1, len(files) + 1)]
     asked = random.Random(1).choices(files, weights, k=1000 * effort.long)
@@ -98,9 +98,9 @@ def upstream_calls(effort):
 
 
 def purge(effort):
-    """Measures the time from a purge at one node until all 5 answer with what was changed before it, polled one
-    after the other; and until none of them has the old list any more, without asking for a new
-    one."""
+    """Measures the time from a purge at one node until all 5 answer with what was changed before
+    it, polled one after the other; and until none of them has the old list any more, without
+    asking for a new one."""
     numbers = range(2 * effort.purges)
     with sandbox() as upstream, redis() as server, fleet(NODES, upstream, server) as nodes:
         callers = [Connection(node.port) for node in nodes]
@@ -149,9 +149,9 @@ def purge(effort):
 
 
 def hits(effort):
-    """Compares hits of one node of 3 with a node without a fleet, both on one core, wrk on the other:
-    0.9 KB, 64 connections, 1,000 ids, by a caller with a key, whose quota is shared, and by
-    anybody."""
+    """Compares hits of one node of 3 with a node without a fleet, both on one core, wrk on the
+    other: 0.9 KB, 64 connections, 1,000 ids, by a caller with a key, whose quota is shared, and
+    by anybody."""
     block, field = caller("load", 1_000_000, 1_000_000)
     with sandbox() as upstream, redis() as server, contextlib.ExitStack() as running:
         together, apart = (
@@ -262,9 +262,9 @@ def in_general(spent):
 
 
 def redis_cost(effort):
-    """Measures the cost of a fleet of 5 in Redis: at rest, for 200 fills a second, for what one fetched and
-    another takes, for 1,000 callers that ask once a second each; what a stored list takes there;
-    and what looking there adds to a miss."""
+    """Measures the cost of a fleet of 5 in Redis: at rest, for 200 fills a second, for what one
+    fetched and another takes, for 1,000 callers that ask once a second each; what a stored list
+    takes there; and what looking there adds to a miss."""
     seconds = effort.short
     known = [caller(f"caller-{number}", 10, 20) for number in range(1000)]
     with sandbox() as upstream, redis() as server:

@@ -184,7 +184,8 @@ impl Sandbox {
         }
     }
 
-    /// What the real one has no counterpart for: changing the files from outside.
+    /// Answers the control API under `/_sandbox`, which lists and changes files. ImageKit has no such
+    /// API.
     fn control(&self, method: &Method, path: &str) -> Reply {
         let segments: Vec<&str> = path.split('/').collect();
         match (method, segments.as_slice()) {

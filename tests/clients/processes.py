@@ -117,7 +117,8 @@ def deaf():
 
 @contextlib.contextmanager
 def recorder():
-    """Yields the URL of a server with empty lists, and the recorded path and fields of each request."""
+    """Yields the URL of a server with empty lists, and the recorded path and fields of each
+    request."""
     heard = []
 
     class Recorder(http.server.BaseHTTPRequestHandler):
