@@ -17,7 +17,7 @@ pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
-/// Default maximum size of a frame payload, in bytes (SETTINGS_MAX_FRAME_SIZE).
+/// Default maximum size of a frame payload, in bytes (`SETTINGS_MAX_FRAME_SIZE`).
 const PAYLOAD_MAX: usize = 16_384;
 
 pub(crate) const END_STREAM: u8 = 1;
