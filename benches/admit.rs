@@ -100,8 +100,8 @@ impl Gate {
     }
 }
 
-/// Returns the time of one request in nanoseconds: in the median batch, and in the batch at the 99th
-/// percentile.
+/// Returns the time of one request in nanoseconds: in the median batch, and in the batch at the
+/// 99th percentile.
 fn measure(gate: &Gate, fields: &HeaderMap) -> (f64, f64) {
     let mut took: Vec<_> = (0..BATCHES)
         .map(|_| {

@@ -88,7 +88,8 @@ fn same(_: u64) -> u32 {
     1_300
 }
 
-/// Returns a size from a mix: nine of ten lists have 0.9 KB, most others 9 KB, one of a hundred 92 KB.
+/// Returns a size from a mix: nine of ten lists have 0.9 KB, most others 9 KB, one of a hundred 92
+/// KB.
 fn mixed(id: u64) -> u32 {
     match id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57 {
         0 => 93_000,
@@ -112,8 +113,8 @@ fn zipf(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
     vec![("all", run.take().1)]
 }
 
-/// Load of a thousand hot ids and a million other ids that are requested once each: first one of them
-/// for each hot request, then ten.
+/// Load of a thousand hot ids and a million other ids that are requested once each: first one of
+/// them for each hot request, then ten.
 fn scan(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
     for _ in 0..50_000 {
         run.request(random.u64(..1_000), true);
@@ -181,8 +182,8 @@ fn purged(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)>
     rows
 }
 
-/// Load of a new list that is requested 200 times as often as each list that fills the cache. Counts
-/// the fetches during its first 100 requests.
+/// Load of a new list that is requested 200 times as often as each list that fills the cache.
+/// Counts the fetches during its first 100 requests.
 fn newcomer(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
     const OFTEN: u64 = 200;
     for _ in 0..REQUESTS {

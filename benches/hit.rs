@@ -89,8 +89,8 @@ fn gateway() -> Arc<Gateway> {
 /// Measures a hit from the parsed request to the last byte of the response, with the usual features
 /// on.
 ///
-/// It runs once for a caller that accepts no coding, and once for a caller that is sent brotli. Both
-/// stored bodies have the same size, so that only the negotiation differs.
+/// It runs once for a caller that accepts no coding, and once for a caller that is sent brotli.
+/// Both stored bodies have the same size, so that only the negotiation differs.
 fn whole(criterion: &mut Criterion) {
     let metrics = Arc::new(Metrics::new());
     let subscriber = Registry::default().with(metrics_layer(&metrics));
@@ -136,8 +136,8 @@ fn whole(criterion: &mut Criterion) {
     }
 }
 
-/// Measures a plain request from its bytes to the bytes of its response: once with metrics, and once
-/// without a subscriber for the gateway's events.
+/// Measures a plain request from its bytes to the bytes of its response: once with metrics, and
+/// once without a subscriber for the gateway's events.
 fn plain(criterion: &mut Criterion) {
     let gateway = gateway();
     for number in 0..IDS {

@@ -87,7 +87,8 @@ pub(super) fn check(settings: &AdminSettings, head: &Parts, access: Access) -> R
     }
 }
 
-/// Returns the authority of an absolute request target, else the Host field if there is exactly one.
+/// Returns the authority of an absolute request target, else the Host field if there is exactly
+/// one.
 fn host_of(head: &Parts) -> Option<Authority> {
     if let Some(authority) = head.uri.authority() {
         return Some(authority.clone());

@@ -41,7 +41,8 @@ use crate::telemetry::{ClusterReadings, Exposition, Log, Metrics, Most, Readings
 use crate::upstream::{BreakerState, UpstreamError};
 
 /// Pause before the metrics are read. An exchange is counted after its connection has written the
-/// response. Without the pause, a caller that scrapes right after its response misses that exchange.
+/// response. Without the pause, a caller that scrapes right after its response misses that
+/// exchange.
 const SETTLE: Duration = Duration::from_millis(2);
 
 /// Service behind the admin listener, with access to the parts that it shows or changes.

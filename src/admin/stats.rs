@@ -1,4 +1,5 @@
-//! Handler of `/api/stats`: the metrics of the last 15 minutes, for the dashboard and other clients.
+//! Handler of `/api/stats`: the metrics of the last 15 minutes, for the dashboard and other
+//! clients.
 
 use http::StatusCode;
 use serde::Serialize;

@@ -40,8 +40,8 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds the addresses and takes the passed sockets that the configuration names. Must be called
-    /// within a Tokio runtime.
+    /// Binds the addresses and takes the passed sockets that the configuration names. Must be
+    /// called within a Tokio runtime.
     ///
     /// # Errors
     ///

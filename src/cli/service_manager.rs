@@ -40,7 +40,8 @@ pub(super) async fn keep_watchdog_quiet() {
     }
 }
 
-/// Returns the interval of watchdog messages: half the timeout, as `sd_watchdog_enabled(3)` advises.
+/// Returns the interval of watchdog messages: half the timeout, as `sd_watchdog_enabled(3)`
+/// advises.
 fn interval(patience: Duration) -> Duration {
     (patience / 2).max(Duration::from_millis(1))
 }

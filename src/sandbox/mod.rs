@@ -184,8 +184,8 @@ impl Sandbox {
         }
     }
 
-    /// Answers the control API under `/_sandbox`, which lists and changes files. ImageKit has no such
-    /// API.
+    /// Answers the control API under `/_sandbox`, which lists and changes files. ImageKit has no
+    /// such API.
     fn control(&self, method: &Method, path: &str) -> Reply {
         let segments: Vec<&str> = path.split('/').collect();
         match (method, segments.as_slice()) {
@@ -253,8 +253,8 @@ fn problem(status: StatusCode, message: &str, help: &str) -> Reply {
     json(status, &Body { message, help })
 }
 
-/// Returns a 200 with a weak entity tag in the form that Express makes: the length in hex and a part
-/// of a digest.
+/// Returns a 200 with a weak entity tag in the form that Express makes: the length in hex and a
+/// part of a digest.
 fn tagged(body: &impl Serialize) -> Reply {
     let mut reply = json(StatusCode::OK, body);
     let bytes = serde_json::to_vec(body).expect("our own structs always serialise");

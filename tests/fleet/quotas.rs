@@ -1,7 +1,7 @@
 //! Fleet tests of shared quotas, measured by the number of admitted requests.
 //!
-//! While Redis does not answer in time, a gateway spends its own share in addition. On a busy machine
-//! this can add up to one more burst, and never more.
+//! While Redis does not answer in time, a gateway spends its own share in addition. On a busy
+//! machine this can add up to one more burst, and never more.
 
 use std::sync::Arc;
 
@@ -29,7 +29,8 @@ fn callers() -> String {
     )
 }
 
-/// Returns the number of one caller's requests that these gateways admitted, and the time they took.
+/// Returns the number of one caller's requests that these gateways admitted, and the time they
+/// took.
 async fn admitted(fleet: &Fleet, places: std::ops::Range<usize>, lasting: Duration) -> (f64, f64) {
     let (began, mut askers) = (Instant::now(), JoinSet::new());
     for gateway in &fleet.gateways[places] {

@@ -1,8 +1,8 @@
 //! Fleet tests of the second-level cache: a list that one gateway fetched is not fetched by the
 //! others.
 //!
-//! If Redis does not answer within 20 ms, a gateway fetches from the upstream. On a busy machine this
-//! may happen at any time. So these tests request several files and count.
+//! If Redis does not answer within 20 ms, a gateway fetches from the upstream. On a busy machine
+//! this may happen at any time. So these tests request several files and count.
 
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, timeout};
@@ -91,8 +91,8 @@ async fn a_gateway_that_starts_finds_what_others_have_fetched_and_how_old_it_is(
     assert!(f64::from(fetched) <= allowance(&fleet).await, "{fetched} fetched");
 }
 
-/// RFC 9111 section 5.2.2: a `no-store` list is stored nowhere. A `no-transform` list is not shared,
-/// because the other gateways would not know of the directive.
+/// RFC 9111 section 5.2.2: a `no-store` list is stored nowhere. A `no-transform` list is not
+/// shared, because the other gateways would not know of the directive.
 #[tokio::test]
 async fn what_is_not_for_keeping_or_not_for_coding_is_shared_with_nobody() {
     let fleet = Fleet::start(2).await;

@@ -1,4 +1,5 @@
-//! Tests of content codings: encoded once, negotiated for each request, each with its own entity tag.
+//! Tests of content codings: encoded once, negotiated for each request, each with its own entity
+//! tag.
 
 use std::io::{Read as _, Write as _};
 

@@ -1,4 +1,5 @@
-//! Tests of the deadlines for clients: a stalled client occupies its own connection for a short time.
+//! Tests of the deadlines for clients: a stalled client occupies its own connection for a short
+//! time.
 //!
 //! Deadlines run in real time and are short here. Deadlines that must not fire are generous.
 

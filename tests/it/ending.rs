@@ -1,5 +1,5 @@
-//! Tests of the end of an exchange, which is reported alike for HTTP/1.1 and HTTP/2: body bytes that
-//! the connection took, time until the response was ready, and which side left first.
+//! Tests of the end of an exchange, which is reported alike for HTTP/1.1 and HTTP/2: body bytes
+//! that the connection took, time until the response was ready, and which side left first.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Tests of hostile and malformed input from the Internet: each input is answered, refused or cut at
-//! once, and no forbidden part of it reaches the upstream.
+//! Tests of hostile and malformed input from the Internet: each input is answered, refused or cut
+//! at once, and no forbidden part of it reaches the upstream.
 
 use crate::support::{Connection, FILE, Origin, Reply, TestGateway, versions_of};
 
@@ -250,7 +250,8 @@ async fn whoever_leaves_in_the_middle_of_a_head_is_forgotten() {
     gateway.finish().await;
 }
 
-/// RFC 9110 section 10.1.1: a client that sends `Expect: 100-continue` gets 100, then sends its body.
+/// RFC 9110 section 10.1.1: a client that sends `Expect: 100-continue` gets 100, then sends its
+/// body.
 #[tokio::test]
 async fn an_expectation_is_met() {
     let origin = Origin::start().await;

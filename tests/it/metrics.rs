@@ -3,8 +3,8 @@
 
 use crate::support::{FILE, Origin, Reply, TestGateway, get, send, versions_of};
 
-/// Metric families that exist without TLS and before any throttling. Counters of events that did not
-/// happen are 0, not absent.
+/// Metric families that exist without TLS and before any throttling. Counters of events that did
+/// not happen are 0, not absent.
 const FAMILIES: [&str; 40] = [
     "ikgate_auth_failures_total",
     "ikgate_build_info",

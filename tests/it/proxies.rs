@@ -97,7 +97,8 @@ async fn a_caller_with_very_many_ipv6_prefixes_has_a_few_times_the_quota_of_one(
     gateway.finish().await;
 }
 
-/// No response of any kind repeats a forwarding field: the gateway makes all response fields itself.
+/// No response of any kind repeats a forwarding field: the gateway makes all response fields
+/// itself.
 #[tokio::test]
 async fn no_answer_repeats_a_forwarding_field() {
     let origin = Origin::start().await;

@@ -1,5 +1,5 @@
-//! Tests of routing: refused requests never reach the origin, and the errors have the form that SDKs
-//! can parse.
+//! Tests of routing: refused requests never reach the origin, and the errors have the form that
+//! SDKs can parse.
 
 use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 

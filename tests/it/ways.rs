@@ -1,5 +1,5 @@
-//! Equivalence tests of the three code paths: HTTP/1.1 by the fast path, HTTP/1.1 through hyper, and
-//! HTTP/2. The same request gets the same response, the same cost and the same report on each.
+//! Equivalence tests of the three code paths: HTTP/1.1 by the fast path, HTTP/1.1 through hyper,
+//! and HTTP/2. The same request gets the same response, the same cost and the same report on each.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};

@@ -1,4 +1,5 @@
-# Varnish with ikgate's task: it adds the key, caches in memory, keeps connections, limits by address.
+# Varnish with ikgate's task: it adds the key, caches in memory, keeps connections, limits by
+# address.
 vcl 4.1;
 
 import vsthrottle;

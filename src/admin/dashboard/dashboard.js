@@ -1,5 +1,5 @@
-// Live dashboard: polls /api/stats and draws charts, tables and recent events. It loads nothing from
-// other hosts.
+// Live dashboard: polls /api/stats and draws charts, tables and recent events. It loads nothing
+// from other hosts.
 "use strict";
 
 const PERIOD = 5000;
@@ -179,7 +179,7 @@ function rows(body, counted, cells) {
     row.append(cell);
     made.push(row);
   }
-  // A table keeps its rows while one of its buttons has the focus: the user may be about to press it.
+  // A table keeps its rows while one of its buttons has the focus, because the user may press it.
   if (!byId(body).contains(document.activeElement)) byId(body).replaceChildren(...made);
 }
 

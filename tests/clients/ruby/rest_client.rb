@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# Stand-in for ImageKit's Ruby SDK 3: sends its requests with its HTTP client, and prints one line of
-# JSON for each request.
+# Stand-in for ImageKit's Ruby SDK 3: sends its requests with its HTTP client, and prints one line
+# of JSON for each request.
 require "json"
 require "rest-client"
 

@@ -20,8 +20,8 @@ const SHARED_TROUBLE: Range<u64> = 100..1500;
 /// Faults that may happen to Redis.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Memory {
-    /// Redis is also killed, emptied and trimmed. After each of these every gateway drops its stored
-    /// lists, which hides purges that it missed before.
+    /// Redis is also killed, emptied and trimmed. After each of these every gateway drops its
+    /// stored lists, which hides purges that it missed before.
     Fails,
     /// Redis is paused at worst.
     Holds,

@@ -67,8 +67,9 @@ impl User {
         Instant::now() >= self.until
     }
 
-    /// Reads a file. `None` if the gateway answered that the client must retry later. A gateway that
-    /// was paused while it waited for its share of the budget does that, which breaks no promise.
+    /// Reads a file. `None` if the gateway answered that the client must retry later. A gateway
+    /// that was paused while it waited for its share of the budget does that, which breaks no
+    /// promise.
     async fn read(&self, gateway: usize, file: usize) -> Option<Read> {
         let at = self.began.elapsed();
         let answer = self.fleet.gateways[gateway].get(&name(file)).await;
@@ -141,7 +142,8 @@ impl User {
         lives.join_all().await;
     }
 
-    /// Reads one quiet file at every gateway, purges it once, and reads it again after the time bound.
+    /// Reads one quiet file at every gateway, purges it once, and reads it again after the time
+    /// bound.
     async fn live(self, file: usize, mut rng: Rng) {
         self.note(self.read_at_each(file).await);
         think(&mut rng, OF_QUIET_FILES).await;

@@ -13,7 +13,8 @@ pub(crate) struct Gateway {
     pub(crate) admin: SocketAddr,
 }
 
-/// Base configuration. The TTL is longer than any test, so that only a purge leads to a new version.
+/// Base configuration. The TTL is longer than any test, so that only a purge leads to a new
+/// version.
 const BASE: &str = r#"
 [server]
 listen = ["127.0.0.1:0"]
@@ -48,8 +49,8 @@ pub(crate) fn config(upstream: SocketAddr, redis_url: &str, more: &str) -> Strin
 }
 
 impl Gateway {
-    /// Starts a gateway with this configuration and environment, and waits until it is ready. `name`
-    /// is the base name of its files in this directory.
+    /// Starts a gateway with this configuration and environment, and waits until it is ready.
+    /// `name` is the base name of its files in this directory.
     pub(crate) async fn start(
         directory: &Path,
         name: &str,

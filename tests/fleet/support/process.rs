@@ -12,8 +12,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the process. Its output goes to a file, because a pipe without a reader would block it
-    /// in the end.
+    /// Starts the process. Its output goes to a file, because a pipe without a reader would block
+    /// it in the end.
     pub(crate) fn start(mut command: Command, log: &Path) -> Self {
         let output = File::create(log).unwrap();
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);

@@ -1,5 +1,5 @@
-//! Fuzz target of the fast path's request parser: an accepted request ends at the stated length, has
-//! no body, and means the same to hyper.
+//! Fuzz target of the fast path's request parser: an accepted request ends at the stated length,
+//! has no body, and means the same to hyper.
 #![no_main]
 
 use http::Uri;

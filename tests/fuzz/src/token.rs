@@ -27,7 +27,8 @@ static SETTINGS: LazyLock<TokenSettings> = LazyLock::new(|| TokenSettings {
 });
 static SIGNER: LazyLock<TokenSigner> = LazyLock::new(|| TokenSigner::new(&SETTINGS, None).unwrap());
 
-/// Returns whether this credential is accepted at clock zero, and whether it still is after `later`.
+/// Returns whether this credential is accepted at clock zero, and whether it still is after
+/// `later`.
 fn enters(credential: &[u8], later: Duration) -> (bool, bool) {
     let callers = Callers::new(&[], AnonymousPolicy::Refuse, Some(SETTINGS.clone()));
     let mut fields = HeaderMap::new();

@@ -32,7 +32,8 @@ const SENT_MAX: usize = 4096;
 const RECEIVED_MAX: usize = 1 << 20;
 
 /// Configuration in which every response is a refusal or stored: a miss finds no upstream, and soon
-/// an open circuit breaker. The clock stands still, so no limit that refills with time may be used up.
+/// an open circuit breaker. The clock stands still, so no limit that refills with time may be used
+/// up.
 const CONFIGURATION: &str = "\
     [server]\ntrusted_proxies = [\"127.0.0.1\"]\n\
     [upstream]\nurl = \"http://127.0.0.1:1\"\nretries.max = 0\nbudget = { per_second = 100000, burst = 100000 }\n\

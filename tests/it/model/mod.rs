@@ -72,8 +72,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Connections that wait for one upstream request of a file, in order of arrival. Each has the floor
-/// at its arrival.
+/// Connections that wait for one upstream request of a file, in order of arrival. Each has the
+/// floor at its arrival.
 type Waiting = VecDeque<(Connection, usize)>;
 
 /// Gateway and model, with the waiting connections of both.

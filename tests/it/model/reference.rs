@@ -1,5 +1,5 @@
-//! Reference model of freshness and invalidation: the interface's rules for one node, without locks,
-//! tasks or sockets.
+//! Reference model of freshness and invalidation: the interface's rules for one node, without
+//! locks, tasks or sockets.
 
 use std::time::Duration;
 

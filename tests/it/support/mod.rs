@@ -1,5 +1,5 @@
-//! Shared support of the integration tests: a scripted origin, a gateway in front of it, and clients
-//! that can send bytes that no library would.
+//! Shared support of the integration tests: a scripted origin, a gateway in front of it, and
+//! clients that can send bytes that no library would.
 //!
 //! All servers listen on loopback ports that the kernel picks, so tests run in parallel and never
 //! collide. Nothing here sleeps.

@@ -83,8 +83,8 @@ impl Origin {
         self.script.lock().unwrap().replies.insert(path.to_owned(), reply);
     }
 
-    /// Holds the responses for this path from now on, until it is released. Each response is the one
-    /// that was set when its request arrived.
+    /// Holds the responses for this path from now on, until it is released. Each response is the
+    /// one that was set when its request arrived.
     pub(crate) fn hold(&self, path: &str) {
         let (release, held) = watch::channel(false);
         let mut script = self.script.lock().unwrap();

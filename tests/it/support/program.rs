@@ -113,8 +113,8 @@ impl Program {
     }
 }
 
-/// Returns a command of `ikgate serve` with one or two passed sockets as descriptors 3 and 4. A shell
-/// sets the variables that describe them, so that `$$` is the process id of the program.
+/// Returns a command of `ikgate serve` with one or two passed sockets as descriptors 3 and 4. A
+/// shell sets the variables that describe them, so that `$$` is the process id of the program.
 fn passing(
     config: &Path,
     environment: &[(&str, &str)],

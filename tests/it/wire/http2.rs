@@ -1,4 +1,5 @@
-//! Runner of the HTTP/2 wire cases (`tests/wire`): requests given as fields, and frames of any kind.
+//! Runner of the HTTP/2 wire cases (`tests/wire`): requests given as fields, and frames of any
+//! kind.
 
 use serde::Deserialize;
 

@@ -1,5 +1,5 @@
-//! Runner of the wire cases, which are data files (`tests/wire`). Each case has bytes or frames, the
-//! expected responses, the state of the connection afterwards, and the calls to the upstream.
+//! Runner of the wire cases, which are data files (`tests/wire`). Each case has bytes or frames,
+//! the expected responses, the state of the connection afterwards, and the calls to the upstream.
 
 mod http1;
 mod http2;
@@ -53,8 +53,8 @@ pub(crate) fn http2_cases() -> Vec<String> {
     http2::cases().iter().map(|case| case.id().to_owned()).collect()
 }
 
-/// Returns the bytes of a text whose characters each stand for one byte (Latin-1). `{x*N}` stands for
-/// N times the character, and `{new}` for a file that was not requested before.
+/// Returns the bytes of a text whose characters each stand for one byte (Latin-1). `{x*N}` stands
+/// for N times the character, and `{new}` for a file that was not requested before.
 fn expand(text: &str, new_file: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let byte = |character: char| u8::try_from(u32::from(character)).expect("not Latin-1");

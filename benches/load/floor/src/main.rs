@@ -1,7 +1,7 @@
 //! Baseline server of the load tests: one epoll loop that answers each request with fixed bytes.
 //!
-//! It only finds the end of a request and keeps no state. The cost of a server above this baseline is
-//! the cost of its work.
+//! It only finds the end of a request and keeps no state. The cost of a server above this baseline
+//! is the cost of its work.
 //!
 //! `ikgate-floor BYTES [FIELD...]` answers with a body of `BYTES` bytes and the given fields.
 
@@ -56,8 +56,8 @@ fn answer(length: usize, fields: impl Iterator<Item = String>) -> Vec<u8> {
     answer
 }
 
-/// Serves one request. The load generator sends requests whole and one at a time. Returns false if the
-/// client has closed.
+/// Serves one request. The load generator sends requests whole and one at a time. Returns false if
+/// the client has closed.
 fn serve(stream: &mut TcpStream, buffer: &mut [u8], answer: &[u8]) -> std::io::Result<bool> {
     let mut filled = 0;
     loop {
