@@ -1,10 +1,11 @@
-//! Tells the program which commit it was built from, where that can be known.
+//! Build script: puts the version and the git commit, if known, into `IKGATE_VERSION`.
 
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    // Commits move one of these; what is not there would be looked at in every build.
+    // A commit changes one of these files. Cargo rebuilds each time for a path that does not exist,
+    // so only existing paths are listed.
     for path in
         ["HEAD", "logs/HEAD"].iter().filter_map(|name| git(&["rev-parse", "--git-path", name]))
     {
@@ -23,7 +24,8 @@ fn main() {
     println!("cargo:rustc-env=IKGATE_VERSION={version}");
 }
 
-/// What git says of this repository. `None`: it is not one of its own, or there is no git.
+/// Returns the output of a git command. `None` if this directory is not the root of a repository,
+/// git is missing, or the command fails.
 fn git(arguments: &[&str]) -> Option<String> {
     if !Path::new(".git").exists() {
         return None;

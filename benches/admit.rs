@@ -1,6 +1,7 @@
-//! What it costs to find out who asks and whether they may: a key, a token that was seen before,
-//! and both again while a spray of new addresses goes on beside them. And what such a spray takes
-//! in memory.
+//! Benchmark of admission: the cost to identify a caller and to check its quota.
+//!
+//! Callers send a key or a token that was seen before. Both are measured again during a spray of
+//! new addresses, and the memory that such a spray takes is measured as well.
 //!
 //! `cargo bench --bench admit`
 #![allow(
@@ -35,7 +36,7 @@ const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-forwarded-for");
 const KEY: &str = "ikg_qTq5vV1m0S0Yb0m4wq0o3Z1c4X2sXj3vHk1QwZ8yR0E";
 const CLIENT: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const TRACKED: usize = 100_000;
-/// Requests that are timed together: reading the clock must not count.
+/// Requests that are timed together, so that reading the clock does not count.
 const BATCH: u32 = 1_000;
 const BATCHES: usize = 1_000;
 const SPRAYED: u64 = 1_000_000;
@@ -74,7 +75,7 @@ impl Gate {
         }
     }
 
-    /// As the gateway does it for a request with these fields.
+    /// Admits a request with these fields, as the gateway does.
     fn admit(&self, fields: &HeaderMap, client: IpAddr) {
         let fields = RequestFields::of(fields, &CLIENT_ADDRESS);
         let caller =
@@ -86,11 +87,11 @@ impl Gate {
                 }
             };
         self.callers.may_read(&caller, &self.file).unwrap();
-        // Over quota or not, it is as much work.
+        // The work is the same over the quota and within it.
         let _ = self.limits.admit(&caller);
     }
 
-    /// A million new addresses, each in a network of its own.
+    /// Admits requests of a million new addresses, each in its own network.
     fn spray(&self, from: u64) {
         for number in from..from + SPRAYED {
             let address = Ipv6Addr::from((u128::from(number) << 80) | 1);
@@ -99,7 +100,8 @@ impl Gate {
     }
 }
 
-/// Nanoseconds for one request: of the median batch, and of the slowest but one percent.
+/// Returns the time of one request in nanoseconds: in the median batch, and in the batch at the
+/// 99th percentile.
 fn measure(gate: &Gate, fields: &HeaderMap) -> (f64, f64) {
     let mut took: Vec<_> = (0..BATCHES)
         .map(|_| {

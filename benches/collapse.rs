@@ -1,9 +1,11 @@
-//! Very many callers of one cold file, an upstream that takes its time: how many calls leave, how
-//! far apart the answers come, and how much later than the upstream's own.
+//! Benchmark of request collapsing: very many callers of one uncached file, and a slow upstream.
 //!
-//! `cargo bench --bench collapse`: once from request to answer within this process, which is what
-//! the gateway takes to wake everybody, and once over sockets on loopback, where this process is
-//! both the gateway and all its callers.
+//! It measures the number of upstream calls, the spread of the responses, and their delay after the
+//! upstream's own response.
+//!
+//! `cargo bench --bench collapse` runs it twice. The first run stays within this process and shows
+//! the time that the gateway takes to wake all waiters. The second run uses sockets on loopback,
+//! where this process is the gateway and all its callers.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -40,7 +42,7 @@ fn sandbox() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let settings = SandboxSettings {
         key: Secret::new(DEFAULT_KEY.to_owned()),
-        // The second call within a second would be refused, and seen.
+        // A second call within a second would be refused, and so be noticed.
         rate: NonZeroU32::MIN,
         latency: LATENCY,
     };
@@ -64,7 +66,7 @@ fn target() -> String {
     format!("/v1/files/{IMAGE_WITH_VERSIONS}/versions")
 }
 
-/// When each answer was complete, and how long it took.
+/// Instant at which a response was complete, and its duration.
 type Answered = (Instant, Duration);
 
 fn report(what: &str, answers: &[Answered]) {
@@ -103,13 +105,13 @@ async fn in_process() {
     report("in this process", &callers.join_all().await);
 }
 
-/// Sends one request and waits for the end of its answer.
+/// Sends one request and waits for the end of its response.
 async fn ask(mut stream: TcpStream) -> Answered {
     let head = format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", target());
     let started = Instant::now();
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::with_capacity(16 * 1024);
-    // A list ends in the bracket that closes it.
+    // A list ends in its closing bracket.
     while !answer.ends_with(b"]") {
         assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "closed");
     }

@@ -1,5 +1,5 @@
-//! Hit ratios of moka's two eviction policies under the loads that a gateway meets: which one
-//! the cache uses is decided by this table.
+//! Benchmark of cache eviction: hit ratios of moka's two policies under typical loads of a gateway.
+//! This table decides which policy the cache uses.
 //!
 //!   cargo bench --bench eviction
 //!
@@ -15,19 +15,20 @@ use ahash::RandomState;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-/// Entries of 0.9 KB that fit.
+/// Number of entries of 0.9 KB that fit into the cache.
 const FIT: u64 = 10_000;
 const ENTRY: u64 = 1_300;
 const REQUESTS: u64 = 1_000_000;
 
-/// Bytes of the list of an id.
+/// Function that returns the size in bytes of an id's list.
 type Size = fn(u64) -> u32;
 
 struct Run {
     cache: Cache<u64, u32, RandomState>,
     size: Size,
-    /// Requests and hits since the last reading, of hot ids and of all.
+    /// Requests and hits of hot ids since the last reading.
     hot: (u64, u64),
+    /// Requests and hits of all ids since the last reading.
     all: (u64, u64),
 }
 
@@ -61,7 +62,7 @@ impl Run {
     }
 }
 
-/// Draws ids as often as their rank says: 1 / rank.
+/// Zipf distribution: draws an id with a frequency of 1 / rank.
 struct Zipf(Vec<f64>);
 
 impl Zipf {
@@ -87,7 +88,8 @@ fn same(_: u64) -> u32 {
     1_300
 }
 
-/// Nine of ten lists have 0.9 KB, most others 9 KB, one of a hundred 92 KB.
+/// Returns a size from a mix: nine of ten lists have 0.9 KB, most others 9 KB, one of a hundred 92
+/// KB.
 fn mixed(id: u64) -> u32 {
     match id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57 {
         0 => 93_000,
@@ -96,7 +98,7 @@ fn mixed(id: u64) -> u32 {
     }
 }
 
-/// Ids that no other part of a load uses.
+/// First id of a range that no other part of a load uses.
 const ELSEWHERE: u64 = 1 << 40;
 
 fn zipf(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
@@ -111,8 +113,8 @@ fn zipf(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
     vec![("all", run.take().1)]
 }
 
-/// A thousand hot ids, and beside them a million others once each: one of them for each hot
-/// request, then ten.
+/// Load of a thousand hot ids and a million other ids that are requested once each: first one of
+/// them for each hot request, then ten.
 fn scan(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
     for _ in 0..50_000 {
         run.request(random.u64(..1_000), true);
@@ -133,7 +135,8 @@ fn scan(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
     rows
 }
 
-/// Another set of hot ids, as large as what fits, takes the place of the first at once.
+/// Load in which a second set of hot ids, as large as the first, replaces it at once. Each set has
+/// 80% of the entries that fit.
 fn shift(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
     let hot = FIT * 8 / 10;
     for _ in 0..REQUESTS {
@@ -150,8 +153,8 @@ fn shift(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> 
     rows
 }
 
-/// A list that is requested all the time, in a full cache, and changes ten times: fetches after
-/// each of its purges. One is the least; a policy that does not let it back in makes it more.
+/// Load of a popular list in a full cache that is purged ten times. Counts the fetches after each
+/// purge: at least one, and more if the policy does not let the list back in.
 fn purged(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
     const PURGES: u32 = 10;
     let zipf = Zipf::new(10 * FIT);
@@ -163,13 +166,13 @@ fn purged(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)>
             run.cache.invalidate(&id);
             run.take();
             for _ in 0..1_000 {
-                // Other misses take the room that the purge has left.
+                // Other misses fill the space that the purge has freed.
                 for _ in 0..1_000 {
                     run.request(zipf.draw(random), false);
                 }
                 run.request(id, true);
             }
-            // The first time the cache is not full yet.
+            // Before the first purge, the cache is not full yet.
             if purge > 0 {
                 fetches += 1_000.0 * (1.0 - run.take().0 / 100.0);
             }
@@ -179,8 +182,8 @@ fn purged(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)>
     rows
 }
 
-/// A new list that is requested 200 times as often as each of those that fill the cache: fetches of
-/// its first 100 requests.
+/// Load of a new list that is requested 200 times as often as each list that fills the cache.
+/// Counts the fetches during its first 100 requests.
 fn newcomer(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
     const OFTEN: u64 = 200;
     for _ in 0..REQUESTS {
@@ -201,8 +204,8 @@ fn newcomer(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64
     rows
 }
 
-/// A new large list that is requested 200 times as often as each of those that fill the cache, all of
-/// them in use: fetches of its first 100 requests.
+/// Load of a new large list that is requested 200 times as often as each list that fills the cache,
+/// all of them in use. Counts the fetches during its first 100 requests.
 fn large_newcomer(run: &mut Run, random: &mut fastrand::Rng) -> Vec<(&'static str, f64)> {
     let others = FIT;
     for _ in 0..REQUESTS {

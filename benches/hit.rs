@@ -1,4 +1,4 @@
-//! What a hit costs in this process, without sockets: the parts and the whole.
+//! Benchmark of a cache hit within this process, without sockets: the single steps and the whole.
 //!
 //! `cargo bench --bench hit`
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a benchmark may fail loudly")]
@@ -86,10 +86,11 @@ fn gateway() -> Arc<Gateway> {
     app::gateway(settings, Vec::new(), &Clock::system()).unwrap()
 }
 
-/// From a parsed request to the last byte of the answer, with everything on that users have on.
+/// Measures a hit from the parsed request to the last byte of the response, with the usual features
+/// on.
 ///
-/// Once as it is for a caller that accepts no coding, and once for one that is sent brotli: of a
-/// stored body of the same size, so that what differs is the choice alone.
+/// It runs once for a caller that accepts no coding, and once for a caller that is sent brotli.
+/// Both stored bodies have the same size, so that only the negotiation differs.
 fn whole(criterion: &mut Criterion) {
     let metrics = Arc::new(Metrics::new());
     let subscriber = Registry::default().with(metrics_layer(&metrics));
@@ -135,8 +136,8 @@ fn whole(criterion: &mut Criterion) {
     }
 }
 
-/// A plain request, from its bytes to those of its answer: with the metrics on, and with nobody who
-/// listens to what the gateway tells.
+/// Measures a plain request from its bytes to the bytes of its response: once with metrics, and
+/// once without a subscriber for the gateway's events.
 fn plain(criterion: &mut Criterion) {
     let gateway = gateway();
     for number in 0..IDS {

@@ -1,8 +1,8 @@
-//! The program: arguments in, exit code out.
+//! Entry point of the `ikgate` program: passes the arguments to the command line module.
 
 use std::process::ExitCode;
 
-/// Small, short-lived allocations on every request are what it is best at.
+/// Global allocator. mimalloc is fast for the small, short-lived allocations of each request.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

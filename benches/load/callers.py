@@ -1,5 +1,5 @@
-"""Callers that a load generator does not play: a crowd at once, one after another, idle ones, and
-those who come when they come."""
+"""Client loads that wrk cannot produce: many requests at once, one request after another, idle
+connections, and requests at planned times."""
 
 import base64
 import http.client
@@ -33,7 +33,7 @@ def percentiles(taken):
 
 
 def crowd(url, file, callers):
-    """All ask for one list at the same time; p50 and p99 in milliseconds."""
+    """Requests one list from all clients at the same time. Returns p50 and p99 in milliseconds."""
     request = f"GET /v1/files/{file}/versions HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     held = [connected(address_of(url)) for _ in range(callers)]
     waiting = selectors.DefaultSelector()
@@ -58,7 +58,8 @@ def crowd(url, file, callers):
 
 
 def in_turn(urls, files):
-    """Each list of each server, one at a time; p50 and p99 in milliseconds, by name."""
+    """Requests each list of each server, one at a time. Returns p50 and p99 in milliseconds by
+    name."""
     connections = {name: http.client.HTTPConnection(*address_of(url)) for name, url in urls.items()}
     for connection in connections.values():
         connection.connect()
@@ -68,7 +69,7 @@ def in_turn(urls, files):
         for name, connection in connections.items():
             began = time.perf_counter()
             path = f"{urlsplit(urls[name]).path}/files/{file}/versions"
-            # The gateway does not take its own key from a caller.
+            # The gateway does not accept its own private key from a caller.
             connection.request("GET", path, headers=AUTHORIZATION if name == "upstream" else {})
             answer = connection.getresponse()
             answer.read()
@@ -79,7 +80,7 @@ def in_turn(urls, files):
 
 
 def idle(url, file, count):
-    """Connections that have asked once, and are kept."""
+    """Opens connections that send one request each and stay open."""
     request = f"GET /v1/files/{file}/versions HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     held = []
     for _ in range(count):
@@ -93,25 +94,25 @@ def idle(url, file, count):
 
 
 class Asked(NamedTuple):
-    """When, and whom; in seconds from the beginning."""
+    """Planned request: its time, in seconds since the beginning, and its target."""
 
     at: float
     url: str
     file: str
-    # Further lines of the head.
+    # Additional field lines of the head.
     fields: str = ""
 
 
 class Answered(NamedTuple):
     asked: Asked
-    # Really.
+    # Actual start.
     began: float
     ended: float
     status: int
 
 
 def on_time(plan):
-    """Asks as planned, whatever becomes of what was asked before."""
+    """Sends requests as planned, without waiting for earlier ones (open loop)."""
     free, waiting, done = {}, selectors.DefaultSelector(), []
     plan, under_way = iter(plan), 0
     following, start = next(plan, None), time.perf_counter()

@@ -1,6 +1,6 @@
-"""What is measured of several gateways that share a Redis, and what each has to come to.
+"""Measurements of several gateways that share a Redis, with the limits that each result must keep.
 
-A work takes how much it may do, and gives what it found and verdicts.
+A work takes the amount of load, and returns its results and verdicts.
 """
 
 import contextlib
@@ -20,12 +20,13 @@ NODES = 5
 
 
 class Effort(NamedTuple):
-    # Fleets of so many nodes are compared.
+    # Sizes of the fleets that are compared, in nodes.
     fleets: tuple
-    # In seconds: for as many refreshes as are to be compared, and of any other load.
+    # Seconds of a load that compares refreshes.
     long: int
+    # Seconds of any other load.
     short: int
-    # Of hits, and how long each.
+    # Rounds of hits, and the seconds of each.
     rounds: int
     seconds: int
     purges: int
@@ -38,7 +39,7 @@ class Found(NamedTuple):
 
 
 def evenly(nodes, per_second, seconds, files, fields=lambda number: ""):
-    """So many requests a second, each to the next node, and for the file that is given."""
+    """Plans requests at a rate per second, each to the next node, for the given files."""
     for number in range(per_second * seconds):
         yield Asked(number / per_second, nodes[number % len(nodes)].url, files(number),
                     fields(number))
@@ -51,7 +52,7 @@ def only(answers, status=200):
 
 
 def second_level(nodes):
-    """What became of looks and stores."""
+    """Returns the outcomes of second-level lookups and stores."""
     counted = of_all(nodes, "ikgate_second_level_total")
     return {labels.split('"')[1]: int(value) for labels, value in counted.items() if value}
 
@@ -62,9 +63,9 @@ def told(looks):
 
 
 def upstream_calls(effort):
-    """Calls to the upstream, 50 ms away, for the same 1,000 requests a second spread over more and
-    more nodes: 2,000 files, as popular as Zipf says (s = 1), with a ttl of a quarter of the time,
-    all nodes empty at first."""
+    """Measures calls to the upstream, 50 ms away, for the same 1,000 requests a second spread
+    over more and more nodes: 2,000 files, as popular as Zipf says (s = 1), with a ttl of a
+    quarter of the time, all nodes empty at first."""
     files = [file_id(number, prefix) for prefix in ("65", "66") for number in range(IDS)]
     weights = [1 / place for place in range(1, len(files) + 1)]
     asked = random.Random(1).choices(files, weights, k=1000 * effort.long)
@@ -97,9 +98,9 @@ def upstream_calls(effort):
 
 
 def purge(effort):
-    """From a purge at one node until all 5 answer with what was changed before it, polled one
-    after the other; and until none of them has the old list any more, without asking for a new
-    one."""
+    """Measures the time from a purge at one node until all 5 answer with what was changed before
+    it, polled one after the other; and until none of them has the old list any more, without
+    asking for a new one."""
     numbers = range(2 * effort.purges)
     with sandbox() as upstream, redis() as server, fleet(NODES, upstream, server) as nodes:
         callers = [Connection(node.port) for node in nodes]
@@ -111,7 +112,7 @@ def purge(effort):
             file = file_id(number % IDS)
             for one in callers:
                 one.ask("GET", f"/v1/files/{file}/versions")
-            # Others may be about to store what was just fetched.
+            # Other nodes may be about to store the list that was just fetched.
             time.sleep(0.005)
             version = control.ask_json("POST", f"/_sandbox/files/{file}/versions")
             newest = version["versionInfo"]["id"].encode()
@@ -148,9 +149,9 @@ def purge(effort):
 
 
 def hits(effort):
-    """Hits of one node of 3 against one without a fleet, both on one core, wrk on the other:
-    0.9 KB, 64 connections, 1,000 ids, by a caller with a key, whose quota is shared, and by
-    anybody."""
+    """Compares hits of one node of 3 with a node without a fleet, both on one core, wrk on the
+    other: 0.9 KB, 64 connections, 1,000 ids, by a caller with a key, whose quota is shared, and
+    by anybody."""
     block, field = caller("load", 1_000_000, 1_000_000)
     with sandbox() as upstream, redis() as server, contextlib.ExitStack() as running:
         together, apart = (
@@ -162,7 +163,7 @@ def hits(effort):
         for who, fields in (("caller with a key", [field]), ("anonymous", [])):
             rounds = []
             for number in range(effort.rounds):
-                # What comes second must not always be the same.
+                # Alternates the order, so that the same one does not always come second.
                 order = sorted(both, reverse=number % 2 == 1)
                 rounds.append({name: wrk(both[name], effort.seconds, fields=fields)
                                for name in order})
@@ -183,10 +184,10 @@ def hits(effort):
 
 
 def over(times, per_second, burst):
-    """By how many the most was over the quota, in whichever time: burst and rate for that time."""
+    """Returns the largest excess over the quota (burst plus rate) in any period of time."""
     times, most = sorted(times), 0
     least = float("inf")
-    # What was spent less what came back, from the lowest that this ever was.
+    # Requests spent minus requests refilled, above the lowest value of that difference.
     for number, at in enumerate(times):
         least = min(least, number - per_second * at)
         most = max(most, number + 1 - per_second * at - least)
@@ -194,14 +195,14 @@ def over(times, per_second, burst):
 
 
 def quota(effort):
-    """What 5 nodes together admit of one caller's quota, and send of the upstream's budget, where
-    more than that is asked for."""
+    """Measures what 5 nodes together admit of one caller's quota and send of the upstream's budget,
+    under a load above both."""
     rate, burst = 200, 100
     block, field = caller("busy", rate, burst)
     credit = NODES * max(2, burst // NODES)
     with sandbox() as upstream:
         for where, asked in (("all nodes asked", NODES), ("one node asked", 1)):
-            # What was spent before must not be missing.
+            # A new fleet each time: earlier spending must not reduce the quota.
             with redis() as server, fleet(NODES, upstream, server, callers=[block]) as nodes:
                 with_key = lambda number: field + "\r\n"
                 plan = evenly(nodes[:asked], 500, effort.short, file_id_of_few, with_key)
@@ -233,7 +234,7 @@ def budget(effort, rate=40, burst=100):
             plan = evenly(nodes[:asked], 150, seconds, file_id)
             began = time.perf_counter()
             answers = on_time(plan)
-        # Those that wait for a call still do when the last has been asked.
+        # Requests that wait for a call permit still wait after the last request was sent.
         within = [at for at in reached if at < began + seconds]
         soon = sum(at < began + 1 for at in reached)
         good = sum(one.status == 200 for one in answers)
@@ -249,7 +250,7 @@ def budget(effort, rate=40, burst=100):
 
 
 def cost(spent, quiet, what, count):
-    """What each of so many took of Redis, beyond what it does anyway."""
+    """Returns the cost of each operation in Redis, without the cost of the fleet at rest."""
     more = spent.cpu - quiet.cpu / quiet.seconds * spent.seconds
     return f"{more / count * 1e6:.0f} µs of Redis's CPU for each {what}"
 
@@ -261,9 +262,9 @@ def in_general(spent):
 
 
 def redis_cost(effort):
-    """What a fleet of 5 costs Redis: at rest, for 200 fills a second, for what one fetched and
-    another takes, for 1,000 callers that ask once a second each; what a stored list takes there;
-    and what looking there adds to a miss."""
+    """Measures the cost of a fleet of 5 in Redis: at rest, for 200 fills a second, for what one
+    fetched and another takes, for 1,000 callers that ask once a second each; what a stored list
+    takes there; and what looking there adds to a miss."""
     seconds = effort.short
     known = [caller(f"caller-{number}", 10, 20) for number in range(1000)]
     with sandbox() as upstream, redis() as server:
@@ -301,7 +302,7 @@ def fills_and_takes(nodes, server, quiet, seconds):
                 f"{in_general(filling)}; {cost(filling, quiet, 'fill', count)}")
     yield Found("redis", "memory", f"{memory / count:,.0f} bytes for each of {count:,} stored "
                 f"lists of 0.9 KB")
-    # The next node each time.
+    # Uses the next node each time.
     nodes = nodes[1:] + nodes[:1]
     taking = spent_by(server, lambda: only(on_time(
         evenly(nodes, 200, count // 200, files.__getitem__))))
@@ -323,7 +324,7 @@ def looks(together, upstream):
 
 
 def misses_on_a_budget(upstream, server, seconds):
-    """Where a call has to be granted first."""
+    """Settings under which each call needs a grant first."""
     setting = {"upstream__budget": "{ per_second = 40, burst = 100 }"}
     with (fleet(NODES, upstream, server, **setting) as nodes,
           fleet(1, upstream, None, **setting) as (apart,)):

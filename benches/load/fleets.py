@@ -1,4 +1,4 @@
-"""Several gateways, and the Redis that they share."""
+"""Fleets for the load tests: several gateways and the Redis that they share."""
 
 import base64
 import contextlib
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from parts import IKGATE, KEY, answers, free_port, need, process
 
-# With quotas that the load does not reach, unless a work says otherwise.
+# Default settings. The quotas are above the load, unless a work sets others.
 SETTINGS = {
     "upstream.budget": "{ per_second = 10000, burst = 10000 }",
     "limits.anonymous": "{ per_second = 1000000, burst = 1000000 }",
@@ -32,7 +32,7 @@ SETTINGS = {
 
 
 class Redis:
-    """What it says of itself."""
+    """Returns the values of Redis's INFO."""
 
     def __init__(self, port, pid):
         self.port, self.pid = port, pid
@@ -47,14 +47,14 @@ class Redis:
 
 
 class Spent(NamedTuple):
-    """What Redis did meanwhile."""
+    """Work that Redis did during a period."""
 
     seconds: float
-    # Of its processor's time, in seconds. /proc counts in hundredths of one, INFO in millionths.
+    # Processor time in seconds. /proc counts in hundredths of a second, INFO in microseconds.
     cpu: float
-    # Those of scripts included.
+    # Number of commands, those of scripts included.
     commands: int
-    # By name.
+    # Calls by command name.
     calls: dict
 
 
@@ -88,7 +88,7 @@ def calls_of(info):
 
 
 def spent_by(server, load):
-    """What a load made Redis spend."""
+    """Returns the work that a load caused in Redis."""
     before, began = server.info(), time.perf_counter()
     load()
     seconds, after = time.perf_counter() - began, server.info()
@@ -109,15 +109,15 @@ class Node(NamedTuple):
 
 @contextlib.contextmanager
 def fleet(count, upstream, server, *, cores="", callers=(), **settings):
-    """So many nodes that know of each other; without a Redis, each by itself. In the names of
-    settings `__` is a dot."""
+    """Starts `count` nodes that know each other, or independent nodes without a Redis. `__` in the
+    name of a setting stands for a dot."""
     given = {name.replace("__", "."): value for name, value in settings.items()}
     with contextlib.ExitStack() as running:
         nodes = [running.enter_context(node(upstream, server, cores, callers, SETTINGS | given))
                  for _ in range(count)]
         for one in nodes:
             answers(f"http://127.0.0.1:{one.admin}/readyz")
-        # Each has to have heard of each.
+        # Waits until each node has heard of all others.
         while server and any(metric(one, "ikgate_cluster_nodes") != count for one in nodes):
             time.sleep(0.05)
         yield nodes
@@ -141,7 +141,7 @@ def node(upstream, server, cores, callers, settings):
 
 
 def caller(name, per_second, burst):
-    """Its block of the configuration, and the field that it authenticates with."""
+    """Returns a caller's block of the configuration, and the field with its credentials."""
     key = "ikg_" + base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()[:-1]
     block = (f'[[callers]]\nname = "{name}"\n'
              f'key_sha256 = "{hashlib.sha256(key.encode()).hexdigest()}"\n'
@@ -150,7 +150,7 @@ def caller(name, per_second, burst):
 
 
 def metrics(node, name):
-    """Each series of that name: its labels as they are written, and its value."""
+    """Returns the label text and the value of each series of a metric."""
     with urllib.request.urlopen(f"http://127.0.0.1:{node.admin}/metrics") as exposed:
         found = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", exposed.read().decode(), re.M)
     return {labels: float(value) for labels, value in found}
@@ -161,7 +161,7 @@ def metric(node, name):
 
 
 def of_all(nodes, name):
-    """The series of all nodes, added up."""
+    """Returns the sum of a series over all nodes."""
     total = {}
     for one in nodes:
         for labels, value in metrics(one, name).items():
@@ -171,7 +171,7 @@ def of_all(nodes, name):
 
 @contextlib.contextmanager
 def counting_upstream():
-    """One that answers everything, and when each call reached it."""
+    """Upstream that answers every request and records the arrival time of each call."""
     reached = []
 
     class Upstream(http.server.BaseHTTPRequestHandler):
@@ -201,7 +201,7 @@ def counting_upstream():
 
 
 class Connection:
-    """One that is kept, for who asks one thing after another."""
+    """Persistent connection for one request after another."""
 
     def __init__(self, port):
         self.http = http.client.HTTPConnection("127.0.0.1", port)

@@ -1,4 +1,4 @@
-"""Load, and what it came to: requests a second, processor time of the server, latencies."""
+"""Load generators and their results: requests per second, processor time of the server, latencies."""
 
 import os
 import re
@@ -13,13 +13,13 @@ CONNECTIONS = 64
 
 
 class Measured(NamedTuple):
-    """None: this is not measured here."""
+    """Result of one load. A field is None if it was not measured."""
 
-    # A second.
+    # Requests per second.
     requests: float | None
-    # Of the server, in microseconds for each request.
+    # Processor time of the server, in microseconds per request.
     cpu: float | None
-    # In milliseconds.
+    # Latencies in milliseconds.
     p50: float | None
     p99: float | None
 
@@ -30,7 +30,7 @@ def milliseconds(text):
 
 
 def run_wrk(server, seconds, arguments, environment):
-    """What it tells, and for how many requests."""
+    """Runs a generator. Returns its output and the number of requests."""
     given = {f"IKGATE_{key.upper()}": str(to) for key, to in environment.items()}
     told = subprocess.run(
         ["taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-d{seconds}s", "--latency", "--timeout", "30s",
@@ -55,7 +55,7 @@ def wrk(server, seconds, *, fields=(), connections=CONNECTIONS, script="ids.lua"
 
 
 def ask_once(server, seconds, prefix, first):
-    """Asks for one list after another, and says for how many."""
+    """Requests one list after another. Returns the number of requests."""
     arguments = [f"-c{CONNECTIONS}", "-s", HERE / "once.lua", server.url]
     return run_wrk(server, seconds, arguments, {"prefix": prefix, "first": first})[1]
 
@@ -73,7 +73,7 @@ def h2load(server, seconds, directory):
     spent = cpu_seconds(server.pid) - before
     done, failed = (int(re.search(rf"(\d+) {what}", told).group(1)) for what in ("done", "failed"))
     good = int(re.search(r"(\d+) 2xx", told).group(1))
-    # Those that were under way at the end are neither.
+    # Requests in progress at the end count neither as good nor as failed.
     if good < done or "h2" not in told:
         raise SystemExit(f"{server.url}: {failed} failed, {good} of {done} good\n{told}")
     return Measured(float(re.search(r"([\d.]+) req/s", told).group(1)), spent / done * 1e6,
@@ -81,7 +81,8 @@ def h2load(server, seconds, directory):
 
 
 def interleaved(servers, load, rounds):
-    """The medians of each, by name: what disturbs this machine disturbs all alike."""
+    """Returns the medians of each server by name. Rounds are interleaved, so that noise on this
+    machine affects all servers alike."""
     runs = {name: [] for name in servers}
     for _ in range(rounds):
         for name, server in servers.items():

@@ -1,7 +1,7 @@
--- Asks for a thousand ids, each in turn. The requests are made beforehand: a generator that is
--- slower than a server measures itself.
+-- wrk script that requests a thousand ids in turn. The requests are built in advance, because a
+-- generator that is slower than the server measures itself.
 --
--- IKGATE_PREFIX: how the ids begin. IKGATE_FIRST, IKGATE_IDS: from which one, and how many.
+-- IKGATE_PREFIX: prefix of the ids. IKGATE_FIRST, IKGATE_IDS: first number, and number of ids.
 local requests = {}
 local number = 0
 local prefix = os.getenv("IKGATE_PREFIX") or "65"

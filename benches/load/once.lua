@@ -1,4 +1,4 @@
--- Asks for ids from IKGATE_FIRST on, each once. IKGATE_PREFIX: how they begin.
+-- wrk script that requests ids from number IKGATE_FIRST on, each once. IKGATE_PREFIX: their prefix.
 local prefix = os.getenv("IKGATE_PREFIX")
 local next_id = tonumber(os.getenv("IKGATE_FIRST"))
 

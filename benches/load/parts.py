@@ -1,4 +1,4 @@
-"""What the measurements share: the program, a sandbox with files, and what must be installed."""
+"""Shared parts of the load tests: the program, a sandbox with files, and the required tools."""
 
 import contextlib
 import http.client
@@ -18,19 +18,19 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 IKGATE = ROOT / "target/release/ikgate"
 KEY = "private_sandbox="
-# Files of each size.
+# Number of files of each size.
 IDS = 1000
 
 
 def build():
-    # One after the other: together they would be built with each other's features.
+    # One after the other: a common build would unify their features.
     for package in ("ikgate", "ikgate-floor"):
         cargo = ["cargo", "build", "--release", "--locked", "--quiet", "-p", package]
         subprocess.run(cargo, cwd=ROOT, check=True)
 
 
 def need(command, package):
-    """A command, or a file, that comes with a package of Debian."""
+    """Returns a command or a file, and installs its Debian package if it is missing."""
     if shutil.which(command) is None and not Path(command).is_file():
         print(f"installing {package} (for {command})", file=sys.stderr)
         apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -55,12 +55,12 @@ def process(arguments, **options):
         started.wait(timeout=30)
 
 
-# Peers have certificates of their own making.
+# The compared servers have self-signed certificates.
 ANY_CERTIFICATE = ssl._create_unverified_context()
 
 
 def answers(url, pause=0.02):
-    """Its body, once somebody answers."""
+    """Returns the body of a URL, as soon as a server answers."""
     for _ in range(int(10 / pause)):
         try:
             with urllib.request.urlopen(url, context=ANY_CERTIFICATE) as response:
@@ -74,7 +74,7 @@ def answers(url, pause=0.02):
 
 @contextlib.contextmanager
 def sandbox(*more):
-    """A stand-in for ImageKit with a thousand files of one version each."""
+    """Starts a stand-in for ImageKit with a thousand files of one version each."""
     arguments = [IKGATE, "sandbox", "--listen", "127.0.0.1:0", "--rate", "1000000", *more]
     with process(arguments, stdout=subprocess.PIPE, text=True) as started:
         address = re.search(r"http://(\S+)", started.stdout.readline()).group(1)
@@ -83,7 +83,7 @@ def sandbox(*more):
 
 
 def add_versions(address, prefix, versions):
-    """Makes a thousand files, whose ids begin so, with so many versions each."""
+    """Makes a thousand files with this id prefix and number of versions each."""
     connection = http.client.HTTPConnection(address)
     for number in range(IDS):
         for _ in range(versions):
@@ -97,7 +97,7 @@ def file_id(number, prefix="65"):
 
 
 def family(pid):
-    """A process and its children that live."""
+    """Returns the ids of a process and its living children."""
     tree = [pid]
     while tree:
         pid = tree.pop()
@@ -108,7 +108,7 @@ def family(pid):
 
 
 def cpu_seconds(pid):
-    """User and system time of a process and its children."""
+    """Returns the user and system time of a process and its children."""
     total = 0
     for member in family(pid):
         with contextlib.suppress(OSError):
@@ -118,12 +118,12 @@ def cpu_seconds(pid):
 
 
 def resident(pid):
-    """Resident memory in MiB, now and at most."""
+    """Returns the resident memory in MiB: current and peak."""
     status = Path(f"/proc/{pid}/status").read_text()
     kilobytes = {name: int(value) for name, value in re.findall(r"(VmRSS|VmHWM):\s+(\d+)", status)}
     return kilobytes["VmRSS"] / 1024, kilobytes["VmHWM"] / 1024
 
 
 def resident_of_all(pid):
-    """Of a process and its children, in MiB."""
+    """Returns the memory of a process and its children, in MiB."""
     return sum(resident(member)[0] for member in family(pid))

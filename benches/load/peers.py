@@ -1,4 +1,4 @@
-"""The servers that are compared, each with the configuration in peers/ that its users would have."""
+"""Servers that are compared, each with a typical configuration of its users from peers/."""
 
 import contextlib
 import functools
@@ -19,25 +19,25 @@ SERVER_CORE, CLIENT_CORE = "0", "1"
 
 NGINX_PROXY = ("set_real_ip_from 127.0.0.0/8; real_ip_header X-Forwarded-For; "
                "real_ip_recursive on;")
-# Varnish has appended the address of the balancer by then.
+# At this point Varnish has appended the address of the load balancer.
 VARNISH_CALLER = 'regsub(req.http.X-Forwarded-For, "^.*?([^, ]+), [^, ]+$", "\\1")'
 
 
 class Server(NamedTuple):
     url: str
-    # Its children count, too.
+    # Main process. Its children are measured too.
     pid: int
 
 
 class Wish(NamedTuple):
-    """What is asked of a server besides the job itself."""
+    """Options of a server besides the common task."""
 
     access_log: bool = False
     gzip: bool = False
     tls: bool = False
-    # A balancer stands before it, and says in X-Forwarded-For where requests come from.
+    # A load balancer is in front and sends the client address in X-Forwarded-For.
     proxied: bool = False
-    # Those it runs on; all, if there are none.
+    # Cores that it runs on; an empty value means all.
     cores: str = SERVER_CORE
     # Further keys of ikgate's [server] and [cache].
     server: str = ""
@@ -46,7 +46,7 @@ class Wish(NamedTuple):
 
 @functools.cache
 def certificate():
-    """One for all, with its key."""
+    """Returns one certificate for all servers, with its key."""
     with tempfile.TemporaryDirectory() as directory:
         files = [Path(directory) / name for name in ("certificate.pem", "key.pem")]
         subprocess.run(
@@ -155,7 +155,7 @@ def varnish(upstream, wish):
 
 @contextlib.contextmanager
 def floor(length, fields, wish=Wish()):
-    """Bytes like those of another server's answer."""
+    """Starts the baseline server with the bytes of another server's response."""
     arguments = pinned(wish, FLOOR, str(length), *fields)
     with process(arguments, stdout=subprocess.PIPE, text=True) as started:
         url = started.stdout.readline().strip()
@@ -166,7 +166,7 @@ PEERS = {"ikgate": ikgate, "nginx": nginx, "haproxy": haproxy, "varnish": varnis
 
 
 def versions(names):
-    """What was compared, in their own words."""
+    """Returns the versions of the compared servers, as they report them."""
     asked = {"ikgate": [parts.IKGATE, "--version"], "nginx": ["nginx", "-v"],
              "haproxy": ["haproxy", "-v"], "varnish": ["varnishd", "-V"], "wrk": ["wrk", "-v"],
              "h2load": ["h2load", "--version"]}

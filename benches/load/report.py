@@ -1,4 +1,4 @@
-"""How results are written down."""
+"""Formats results as Markdown tables."""
 
 import platform
 import re

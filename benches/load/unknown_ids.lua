@@ -1,4 +1,4 @@
--- Asks for ids that do not exist, each another one.
+-- wrk script that requests ids that do not exist, a new one each time.
 math.randomseed(os.time())
 
 request = function()

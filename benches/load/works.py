@@ -1,7 +1,7 @@
-"""The kinds of work that are measured, and what each has to come to.
+"""Workloads of the comparison, with the limits that each result must keep.
 
-A work takes how long it may measure, and gives rows and verdicts. Servers run on one core and the
-generator on the other, unless the work says otherwise.
+A work takes the time for which it may measure, and returns rows and verdicts. Servers run on one
+core and the generator on the other, unless the work says otherwise.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ class Verdict(NamedTuple):
     target: str
     found: float
     met: bool
-    # What it was measured with.
+    # Unit of the value.
     unit: str = ""
 
 
@@ -50,7 +50,7 @@ def at_most(work, target, bar, found, unit=""):
 
 @contextlib.contextmanager
 def started(names, upstream, wish=Wish(), prefix="65"):
-    """Those servers, with a thousand lists stored."""
+    """Starts these servers with a thousand stored lists each."""
     with contextlib.ExitStack() as running:
         servers = {name: running.enter_context(PEERS[name](upstream, wish)) for name in names}
         for server in servers.values():
@@ -61,7 +61,7 @@ def started(names, upstream, wish=Wish(), prefix="65"):
 
 @contextlib.contextmanager
 def with_floor(servers, prefix):
-    """The same bytes as ikgate's answer, from a loop that knows nothing else."""
+    """Baseline: the same bytes as ikgate's response, from a loop that does nothing else."""
     url = f"{servers['ikgate'].url}/v1/files/{file_id(0, prefix)}/versions"
     with urllib.request.urlopen(url) as answer:
         length = len(answer.read())
@@ -100,7 +100,7 @@ def hits(effort, prefixes=tuple(SIZES)):
 
 
 def at_each_size(effort, wish, fields):
-    """What each server comes to with lists of each size."""
+    """Measures each server with lists of each size."""
     with sandbox() as upstream:
         for prefix, (versions, size) in SIZES.items():
             if prefix != "65":
@@ -111,7 +111,7 @@ def at_each_size(effort, wish, fields):
 
 
 def behind_a_proxy(effort):
-    """The same behind a balancer that is trusted: each server limits by X-Forwarded-For."""
+    """Cached lists behind a trusted load balancer: each server limits by X-Forwarded-For."""
     fields = ["X-Forwarded-For: 203.0.113.9"]
     for size, measured in at_each_size(effort, Wish(proxied=True), fields):
         work, bar = f"behind a proxy, {size}", 1.5 if size == "92 KB" else 1.3
@@ -121,7 +121,7 @@ def behind_a_proxy(effort):
 
 
 def ways(effort):
-    """Hits of the fast path beside hits through hyper, which a field asks for: the same program."""
+    """Hits of the fast path against hits through hyper in the same program; a field selects hyper."""
     fields = {"fast path": ["TX: trailers"], "through hyper": ["TE: trailers"]}
     with sandbox() as upstream:
         for prefix in ("65", "66"):
@@ -144,7 +144,7 @@ def ways(effort):
 
 
 def gzip(effort):
-    """The same, with gzip accepted: ikgate and Varnish store it, the others compress each time."""
+    """Cached lists with gzip: ikgate and Varnish store it, the others compress each time."""
     for size, measured in at_each_size(effort, Wish(gzip=True), ["Accept-Encoding: gzip"]):
         work = f"hits, {size}, gzip"
         yield from rows_of(work, measured)
@@ -153,7 +153,7 @@ def gzip(effort):
 
 
 def not_modified(effort):
-    """304 for the tag that the server itself gave. HAProxy's has a length, which wrk waits for."""
+    """304 for the server's own tag. HAProxy's 304 has a Content-Length, and wrk waits for a body."""
     names = ["ikgate", "nginx", "varnish"]
     with sandbox() as upstream, started(names, upstream) as servers:
         tags = {}
@@ -169,7 +169,7 @@ def not_modified(effort):
 
 
 def access_log(effort):
-    """A line for each request: ikgate's JSON, nginx's combined format with a buffer."""
+    """An access log line for each request: ikgate's JSON, nginx's combined format with a buffer."""
     with sandbox() as upstream, started(["ikgate", "nginx"], upstream, Wish(access_log=True)) as servers:
         measured = interleaved(servers, lambda _, server: wrk(server, effort.seconds), effort.rounds)
     yield from rows_of("access log", measured)
@@ -194,7 +194,7 @@ def tls(effort):
 
 
 def connection_each(effort):
-    """A connection for each request."""
+    """A new connection for each request."""
     with sandbox() as upstream, started(["ikgate", "nginx"], upstream) as servers:
         load = lambda _, server: wrk(server, effort.seconds, fields=["Connection: close"])
         measured = interleaved(servers, load, effort.rounds)
@@ -204,7 +204,7 @@ def connection_each(effort):
 
 
 def threads(effort):
-    """Two threads of the server against one, the generator beside them."""
+    """Two threads of the server against one, with the generator on the same cores."""
     with sandbox() as upstream, contextlib.ExitStack() as running:
         servers = {name: running.enter_context(started(["ikgate"], upstream, Wish(cores=cores)))["ikgate"]
                    for name, cores in [("one thread", "0"), ("two threads", "0,1")]}
@@ -226,7 +226,7 @@ def connections(effort):
 
 
 def stored(effort, many=1_000_000):
-    """100 stored lists against a million; and what each takes in memory."""
+    """100 stored lists against a million, and the memory that each list takes."""
     length, few = 900, 100
     with floor(length, ["content-type: application/json"], Wish(cores="1")) as upstream:
         address = upstream.url.removeprefix("http://")
@@ -265,7 +265,7 @@ def cold_id(effort):
 
 
 def cold_miss(effort):
-    """One caller, one list after another that is not stored."""
+    """One caller that requests one uncached list after another."""
     with sandbox() as upstream, ikgate(upstream) as ours, nginx(upstream, Wish()) as other:
         urls = {"upstream": f"http://{upstream}/v1", "ikgate": f"{ours.url}/v1",
                 "nginx, no cache": f"{other.url}/uncached/v1"}
@@ -295,7 +295,7 @@ def rest(effort):
 
 
 def idle_connections(effort, count=10_000):
-    """What a connection takes that has asked once and is kept."""
+    """Memory of a connection that has sent one request and stays open."""
     more, each = Wish(server="max_connections = 20000\nmax_connections_per_ip = 20000"), {}
     with sandbox() as upstream, started(["ikgate", "nginx"], upstream, more) as servers:
         for name, server in servers.items():

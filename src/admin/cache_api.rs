@@ -1,4 +1,4 @@
-//! `/api/cache`: what is stored for a file, and how to be rid of it.
+//! Handlers of `/api/cache`: they show the cache entry of a file, and purge a file or all files.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use crate::invalidation::{InvalidationSource, Purge};
 use crate::message::Coding;
 use crate::server::Reply;
 
-/// What the cache knows of one file.
+/// Body of `GET /api/cache/{fileId}`: the cache entry, the fill in progress and the last purge.
 #[derive(Serialize)]
 struct Shown<'a> {
     file_id: &'a str,
     stored: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<ShownResponse>,
-    /// Present while the upstream is being asked.
+    /// Present while a fill fetches from the upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     fill: Option<ShownFill>,
-    /// Present if one is remembered.
+    /// Present if the cache remembers an invalidation of this file.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_invalidation: Option<ShownInvalidation>,
 }
@@ -33,10 +33,11 @@ struct ShownResponse {
     status: u16,
     reuse: &'static str,
     age_seconds: f64,
-    /// Negative since the end of the ttl; absent where nothing stale is used.
+    /// Seconds until the TTL ends; negative after its end. Present only if the response can be
+    /// reused: fresh, or stale while it is revalidated.
     #[serde(skip_serializing_if = "Option::is_none")]
     ttl_left_seconds: Option<f64>,
-    /// By coding, of those that were made.
+    /// Body size in bytes for each content coding that is stored.
     bytes: BTreeMap<&'static str, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     etag: Option<String>,
@@ -108,8 +109,8 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
             return problem(
                 StatusCode::BAD_REQUEST,
                 "bad_request",
-                "The query cannot be read.",
-                "The one parameter is soft=true.",
+                "The query of the purge is not valid.",
+                "The only parameter is soft, with the value true or false.",
             );
         }
     };
@@ -135,7 +136,7 @@ fn bad_id() -> Reply {
     problem(
         StatusCode::BAD_REQUEST,
         "bad_request",
-        "That is not a file id.",
+        "The path does not end with a valid file id.",
         "A file id is 1 to 64 of A-Z a-z 0-9 _ - and is not percent-encoded.",
     )
 }

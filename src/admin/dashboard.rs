@@ -1,16 +1,17 @@
-//! The live dashboard: one page and what it loads, embedded. It asks `/api/stats` like anybody else.
+//! Live dashboard: an HTML page with its scripts and styles, embedded in the binary.
 //!
-//! Charts are drawn by uPlot, which is vendored as it was published, with its licence beside it.
+//! The page polls `/api/stats`, the same endpoint that other clients use. uPlot draws the charts;
+//! it is vendored unchanged, with its licence in the same directory.
 
 use crate::server::{Reply, reply};
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 
-/// Nothing from anywhere else, nothing inline, and in nobody's frame.
+/// Content Security Policy: own resources only, no inline code, no framing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A part of it.
+/// One embedded file of the dashboard.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Asset {
     Page,

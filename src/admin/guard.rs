@@ -1,8 +1,8 @@
-//! Who may use the admin listener, and from where.
+//! Access control of the admin listener: checks of Host, Origin and the admin token.
 //!
-//! A page open in an operator's browser can send requests to loopback, under a name of its own
-//! that resolves there too. So the Host must be one that no page can choose, and whatever changes
-//! something must not come from a page elsewhere.
+//! A page in an operator's browser can send requests to loopback, also under its own DNS name that
+//! resolves to loopback (DNS rebinding). Therefore Host must be a name that no page can choose, and
+//! a mutation must not come from a page of another origin.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ use crate::secret::Secret;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Who gets in.
+/// Access settings of the admin listener.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AdminSettings {
     pub exposure: Exposure,
@@ -24,12 +24,12 @@ pub struct AdminSettings {
     pub hosts: Vec<String>,
 }
 
-/// How far the listener can be reached, and what it asks for in return.
+/// Reach of the admin listener, and the token that it requires.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Exposure {
-    /// Only from this machine. With a token, mutations need it.
+    /// Reachable from this machine only. Mutations need the token, if one is set.
     Loopback { token: Option<Secret> },
-    /// From elsewhere too: everything but health and metrics needs the token.
+    /// Reachable from the network. Every operation except health and metrics needs the token.
     Network { token: Secret },
 }
 
@@ -42,10 +42,10 @@ impl Exposure {
     }
 }
 
-/// What an operation does.
+/// Kind of an operation, which decides the checks that apply to it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Access {
-    /// Health, for probes, which name any host or none.
+    /// Health checks. Probes send any Host or none, so Host is not checked.
     Health,
     Metrics,
     Mutate,
@@ -54,15 +54,15 @@ pub(super) enum Access {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {
-    /// A mutation asked for by a page from elsewhere.
+    /// A page of another origin requested a mutation.
     Foreign,
     Host,
     Token,
 }
 
 pub(super) fn check(settings: &AdminSettings, head: &Parts, access: Access) -> Result<(), Refusal> {
-    // Metrics are read by name where the listener is on a network: a page of another origin learns
-    // nothing from them, and reaches no loopback.
+    // On a network, scrapers address the listener by any name. Host protects nothing there: a page
+    // of another origin cannot read the metrics, and the listener is not on loopback.
     let is_public = matches!(settings.exposure, Exposure::Network { .. });
     if access == Access::Health || access == Access::Metrics && is_public {
         return Ok(());
@@ -87,7 +87,8 @@ pub(super) fn check(settings: &AdminSettings, head: &Parts, access: Access) -> R
     }
 }
 
-/// The one Host, or the authority of an absolute target.
+/// Returns the authority of an absolute request target, else the Host field if there is exactly
+/// one.
 fn host_of(head: &Parts) -> Option<Authority> {
     if let Some(authority) = head.uri.authority() {
         return Some(authority.clone());

@@ -1,7 +1,7 @@
-//! The operators' listener: health, metrics, and what is in the cache.
+//! Admin listener for operators: health checks, metrics, cache purge, statistics and dashboard.
 //!
-//! Apart from the public one, so that it can be bound where only operators are. Whoever may come
-//! in at all is `guard`'s decision; nothing here is reachable past it.
+//! It is separate from the public listener, so that it can be bound to an address that only
+//! operators can reach. `guard` checks every request before any operation runs.
 
 mod cache_api;
 mod dashboard;
@@ -40,11 +40,12 @@ use crate::server::{Answering, Drain, Reply, Service, TlsSlot, Unreadable, reply
 use crate::telemetry::{ClusterReadings, Exposition, Log, Metrics, Most, Readings};
 use crate::upstream::{BreakerState, UpstreamError};
 
-/// Pause before the metrics are read: an exchange is counted after its connection has taken the
-/// answer, so a caller that has its answer and scrapes at once would not find it counted.
+/// Pause before the metrics are read. An exchange is counted after its connection has written the
+/// response. Without the pause, a caller that scrapes right after its response misses that
+/// exchange.
 const SETTLE: Duration = Duration::from_millis(2);
 
-/// What operators can see and do.
+/// Service behind the admin listener, with access to the parts that it shows or changes.
 pub struct Admin {
     pub settings: AdminSettings,
     pub gateway: Arc<Gateway>,
@@ -52,13 +53,13 @@ pub struct Admin {
     pub log: Option<Arc<Log>>,
     pub key: Arc<PrivateKey>,
     pub readiness: Readiness,
-    /// Of the public listener.
+    /// TLS settings of the public listener.
     pub tls: TlsSlot,
-    /// Of the public listener.
+    /// Connections of the public listener, and whether they drain.
     pub drain: Drain,
-    /// What there may be of what is counted.
+    /// Upper limits of the counted resources.
     pub most: Most,
-    /// What is in force, as it would stand in a file, without secrets.
+    /// Configuration in force, in the form of a configuration file, without secrets.
     pub config: ArcSwap<toml::Table>,
 }
 
@@ -75,7 +76,7 @@ enum Operation<'a> {
     Stats,
 }
 
-/// Both listeners, as OpenAPI describes them.
+/// OpenAPI description of the public and the admin listener.
 const DESCRIPTION: &[u8] = include_bytes!("openapi.json");
 
 impl Service for Admin {
@@ -112,12 +113,12 @@ impl Service for Admin {
     }
 }
 
-/// Adds what every reply says to browsers.
+/// Adds the security fields that browsers read, and `Cache-Control: no-store`.
 fn guarded(mut reply: Reply) -> Reply {
     let fields = reply.headers_mut();
     fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // The dashboard has one of its own.
+    // The dashboard sets its own policy.
     let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     fields.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
     reply
@@ -185,7 +186,7 @@ impl Admin {
         reply(StatusCode::OK, exposition.content_type(), series)
     }
 
-    /// Takes note of where everything stands, for the history.
+    /// Adds one sample of all metrics to the history of `/api/stats`.
     pub fn sample(&self) {
         let scraped = self.metrics.expose(&self.readings(), Exposition::Prometheus);
         self.metrics.note(&scraped, self.clock().monotonic(), self.clock().unix_time());
@@ -272,19 +273,19 @@ fn refused(refusal: Refusal) -> Reply {
         Refusal::Foreign => problem(
             StatusCode::FORBIDDEN,
             "forbidden",
-            "A page from elsewhere may not do that.",
-            "Use curl or `ikgate purge`.",
+            "A page of another origin may not change anything here.",
+            "Use the dashboard, curl or `ikgate purge`.",
         ),
         Refusal::Host => problem(
             StatusCode::MISDIRECTED_REQUEST,
             "misdirected",
-            "The admin listener does not answer to that Host.",
+            "The admin listener does not accept the Host of this request.",
             "Use an IP address or localhost, or list the name under admin.hosts.",
         ),
         Refusal::Token => problem(
             StatusCode::UNAUTHORIZED,
             "unauthorized",
-            "This needs the admin token.",
+            "This operation needs the admin token.",
             "Send 'Authorization: Bearer TOKEN'; the token is in the file named by \
              admin.token_file.",
         ),
@@ -299,8 +300,8 @@ fn not_allowed(allowed: &'static str) -> Reply {
     let mut reply = problem(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "That path does not take this method.",
-        "See the Allow field.",
+        "The path does not support this method.",
+        "Use a method that the Allow field lists.",
     );
     reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     reply

@@ -1,4 +1,4 @@
-//! Whether requests should be sent here.
+//! Readiness probe (`/readyz`): not ready while the gateway drains or cannot read the private key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,19 @@ use crate::secret::PrivateKey;
 use crate::server::Drain;
 use crate::server::Reply;
 
-/// How long a look at the key's file may take before it counts as unreadable.
+/// Time limit for reading the key file. After it the probe answers "not ready".
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Looks at the key's file, one probe at a time: a disk that hangs would keep a thread of each.
+/// Readiness check that reads the key file for one probe at a time. A disk that hangs would
+/// otherwise block one thread for each probe.
 #[derive(Default)]
 pub struct Readiness {
     looking: Arc<Mutex<()>>,
 }
 
 impl Readiness {
-    /// What keeps the key from being read is logged by whoever watches its file.
+    /// Returns the response of `/readyz`. It does not log why the key cannot be read: the task that
+    /// watches the key file does.
     pub(super) async fn answer(&self, key: &Arc<PrivateKey>, drain: &Drain) -> Reply {
         if drain.is_announced() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
@@ -38,7 +40,7 @@ impl Readiness {
     async fn can_be_read(&self, key: Arc<PrivateKey>) -> bool {
         let place = Arc::clone(&self.looking).lock_owned().await;
         let look = tokio::task::spawn_blocking(move || {
-            // Held for as long as the disk takes, whether or not somebody still waits.
+            // The lock is held until the disk answers, even after the probe has timed out.
             let _place = place;
             key.refresh().is_ok()
         });
@@ -57,7 +59,7 @@ mod tests {
         std::fs::write(&path, "private_a=").unwrap();
         let key = Arc::new(PrivateKey::from_file(&path).unwrap());
         std::fs::remove_file(&path).unwrap();
-        // Opening it waits for somebody who writes.
+        // Opening a FIFO for reading blocks until a writer opens it.
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let (readiness, drain) = (Readiness::default(), Drain::default());
         for _ in 0..3 {

@@ -1,4 +1,5 @@
-//! `/api/stats`: the last quarter of an hour in numbers, for the dashboard and for whoever asks.
+//! Handler of `/api/stats`: the metrics of the last 15 minutes, for the dashboard and other
+//! clients.
 
 use http::StatusCode;
 use serde::Serialize;
@@ -10,14 +11,14 @@ use crate::telemetry::{Counted, HISTORY_INTERVAL, Most, Point, TailLine};
 #[derive(Serialize)]
 struct Stats {
     version: &'static str,
-    /// In Unix time.
+    /// Time of this response, in seconds of Unix time.
     now: u64,
     interval_seconds: u64,
     most: Most,
     points: Vec<Point>,
-    /// The most frequent files of about the same time. Counts may be too high, never too low.
+    /// The most frequent files of about the same period. Counts may be too high, never too low.
     top: Top,
-    /// What was said last, oldest first.
+    /// Recent log events, oldest first.
     events: Vec<TailLine>,
 }
 

@@ -1,4 +1,4 @@
-//! A gateway that is one of several.
+//! Fleet membership task: keeps this gateway in its fleet and adjusts its share of the quotas.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::gateway::Gateway;
 use crate::server::Drain;
 
-/// Keeps it one of them until it ends, and then says so to the others.
+/// Runs the fleet membership of this gateway until it drains, then tells the fleet that it leaves.
 pub(super) async fn belong(gateway: Arc<Gateway>, cluster: Arc<Cluster>, drain: Drain) {
     tokio::select! {
         () = Arc::clone(&cluster).run() => {}
@@ -24,12 +24,12 @@ pub(super) async fn belong(gateway: Arc<Gateway>, cluster: Arc<Cluster>, drain: 
     }
 }
 
-/// Gives it its part of each quota, whenever there are more or fewer to share in it.
+/// Adjusts this gateway's share of each quota when the number of gateways changes.
 async fn share_quotas(gateway: &Gateway, mut nodes: watch::Receiver<NonZeroU32>) {
     while nodes.changed().await.is_ok() {
         let nodes = *nodes.borrow_and_update();
         gateway.policy.rcu(|policy| policy.shared_by(nodes));
         gateway.policy.load().limits.clamp();
-        tracing::info!(nodes, "so many gateways share the quotas");
+        tracing::info!(nodes, "number of gateways changed: the quotas are shared anew");
     }
 }

@@ -1,4 +1,4 @@
-//! Listeners of a gateway that starts: addresses that are bound, and sockets that were passed.
+//! Listeners that the gateway opens at its start: it binds addresses and takes passed sockets.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use crate::server::{self, Listen, Listener, PassedSockets, Takers, UnusableSocket};
 use crate::upstream::UpstreamStartError;
 
-/// Why the gateway could not start.
+/// Reason why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// `key`: where the address is configured.
+    /// The address could not be bound. `key` is the configuration key that names it.
     #[error("cannot listen on {address}, as {key} says")]
     Bind { key: &'static str, address: SocketAddr, source: io::Error },
     #[error(
@@ -24,28 +24,28 @@ pub enum StartError {
     NotOneAdmin { count: usize },
     #[error(transparent)]
     Passed(#[from] UnusableSocket),
-    #[error("a listener does not say its address")]
+    #[error("cannot read the local address of a listening socket")]
     Nameless { source: io::Error },
     #[error(transparent)]
     Upstream(#[from] UpstreamStartError),
 }
 
-/// A listener, and the address that it turned out to have.
+/// Listener and its actual local address: port 0 is replaced by the port that the system chose.
 type Addressed = (SocketAddr, Listener);
 
-/// What the gateway listens on.
+/// Open listeners of the gateway.
 pub(super) struct Listeners {
     pub(super) public: Vec<Addressed>,
     pub(super) admin: Addressed,
 }
 
 impl Listeners {
-    /// Binds addresses, and takes the passed sockets that are asked for. Must be called within a
-    /// runtime.
+    /// Binds the addresses and takes the passed sockets that the configuration names. Must be
+    /// called within a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// An address that cannot be bound, or a socket that is missing, one too many or unusable.
+    /// Fails if an address cannot be bound, or if a passed socket is missing, extra or unusable.
     pub(super) fn open(
         public: &[Listen],
         admin: Listen,

@@ -1,7 +1,7 @@
-//! Wiring: from settings to bound listeners and running parts, and back down in order.
+//! Application: builds the gateway from its settings, starts it, and shuts it down in order.
 //!
-//! Sockets are bound before anything runs, so a port that is taken fails the start and nothing
-//! half-started is left behind.
+//! All sockets are bound before any task starts. A port that is in use therefore fails the start,
+//! and no part of the gateway is left running.
 
 mod fleet;
 mod listeners;
@@ -42,30 +42,31 @@ use crate::server::{
 use crate::telemetry::{HISTORY_INTERVAL, Log, Metrics, Most};
 use crate::upstream::{Upstream, UpstreamStartError};
 
-/// How long the admin listener's open connections may take after the public ones have ended.
+/// Time that open admin connections have to finish after the public ones have ended.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
-/// How long it may take to tell those who still wait that there is no time left.
+/// Time limit for the last messages: error responses to callers that still wait, and the farewell
+/// to the fleet.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A gateway that is running.
+/// Running gateway, with its listeners and background tasks.
 pub struct App {
     pub public: Vec<SocketAddr>,
     pub admin: SocketAddr,
     public_drain: Drain,
     admin_drain: Drain,
     parts: Parts,
-    /// In force.
+    /// Settings in force.
     settings: Settings,
 }
 
-/// What runs behind the listeners.
+/// Parts that run behind the listeners.
 struct Parts {
     gateway: Arc<Gateway>,
     admin: Arc<Admin>,
     metrics: Arc<Metrics>,
     tls: TlsSlot,
-    /// Ends once the others have been told that this one does.
+    /// Fleet task. It ends after it has told the other gateways that this one leaves.
     fleet: Option<JoinHandle<()>>,
 }
 
@@ -120,11 +121,11 @@ impl Service for Gateway {
 }
 
 impl App {
-    /// Binds and runs.
+    /// Binds the listeners and starts the gateway.
     ///
     /// # Errors
     ///
-    /// A listener that cannot be bound, or TLS towards the upstream that cannot be set up.
+    /// Fails if a listener cannot be bound, or if TLS towards the upstream cannot be set up.
     pub fn start(
         settings: Settings,
         clock: &Clock,
@@ -160,7 +161,7 @@ impl App {
         let Listeners { public, admin: (admin_address, admin_listener) } = listeners;
         let (addresses, public): (Vec<_>, Vec<_>) = public.into_iter().unzip();
         server.listen(public);
-        // Operators are few, and must not be kept out by what they watch.
+        // The admin listener has its own limits, so that public load cannot lock operators out.
         let limits = ServerSettings::internal();
         Server::new(Arc::clone(&admin), limits, admin_drain.clone()).listen(vec![admin_listener]);
         let due = clock.every(watch::INTERVAL);
@@ -180,7 +181,8 @@ impl App {
         })
     }
 
-    /// Ends in order: not ready, then no new connections, then what is open finishes or is cut.
+    /// Shuts down in order: reports "not ready", then stops accepting connections, then lets open
+    /// connections finish, and cuts those that do not finish within `shutdown_grace`.
     pub async fn shut_down(self) -> DrainEnd {
         self.public_drain.announce();
         let public = &self.settings.public;
@@ -203,13 +205,13 @@ impl App {
     }
 }
 
-/// The pipeline and everything behind it, without listeners.
+/// Builds the request pipeline and the parts behind it, without listeners.
 ///
-/// `labels`: of the configured callers, in their order.
+/// `labels` are the metric labels of the configured callers, in the order of the configuration.
 ///
 /// # Errors
 ///
-/// TLS towards the upstream that cannot be set up.
+/// Fails if TLS towards the upstream cannot be set up.
 pub fn gateway(
     settings: Settings,
     labels: Vec<CallerLabel>,
@@ -248,7 +250,7 @@ pub fn gateway(
     }))
 }
 
-/// Keeps the history that operators look at.
+/// Samples the metrics at each tick for the history of `/api/stats`, until the gateway drains.
 async fn sample(admin: Arc<Admin>, mut due: Ticks, drain: Drain) {
     loop {
         admin.sample();

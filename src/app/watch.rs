@@ -1,4 +1,4 @@
-//! Files that change while the gateway runs: the private key, and the certificate with its key.
+//! File watcher: reloads the private key and the TLS certificate with its key when they change.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use crate::clock::Ticks;
 use crate::secret::{KeyChange, PrivateKey};
 use crate::server::{Drain, TlsChange, TlsSlot};
 
-/// How often they are looked at. More often notices a change sooner; each look reads small files.
+/// Interval between two checks of the files. Each check reads small files; a shorter interval
+/// notices a change sooner.
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Takes what has changed without a restart, and says so when something cannot be used any more.
+/// Reloads changed files at each tick, and logs when a file becomes unusable or usable again.
 pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut due: Ticks, drain: Drain) {
     let mut key_told = Told::new("the private key");
     let mut tls_told = Told::new("the TLS certificate or its key");
@@ -21,7 +22,7 @@ pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut due: Ticks, dr
             () = drain.begun() => return,
         }
         let (key, tls) = (Arc::clone(&key), tls.load_full());
-        // A disk that takes its time must not keep requests.
+        // On a blocking thread: a slow disk must not delay requests.
         let looked = tokio::task::spawn_blocking(move || {
             let key = key.refresh().map(|change| change == KeyChange::Changed);
             let tls = tls.map(|tls| tls.refresh().map(|change| change == TlsChange::Changed));
@@ -30,7 +31,10 @@ pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut due: Ticks, dr
         let (key, tls) = match looked.await {
             Ok(looked) => looked,
             Err(error) => {
-                tracing::error!(%error, "files could not be looked at");
+                tracing::error!(
+                    %error,
+                    "the check of the key and certificate files failed: it runs again at the next tick"
+                );
                 continue;
             }
         };
@@ -41,7 +45,7 @@ pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut due: Ticks, dr
     }
 }
 
-/// What was said last of something: it is not repeated at each look.
+/// Last logged state of a file, so that the same state is not logged at each check.
 struct Told {
     what: &'static str,
     usable: bool,
@@ -52,14 +56,14 @@ impl Told {
         Self { what, usable: true }
     }
 
-    /// `Ok(true)`: it has changed.
+    /// Logs the result of one check, if the state is new. `Ok(true)` means that the file changed.
     fn note(&mut self, looked: Result<bool, &(dyn Error + 'static)>) {
         let what = self.what;
         match looked {
-            Ok(true) => tracing::info!("{what} has changed"),
+            Ok(true) => tracing::info!("{what} has changed: the new one is in use"),
             Ok(false) if !self.usable => tracing::info!("{what} can be read again"),
             Err(error) if self.usable => {
-                tracing::error!(error, "{what} cannot be used; the last one stays in use");
+                tracing::error!(error, "{what} cannot be used: the previous one stays in use");
             }
             Ok(false) | Err(_) => {}
         }

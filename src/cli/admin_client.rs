@@ -1,4 +1,4 @@
-//! Requests to a running gateway's admin listener.
+//! HTTP client of the admin listener of a running gateway, for `purge` and `healthcheck`.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use super::Failure;
 use crate::error::chain;
 use crate::secret::Secret;
 
-/// How long an answer may take: longer than any of these requests should.
+/// Time limit for a whole exchange. It is longer than any of these requests should take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// More than the longest answer has.
+/// Limit of a response body, in bytes. The longest response is shorter.
 const ANSWER_MAX: usize = 64 * 1024;
 
-/// Where the admin listener is.
+/// URL of the admin listener: scheme `http`, without path and query.
 #[derive(Clone, Debug)]
 pub(super) struct AdminUrl(Uri);
 
@@ -44,7 +44,7 @@ impl AdminUrl {
     }
 }
 
-/// Sends one request.
+/// Sends one request and returns the status and the body of the response.
 pub(super) async fn send(
     method: Method,
     url: &AdminUrl,
@@ -68,5 +68,5 @@ pub(super) async fn send(
         let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     });
-    answered.await.unwrap_or_else(|_| Err("it took too long".to_owned())).map_err(failed)
+    answered.await.unwrap_or_else(|_| Err("no response in time".to_owned())).map_err(failed)
 }

@@ -1,4 +1,4 @@
-//! Servers that run beside the gateway, for one team at most: the sandbox, the demo's page.
+//! Companion servers of the gateway for local use: the sandbox and the demo page.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,20 +9,21 @@ use crate::server::{self, Drain, Listener, Server, ServerSettings, Service};
 
 const CONNECTIONS_MAX: usize = 1024;
 
-/// How long requests may take to finish when it stops.
+/// Time that requests have to finish when the server stops.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A place to answer at, where nobody answers yet.
+/// Bound listener that does not serve requests yet.
 pub(super) struct Bound {
     pub(super) address: SocketAddr,
     listener: Listener,
 }
 
-/// A server that answers.
+/// Running companion server.
 pub(super) struct Beside(Drain);
 
 impl Bound {
-    /// `what` is to answer there. Must be called within a runtime.
+    /// Binds `listen`. `what` names the server in the error message. Must be called within a Tokio
+    /// runtime.
     pub(super) fn new(listen: SocketAddr, what: &str) -> Result<Self, Failure> {
         let failed = |error| Failure::Run(format!("{what} cannot listen on {listen}: {error}"));
         let listener = server::bind(listen).map_err(failed)?;

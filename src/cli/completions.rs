@@ -1,4 +1,4 @@
-//! `ikgate completions`: what a shell must know to complete its commands.
+//! `ikgate completions`: prints the completion script for a shell.
 
 use clap_complete::Shell;
 
@@ -6,13 +6,14 @@ use super::say;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Completions {
-    /// For which shell.
+    /// Shell to print the completion script for.
     shell: Shell,
 }
 
 impl Completions {
     pub(super) fn run(&self, mut command: clap::Command) {
-        // Into memory first: it panics where nothing can be written.
+        // The script goes to memory first, because `generate` panics if the output cannot be
+        // written.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "ikgate", &mut script);
         say(String::from_utf8_lossy(&script).trim_end());

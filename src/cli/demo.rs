@@ -1,4 +1,4 @@
-//! `ikgate demo`: the main job with nothing to set up.
+//! `ikgate demo`: runs the gateway, a sandbox and a demo page in one process, without set-up.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -20,24 +20,25 @@ use crate::sandbox::{
 use crate::secret::Secret;
 use crate::server::PassedSockets;
 
-/// What an SDK sends in place of ImageKit's private key. It opens nothing but the demo.
+/// Caller key of the demo. An SDK sends it in place of ImageKit's private key; it opens only the
+/// demo.
 const CALLER_KEY: &str = "ikg_demo";
 
 const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8070);
 
-/// Both ends are in one process: their clocks are the same.
+/// Tolerance for webhook timestamps. Sender and receiver are one process, with the same clock.
 const TOLERANCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
-    /// Where callers ask.
+    /// Address of the public listener, for callers.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where operators look.
+    /// Address of the admin listener, for operators.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
-    /// Where a page of another origin is, with a file's version history: 127.0.0.1:8070, or any
-    /// port if that is taken.
+    /// Address of the demo page, which shows the version history of a file from another origin.
+    /// Default: 127.0.0.1:8070, or any free port if that one is in use.
     #[arg(long, value_name = "ADDRESS")]
     page: Option<SocketAddr>,
 }
@@ -85,7 +86,8 @@ impl Demo {
         })
     }
 
-    /// Whoever did not ask for the page is not kept from the rest by a port that is taken.
+    /// Binds the demo page. Without `--page`, a default port that is in use does not fail the
+    /// demo: the page takes any free port.
     fn bind_page(&self) -> Result<Bound, Failure> {
         let bind = |address| Bound::new(address, "the page").map_err(other_ports);
         match self.page {
@@ -94,7 +96,7 @@ impl Demo {
         }
     }
 
-    /// A configuration as anybody could write it.
+    /// Returns the text of the demo's configuration file.
     fn config(&self, page: SocketAddr, sandbox: SocketAddr) -> String {
         format!(
             r#"
@@ -124,7 +126,7 @@ impl Demo {
     }
 }
 
-/// As a browser writes it.
+/// Returns the origin of the page in the form of the browser's Origin field: no port if it is 80.
 fn origin(page: SocketAddr) -> String {
     match page.port() {
         80 => format!("http://{}", page.to_string().trim_end_matches(":80")),
@@ -137,11 +139,11 @@ fn other_ports(failure: Failure) -> Failure {
     Failure::Run(format!("{message} (other ports: --listen, --admin and --page)"))
 }
 
-/// Made anew for each demo: nobody else can purge what it has stored.
+/// Makes a random webhook secret for this run, so that no other process can purge its cache.
 fn webhook_secret() -> Result<Secret, Failure> {
     let mut bits = [0; 24];
     getrandom::fill(&mut bits)
-        .map_err(|error| Failure::Run(format!("no random numbers: {error}")))?;
+        .map_err(|error| Failure::Run(format!("cannot get random numbers: {error}")))?;
     Ok(Secret::new(format!("whsec_{}", BASE64_STANDARD.encode(bits))))
 }
 

@@ -1,4 +1,4 @@
-//! `ikgate healthcheck`: for containers that have no shell.
+//! `ikgate healthcheck`: requests `/readyz` of a running gateway, for containers without a shell.
 
 use http::{Method, StatusCode};
 
@@ -7,7 +7,7 @@ use super::{Failure, runtime, say};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Healthcheck {
-    /// The admin listener.
+    /// URL of the admin listener.
     #[arg(long, value_name = "URL", default_value = AdminUrl::DEFAULT,
           value_parser = AdminUrl::parse)]
     admin: AdminUrl,

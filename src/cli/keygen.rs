@@ -1,4 +1,4 @@
-//! `ikgate keygen`: a key for a new caller.
+//! `ikgate keygen`: makes a key for a new caller, and prints the configuration with its digest.
 
 use super::{Failure, say};
 use crate::caller::CallerKey;
@@ -6,7 +6,7 @@ use crate::config::caller_name;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Keygen {
-    /// The caller's name, as metrics and rate-limit fields show it.
+    /// Name of the caller, as metrics and rate-limit fields show it.
     #[arg(long, value_name = "NAME", value_parser = caller_name)]
     caller: String,
 }
@@ -14,7 +14,7 @@ pub(super) struct Keygen {
 impl Keygen {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let key = CallerKey::generate()
-            .map_err(|error| Failure::Run(format!("the system gives no random bits: {error}")))?;
+            .map_err(|error| Failure::Run(format!("cannot get random numbers: {error}")))?;
         say(&format!(
             "# The key. Hand it over now: it is not kept anywhere.
 # {}

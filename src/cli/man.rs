@@ -1,4 +1,4 @@
-//! `ikgate man`: manual pages, made of what `--help` says.
+//! `ikgate man`: writes manual pages, generated from the `--help` texts.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use super::Failure;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Man {
-    /// Where to write them: `ikgate.1`, and one for each command.
+    /// Directory for the pages: `ikgate.1` and one page for each command.
     directory: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! The command line: what can be asked of the program, and how it ends.
+//! Command line of the program: the commands, their arguments and the exit codes.
 
 mod admin_client;
 mod beside;
@@ -22,7 +22,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Problems, Settings};
 
-/// With the commit that it was built from, where that is known.
+/// Version of the program, with the git commit of the build if it is known.
 const VERSION: &str = env!("IKGATE_VERSION");
 
 /// A caching gateway in front of ImageKit's Media API.
@@ -35,12 +35,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check a configuration file, the secrets it names included.
+    /// Check a configuration file and the secret files that it names.
     ///
-    /// Prints `ok`, or every problem with its path.
+    /// Prints `ok`, or every problem with the key that it is about.
     #[command(after_help = "Example:\n  ikgate check --config ikgate.toml")]
     Check(ConfigFile),
-    /// Print what a shell must know to complete these commands.
+    /// Print the completion script for a shell.
     #[command(after_help = "Example:\n  ikgate completions bash > \
                             ~/.local/share/bash-completion/completions/ikgate")]
     Completions(completions::Completions),
@@ -60,7 +60,7 @@ enum Command {
     /// Write manual pages into a directory.
     #[command(after_help = "Example:\n  ikgate man ~/.local/share/man/man1")]
     Man(man::Man),
-    /// Make a running gateway forget files, or all of them.
+    /// Purge files, or all of them, from the cache of a running gateway.
     #[command(after_help = "Examples:\n  ikgate purge 64a1b2c3d4e5f60718293a4b\n  \
                             ikgate purge --all --soft --token-file admin.token")]
     Purge(purge::Purge),
@@ -90,17 +90,17 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct ConfigFile {
-    /// The configuration, in TOML. Relative paths in it start at its own directory.
+    /// Configuration file, in TOML. Relative paths in it start at its own directory.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
 
-/// How the program ended when it did not end well.
+/// Reason why a command failed.
 #[derive(Debug)]
 enum Failure {
-    /// The configuration is wrong: nothing was started.
+    /// The configuration is not valid. Nothing was started.
     Config(Problems),
-    /// It could not start, or not do what was asked.
+    /// The command could not start or complete.
     Run(String),
 }
 
@@ -108,12 +108,12 @@ enum Failure {
 const EXIT_USAGE: u8 = 64;
 const EXIT_CONFIG: u8 = 78;
 
-/// Runs a command line.
+/// Parses the arguments, runs the command and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // The only ways that this can fail are ways that nobody could be told about.
+            // This fails only if the output cannot be written. Then the error cannot be reported.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
@@ -150,7 +150,8 @@ fn load(file: &ConfigFile) -> Result<Settings, Failure> {
     config::load(&file.config, environment()).map_err(Failure::Config)
 }
 
-/// The variables that are text; others cannot be ours.
+/// Returns the environment variables that are UTF-8. The names and values of the gateway's own
+/// variables always are.
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -169,7 +170,7 @@ fn check(file: &ConfigFile) -> ExitCode {
     }
 }
 
-/// What was asked for, on standard output. A reader that has gone away is not our problem.
+/// Prints the result of a command to standard output. It ignores a reader that has closed the pipe.
 fn say(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
@@ -179,7 +180,7 @@ fn complain(text: &str) {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    // Where one core is all there is, a pool of one thread only adds handing over.
+    // On one core, a pool of one thread only adds the cost of handing tasks over.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut builder = match cores {
         1 => tokio::runtime::Builder::new_current_thread(),

@@ -1,4 +1,4 @@
-//! `ikgate purge`: makes a running gateway forget.
+//! `ikgate purge`: purges files from the cache of a running gateway through its admin listener.
 
 use std::path::PathBuf;
 
@@ -12,21 +12,21 @@ use crate::secret::Secret;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Purge {
-    /// The files to forget.
+    /// Ids of the files to purge.
     #[arg(value_name = "FILE_ID", required_unless_present = "all", conflicts_with = "all",
           value_parser = FileId::parse)]
     files: Vec<FileId>,
-    /// Forget every file.
+    /// Purge every file.
     #[arg(long)]
     all: bool,
-    /// Only end their freshness, as if the ttl had run out.
+    /// Only make the stored responses stale, as if their TTL had ended.
     #[arg(long)]
     soft: bool,
-    /// The admin listener.
+    /// URL of the admin listener.
     #[arg(long, value_name = "URL", default_value = AdminUrl::DEFAULT,
           value_parser = AdminUrl::parse)]
     admin: AdminUrl,
-    /// A file that holds the admin token, where one is set.
+    /// File that holds the admin token, if the gateway has one.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -49,7 +49,8 @@ impl Purge {
                 let body = String::from_utf8_lossy(body.trim_ascii()).into_owned();
                 match status {
                     StatusCode::OK => say(&body),
-                    // Done there, and the others will hear of it: the next ones are no worse.
+                    // This gateway has purged, and it will tell the others later. The next files
+                    // can still be purged.
                     StatusCode::SERVICE_UNAVAILABLE if body.contains("purge_partial") => {
                         partial = Some(body);
                     }

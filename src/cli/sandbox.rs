@@ -1,4 +1,4 @@
-//! `ikgate sandbox`: the stand-in for ImageKit, alone.
+//! `ikgate sandbox`: runs the local stand-in for ImageKit's Media API, without a gateway.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -19,27 +19,27 @@ use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SandboxCommand {
-    /// Where it answers.
+    /// Address of the sandbox.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
-    /// The private key that it accepts. Not a real one: it can be seen in the process list.
+    /// Private key that the sandbox accepts. Do not use a real one: the process list shows it.
     #[arg(long, value_name = "KEY", default_value = DEFAULT_KEY, value_parser = parse_key)]
     key: Secret,
-    /// Requests a second before it answers 429.
+    /// Limit in requests per second; above it, the sandbox answers 429.
     #[arg(long, value_name = "PER_SECOND", default_value_t = DEFAULT_RATE)]
     rate: NonZeroU32,
-    /// How long each answer takes, like 20ms.
+    /// Delay before each answer of the API, like 20ms.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_latency)]
     latency: Duration,
-    /// Where it posts a signed event when a version is added or removed.
+    /// URL that receives a signed event when a version is added or removed.
     #[arg(long, value_name = "URL", requires = "webhook_secret", value_parser = WebhookUrl::parse)]
     webhook_url: Option<WebhookUrl>,
-    /// What the events are signed with, like `whsec_dGVzdA==`. Not a real one.
+    /// Secret that signs the events, like `whsec_dGVzdA==`. Do not use a real one.
     #[arg(long, value_name = "SECRET", requires = "webhook_url", value_parser = parse_secret)]
     webhook_secret: Option<Secret>,
 }
 
-/// A sandbox that is running.
+/// Running sandbox.
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) sandbox: Arc<Sandbox>,
@@ -67,7 +67,7 @@ impl SandboxCommand {
     }
 }
 
-/// Binds and runs. Must be called within a runtime.
+/// Binds the listener and starts the sandbox. Must be called within a Tokio runtime.
 pub(super) fn start(listen: SocketAddr, settings: SandboxSettings) -> Result<Running, Failure> {
     let bound = Bound::new(listen, "the sandbox")?;
     let address = bound.address;
@@ -82,7 +82,8 @@ impl Running {
     }
 }
 
-/// The key is shown on purpose: it opens nothing but this.
+/// Returns the text that the command prints. It shows the key on purpose: the key opens only this
+/// sandbox.
 fn greeting(address: SocketAddr, key: &Secret) -> String {
     format!(
         "The sandbox is running on http://{address}

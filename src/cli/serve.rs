@@ -1,4 +1,5 @@
-//! `ikgate serve`: runs until told to stop, then drains. SIGHUP reads its configuration again.
+//! `ikgate serve`: runs the gateway until SIGTERM or SIGINT, then drains. SIGHUP reloads the
+//! configuration.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::error::chain;
 use crate::server::{DrainEnd, PassedSockets};
 use crate::telemetry::{self, LogWriter, Metrics, ReloadOutcome};
 
-/// Files and sockets that are open besides those of callers: upstream, operators, the runtime.
+/// Open files and sockets other than those of callers: upstream, operators, the runtime.
 const OTHER_OPEN_FILES: u64 = 1024;
 
 pub(super) fn run(file: &ConfigFile) -> Result<(), Failure> {
@@ -27,7 +28,10 @@ pub(super) fn run(file: &ConfigFile) -> Result<(), Failure> {
         let url = settings.upstream.url.clone();
         let (mut app, _log) = start(settings, passed)?;
         if let Err(limit) = open_files {
-            tracing::warn!(limit, "fewer files may be open than max_connections needs");
+            tracing::warn!(
+                limit,
+                "the open file limit is too low for server.max_connections: fewer connections fit"
+            );
         }
         if !url.is_imagekit() {
             tracing::warn!(upstream = %url, "the private key goes to a host that is not ImageKit's");
@@ -50,16 +54,17 @@ pub(super) fn run(file: &ConfigFile) -> Result<(), Failure> {
             }
         }
     });
-    // A disk that does not answer must not keep the process.
+    // A disk that does not answer must not delay the end of the process.
     runtime.shutdown_background();
     ended
 }
 
-/// Most systems start programs with a limit of 1024, and let them have more.
+/// Raises the limit of open files to what `connections` need. Most systems start programs with a
+/// soft limit of 1024 and allow more.
 ///
 /// # Errors
 ///
-/// The limit, if it is less than is needed.
+/// Returns the limit in force, if it is lower than needed.
 fn raise_open_files(connections: usize) -> Result<(), u64> {
     let needed = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_OPEN_FILES);
     let have = rlimit::Resource::NOFILE.get_soft().unwrap_or_default();
@@ -73,18 +78,19 @@ fn raise_open_files(connections: usize) -> Result<(), u64> {
     }
 }
 
-/// A configuration that is being read: files, which may be on a disk that takes its time.
+/// Configuration that a blocking thread reads, because its files may be on a slow disk.
 #[derive(Default)]
 struct Loading(Option<JoinHandle<Result<Settings, Problems>>>);
 
 impl Loading {
-    /// Reads the file from now on: what was being read may be older.
+    /// Starts to read the file. It drops a read that is in progress, because that one may return an
+    /// older version.
     fn begin(&mut self, file: &ConfigFile) {
         let path = file.config.clone();
         self.0 = Some(tokio::task::spawn_blocking(move || config::load(&path, environment())));
     }
 
-    /// Waits for it; for ever, if nothing is being read.
+    /// Waits for the result of the read. It never returns if no read is in progress.
     async fn end(&mut self) -> Result<Settings, Problems> {
         let Some(reading) = &mut self.0 else { return std::future::pending().await };
         let loaded = reading.await;
@@ -105,7 +111,8 @@ fn apply(app: &mut App, loaded: Result<Settings, Problems>) {
     }
 }
 
-/// Sets up the log and starts the gateway. What is said after the log is dropped is lost.
+/// Sets up the log and starts the gateway. Log lines are lost after the returned [`LogWriter`] is
+/// dropped.
 pub(super) fn start(
     settings: Settings,
     passed: PassedSockets,
@@ -127,7 +134,7 @@ fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::Run(format!("cannot handle signals: {error}")))
 }
 
-/// SIGTERM and SIGINT.
+/// Streams of the stop signals: SIGTERM and SIGINT.
 pub(super) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
@@ -148,7 +155,7 @@ impl StopSignals {
         }
     }
 
-    /// Drains. Another signal ends that at once.
+    /// Drains and stops the gateway. A second signal stops it at once.
     pub(super) async fn drain(&mut self, app: App) -> Result<(), Failure> {
         tracing::info!("draining");
         service_manager::stopping();

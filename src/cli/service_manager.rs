@@ -1,4 +1,6 @@
-//! What the service manager is told, as `sd_notify(3)` says. Without one, nobody listens.
+//! Notifications to the service manager (`sd_notify(3)`): ready, reloading, stopping, watchdog.
+//!
+//! Without a service manager they do nothing.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
@@ -12,11 +14,11 @@ pub(super) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Followed by [`ready`].
+/// Reports that a reload begins. A call of [`ready`] must follow.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::debug!(%error, "no monotonic clock"),
+        Err(error) => tracing::debug!(%error, "cannot read the clock: reload not announced"),
     }
 }
 
@@ -24,8 +26,8 @@ pub(super) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 
-/// Says that the process is alive for as long as it is: from a task, so that a runtime that is
-/// stuck says nothing.
+/// Sends watchdog messages for as long as the process lives. It runs as a task, so that a stuck
+/// runtime sends none.
 pub(super) async fn keep_watchdog_quiet() {
     let Some(patience) = sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero())
     else {
@@ -38,7 +40,8 @@ pub(super) async fn keep_watchdog_quiet() {
     }
 }
 
-/// Half of what it waits for, as `sd_watchdog_enabled(3)` advises.
+/// Returns the interval of watchdog messages: half the timeout, as `sd_watchdog_enabled(3)`
+/// advises.
 fn interval(patience: Duration) -> Duration {
     (patience / 2).max(Duration::from_millis(1))
 }
@@ -50,11 +53,12 @@ fn tell(state: &[NotifyState<'_>]) {
         None => sd_notify::notify(state),
     };
     if let Err(error) = told {
-        tracing::debug!(%error, "the service manager was not told");
+        tracing::debug!(%error, "a notification to the service manager failed");
     }
 }
 
-/// The same for a socket of the abstract namespace, which sd-notify takes for a path.
+/// Sends a notification to a socket of the abstract namespace, which the `sd-notify` crate mistakes
+/// for a path.
 fn tell_abstract(name: &[u8], state: &[NotifyState<'_>]) -> io::Result<()> {
     let address = SocketAddr::from_abstract_name(name)?;
     let lines: Vec<_> = state.iter().map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! `ikgate token`: signs a token, as a team's own back end would for its pages.
+//! `ikgate token`: signs a token (JWT) for a page, as a team's own back end does.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,18 +18,18 @@ use crate::file_id::FileId;
 pub(super) struct Token {
     #[command(flatten)]
     config: ConfigFile,
-    /// Whom the token is for: a user or a session. Each has a quota of its own.
+    /// Subject of the token: a user or a session. Each subject has its own quota.
     #[arg(long, value_name = "SUBJECT", value_parser = NonEmptyStringValueParser::new())]
     sub: String,
-    /// The only files that the token is for, private ones included; every public one if absent.
-    /// At most 256, and as many as fit a token of 4 KiB: about 100 of ImageKit's ids.
+    /// Files that the token allows, private ones included. Without it, the token allows every
+    /// public file. At most 256 files, in a token of at most 4 KiB: about 100 of ImageKit's ids.
     #[arg(long, value_name = "FILE_ID,...", value_delimiter = ',', value_parser = FileId::parse)]
     files: Option<Vec<FileId>>,
-    /// How long it is valid, like 5m; at most 1h.
+    /// Lifetime of the token, like 5m; at most 1h.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_ttl)]
     ttl: Duration,
-    /// The private key, in PEM, that belongs to `jwt.key_file`. Not for HS256, whose secret that
-    /// file is.
+    /// File with the private key, in PEM, that belongs to `jwt.key_file`. Not for HS256: there,
+    /// `jwt.key_file` itself holds the secret.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 }
@@ -54,7 +54,7 @@ impl Token {
         if files.as_ref().is_some_and(|files| files.len() > FILES_MAX) {
             return Err(Failure::Run(format!("a token names at most {FILES_MAX} files")));
         }
-        // Whole seconds: what every other library writes.
+        // Whole seconds, as other JWT libraries write them.
         let issued = Duration::from_secs(wall.as_secs());
         let (iat, exp) = (NumericDate(issued), NumericDate(issued + self.ttl));
         Ok(Claims {

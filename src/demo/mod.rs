@@ -1,8 +1,7 @@
-//! What a frontend developer would build on the gateway: a page with a file's version history, at
-//! an origin of its own. `ikgate demo` serves it.
+//! Web server of the demo page, which shows the version history of a file from another origin.
 //!
-//! The page and the helper that it fetches with are plain modules, embedded as they stand in
-//! `page/` and `deploy/page/`.
+//! `ikgate demo` runs it as an example for frontend developers. The page and its fetch helper are
+//! plain JavaScript modules, embedded from `page/` and `deploy/page/`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,17 +17,17 @@ use crate::server::{Answering, Reply, Service, reply};
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Where the page finds what it shows.
+/// Addresses of the servers that the page uses, and its first file.
 #[derive(Clone, Copy, Debug)]
 pub struct Places {
     pub gateway: SocketAddr,
     pub admin: SocketAddr,
     pub sandbox: SocketAddr,
-    /// The file that it shows first.
+    /// Id of the file that the page shows first.
     pub file: &'static str,
 }
 
-/// The page's own server.
+/// Service that answers with the files of the demo page.
 pub struct DemoPage {
     settings: Bytes,
     policy: HeaderValue,
@@ -50,7 +49,8 @@ impl DemoPage {
             dashboard: format!("http://{admin}/"),
             file,
         };
-        // Nothing from anywhere else, nothing inline, and in nobody's frame.
+        // Own resources only, no inline code, no framing. Fetches may also go to the gateway and
+        // the sandbox.
         let policy = format!(
             "default-src 'none'; script-src 'self'; style-src 'self'; \
              connect-src 'self' {} {}; img-src data: blob:; base-uri 'none'; \
@@ -98,7 +98,7 @@ impl Service for DemoPage {
         let fields = reply.headers_mut();
         fields.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
         fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // Whoever changes the page sees it with the next start.
+        // Browsers must not store the page, so that a changed page shows after the next start.
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Answering::Now(reply)
     }

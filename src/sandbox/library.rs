@@ -1,4 +1,4 @@
-//! The sandbox's files: a fixed set at the start, changed only under `/_sandbox`.
+//! In-memory file store of the sandbox: a fixed set at the start, changed only under `/_sandbox`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -9,18 +9,18 @@ use super::IMAGE_WITH_VERSIONS;
 use super::object::{Described, Media, Version, VersionObject};
 use crate::file_id::FileId;
 
-/// ImageKit keeps at most this many versions of a file.
+/// Maximum number of versions of a file at ImageKit.
 const VERSIONS_MAX: usize = 100;
-/// The sandbox is for trying things out: this many files take about 100 MiB.
+/// Maximum number of files in the sandbox. This many take about 100 MiB.
 const FILES_MAX: usize = 100_000;
 
-/// When the first file was made: the seconds that its id, as an `ObjectId`, begins with.
+/// Creation time of the first file, in Unix time: the seconds at the start of its `ObjectId`.
 const FIRST_CREATED: Duration = Duration::from_secs(0x64a1_b2c3);
 
-/// Files and their versions.
+/// Files by id, and their versions.
 pub(super) struct Library {
     files: BTreeMap<String, File>,
-    /// Makes ids unlike each other.
+    /// Number of version ids made so far. It makes each id unique.
     ids_made: u64,
 }
 
@@ -28,18 +28,18 @@ struct File {
     name: String,
     media: Media,
     private: bool,
-    /// The newest first. Never empty.
+    /// Versions, the newest first. Never empty.
     versions: Vec<Version>,
 }
 
-/// Why no version could be added.
+/// Reason why a version could not be added.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum AddError {
     Full(&'static str),
     Id,
 }
 
-/// A file in the list of all.
+/// Entry in the list of all files.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Summary {
@@ -49,7 +49,7 @@ pub(super) struct Summary {
     versions: usize,
 }
 
-/// What a removal left.
+/// Result of a removal: the removed version, and the number of versions left.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Removed {
@@ -57,13 +57,13 @@ pub(super) struct Removed {
     pub(super) versions_left: usize,
 }
 
-/// What the sandbox takes for an id. The real one does not say.
+/// Returns whether the sandbox accepts `text` as an id. ImageKit does not document the rule.
 pub(super) fn is_id(text: &str) -> bool {
     FileId::parse(text).is_ok()
 }
 
 impl Library {
-    /// The files that are there at the start.
+    /// Returns the file store with the files of the start.
     pub(super) fn seeded() -> Self {
         let mut library = Self { files: BTreeMap::new(), ids_made: 0 };
         let seeds = [
@@ -87,7 +87,7 @@ impl Library {
         library
     }
 
-    /// The file's versions as ImageKit lists them, the newest first.
+    /// Returns the versions of a file as ImageKit lists them, the newest first.
     pub(super) fn versions(&self, id: &str) -> Option<Vec<VersionObject>> {
         let file = self.files.get(id)?;
         let described = file.described(id);
@@ -109,8 +109,8 @@ impl Library {
         self.files.iter().map(summary).collect()
     }
 
-    /// Adds a version to a file, which is made if it is not there: the version, and whether it is
-    /// the file's first.
+    /// Adds a version to a file, and creates the file if it does not exist. Returns the version,
+    /// and whether it is the first one of the file.
     pub(super) fn add_version(
         &mut self,
         id: &str,
@@ -137,7 +137,7 @@ impl Library {
         newest.map(|object| (object, first)).ok_or(AddError::Id)
     }
 
-    /// Removes a file's oldest version, and with the last the file.
+    /// Removes the oldest version of a file. With the last version it removes the file.
     pub(super) fn remove_version(&mut self, id: &str) -> Option<Removed> {
         let file = self.files.get_mut(id)?;
         let oldest = file.versions.pop()?;
@@ -151,7 +151,7 @@ impl Library {
     fn push_version(&mut self, id: &str, created: SystemTime) {
         self.ids_made += 1;
         let since = created.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        // The shape of an ObjectId: four bytes of seconds, eight that tell ids apart.
+        // The form of an ObjectId: four bytes of seconds, then eight bytes that make it unique.
         let version_id =
             format!("{:08x}{:016x}", since.as_secs(), 0x5ab0_0000_0000_0000 + self.ids_made);
         if let Some(file) = self.files.get_mut(id) {

@@ -1,9 +1,9 @@
-//! A stand-in for ImageKit's Media API, as far as the gateway sees it.
+//! Sandbox: a local stand-in for the part of ImageKit's Media API that the gateway uses.
 //!
-//! For demos, frontend developers and tests: no account, no key worth stealing, and the same
-//! answers as the real one, errors and rate-limit fields included. What is not documented of the
-//! real one is not made up here. Files live in memory and are the same at every start; versions
-//! are added and removed under `/_sandbox`.
+//! It serves demos, frontend developers and tests. It needs no account and no real key. It answers
+//! like the real API, errors and rate-limit fields included. Undocumented behaviour of the real API
+//! is not invented here. Files live in memory and are the same at every start; versions are added
+//! and removed under `/_sandbox`.
 
 mod library;
 mod object;
@@ -35,28 +35,28 @@ use crate::clock::Clock;
 use crate::secret::Secret;
 use crate::server::{Answering, Reply, Service, reply};
 
-/// The key that the sandbox accepts unless told otherwise.
+/// Private key that the sandbox accepts by default.
 pub const DEFAULT_KEY: &str = "private_sandbox=";
-/// Requests a second unless told otherwise: what is said of ImageKit's reads.
+/// Default limit in requests per second: the limit that is stated for reads at ImageKit.
 pub const DEFAULT_RATE: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
 
-/// Files that the sandbox begins with, for those who want to show something.
+/// Id of an image that exists at the start of the sandbox, with three versions.
 pub const IMAGE_WITH_VERSIONS: &str = "64a1b2c3d4e5f60718293a4b";
 
 const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 
 const HELP: &str = "For support kindly contact us at support@imagekit.io.";
 
-/// How the sandbox behaves.
+/// Settings of the sandbox.
 #[derive(Clone, Debug)]
 pub struct SandboxSettings {
     pub key: Secret,
     pub rate: NonZeroU32,
-    /// Before each answer of the API.
+    /// Delay before each answer of the API.
     pub latency: Duration,
 }
 
-/// The stand-in.
+/// Service that answers like ImageKit's Media API.
 pub struct Sandbox {
     settings: SandboxSettings,
     library: Mutex<Library>,
@@ -109,8 +109,8 @@ impl Sandbox {
         Self { settings, library, rate, outbox, clock }
     }
 
-    /// Sends an event for each change from now on. Must be called within a runtime, once: a
-    /// second target is not heeded.
+    /// Sends an event to `target` for each change from now on. Must be called within a Tokio
+    /// runtime. The first call decides the target; later calls have no effect.
     pub fn deliver_to(&self, target: WebhookTarget) {
         self.outbox.get_or_init(|| Outbox::open(target, self.clock.clone()));
     }
@@ -134,8 +134,8 @@ impl Sandbox {
         }
     }
 
-    /// Basic, with the key as user name. A missing key is 401, a wrong one 403, as with the real
-    /// one; the password does not matter.
+    /// Checks Basic authentication with the key as user name; the password does not matter. As at
+    /// ImageKit, a missing key gives 401 and a wrong key 403.
     fn authenticate(&self, head: &Parts) -> Result<(), Box<Reply>> {
         let refused = |status, message| Err(Box::new(error(status, message)));
         let Some(value) = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok())
@@ -184,7 +184,8 @@ impl Sandbox {
         }
     }
 
-    /// What the real one has no counterpart for: changing the files from outside.
+    /// Answers the control API under `/_sandbox`, which lists and changes files. ImageKit has no
+    /// such API.
     fn control(&self, method: &Method, path: &str) -> Reply {
         let segments: Vec<&str> = path.split('/').collect();
         match (method, segments.as_slice()) {
@@ -224,7 +225,7 @@ impl Sandbox {
     }
 }
 
-/// 429 has a message and no help, going by the schema.
+/// Returns a 429. By ImageKit's schema, its body has a message and no help.
 fn too_many() -> Reply {
     #[derive(Serialize)]
     struct Body {
@@ -238,7 +239,7 @@ fn error(status: StatusCode, message: &str) -> Reply {
     problem(status, message, HELP)
 }
 
-/// One that is not ImageKit's.
+/// Returns an error of the sandbox's own control API, which ImageKit does not have.
 fn own_error(status: StatusCode, message: &str) -> Reply {
     problem(status, message, "Under /_sandbox/ the sandbox speaks for itself.")
 }
@@ -252,7 +253,8 @@ fn problem(status: StatusCode, message: &str, help: &str) -> Reply {
     json(status, &Body { message, help })
 }
 
-/// A 200 with the weak tag that Express makes: the length in hex, and a part of a digest.
+/// Returns a 200 with a weak entity tag in the form that Express makes: the length in hex and a
+/// part of a digest.
 fn tagged(body: &impl Serialize) -> Reply {
     let mut reply = json(StatusCode::OK, body);
     let bytes = serde_json::to_vec(body).expect("our own structs always serialise");
@@ -267,7 +269,7 @@ fn json(status: StatusCode, body: &impl Serialize) -> Reply {
     reply(status, "application/json; charset=utf-8", body)
 }
 
-/// A random UUID (version 4).
+/// Returns a random UUID (version 4).
 fn uuid() -> String {
     let [a, b, c, d] = [(); 4].map(|()| fastrand::u32(..));
     let (b_high, b_low) = (b >> 16, (b & 0x0fff) | 0x4000);

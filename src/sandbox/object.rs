@@ -1,11 +1,11 @@
-//! One version of a file, as ImageKit describes it: the fields of its `FileDetails`, in the order
-//! that its examples have them. A field that a kind of file does not have is left out.
+//! JSON object of one file version: the fields of ImageKit's `FileDetails`, in the order of its
+//! examples. A field that a kind of file does not have is left out.
 
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-/// What a file is.
+/// Kind of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Media {
     Document,
@@ -13,7 +13,7 @@ pub(super) enum Media {
     Video,
 }
 
-/// A version that exists: what its description is made of.
+/// Stored data of one version, from which its JSON object is made.
 #[derive(Clone, Debug)]
 pub(super) struct Version {
     pub(super) id: String,
@@ -84,7 +84,7 @@ struct CustomMetadata {
     revision: u32,
 }
 
-/// What the versions of a file have in common.
+/// Data that all versions of a file share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Described<'a> {
     pub(super) file_id: &'a str,
@@ -94,13 +94,13 @@ pub(super) struct Described<'a> {
 }
 
 impl VersionObject {
-    /// Describes a version; `current` is the newest of its file.
+    /// Makes the JSON object of a version. `current` is true for the newest version of its file.
     pub(super) fn new(file: Described<'_>, version: &Version, current: bool) -> Self {
         let path = format!("/sandbox/{}", file.name);
         let query = if current {
             String::new()
         } else {
-            // Old versions are addressed by an opaque id; only its characters are known.
+            // ImageKit addresses old versions by an opaque id. Only its alphabet is known.
             format!("?ik-obj-version={}", version.id.chars().rev().collect::<String>())
         };
         let (file_type, mime) = match file.media {

@@ -1,5 +1,5 @@
-//! ImageKit's rate limit as it shows itself: so many requests in an interval, and three fields
-//! with times in milliseconds. There is no field for what is left.
+//! Rate limit of the sandbox, as seen at ImageKit: a number of requests in a fixed interval, and
+//! three response fields. Times are in milliseconds. No field tells how many requests are left.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use http::{HeaderMap, HeaderValue};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The current interval.
+/// Request count of the current interval.
 pub(super) struct RateWindow {
     limit: NonZeroU32,
     interval: Option<u128>,
     spent: u32,
 }
 
-/// What an answer says about it.
+/// Values of the rate-limit fields of a response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Rate {
     limit: u32,

@@ -1,4 +1,4 @@
-//! Webhooks as ImageKit sends them: one for each change, signed in both schemes.
+//! Webhook sender of the sandbox: one event for each change, signed in both schemes of ImageKit.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,30 +19,33 @@ use super::uuid;
 use crate::clock::Clock;
 use crate::invalidation::{SigningSecret, signature};
 
-/// Events that wait to be sent. One for which there is no room is lost, as happens in life.
+/// Maximum number of events that wait to be sent. An event that finds the queue full is lost, as
+/// webhooks can be in production.
 const QUEUED_MAX: usize = 1024;
 const ATTEMPTS: u32 = 3;
-/// Before the second attempt; twice as long before the third.
+/// Pause before the second attempt; it is twice as long before the third.
 const PAUSE: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 type HttpClient = Client<HttpConnector, Full<Bytes>>;
 
-/// Where events go, and what they are signed with.
+/// Destination of events, and the secret that signs them.
 #[derive(Clone, Debug)]
 pub struct WebhookTarget {
     pub url: WebhookUrl,
     pub secret: SigningSecret,
 }
 
-/// An `http` URL.
+/// URL of a webhook receiver, with the scheme `http`.
 #[derive(Clone, Debug)]
 pub struct WebhookUrl(Uri);
 
 impl WebhookUrl {
+    /// Parses an absolute `http` URL.
+    ///
     /// # Errors
     ///
-    /// What it should look like.
+    /// Returns the expected form if `text` is not such a URL.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const EXPECTED: &str = "must be like http://127.0.0.1:8080/webhooks/imagekit";
         let uri: Uri = text.parse().map_err(|_| EXPECTED)?;
@@ -51,16 +54,16 @@ impl WebhookUrl {
     }
 }
 
-/// Something that happened to a file.
+/// Change of a file that is reported as an event.
 #[derive(Debug)]
 pub(super) enum Happened {
-    /// A file, or a version of one that was there, was made.
+    /// A file was created, or a version was added to an existing file.
     Created { object: Box<VersionObject>, first: bool },
-    /// A version was removed, and with the last the file.
+    /// A version was removed, and with the last version the file.
     Deleted { file: String, removed: Removed },
 }
 
-/// Events on their way.
+/// Queue of events that wait to be sent.
 pub(super) struct Outbox(mpsc::Sender<(SystemTime, Happened)>);
 
 #[derive(Serialize)]
@@ -81,7 +84,7 @@ struct Deleted<'a> {
 }
 
 impl Outbox {
-    /// Sends what is put into it, in order. Must be called within a runtime.
+    /// Starts a task that sends the queued events in order. Must be called within a Tokio runtime.
     pub(super) fn open(target: WebhookTarget, clock: Clock) -> Self {
         let (sender, mut events) = mpsc::channel::<(SystemTime, Happened)>(QUEUED_MAX);
         tokio::spawn(async move {
@@ -96,12 +99,12 @@ impl Outbox {
 
     pub(super) fn put(&self, now: SystemTime, happened: Happened) {
         if self.0.try_send((now, happened)).is_err() {
-            tracing::warn!("too many webhooks wait to be sent: one is lost");
+            tracing::warn!("the webhook queue is full: this event is lost");
         }
     }
 }
 
-/// The id and the body of one event.
+/// Returns the id and the body of one event.
 fn event(now: SystemTime, happened: &Happened) -> (String, Bytes) {
     let id = format!("evt_{}", uuid());
     let created_at = humantime::format_rfc3339_millis(now).to_string();
@@ -131,7 +134,7 @@ async fn deliver(
 ) {
     let url = &target.url.0;
     for attempt in 1..=ATTEMPTS {
-        // Signed anew for each attempt: the first may be too long ago.
+        // Each attempt gets a new signature, because the first timestamp may be too old by then.
         let call = client.request(request(target, clock.wall(), id, body));
         let error = match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
             Ok(Ok(response)) if response.status().is_success() => {

@@ -1,4 +1,4 @@
-// The dashboard, as an operator sees it: it moves under load, and a file can be purged from it.
+// Browser tests of the dashboard: it shows live numbers under load, and can purge a file.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -25,7 +25,7 @@ before(async () => {
 
 after(() => programs.stop());
 
-/** A gateway's dashboard in a window of its own, and whatever went wrong in it. */
+/** Opens a gateway's dashboard in a new window, and collects errors and foreign requests in it. */
 async function open(options, admin = gateway.admin) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
@@ -39,7 +39,7 @@ async function open(options, admin = gateway.admin) {
   return { page, wrong, end: () => context.close() };
 }
 
-/** Asks for lists of the sandbox's and for some that do not exist, until `over`. */
+/** Requests lists of the sandbox, and some that do not exist, until `over`. */
 async function load(over) {
   for (let turn = 0; !over.done; turn += 1) {
     const file = turn % 5 ? FILE : `missing-${turn}`;

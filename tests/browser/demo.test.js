@@ -1,5 +1,5 @@
-// The demo's page, as a visitor sees it: a file's versions, what the cache did, and a new version
-// that appears by itself.
+// Browser tests of the demo page: the versions of a file, the cache outcome, and a new version that
+// appears without a reload.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 
 import { Programs } from "./programs.js";
 
-// Of the sandbox's own files, each in one test alone: what is said of it is that test's doing.
+// Files of the sandbox. Each is used in one test only, so that no other test changes its state.
 const PORTRAIT = "64a1b2c3d4e5f60718293a4c";
 const TRAILER = "64a1b2c3d4e5f60718293a4d";
 const TERMS = "64a1b2c3d4e5f60718293a4e";
@@ -29,7 +29,7 @@ before(async () => {
 
 after(() => programs.stop());
 
-/** The page in a window of its own, and whatever went wrong in it. */
+/** Opens the page in a new window, and collects errors and foreign requests in it. */
 async function open(options) {
   const context = await browser.newContext({ locale: "en-US", timezoneId: "UTC", ...options });
   const page = await context.newPage();
@@ -101,7 +101,7 @@ test("a version that is added appears without a reload, however late the gateway
   await show(page, TRAILER);
   await reads(page, "versions-title", /trailer/);
   await page.evaluate(() => (window.sameDocument = true));
-  // As if the webhook came after the first ask.
+  // Simulates a webhook that arrives after the first request.
   const notYet = { status: 304, headers: { "Access-Control-Allow-Origin": "*" } };
   await page.route(`${settings.gateway}/**`, (route) => route.fulfill(notYet), { times: 1 });
   await page.getByRole("button", { name: "Add a version" }).click();
@@ -115,7 +115,7 @@ test("a version that is added appears without a reload, however late the gateway
 test("two versions are compared field by field, and what changed is marked, by keyboard alone", async () => {
   const { page, wrong, end } = await open();
   await reads(page, "compared", /fields differ/);
-  // The two newest are chosen: the oldest takes the place of the newest, which was chosen first.
+  // The two newest are chosen. The oldest replaces the newest, which was chosen first.
   await page.getByRole("checkbox", { name: /^Version 3/ }).focus();
   await page.keyboard.press("Tab");
   await page.keyboard.press("Tab");
@@ -144,7 +144,7 @@ test("a file that does not exist is said so by its code, and the next one is sho
   await reads(page, "problem-code", /not_found/);
   assert.match(await page.getByRole("alert").innerText(), /does not exist[^]*support[^]*Request [0-9a-f]{16}/);
   assert.equal(await page.locator("#history").isVisible(), false);
-  // The browser itself writes a line for any 404.
+  // The browser itself logs a line for any 404.
   assert.deepEqual(wrong, ["Failed to load resource: the server responded with a status of 404 (Not Found)"]);
   await show(page, settings.file);
   await reads(page, "versions", /Version 3/);

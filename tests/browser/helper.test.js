@@ -1,5 +1,5 @@
-// The helper that pages ask with, in Node and in a page: in front of a gateway, and of a server that
-// answers as it is told where the gateway cannot be brought to it quickly.
+// Tests of the fetch helper for pages, in Node and in a browser page. They use a gateway, and a
+// scripted server for responses that a gateway cannot produce quickly.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -42,14 +42,14 @@ const PLACES = {
   },
 };
 
-/** One test for each place. */
+/** Defines one test for Node and one for the browser. */
 function inBoth(name, check) {
   for (const [place, run] of Object.entries(PLACES)) test(`in ${place}: ${name}`, () => check(run, place));
 }
 
 /**
- * In the place: asks one thing after the other and tells what came of each. Waits of `hurry` seconds
- * are over at once, and told.
+ * Runs in Node or in the page: sends one request after the other and returns the result of each.
+ * Waits of `hurry` seconds end at once, and are reported.
  */
 async function askAll({ helper, baseUrl, retries, asks, hurry = [] }) {
   const { Ikgate, IkgateError } = await import(helper);
@@ -82,8 +82,8 @@ async function askAll({ helper, baseUrl, retries, asks, hurry = [] }) {
 }
 
 /**
- * A server that answers with what `answerTo` makes of a path and of how often it was asked for, and
- * remembers what it was asked. An undefined answer is an end of the connection.
+ * Starts a server that answers with the result of `answerTo` for a path and the number of requests
+ * for it so far, and records the requests. If the result is undefined, it closes the connection.
  */
 async function scripted(answerTo) {
   const asked = [];
@@ -102,7 +102,7 @@ async function scripted(answerTo) {
   return { url, asked };
 }
 
-/** A list whose tag is its path, however often it is asked for. */
+/** Returns a list whose ETag is its path, on every request. */
 const tagged = (path) => ({ fields: { ETag: `"${path}"` }, body: JSON.stringify([path]) });
 
 inBoth("a list and one of its versions come with what is said about them", async (run, place) => {
@@ -129,7 +129,7 @@ inBoth("a list that has not changed is not sent again, and is the same object", 
   const { told } = await run(askAll, { baseUrl: gateway.url, asks });
   assert.deepEqual(told.map(({ seen }) => seen), [false, true]);
   assert.equal(told[1].etag, told[0].etag);
-  // Counted when the exchange ends, which may be a moment after its answer was here.
+  // An exchange is counted when it ends, which may be a moment after its response has arrived.
   while ((await notModified()) === before);
   assert.equal(await notModified(), before + 1);
 });
@@ -219,7 +219,7 @@ inBoth("a wait ends when its signal does, at once", async (run) => {
     const controller = new AbortController();
     const { setTimeout, clearTimeout } = globalThis;
     const wait = { begun: {}, cleared: false, over: false };
-    // The wait begins when its timer is set: the signal ends in that very moment, or in the next.
+    // The wait begins when its timer is set. The signal aborts in that moment or in the next one.
     globalThis.setTimeout = (run, delay, ...rest) => {
       if (delay !== 59_000) return setTimeout(run, delay, ...rest);
       if (when === "as it begins") controller.abort();
@@ -256,7 +256,7 @@ inBoth("a wait ends when its signal does, at once", async (run) => {
 inBoth("it keeps a hundred answers, and gives up the one not asked for longest", async (run) => {
   const server = await scripted((path) => tagged(path));
   const files = Array.from({ length: 100 }, (_, number) => `f${number}`);
-  // With f0 asked for again, f1 is the one that makes room for one more.
+  // f0 was requested again, so f1 is evicted for one more file.
   const asks = [...files, "f0", "one-more", "f0", "f2", "f1"].map((file) => ({ file }));
   await run(askAll, { baseUrl: server.url, asks });
   const knownAgain = server.asked.slice(100).map(({ path, tag }) => [path.split("/")[3], tag !== undefined]);
@@ -290,7 +290,7 @@ inBoth("an answer that was on its way when the token changed is not kept for the
     let token = "first";
     const client = new Ikgate({ baseUrl, token: () => token });
     const slow = client.versions("slow");
-    // The token is read within that call; from here on there is another.
+    // The call above has read the token; from here on there is another token.
     await Promise.resolve();
     token = "second";
     await client.versions("other");
@@ -333,7 +333,7 @@ export async function name(): Promise<string | undefined> {
     return error instanceof IkgateError ? error.help : undefined;
   }
 }
-// @ts-expect-error: nobody knows where to ask
+// @ts-expect-error: the base URL is missing
 new Ikgate({});
 `);
     const tsc = fileURLToPath(new URL("node_modules/typescript/bin/tsc", import.meta.url));

@@ -1,4 +1,4 @@
-// A page, in a real browser, that asks the gateway across origins with a token of its own.
+// Browser tests of a page that calls the gateway from another origin with its own token.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -13,7 +13,7 @@ const programs = new Programs();
 let gateway, listed, other, list;
 
 before(async () => {
-  // Each at a port of its own, so each is an origin of its own.
+  // Each page has its own port, so each is another origin.
   listed = await programs.page();
   other = await programs.page();
   gateway = await programs.gateway(listed);
@@ -37,7 +37,7 @@ async function inPage(origin, script, argument) {
   }
 }
 
-/** In the page: fetches, and says what its script could see. */
+/** Runs in the page: fetches, and returns the parts of the response that its script can read. */
 async function see({ list, token, fields }) {
   const authorization = token && { Authorization: `Bearer ${token}` };
   try {
@@ -91,7 +91,7 @@ test("the browser's own cache revalidates, and the script sees the list again", 
   const [first, second] = await inPage(listed, twice, { list, token });
   assert.equal(first[0], 200);
   assert.deepEqual(second, first);
-  // Counted when the exchange ends, which may be a moment after its answer was here.
+  // An exchange is counted when it ends, which may be a moment after its response has arrived.
   while ((await notModified()) === before);
   assert.equal(await notModified(), before + 1);
 });

@@ -1,4 +1,4 @@
-// The programs under test, started as users start them, on ports that the kernel picks.
+// Runner of the programs under test, started as users start them, on ports that the kernel picks.
 
 import { execFileSync, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const IKGATE = process.env.IKGATE ?? join(ROOT, "target/release/ikgate");
 
-/** What was started, in order; the last one is stopped first. */
+/** Started programs and servers, in order; the last one is stopped first. */
 export class Programs {
   #stops = [];
 
@@ -43,7 +43,7 @@ export class Programs {
     });
   }
 
-  /** Answers requests at an origin of its own, and resolves with that. */
+  /** Starts a web server and resolves with its origin. */
   async serve(listener) {
     const server = createServer(listener);
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -63,13 +63,13 @@ export class Programs {
     });
   }
 
-  /** The demo: the URL of its page. */
+  /** Starts the demo and resolves with the URL of its page. */
   demo() {
     const anyPort = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--page", "127.0.0.1:0"];
     return this.start(["demo", ...anyPort], {}, "stdout", (line) => line.match(/^Page:\s+(http:\S+)/)?.[1]);
   }
 
-  /** A server that a fleet can share: its URL, and how to end it before everything else. */
+  /** Starts a Redis for a fleet. Resolves with its URL and a function that stops it early. */
   async redis() {
     const port = await new Promise((resolve) => {
       const probe = createServer().listen(0, "127.0.0.1", () => {
@@ -88,8 +88,8 @@ export class Programs {
     return { url: `redis://127.0.0.1:${port}`, stop };
   }
 
-  /** A sandbox of ImageKit and a gateway in front of it, for tokens and pages of `origin`; one of
-   * a fleet, where there is a server for it. */
+  /** Starts a sandbox and a gateway in front of it, for tokens and pages of `origin`. With `redis`,
+   * the gateway belongs to a fleet. */
   async gateway(origin, adminToken, redis) {
     const sandbox = await this.start(["sandbox", "--listen", "127.0.0.1:0"], {}, "stdout", (line) =>
       line.match(/http:\/\/\S+/)?.[0],
@@ -140,12 +140,12 @@ ${redis ? `[cluster]\nredis_url = "${redis}"` : ""}
     return {
       url,
       admin,
-      /** A token for one subject, as `ikgate token` signs it. */
+      /** Returns a token for one subject, as `ikgate token` signs it. */
       token: (sub, ...more) => {
         const args = ["token", "--config", config, "--key", key, "--sub", sub, ...more];
         return execFileSync(IKGATE, args, { encoding: "utf8" }).trim();
       },
-      /** The sum of all series of a metric whose labels hold this text. */
+      /** Returns the sum of all series of a metric whose labels contain this text. */
       metric: async (name, label) => {
         const text = await (await fetch(`${admin}/metrics`)).text();
         const lines = text.split("\n").filter((line) => line.startsWith(name) && line.includes(label));

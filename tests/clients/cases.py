@@ -1,4 +1,4 @@
-"""What these tests ask for: the sandbox's files, by a caller with much or with little to spend."""
+"""Common test data: the sandbox's files, and callers with a large and a small quota."""
 
 from clients import basic
 from processes import KEY as PRIVATE_KEY
@@ -12,10 +12,10 @@ NO_FILE = "000000000000000000000000"
 KEY = "ikg_sdk"
 PLENTY = caller("sdk", KEY, per_second=1000, burst=1000)
 TIGHT = caller("sdk", KEY, per_second=1, burst=1)
-# More than pass within a second: some of them are refused.
+# More requests than the quota of a second: some of them are refused.
 TOO_MANY = [FILE] * 4
 
 
 def listed(upstream, file):
-    """The file's versions, in the sandbox's own bytes."""
+    """Returns the version list of the file as the sandbox sends it."""
     return get(f"{upstream.url}/v1/files/{file}/versions", basic(f"{PRIVATE_KEY}:"))

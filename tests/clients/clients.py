@@ -1,16 +1,16 @@
-"""Who asks the gateway in these tests: ImageKit's SDKs, and stand-ins for those not to be had here.
+"""Clients under test: ImageKit's SDKs, and stand-ins for those that cannot be installed here.
 
-Each is a small program in the SDK's language. It is told where the gateway is, a key, how often to
-retry, and what to ask for: `FILE` for a list, `FILE/VERSION` for one version. It prints what the
-SDK made of each, a line of JSON:
+Each is a small program in the SDK's language. Its arguments are the gateway's URL, a key, the number
+of retries, and the things to request: `FILE` for a list, `FILE/VERSION` for one version. It prints
+one line of JSON for each result of the SDK:
 
     {"versions": [[fileId, name of the version, type], ..]}
     {"version": [fileId, name of the version, type]}
     {"error": {"name", "status", "message", "help", "wait": milliseconds or null}}
-    {"error": {"name"}}     where nobody answered
+    {"error": {"name"}}     if no server answered
 
-A stand-in sends the request of its SDK, as `requests.json` has it, by the SDK's own HTTP client;
-it is told the request's fields in place of a key and retries.
+A stand-in sends the request of its SDK, as `requests.json` has it, with the SDK's own HTTP client.
+Its arguments are the fields of the request in place of a key and retries.
 """
 
 import base64
@@ -31,7 +31,7 @@ def basic(credentials):
 
 
 def fields_of(request, key, host):
-    """The header fields of a request of `requests.json`, in order."""
+    """Returns the header fields of a request of `requests.json`, in order."""
 
     def filled(value):
         if value.startswith("Basic "):
@@ -43,7 +43,8 @@ def fields_of(request, key, host):
 
 @dataclass(frozen=True)
 class Client:
-    """`errors`: the class of what carries a refusal, by status; of no answer, by `None`."""
+    """Client program. `errors` has the exception class by status, and under `None` the class for a
+    missing response."""
 
     name: str
     command: list

@@ -1,4 +1,4 @@
-"""The pages of the documentation, and the blocks of code in them."""
+"""Reader of the documentation pages and their code blocks and tables."""
 
 import re
 
@@ -16,7 +16,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page):
-    """Language and text of each block, in order."""
+    """Returns the language and text of each code block, in order."""
     text = page.read_text()
     found = BLOCK.findall(text)
     if text.count("```") != 2 * len(found):
@@ -25,7 +25,7 @@ def blocks(page):
 
 
 def cells(page, first):
-    """The cells of each row whose first one begins so."""
+    """Returns the cells of each table row whose first cell has this prefix."""
     rows = re.findall(rf"^\| ({first}.*) \|$", page.read_text(), re.MULTILINE)
     return [re.split(r" \| ", row) for row in rows]
 

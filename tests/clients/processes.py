@@ -1,4 +1,4 @@
-"""The programs under test, started as users start them, on ports that the kernel picks."""
+"""Runner of the programs under test, started as users start them, on ports that the kernel picks."""
 
 import contextlib
 import hashlib
@@ -21,7 +21,7 @@ KEY = "private_sandbox="
 
 
 class Process:
-    """A program that is stopped when its block ends."""
+    """Context manager of a program that is stopped at its end."""
 
     directory = None
 
@@ -46,14 +46,14 @@ class Process:
 
 
 def sandbox(*arguments):
-    """`ikgate sandbox`; `.url` is where it answers."""
+    """Starts `ikgate sandbox`; `.url` is its URL."""
     process = Process("sandbox", "--listen", "127.0.0.1:0", *arguments)
     process.url = re.search(r"http://\S+", process.process.stdout.readline()).group()
     return process
 
 
 def serve(upstream, more=""):
-    """`ikgate serve`; `.url` is where callers ask, `.admin` where operators do."""
+    """Starts `ikgate serve`; `.url` is the URL for callers, `.admin` the one for operators."""
     directory = tempfile.TemporaryDirectory()
     config = Path(directory.name) / "ikgate.toml"
     config.write_text(
@@ -74,7 +74,7 @@ def serve(upstream, more=""):
 
 
 def metric(process, series):
-    """The value of one series."""
+    """Returns the value of one series."""
     with urllib.request.urlopen(process.admin + "/metrics") as response:
         for line in response.read().decode().splitlines():
             if line.startswith(series + " "):
@@ -83,21 +83,21 @@ def metric(process, series):
 
 
 def caller(name, key, **quota):
-    """The block that lets a caller in, for `serve`."""
+    """Returns the configuration block of a caller, for `serve`."""
     digest = hashlib.sha256(key.encode()).hexdigest()
     quota = ", ".join(f"{of} = {number}" for of, number in quota.items())
     return f'[[callers]]\nname = "{name}"\nkey_sha256 = "{digest}"\nquota = {{ {quota} }}\n'
 
 
 def get(url, credential):
-    """The body at a URL, as it is without a coding."""
+    """Returns the body of a URL in identity coding."""
     request = urllib.request.Request(url, headers={"Authorization": credential})
     with urllib.request.urlopen(request) as response:
         return response.read()
 
 
 def stored_and_coded(gateway, key, file):
-    """Waits until the gateway has a file's list in every coding: early answers are identity."""
+    """Waits until the gateway has a file's list in every coding: early responses are identity."""
     get(f"{gateway.url}/v1/files/{file}/versions", f"Bearer {key}")
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -109,7 +109,7 @@ def stored_and_coded(gateway, key, file):
 
 @contextlib.contextmanager
 def deaf():
-    """The URL of a port that refuses connections, and that nobody else can take."""
+    """Yields the URL of a port that refuses connections and that no other process can take."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield "http://127.0.0.1:{}".format(taken.getsockname()[1])
@@ -117,7 +117,8 @@ def deaf():
 
 @contextlib.contextmanager
 def recorder():
-    """The URL of a server that lists nothing, and the path and the fields of each request."""
+    """Yields the URL of a server with empty lists, and the recorded path and fields of each
+    request."""
     heard = []
 
     class Recorder(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""What pages say of the program, against the program; and where their links lead."""
+"""Tests of the documentation pages: metrics, log fields and links match the program."""
 
 import json
 import re
@@ -18,20 +18,20 @@ OPEN_LABELS = {"le", "version", "status"}
 
 
 def anchors(page):
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Returns the anchors of a page's headings, as GitHub makes them."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
         yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def section(heading):
-    """The text below a heading, up to the next one."""
+    """Returns the text below a heading, up to the next one."""
     [text] = re.findall(rf"^#+ {heading}$(.*?)^#", OPERATIONS.read_text(), re.M | re.S)
     return text
 
 
 def explained(metric_name):
-    """What the page says of a metric: its row, and the section that this refers to."""
+    """Returns the page's text about a metric: its row, and the section that the row refers to."""
     [[_, _, text]] = cells(OPERATIONS, f"`{metric_name}`")
     for anchor in re.findall(r"\(#([\w-]+)\)", text):
         text += section(anchor.replace("-", " ").capitalize())
@@ -39,7 +39,7 @@ def explained(metric_name):
 
 
 def requested(url):
-    """Requests it, whatever the answer is."""
+    """Requests a URL and ignores the response."""
     subprocess.run(["curl", "--silent", "--output", "/dev/null", url], check=True)
 
 
@@ -64,7 +64,7 @@ class Documentation(unittest.TestCase):
         self.assertEqual({name(page) for page in PAGES[1:]} - links, set())
 
     def test_metrics_are_those_of_the_table(self):
-        # Some series begin with the first request, or the first that is refused.
+        # Some series begin with the first request, or the first refused request.
         tight = "[limits]\nanonymous = { per_second = 1, burst = 1 }\n"
         with sandbox() as upstream, serve(upstream.url, tight) as gateway:
             while not metric(gateway, 'ikgate_throttled_total{caller="anonymous",limit="address"}'):
@@ -72,7 +72,7 @@ class Documentation(unittest.TestCase):
             with urllib.request.urlopen(gateway.admin + "/metrics") as response:
                 exposed = response.read().decode()
         types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", exposed, re.MULTILINE))
-        # There without TLS it would be an alarm.
+        # This series is absent without TLS, because it would raise an alert.
         types["ikgate_tls_expiry_seconds"] = "gauge"
         rows = {cell[0].strip("`"): cell[1] for cell in cells(OPERATIONS, "`(?:ikgate|process)_")}
         self.assertEqual(rows, types)
@@ -92,7 +92,7 @@ class Documentation(unittest.TestCase):
         written = {field for line in lines if line["target"] == "ikgate.access" for field in line}
         rows = re.findall(r"^\| (`[^|]+) \|", section("Access log"), re.MULTILINE)
         documented = {field for row in rows for field in re.findall(r"`([^`]+)`", row)}
-        # Only of a proxy that sends `traceparent`.
+        # `trace.id` appears only behind a proxy that sends `traceparent`.
         self.assertEqual(written | {"trace.id"}, documented)
 
 

@@ -1,8 +1,8 @@
-"""Every block of code in every page, run as it stands there, in the page's order.
+"""Tests of the code blocks in all pages: each is run unchanged, in the order of the page.
 
-Only what a machine decides is replaced: `cargo run --release --` by the program that it would
-build, addresses and ports by local and free ones. Long-running commands run until the next one
-starts, or the end of their page.
+Only parts that depend on the machine are replaced: `cargo run --release --` by the program that it
+would build, and addresses and ports by local and free ones. Long-running commands run until the
+next one starts, or to the end of their page.
 """
 
 import os
@@ -22,7 +22,7 @@ from processes import IKGATE, ROOT, caller, get, metric, sandbox, serve
 
 LONG_RUNNING = re.compile(r"cargo run --release -- (demo|serve|sandbox)\b")
 MEASURES = "benches/load/"
-# Blocks that are not run here, by their first line: why, and what tests them instead.
+# Blocks that are not run here, by their first line, with the reason and the test that covers them.
 NOT_RUN = {
     "tests/run": "it runs this test",
     "tests/clients/run": "it runs this test",
@@ -41,9 +41,9 @@ NOT_RUN = {
         "no cluster here: tests/deploy/run checks the manifests and their configuration",
     "cargo bench --bench hit": "takes minutes: tests/run compiles the benchmarks with clippy",
 }
-# What such blocks name must be there all the same.
+# Paths that such blocks name must exist all the same.
 PATH = re.compile(r"(?<![\w./])(?:benches|config|deploy|tests)/[\w./-]+")
-# Pages that presuppose a running gateway without starting one.
+# Pages that need a running gateway and do not start one.
 RUNNING = {"deploy/runbook.md": "cargo run --release -- demo"}
 NOT_CODE = {"text"}
 PATIENCE = 20  # seconds
@@ -56,7 +56,7 @@ def free_port():
 
 
 def secrets(directory):
-    """The files that a page's configuration names."""
+    """Writes the files that a page's configuration names."""
     (directory / "webhook.secret").write_text("whsec_c2FuZGJveA==")
     for command in [
         "openssl genpkey -algorithm ed25519 -out jwt.pem",
@@ -72,7 +72,7 @@ class Pages(unittest.TestCase):
         self.running = None
         self.addCleanup(self.stop)
         self.home = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        # curl fails on an error status, and says which.
+        # curl must fail on an error status and show it.
         (self.home / ".curlrc").write_text("fail\nsilent\nshow-error\n")
         (self.home / "admin.token").write_text("of-an-operator")
         keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -90,13 +90,13 @@ class Pages(unittest.TestCase):
         text = text.replace("cat admin.token", f"cat {self.home}/admin.token")
         for port, free in self.ports.items():
             text = text.replace(f":{port}", f":{free}")
-        # Both use the default port where none is named.
+        # Commands without a port use the default port.
         admin = f" --admin http://127.0.0.1:{self.ports['9090']}"
         text = re.sub(r"(?m)-- (healthcheck|purge)\b", rf"\g<0>{admin}", text)
         return text.replace("cargo run --release -- ", f"{IKGATE} ")
 
     def start(self, command):
-        # One at a time: the next one wants the same ports.
+        # One at a time, because the next one uses the same ports.
         self.stop()
         environment = self.environment
         public, admin = (f"127.0.0.1:{self.ports[port]}" for port in ("8080", "9090"))
@@ -138,7 +138,7 @@ class Pages(unittest.TestCase):
         if LONG_RUNNING.search(text):
             self.start(self.local(text).strip())
         elif text.startswith(MEASURES):
-            # Takes minutes. Its options are there, and so is all that it is made of.
+            # The command takes minutes. Only its options and its files are checked.
             for program, *options in map(str.split, text.splitlines()):
                 help_text = self.succeeds(program, "--help")
                 for option in (option for option in options if option.startswith("-")):
@@ -164,7 +164,7 @@ class Pages(unittest.TestCase):
         self.succeeds(IKGATE, "check", "--config", str(file), IMAGEKIT_PRIVATE_KEY="private_a=")
 
     def redis(self, text):
-        """The user that it makes is enough for a fleet: Redis refuses none of its commands."""
+        """Checks that the Redis user of the page has enough rights: Redis refuses no command."""
         port = free_port()
         server = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", ""]
         started = subprocess.Popen(server, cwd=self.home, stdout=subprocess.DEVNULL)

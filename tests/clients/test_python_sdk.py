@@ -1,4 +1,4 @@
-"""ImageKit's official Python SDK, unmodified, through the gateway in front of the sandbox."""
+"""Tests of ImageKit's official Python SDK, unmodified, through the gateway to the sandbox."""
 
 import os
 import unittest
@@ -13,7 +13,7 @@ PLENTY = caller("python", CALLER_KEY, per_second=100, burst=100)
 
 class PythonSdk(unittest.TestCase):
     def client(self, gateway, **options):
-        # The environment variable is how a team points an SDK elsewhere without touching code.
+        # A team sets this environment variable to redirect an SDK without a change of code.
         os.environ["IMAGE_KIT_BASE_URL"] = gateway.url
         return imagekitio.ImageKit(private_key=CALLER_KEY, **options)
 
@@ -59,8 +59,8 @@ class PythonSdk(unittest.TestCase):
             self.assertEqual(fields["x-ratelimit-limit"], "2")
             refused = 'ikgate_throttled_total{caller="python",limit="caller"}'
             self.assertEqual(metric(gateway, refused), 1)
-            # Its own first pause is half a second: a retry that did not wait as long as we say
-            # would be refused too, and it has only one.
+            # The SDK's own first pause is half a second. A retry that ignored the wait of the
+            # response would be refused too, and there is only one retry.
             patient = self.client(gateway, max_retries=1)
             self.assertEqual(len(patient.files.versions.list(FILE)), 3)
 

@@ -1,6 +1,6 @@
-"""The requests of SDKs that cannot be installed here, field by field, and what each needs back.
+"""Tests that replay the requests of SDKs that cannot be installed here, and check the responses.
 
-`requests.json` has, of each SDK:
+`requests.json` has for each SDK:
 
 `sdk`             its package and version
 `replayed`        why it is not run
@@ -8,10 +8,10 @@
                   the caller's key and the gateway's address, and what follows `Basic` is encoded
 `by_http_client`  those of them that its HTTP client adds by itself
 `decodes`         the coding that this client decodes, if any
-`wait`            where it, or who uses it, reads of a 429 how long to wait
+`wait`            the field of a 429 from which the SDK or its user reads the wait
 
-All of them need JSON that says so, a list that is a bare array, and refusals in JSON as well; some
-read `message` and `help` by name.
+All of them need a JSON content type, a list that is a bare array, and refusals in JSON as well.
+Some read `message` and `help` by name.
 """
 
 import gzip
@@ -28,7 +28,7 @@ from processes import recorder, sandbox, serve, stored_and_coded
 
 
 class Connection:
-    """One connection, as an SDK keeps it, and its requests."""
+    """Persistent connection of an SDK, and its requests."""
 
     def __init__(self, name, gateway, key=KEY):
         self.request = REQUESTS[name]
@@ -36,7 +36,7 @@ class Connection:
         self.fields = fields_of(self.request, key, host)
         self.connection = http.client.HTTPConnection(host)
         self.connection.connect()
-        # Without this the library would open another one in silence.
+        # Otherwise the library would open another connection silently.
         self.connection.auto_open = False
 
     def __enter__(self):
@@ -46,7 +46,7 @@ class Connection:
         self.connection.close()
 
     def get(self, *ids):
-        """The status, the fields and the body's bytes, decoded if the SDK could."""
+        """Returns the status, the fields and the body, decoded if the SDK could decode it."""
         self.connection.putrequest(
             "GET", "/v1/files/" + "/versions/".join(ids) + ("/versions" if len(ids) == 1 else ""),
             skip_host=True, skip_accept_encoding=True,
@@ -64,7 +64,7 @@ class Connection:
 
 class Replay(unittest.TestCase):
     def refused(self, answer, status):
-        """The fields of a refusal that every SDK can read."""
+        """Checks a refusal that every SDK can read, and returns its fields."""
         got, fields, body = answer
         self.assertEqual((got, fields.get_content_type()), (status, "application/json"))
         parsed = json.loads(body)
@@ -128,7 +128,7 @@ class Replay(unittest.TestCase):
                 request = REQUESTS[client.stands_in_for]
                 expected = fields_of(request, KEY, urllib.parse.urlsplit(url).netloc)
                 self.assertEqual(list(sent), list(expected))
-                # Debian's HTTP client is of another version than the SDK's.
+                # The HTTP client of Debian has another version than the one of the SDK.
                 for name in set(expected) - set(request["by_http_client"]):
                     self.assertEqual(sent[name], expected[name], name)
 

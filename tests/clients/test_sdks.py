@@ -1,4 +1,4 @@
-"""ImageKit's SDKs, unmodified, through the gateway in front of the sandbox."""
+"""Tests of ImageKit's SDKs, unmodified, through the gateway to the sandbox."""
 
 import json
 import unittest
@@ -16,7 +16,7 @@ def told(version):
 
 class Sdks(unittest.TestCase):
     def refused(self, client, answer, status):
-        """The refusal, if the SDK took it for what it is."""
+        """Returns the refusal, and checks that the SDK reports it with the right class."""
         error = answer["error"]
         self.assertEqual((error["name"], error["status"]), (client.errors[status], status))
         self.assertTrue(error["message"] and error["help"], error)
@@ -73,8 +73,8 @@ class Sdks(unittest.TestCase):
                 continue
             with sandbox() as upstream, serve(upstream.url, TIGHT) as gateway:
                 with self.subTest(client.name):
-                    # The first pause of their own is half a second: a retry that did not wait
-                    # as long as it is told would be refused too, and each has only one.
+                    # The SDKs' own first pause is half a second. A retry that ignored the wait
+                    # of the response would be refused too, and there is only one retry.
                     for answer in client.ask(gateway.url, KEY, *TOO_MANY, retries=1):
                         self.assertIn("versions", answer)
                     refused = 'ikgate_throttled_total{caller="sdk",limit="caller"}'

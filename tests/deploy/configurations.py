@@ -1,4 +1,4 @@
-"""Every configuration that is deployed is one that the program takes."""
+"""Checks that the program accepts every configuration under deploy/."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def check(ikgate: str, name: str, text: str, directory: Path, environment: dict)
 
 
 def of_the_unit(directory: Path) -> dict:
-    """The environment that the unit sets."""
+    """Returns the environment that the systemd unit sets."""
     unit = (DEPLOY / "systemd/ikgate.service").read_text()
     pairs = re.findall(r"^Environment=(\w+)=(.*)$", unit, re.MULTILINE)
     return {name: value.replace("%d", str(directory)) for name, value in pairs}

@@ -1,5 +1,5 @@
-"""A real Prometheus scrapes a running gateway, and whatever the dashboard and the alerts ask for is
-there."""
+"""Checks the queries of the Grafana dashboard and the alerts: a real Prometheus scrapes a running
+gateway, and every query returns data."""
 
 import collections
 import contextlib
@@ -27,7 +27,7 @@ IKGATE = sys.argv.pop(1)
 
 @contextlib.contextmanager
 def program(arguments, said, stream, **options):
-    """A program, and what it says of where it listens."""
+    """Starts a program and reads its address from its output."""
     started = subprocess.Popen(
         arguments, stdin=subprocess.DEVNULL, text=True, **{stream: subprocess.PIPE}, **options
     )
@@ -59,7 +59,7 @@ def status(url, **fields):
 
 
 def expressions():
-    """Every query of the dashboard, and of the rules."""
+    """Returns every query of the dashboard and of the alert rules."""
     dashboard = json.loads((DEPLOY / "grafana/ikgate.json").read_text())
     for panel in dashboard["panels"]:
         for target in panel.get("targets", []):
@@ -151,7 +151,7 @@ class Observed(unittest.TestCase):
         for name, kind in types.items():
             if kind == "histogram":
                 known |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"}
-        # There without TLS it would be an alarm.
+        # This series is absent without TLS, because it would raise an alert.
         known.add("ikgate_tls_expiry_seconds")
         for name, expression in expressions():
             for series in re.findall(r"\b(?:ikgate|process)_\w+", expression):

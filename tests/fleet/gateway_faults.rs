@@ -1,8 +1,9 @@
-//! Gateways that die, sleep or are alone, and what their neighbours and they themselves answer.
+//! Fleet tests of gateway faults: gateways that are killed, paused or cut off, and the responses of
+//! all gateways during and after the fault.
 
 use crate::support::{Fleet, Mode, send};
 
-/// Asks without waiting for the answer.
+/// Sends a request without waiting for the response.
 fn ask(fleet: &Fleet, place: usize, file: &str) -> tokio::task::JoinHandle<Option<u64>> {
     let (address, target) = (fleet.gateways[place].public, format!("/v1/files/{file}/versions"));
     tokio::spawn(async move {
@@ -36,7 +37,7 @@ async fn what_a_gateway_fetched_in_its_sleep_is_not_answered_after_a_purge() {
     fleet.gateways[2].pause();
     let version = fleet.origin.raise("a");
     fleet.gateways[0].purges("/api/cache/a").await;
-    // The old version is on its way to whoever sleeps.
+    // The old version is on its way to the paused gateway.
     fleet.origin.release("a");
     assert_eq!(fleet.gateways[0].version("a").await, version);
     fleet.gateways[2].resume();
@@ -57,10 +58,10 @@ async fn a_gateway_that_is_cut_off_answers_what_is_fresh_and_then_only_what_is_n
     let fresh = fleet.gateways[2].get("a").await;
     assert_eq!(fresh.version(), 1);
     assert!(fresh.field("cache-status").contains("hit"), "{fresh:#?}");
-    // No answer is stale: when the ttl has run out, whoever asks waits for the upstream.
+    // No response is stale: after the TTL, a request waits for the upstream.
     fleet.gateways[2].answers_with("a", version).await;
 
-    // What others cannot be told yet is not lost.
+    // A purge that the others cannot be told yet is not lost.
     fleet.origin.raise("b");
     fleet.gateways[2].purges_alone("/api/cache/b").await;
     assert_eq!(fleet.gateways[2].version("b").await, 2);
@@ -109,6 +110,6 @@ async fn a_gateway_that_ends_in_order_does_not_count_any_more() {
         gateway.shows("ikgate_cluster_nodes", 2.0).await;
     }
     fleet.gateways[1].kill();
-    // Nobody says so: it is not heard any more.
+    // A killed gateway sends no farewell: the others notice that they no longer hear it.
     fleet.gateways[0].shows("ikgate_cluster_nodes", 1.0).await;
 }

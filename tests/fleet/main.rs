@@ -1,5 +1,6 @@
-//! Several gateways as one, with nothing in their place: the program itself, a real Redis between
-//! them, and faults of both. Time is the machine's own, so what a test waits for it asks for.
+//! Fleet tests: several real gateway processes with a real Redis between them, and faults of both.
+//!
+//! They run in real time. A test that waits for a state polls for it.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

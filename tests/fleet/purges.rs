@@ -1,4 +1,5 @@
-//! A purge that one gateway acknowledges, and what all of them answer from then on.
+//! Fleet tests of purges: after one gateway acknowledges a purge, all gateways answer with the new
+//! version.
 
 use std::time::SystemTime;
 
@@ -7,7 +8,7 @@ use ikgate::secret::Secret;
 
 use crate::support::{Fleet, send};
 
-/// The gateway that acknowledges answers with the new version at once, the others soon.
+/// Checks that the acknowledging gateway answers with the new version at once, and the others soon.
 async fn is_final(fleet: &Fleet, file: &str, version: u64) {
     assert_eq!(fleet.gateways[0].version(file).await, version);
     fleet.answers_with(file, version).await;

@@ -1,7 +1,7 @@
-//! Quotas that several gateways share, counted by what comes through.
+//! Fleet tests of shared quotas, measured by the number of admitted requests.
 //!
-//! What a gateway spends while Redis does not answer it in time it spends of a part of its own, as
-//! well: on a busy machine that may be as much again as the burst, and never more.
+//! While Redis does not answer in time, a gateway spends its own share in addition. On a busy
+//! machine this can add up to one more burst, and never more.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ const KEY: &str = "a-key-of-the-web-team";
 const PER_SECOND: f64 = 50.0;
 const BURST: f64 = 50.0;
 
-/// How long everybody asks for as much as they can get.
+/// Duration of a load in which all clients request as much as they can.
 const LASTING: Duration = Duration::from_secs(3);
-/// Of one asker, between two requests: together ten times as many as the quota has.
+/// Pause of one client between two requests. All clients together send ten times the quota.
 const PAUSE: Duration = Duration::from_millis(10);
 
 fn callers() -> String {
@@ -29,7 +29,8 @@ fn callers() -> String {
     )
 }
 
-/// How many of one caller's requests are admitted at these gateways, and how long they took.
+/// Returns the number of one caller's requests that these gateways admitted, and the time they
+/// took.
 async fn admitted(fleet: &Fleet, places: std::ops::Range<usize>, lasting: Duration) -> (f64, f64) {
     let (began, mut askers) = (Instant::now(), JoinSet::new());
     for gateway in &fleet.gateways[places] {
@@ -104,7 +105,7 @@ async fn what_the_upstream_may_be_asked_is_counted_once_for_all_gateways() {
         let fleet = Arc::clone(&fleet);
         askers.spawn(async move {
             for number in 0.. {
-                // Of files that nobody has, so that each must be fetched.
+                // Files that no gateway has stored, so that each must be fetched.
                 fleet.gateways[asker % GATEWAYS].get(&format!("{asker}-{number}")).await;
                 sleep(PAUSE).await;
             }

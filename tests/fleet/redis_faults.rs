@@ -1,4 +1,4 @@
-//! A Redis that forgets, sleeps, dawdles or is full, and a link to it that does not hold.
+//! Fleet tests of Redis faults: lost data, pauses, slow answers, full memory and broken links.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ async fn a_redis_that_was_killed_and_is_back_empty_has_every_gateway_forget_what
     fleet.links[2].is(Mode::Silent);
     let version = fleet.origin.raise("a");
     fleet.gateways[0].purges("/api/cache/a").await;
-    // With the record, which one gateway has not seen.
+    // The record of the purge, which one gateway has not seen, is lost with it.
     fleet.redis.kill();
     fleet.links[2].is(Mode::Open);
     fleet.redis.restart().await;
@@ -123,7 +123,7 @@ async fn a_full_redis_takes_purges() {
 #[tokio::test]
 async fn a_gateway_that_slept_while_the_stream_was_trimmed_forgets_what_it_stored() {
     let fleet = Fleet::start(3).await;
-    // One record may be on its way to it already, and one is left: one of them is gone.
+    // One record may already be on its way to the gateway, and one is left: one record is lost.
     let files = ["a", "b", "c"];
     for file in files {
         fleet.warm(file).await;

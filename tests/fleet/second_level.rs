@@ -1,7 +1,8 @@
-//! What one gateway has fetched, and the others need not.
+//! Fleet tests of the second-level cache: a list that one gateway fetched is not fetched by the
+//! others.
 //!
-//! A gateway that Redis does not answer within 20 ms fetches for itself, which may happen to any
-//! of them on a busy machine. So these tests ask for several files, and count.
+//! If Redis does not answer within 20 ms, a gateway fetches from the upstream. On a busy machine
+//! this may happen at any time. So these tests request several files and count.
 
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, timeout};
@@ -15,8 +16,8 @@ fn names() -> Vec<String> {
     (0..FILES).map(|file| format!("file-{file}")).collect()
 }
 
-/// Has a gateway fetch a file and give it to the others. What was looked for in vain, or too late,
-/// is fetched for nobody else, until it is fetched again.
+/// Makes a gateway fetch a file and store it in Redis, and repeats this until it is there. After a
+/// failed or late lookup the fetched list is not shared, until it is fetched again.
 pub(crate) async fn share(gateway: &Gateway, redis: &Redis, file: &str) {
     let command = format!("EXISTS ikgate:list:{file}");
     eventually(&format!("{file} is shared"), async || {
@@ -31,7 +32,8 @@ pub(crate) async fn share(gateway: &Gateway, redis: &Redis, file: &str) {
     .await;
 }
 
-/// How many more may be fetched: Redis is left alone for a while where it answers late.
+/// Returns the number of additional fetches that are allowed, because a gateway does not use Redis
+/// for a while after a late answer.
 async fn allowance(fleet: &Fleet) -> f64 {
     let mut failed = 0.0;
     for gateway in &fleet.gateways {
@@ -43,7 +45,7 @@ async fn allowance(fleet: &Fleet) -> f64 {
 #[tokio::test]
 async fn what_fifty_ask_five_gateways_for_is_fetched_once() {
     let fleet = Fleet::start(5).await;
-    // Long enough that all of them come while it is fetched.
+    // Long enough that all requests arrive during the fetch.
     fleet.origin.takes(200..201);
     for file in names() {
         let mut asked = JoinSet::new();
@@ -89,8 +91,8 @@ async fn a_gateway_that_starts_finds_what_others_have_fetched_and_how_old_it_is(
     assert!(f64::from(fetched) <= allowance(&fleet).await, "{fetched} fetched");
 }
 
-/// RFC 9111 section 5.2.2: what must not be stored is stored nowhere, and of what must not be
-/// transformed the others would not know.
+/// RFC 9111 section 5.2.2: a `no-store` list is stored nowhere. A `no-transform` list is not
+/// shared, because the other gateways would not know of the directive.
 #[tokio::test]
 async fn what_is_not_for_keeping_or_not_for_coding_is_shared_with_nobody() {
     let fleet = Fleet::start(2).await;
@@ -112,20 +114,20 @@ async fn what_is_not_for_keeping_or_not_for_coding_is_shared_with_nobody() {
 #[tokio::test]
 async fn what_was_asked_for_before_a_purge_is_not_shared_after_it() {
     let fleet = Fleet::start(2).await;
-    // From now on Redis has the script that stores.
+    // From now on, Redis has the script that stores lists.
     share(&fleet.gateways[0], &fleet.redis, "b").await;
     fleet.origin.hold("a");
     let (address, target) = (fleet.gateways[0].public, "/v1/files/a/versions");
     let asked = tokio::spawn(async move { send(address, "GET", target, "", "").await.unwrap() });
     fleet.origin.is_asked("a", 1).await;
-    // It does not hear of the purge, and what it stores arrives.
+    // The gateway does not hear of the purge, but its store reaches Redis.
     fleet.links[0].is(Mode::Deaf);
     let before = fleet.gateways[0].metric(FAILED).await;
     let version = fleet.origin.raise("a");
     fleet.gateways[1].purges("/api/cache/a").await;
     fleet.origin.release("a");
     assert_eq!(asked.await.unwrap().version(), 1);
-    // Of the store, whose answer it does not hear either.
+    // The gateway does not hear the answer to its store either.
     eventually("it has tried to store it", async || {
         let after = fleet.gateways[0].metric(FAILED).await;
         after.total_cmp(&before).is_gt().then_some(())
@@ -149,7 +151,7 @@ async fn a_gateway_that_dies_while_the_others_wait_for_it_keeps_them_for_a_secon
     for gateway in &fleet.gateways[1..] {
         assert_eq!(gateway.version("a").await, 1);
     }
-    // Of an upstream that answers at once, on a machine that may be busy.
+    // The upstream answers at once. The limit allows for a busy machine.
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
@@ -165,7 +167,7 @@ async fn without_redis_what_is_stored_is_answered_and_the_rest_is_fetched() {
             assert_eq!(gateway.version(&file).await, 1);
         }
     }
-    // Each of twenty fetches looks in vain for 20 ms at most.
+    // Each of twenty fetches looks up in vain, for at most 20 ms.
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     fleet.redis.resume();
 }
@@ -181,7 +183,7 @@ async fn a_gateway_that_has_purged_alone_does_not_get_the_old_from_the_others() 
         fleet.origin.raise(&file);
         fleet.gateways[0].purges_alone(&format!("/api/cache/{file}")).await;
     }
-    // It tells the others of one after the other, and is answered in time to what it looks for.
+    // The gateway publishes one purge after the other, and its lookups are answered in time.
     fleet.links[0].is(Mode::Slow(Duration::from_millis(6)));
     eventually("it tells them", async || {
         let pending = fleet.gateways[0].metric("ikgate_cluster_pending_purges").await;

@@ -1,4 +1,4 @@
-//! A Redis that is talked to over TLS, as a user that may do no more than a gateway must.
+//! Fleet tests of a secured Redis: TLS, and a user with only the rights that a gateway needs.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use crate::support::{Gateway, Origin, PORT, Redis, config};
 
-/// Writes an authority and what it has signed for this machine.
+/// Writes the certificate of a test authority, and a certificate and key for this machine.
 fn write_certificates(directory: &Path) {
     let write = |name: &str, pem: String| std::fs::write(directory.join(name), pem).unwrap();
     let key = KeyPair::generate().unwrap();

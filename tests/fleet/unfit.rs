@@ -1,4 +1,4 @@
-//! A Redis that no fleet can rely on: each gateway says so, once, and answers by itself.
+//! Fleet tests of unsuitable Redis servers: each gateway logs the reason once and works on its own.
 
 use crate::support::{Fleet, Gateway, PORT, Plan, send};
 
@@ -8,7 +8,7 @@ async fn apart(gateways: usize, arguments: &[&str]) -> Fleet {
     Fleet::apart(Plan { gateways, arguments, ..Plan::default() }).await
 }
 
-/// A gateway that is by itself, and what it says is wrong.
+/// Checks that a gateway works on its own and logs these reasons.
 async fn is_by_itself(fleet: &Fleet, says: &[&str]) {
     let gateway = &fleet.gateways[0];
     gateway.logs(APART).await;
@@ -75,7 +75,7 @@ async fn one_that_is_put_right_is_used() {
 
 #[tokio::test]
 async fn a_redis_cluster_is_refused() {
-    // Its bus has a port even where its clients have none.
+    // The cluster bus of Redis needs a port even if no client port is open.
     let arguments = ["--cluster-enabled", "yes", "--cluster-port", PORT];
     let fleet = apart(1, &arguments).await;
     is_by_itself(&fleet, &["it is a Redis Cluster", "use one primary"]).await;

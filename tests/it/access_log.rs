@@ -1,4 +1,4 @@
-//! What is written down of each request, and what never is.
+//! Tests of the access log: the fields of each request's line, and the secrets that no line holds.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Connection, FILE, Origin, Program, Reply, get, scratch, send, versions_of};
 
-/// Longer than a count should take, on a machine that is busy with other tests.
+/// Time limit for a count, long enough for a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const ADMIN_TOKEN: &str = "admin_canary_token";
@@ -52,7 +52,7 @@ impl Logged {
         send(self.program.public, "GET", target, fields).await;
     }
 
-    /// All that was logged.
+    /// Stops the gateway and returns everything that it logged.
     fn end(self) -> (String, Origin, tempfile::TempDir) {
         self.program.signal("TERM");
         let (code, log) = self.program.wait();
@@ -61,7 +61,7 @@ impl Logged {
     }
 }
 
-/// The access log's lines, without what differs from run to run.
+/// Returns the lines of the access log, without the values that differ from run to run.
 fn lines(log: &str) -> Vec<Value> {
     let parsed = |line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("{line}"));
     let lines = log.lines().map(parsed);
@@ -97,8 +97,8 @@ async fn every_request_is_a_line_with_the_same_fields() {
     assert!(broken.is_closed().await);
     let (log, origin, _directory) = logged.end();
     let mut found = lines(&log);
-    // Each is written when its connection has taken the answer, whichever connection is first. The
-    // one without an id that was given is the last.
+    // A line is written when its connection has taken the response, so the order can differ. The
+    // request without a given id is the last.
     let id = |line: &Value| line["request.id"].as_str().unwrap().to_owned();
     found.sort_by_key(|line| (!id(line).starts_with("given-"), id(line)));
     let common = json!({
@@ -149,7 +149,7 @@ async fn errors_alone_are_lines_unless_told_otherwise_and_off_means_none() {
         logged.get(&versions_of(FILE), &[]).await;
         logged.get(&versions_of("missing"), &[]).await;
         let (log, ..) = logged.end();
-        // Each is written when its connection has taken the answer, whichever connection is first.
+        // A line is written when its connection has taken the response, so the order can differ.
         let status = |line: &Value| line["status"].as_u64().unwrap();
         let mut found: Vec<_> = lines(&log).iter().map(status).collect();
         found.sort_unstable();
@@ -185,7 +185,7 @@ async fn a_silent_log_silences_no_metric() {
             "ikgate_upstream_requests_total{outcome=\"ok\"} 1".to_owned(),
             "ikgate_invalidations_total{source=\"admin\",kind=\"hard\"} 1".to_owned(),
         ];
-        // An exchange is counted when its connection has taken the answer.
+        // An exchange is counted when its connection has taken the response.
         let counted = async {
             loop {
                 let exposed = get(admin, "/metrics").await.body;
@@ -202,7 +202,7 @@ async fn a_silent_log_silences_no_metric() {
     }
 }
 
-/// At the most talkative level, with every kind of secret in use, right and wrong.
+/// Runs at the most verbose level, with every kind of secret in use, right and wrong.
 #[tokio::test]
 async fn no_line_and_no_page_holds_a_secret_plain_or_encoded() {
     let logged = Logged::start("access_log = \"all\"\nlog = \"trace\"").await;

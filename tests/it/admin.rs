@@ -1,4 +1,4 @@
-//! What operators can see and do, and who is not an operator.
+//! Tests of the admin listener: its operations, and the requests that its access control refuses.
 
 use crate::support::{FILE, Origin, Reply, TestGateway, get, scratch, send, versions_of};
 

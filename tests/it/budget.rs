@@ -1,5 +1,4 @@
-//! What the account may spend: who waits for it, who gives way, and what is answered when it is
-//! gone.
+//! Tests of the upstream call budget: queueing by priority, and the response when it is spent.
 
 use std::time::Duration;
 
@@ -86,7 +85,7 @@ async fn callers_without_a_key_leave_something_to_those_with_one() {
     for file in ["a", "b", "c"] {
         assert_eq!(status(&gateway, file).await, 200, "{file}");
     }
-    // One is left, and not for this one: it waits, and would for a second.
+    // One call is left, but not for an anonymous caller: its request waits, up to a second.
     let mut anonymous = gateway.ask("d").await;
     gateway.has_waiting("d", 1).await;
     let team = gateway.send("GET", &versions_of("e"), &KEY).await;
@@ -111,7 +110,7 @@ async fn whoever_has_a_key_does_not_fail_with_a_fill_that_gave_way() {
         "GET /v1/files/d/versions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ikg_key\r\n\r\n";
     team.write(head).await;
     gateway.has_waiting("d", 2).await;
-    // Somebody else with a key takes what comes back in the meantime.
+    // A caller with a key takes the call that is refilled meanwhile.
     assert_eq!(gateway.send("GET", &versions_of("e"), &KEY).await.status, 200);
     gateway.clock.advance(Duration::from_secs(1));
     assert_eq!(anonymous.read("GET").await.unwrap().status, 503);
@@ -161,14 +160,14 @@ async fn retry_after_is_obeyed_in_seconds_and_as_a_date_on_a_429_and_on_a_503() 
     let date =
         "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:40 GMT\r\n";
     let longer = "X-RateLimit-Reset: 1000\r\nRetry-After: 3\r\n";
-    // By our own clock, which begins at 01:46:40.
+    // The test's clock begins at 01:46:40.
     let dateless = "Retry-After: Sun, 09 Sep 2001 01:46:43 GMT\r\n";
     for status in [429, 503] {
         for fields in ["Retry-After: 3\r\n", date, dateless, longer] {
             let (origin, gateway) = started("upstream.budget.burst = 100").await;
             origin.replies(&versions_of("a"), Reply::with_fields(status, fields, "{}"));
             gateway.get(&versions_of("a")).await;
-            // What is due within a second is waited for.
+            // A fill waits for a budget that is due within a second.
             gateway.clock.advance(Duration::from_millis(1999));
             let paused = gateway.get(&versions_of("b")).await;
             assert_eq!(paused.field("retry-after-ms"), "1001", "{status} {fields:?}");

@@ -1,4 +1,4 @@
-//! The program from its command line: what it prints, and how it ends.
+//! Tests of the command line: output and exit code of each command.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! Content codings: made once, chosen for each request, and told apart by their tags.
+//! Tests of content codings: encoded once, negotiated for each request, each with its own entity
+//! tag.
 
 use std::io::{Read as _, Write as _};
 
@@ -30,7 +31,7 @@ fn decoded(answer: &Answer) -> String {
     body
 }
 
-/// A gateway that has a long list stored, in all codings.
+/// Starts a gateway that has a long list stored in all codings.
 async fn with_codings(reply: Reply) -> (Origin, TestGateway, String) {
     let origin = Origin::start().await;
     let path = versions_of(FILE);
@@ -140,7 +141,7 @@ async fn a_body_that_decodes_to_more_than_allowed_is_refused() {
     gateway.finish().await;
 }
 
-/// RFC 9110 section 7.7. That the upstream coded it is its own affair: it was asked to.
+/// RFC 9110 section 7.7. The gateway asks the upstream for codings, so it may remove them.
 #[tokio::test]
 async fn a_list_that_must_not_be_transformed_goes_out_as_it_was_meant() {
     let origin = Origin::start().await;
@@ -157,7 +158,7 @@ async fn a_list_that_must_not_be_transformed_goes_out_as_it_was_meant() {
         origin.replies(&path, reply);
         gateway.purge("/api/cache").await;
         gateway.get(&path).await;
-        // By the time that what was fetched later is there in all codings, this would be, too.
+        // Once a list that was fetched later is stored in all codings, this one would be too.
         gateway.get(&versions_of("other")).await;
         gateway.has_encoded("other").await;
         let answer = gateway.send("GET", &path, &[("Accept-Encoding", "br, gzip")]).await;

@@ -1,4 +1,5 @@
-//! Many callers, one fetch; and nobody depends on somebody else's connection.
+//! Tests of request collapsing: many callers share one fetch, and no caller depends on the
+//! connection of another.
 
 use crate::support::{Answer, Connection, FILE, Origin, Reply, TestGateway, versions_of};
 

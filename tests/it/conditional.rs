@@ -1,4 +1,4 @@
-//! What is not sent again: 304, HEAD.
+//! Tests of responses without a body: conditional requests (304) and HEAD.
 
 use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 

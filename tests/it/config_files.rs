@@ -1,4 +1,4 @@
-//! Every configuration that is shipped can be used as it is.
+//! Tests of the shipped configuration files: each can be used unchanged and matches its docs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -29,12 +29,12 @@ fn the_full_example_is_the_defaults() {
     let key = || [(config::PRIVATE_KEY_VARIABLE.to_owned(), "private_a=".to_owned())];
     let full = config::load(&directory.join("ikgate.toml"), key()).unwrap();
     let defaults = config::from_text("", &directory, key()).unwrap();
-    // It writes what the other leaves out.
+    // The example writes the anonymous limit that the minimal file leaves out.
     let defaults = Settings { anonymous_is_written: true, ..defaults };
     assert_eq!(format!("{full:#?}"), format!("{defaults:#?}"));
 }
 
-/// What `/api/config` shows of sections that are off when absent is what is done.
+/// `/api/config` shows defaults of sections that are off when absent; they equal the real defaults.
 #[test]
 fn the_defaults_that_are_shown_of_optional_sections_are_the_defaults() {
     let directory = crate::support::scratch();
@@ -59,7 +59,7 @@ fn the_defaults_that_are_shown_of_optional_sections_are_the_defaults() {
         assert!(shown[section].as_table().unwrap().len() > 1, "{section}: no defaults are shown");
     }
     assert!(shown["callers"][0].get("quota").is_some());
-    // It stands for the variable, and is no key of a file.
+    // It stands for the environment variable, and is no key of a file.
     shown["upstream"].as_table_mut().unwrap().remove("private_key");
     let settings = Settings { anonymous_is_written: true, ..settings };
     assert_eq!(format!("{:#?}", load(&shown.to_string())), format!("{settings:#?}"));
@@ -128,7 +128,7 @@ fn the_page_names_every_key_with_its_default() {
     let load = |text: &str| {
         let key = (config::PRIVATE_KEY_VARIABLE.to_owned(), "private_a=".to_owned());
         let settings = config::from_text(text, directory.path(), [key]).unwrap();
-        // Of what is in force: whether it was written is another matter.
+        // Compares the values in force, and not whether the file wrote them.
         Settings { anonymous_is_written: true, ..settings }
     };
     assert_eq!(format!("{:#?}", load(&text(true))), format!("{:#?}", load(&text(false))));
@@ -142,7 +142,7 @@ fn the_page_says_which_keys_change_live() {
     }
 }
 
-/// The README leads to the other pages; what does not fit belongs into one of them.
+/// The README links to the other pages, and longer texts belong there.
 #[test]
 fn the_readme_has_at_most_250_lines() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");

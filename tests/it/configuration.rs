@@ -1,4 +1,4 @@
-//! A configuration is right, or every mistake in it is named.
+//! Tests of configuration parsing: a file is accepted, or every problem in it is reported.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use ikgate::server::Listen;
 
 use crate::support::scratch;
 
-/// Of 1024 bits.
+/// RSA public key of 1024 bits, which is too short.
 const SHORT_RSA_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
     MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDbBbRK4Ilibt5KDVb3HpGewqTz\n\
     qXwe6A3c6jPPcMQijQPfl71IKAGxwFw9Ab2LDXMjbSOu99zH1DoykhyYPZJYlD6d\n\
@@ -24,7 +24,7 @@ fn check(text: &str, environment: &[(&str, &str)]) -> Result<Settings, Vec<Strin
         .map_err(|problems| problems.0.iter().map(ToString::to_string).collect())
 }
 
-/// The paths of the problems, in order.
+/// Returns the paths of the problems, in order.
 fn paths(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
     let problems = check(text, environment).err().unwrap_or_default();
     problems.iter().map(|line| line.split(':').next().unwrap().to_owned()).collect()
@@ -137,7 +137,7 @@ fn a_fleet_needs_one_server_by_its_url_and_keeps_its_password_to_itself() {
     let settings = check(&url("rediss://fleet:canary@redis.example:6380/1"), &[KEY]).unwrap();
     let shown = format!("{settings:?} {}", settings.effective);
     assert!(shown.contains("rediss://***@redis.example:6380/1") && !shown.contains("canary"));
-    // What cannot be read is not repeated either.
+    // A URL that cannot be parsed is not shown either, because it may hold a password.
     let problems = check(&url("redis:/:canary@h"), &[KEY]).unwrap_err();
     assert!(!format!("{problems:?}").contains("canary"), "{problems:?}");
 }
@@ -193,7 +193,7 @@ fn what_can_be_reached_from_elsewhere_asks_for_more() {
     assert_eq!(paths(open, &[KEY]), ["limits.anonymous"]);
     assert!(check(&format!("{open}[limits]\nanonymous = false"), &[KEY]).is_ok());
     assert!(check(&format!("{open}[limits.anonymous]\nburst = 5"), &[KEY]).is_ok());
-    // Whoever passes a socket decides who can reach it.
+    // The service manager that passes a socket decides which clients can reach it.
     let passed = "[server]\nlisten = [\"systemd\"]\n";
     assert_eq!(paths(passed, &[KEY]), ["limits.anonymous"]);
     let chosen = check(&format!("{passed}[limits]\nanonymous = false"), &[KEY]).unwrap();
@@ -317,7 +317,7 @@ fn a_key_of_tokens_must_be_of_the_algorithm() {
     assert_eq!(found, ["jwt.algorithm", "jwt.key_file", "jwt.issuer"].map(String::from));
 }
 
-/// What a file may leave out depends on the listeners that are open, not on those it names.
+/// The keys that a file may leave out depend on the open listeners, not on the named ones.
 #[test]
 fn a_reload_does_not_let_anybody_in_whom_nobody_chose_to() {
     let open = "[server]\nlisten = [\"192.0.2.1:80\"]\n[limits]\nanonymous = false";
@@ -332,7 +332,7 @@ fn a_reload_does_not_let_anybody_in_whom_nobody_chose_to() {
     assert_eq!(in_force.effective["server"]["listen"][0].as_str(), Some("192.0.2.1:80"));
 }
 
-/// The line may be the one that holds a secret, and a reload logs what is wrong.
+/// A problem never quotes the line, because it may hold a secret and a reload logs the problem.
 #[test]
 fn what_is_not_toml_is_not_repeated() {
     let problems = check("[cache]\nprivate_key = \"private_canary\n", &[KEY]).unwrap_err();

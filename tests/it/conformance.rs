@@ -1,5 +1,5 @@
-//! Rules of the standards (`tests/conformance/rules.toml`), each with the tests that hold it. What
-//! is counted is written to `tests/conformance/README.md`, which must be as it stands there.
+//! Check of the conformance table (`tests/conformance/rules.toml`): each rule of a standard names
+//! existing tests. The generated page must equal `tests/conformance/README.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ struct Rules {
     rule: Vec<Rule>,
 }
 
-/// One requirement.
+/// One requirement of a standard.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
@@ -24,7 +24,7 @@ struct Rule {
     level: Level,
     #[serde(rename = "rule")]
     text: String,
-    /// `yes`, or why not: a kind, and a sentence.
+    /// `yes`, or the reason why not: its kind and a sentence.
     applies: String,
     tests: Vec<String>,
 }
@@ -41,7 +41,7 @@ enum Level {
     ShouldNot,
 }
 
-/// Why a rule does not simply apply.
+/// Kinds of reasons why a rule does not apply in full.
 const REASONS: [(&str, &str); 6] = [
     ("policy", "differs on purpose, as the interface says"),
     ("role", "is not the role of this gateway"),
@@ -52,7 +52,7 @@ const REASONS: [(&str, &str); 6] = [
 ];
 
 impl Rule {
-    /// The kind of reason; `None`: it applies.
+    /// Returns the kind of the reason. `None` if the rule applies.
     fn reason(&self) -> Option<&str> {
         (self.applies != "yes").then(|| self.applies.split_once(": ").map_or("", |(kind, _)| kind))
     }
@@ -61,7 +61,7 @@ impl Rule {
         matches!(self.level, Level::Must | Level::MustNot)
     }
 
-    /// The document alone.
+    /// Returns the document of the source, without the section.
     fn document(&self) -> &str {
         let ends = [" section", ","].map(|end| self.source.find(end).unwrap_or(self.source.len()));
         &self.source[..ends[0].min(ends[1])]
@@ -78,7 +78,7 @@ fn rules() -> Vec<Rule> {
     rules.rule
 }
 
-/// Names of all tests and cases, as rules name them.
+/// Returns the names of all tests and cases, as rules name them.
 fn known_tests() -> BTreeSet<String> {
     let mut known = BTreeSet::new();
     known.extend(wire::http1_cases().into_iter().map(|id| format!("wire::{id}")));
@@ -99,7 +99,7 @@ fn known_tests() -> BTreeSet<String> {
     known
 }
 
-/// Whether a file holds nothing but tests.
+/// Returns whether a file holds only tests.
 fn is_tests(parts: &[&str]) -> bool {
     ["tests", "simulation", "conformance"].iter().any(|name| parts.contains(name))
 }
@@ -117,7 +117,8 @@ fn files_in(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Names of the functions that follow `#[test]` or `#[tokio::test]`, properties included.
+/// Returns the names of the functions that follow `#[test]` or `#[tokio::test]`, property tests
+/// included.
 fn tests_of(text: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut is_next = false;
@@ -161,7 +162,7 @@ fn each_rule_that_must_be_kept_names_tests_that_exist() {
     assert!(wrong.is_empty(), "{} faults\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// The page: counts by document and level, and the rules that do not simply hold.
+/// Renders the page: counts by document and level, and the rules that do not apply in full.
 fn page(rules: &[Rule]) -> String {
     let mut page = String::from(
         "# Rules of the standards\n\n\

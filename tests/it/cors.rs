@@ -1,4 +1,4 @@
-//! Pages of other origins: which may read an answer, and what they may read of it.
+//! Tests of CORS: the origins that may read a response, and the fields that they may read.
 
 use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 
@@ -89,7 +89,7 @@ async fn a_preflight_is_204_and_grants_only_to_listed_pages() {
     gateway.finish().await;
 }
 
-/// Fetch, HTTP responses: whatever went wrong, the page is told what.
+/// Fetch standard, HTTP responses: a page of an allowed origin can read every error.
 #[tokio::test]
 async fn a_listed_page_may_read_what_the_upstream_made_of_it_and_what_it_may_not_have() {
     let origin = Origin::start().await;

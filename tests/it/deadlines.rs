@@ -1,6 +1,7 @@
-//! A client that stalls holds its own connection, and not for long.
+//! Tests of the deadlines for clients: a stalled client occupies its own connection for a short
+//! time.
 //!
-//! Deadlines are real time, and short here; whatever should not happen meanwhile has a generous one.
+//! Deadlines run in real time and are short here. Deadlines that must not fire are generous.
 
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ async fn a_connection_that_waits_for_longer_than_a_head_may_take_is_kept() {
     let mut patient = Connection::open(gateway.public).await;
     patient.write(format!("{}\r\n", request())).await;
     assert_eq!(patient.read("GET").await.unwrap().status, 200);
-    // Somebody else runs into the deadline that this one must not have.
+    // Another connection reaches the deadline that this one must not have.
     let mut slow = Connection::open(gateway.public).await;
     slow.write("GET").await;
     assert_eq!(slow.read("GET").await.unwrap().status, 408);
@@ -94,7 +95,7 @@ async fn an_idle_connection_is_closed_whether_or_not_it_was_used() {
 
 #[tokio::test]
 async fn whoever_takes_nothing_of_its_answer_is_cut_and_nobody_else_waits() {
-    // More than the kernel keeps for a connection.
+    // The body is larger than the kernel's buffers of a connection.
     let body = format!("[\"{}\"]", "x".repeat(4_000_000));
     let (_origin, gateway) = gateway(&body, "write_stall_timeout = \"100ms\"").await;
     let mut greedy = Connection::open(gateway.public).await;

@@ -1,4 +1,4 @@
-//! An orderly end.
+//! Tests of the graceful shutdown (drain) of a gateway.
 
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ async fn what_has_begun_finishes_idle_connections_close_and_nothing_new_begins()
     let answer = busy.read("GET").await.unwrap();
     assert_eq!((answer.status, answer.field("connection")), (200, "close"));
     assert_eq!(drained.await.unwrap(), DrainEnd::Finished);
-    // A program that another test is starting holds a copy of every descriptor until it runs, and
-    // the kernel then still takes connections: nobody answers them.
+    // A process that another test is starting holds a copy of every descriptor until its exec. The
+    // kernel then still accepts connections, but no process answers them.
     if let Ok(mut late) = Connection::try_open(address).await {
         assert!(late.is_closed().await);
     }
@@ -62,7 +62,7 @@ async fn what_cannot_even_be_told_is_cut() {
     assert!(slow.is_closed().await);
 }
 
-/// Whoever has just been answered may be sending already: closing at once would lose that.
+/// A client may already be sending its next request: closing at once would lose it.
 #[tokio::test]
 async fn a_request_that_is_on_its_way_when_the_drain_begins_is_answered() {
     let origin = Origin::start().await;
@@ -87,7 +87,7 @@ async fn a_request_that_is_on_its_way_when_the_drain_begins_is_answered() {
     assert_eq!(drained.await.unwrap(), DrainEnd::Finished);
 }
 
-/// Those that the kernel has taken already would be reset with the socket.
+/// Connections that the kernel has accepted would otherwise be reset with the socket.
 #[tokio::test]
 async fn connections_that_nobody_has_accepted_yet_are_answered() {
     let origin = Origin::start().await;
@@ -95,7 +95,7 @@ async fn connections_that_nobody_has_accepted_yet_are_answered() {
     origin.replies(&path, Reply::json(200, "[1]"));
     let gateway = TestGateway::start(&origin);
     gateway.get(&path).await;
-    // Nothing else runs in between: one thread does everything.
+    // The test runs on one thread, so no other task runs in between.
     let waiting: Vec<_> =
         (0..100).map(|_| std::net::TcpStream::connect(gateway.public).unwrap()).collect();
     let drained = tokio::spawn(gateway.into_app().shut_down());

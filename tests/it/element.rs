@@ -1,4 +1,4 @@
-//! One version out of a stored list.
+//! Tests of version requests: the gateway answers one version from a stored list.
 
 use std::time::Duration;
 

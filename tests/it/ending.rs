@@ -1,5 +1,5 @@
-//! How an exchange ends, by one rule, whichever way the request came in: what was taken of the
-//! body, how long the response took to be ready, and who left when.
+//! Tests of the end of an exchange, which is reported alike for HTTP/1.1 and HTTP/2: body bytes
+//! that the connection took, time until the response was ready, and which side left first.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use crate::support::{
     versions_of,
 };
 
-/// Close to the most that a list may have.
+/// Size of a large list in bytes, close to the limit.
 const LARGE: usize = 4_000_000;
 
 /// Bytes after which a client that leaves has read enough.
 const READ: usize = LARGE / 10;
 
-/// HTTP/2's first window, of a stream and of a connection.
+/// Initial HTTP/2 window of a stream and of a connection, in bytes.
 const FIRST_WINDOW: u64 = 65_535;
 
-/// The ways in of HTTP/1.1.
+/// Code paths that serve HTTP/1.1.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Way {
     FastPath,
@@ -40,7 +40,7 @@ impl Way {
     }
 
     fn request(self, method: &str, file: &str, more: &str) -> String {
-        // The fast path takes no request with this.
+        // The fast path does not take requests with this field.
         let hyper = matches!(self, Self::Hyper | Self::HyperOverTls);
         let te = if hyper { "TE: trailers\r\n" } else { "" };
         format!("{method} {} HTTP/1.1\r\nHost: a\r\n{te}{more}\r\n", versions_of(file))
@@ -55,7 +55,7 @@ struct Started {
 }
 
 impl Started {
-    /// With a large list that is stored, and a small one.
+    /// Starts a gateway that has a large and a small list stored.
     async fn new(is_tls: bool) -> Self {
         let directory = scratch();
         let (authority, tls) = secured(directory.path());
@@ -79,7 +79,7 @@ impl Started {
         started
     }
 
-    /// A connection whose buffers are small, so that the server's socket takes little at a time.
+    /// Opens a connection with small buffers, so that the server's socket takes little at a time.
     async fn connect(&self, is_tls: bool) -> Box<dyn Wire> {
         let stream = narrow(self.gateway.public).await;
         if is_tls {
@@ -93,7 +93,7 @@ impl Started {
         Frames::open(stream, &[]).await
     }
 
-    /// Waits until so many exchanges have ended, and returns them.
+    /// Waits until `count` exchanges have ended, and returns them.
     async fn ended(&self, count: usize) -> Vec<Seen> {
         self.gateway.exchanges.ended(count).await
     }
@@ -140,7 +140,7 @@ async fn a_client_that_leaves_during_the_body_is_told_from_one_that_took_it() {
         let mut wire = started.connect(way.is_tls()).await;
         wire.write_all(way.request("GET", "large", "").as_bytes()).await.unwrap();
         wire.read_exact(&mut vec![0; READ]).await.unwrap();
-        // Closed over what is unread, the connection is reset.
+        // A close with unread bytes resets the connection.
         drop(wire);
         let seen = started.ends_with(Ending::LeftDuringBody).await;
         assert_eq!(seen.status, 200);
@@ -165,7 +165,7 @@ async fn a_stream_that_is_reset_during_the_body_ends_so_whether_alone_or_with_it
         } else {
             frames.send(&[Frame::reset(1)]).await;
             frames.sync().await.unwrap();
-            // The connection goes on.
+            // The connection stays open.
             let unchanged = [("host", "a"), ("if-none-match", "*")];
             frames.send(&[Frame::get(3, &versions_of(FILE), &unchanged)]).await;
         }
@@ -221,7 +221,7 @@ async fn a_client_that_leaves_before_there_is_an_answer_ends_so() {
     started.gateway.finish().await;
 }
 
-/// RFC 9112 section 9.6: a client that has sent all it has may close its sending side.
+/// RFC 9112 section 9.6: a client may close its sending side after its last request.
 #[tokio::test]
 async fn a_client_that_has_closed_its_sending_side_is_answered_whoever_answers() {
     for way in Way::ALL {

@@ -1,5 +1,5 @@
-//! Both text formats of the metrics, read by a parser that takes nothing else: the Prometheus text
-//! format 0.0.4 and `OpenMetrics` 1.0.
+//! Tests of the metrics exposition with a strict parser: the Prometheus text format 0.0.4 and
+//! `OpenMetrics` 1.0.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ enum Form {
     Prometheus,
 }
 
-/// Lines of one family, in their order.
+/// Lines of one metric family, in order.
 #[derive(Debug, Default)]
 struct Family {
     name: String,
@@ -32,7 +32,7 @@ struct Sample {
 }
 
 impl Sample {
-    /// `NAME[{LABEL="VALUE",...}] NUMBER`, and nothing else.
+    /// Parses a line of exactly the form `NAME[{LABEL="VALUE",...}] NUMBER`.
     fn parse(line: &str) -> Self {
         let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
         let (name, mut rest) = series.split_once('{').unwrap_or((series, "}"));
@@ -58,7 +58,7 @@ fn is_name(text: &str) -> bool {
         && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// Where the closing quote is. Only a backslash, a quote and a line feed are escaped.
+/// Returns the index of the closing quote. Only a backslash, a quote and a line feed are escaped.
 fn end_of_value(text: &str) -> Option<usize> {
     let mut characters = text.char_indices();
     while let Some((at, c)) = characters.next() {
@@ -71,7 +71,7 @@ fn end_of_value(text: &str) -> Option<usize> {
     None
 }
 
-/// Takes an exposition apart, and checks that each family stands together, below its metadata.
+/// Parses an exposition, and checks that each family is contiguous and follows its metadata.
 fn families(text: &str, form: Form) -> Vec<Family> {
     let mut lines: Vec<_> = text.split('\n').collect();
     assert_eq!(lines.pop(), Some(""), "the last line ends");
@@ -141,7 +141,8 @@ impl Family {
         }
     }
 
-    /// Each one whole: buckets in order, the last of them `+Inf`, then or before them sum and count.
+    /// Checks that each histogram is complete: buckets in order up to `+Inf`, and sum and count
+    /// before or after them.
     fn check_histograms(&self) {
         let mut of = BTreeMap::<_, (Vec<(f64, f64)>, Vec<f64>, Vec<f64>)>::new();
         for Sample { name, labels, value } in &self.samples {
@@ -165,7 +166,7 @@ impl Family {
     }
 }
 
-/// Checks one exposition by its own content type, and returns its families.
+/// Checks one exposition by its content type, and returns its families.
 fn checked(scraped: &Answer) -> Vec<Family> {
     assert_eq!(scraped.status, 200);
     let form = match scraped.field("content-type") {
@@ -190,7 +191,7 @@ async fn scrape(gateway: &TestGateway, accept: &[&str]) -> Answer {
     send(gateway.admin, "GET", "/metrics", &fields).await
 }
 
-/// Hits, misses, errors, purges, and a caller with a name.
+/// Starts a gateway and causes hits, misses, errors and purges, also by a named caller.
 async fn worked() -> (Origin, TestGateway) {
     let origin = Origin::start().await;
     let path = versions_of(FILE);
@@ -225,7 +226,7 @@ async fn both_expositions_are_valid_by_a_strict_parser_and_say_the_same() {
             let of = |sample: &Sample| (sample.name.clone(), sample.labels.clone());
             family.samples.iter().map(of).collect::<Vec<_>>()
         };
-        // What the system counts of the process goes on meanwhile: its value may differ.
+        // The system's counters of the process change between two scrapes, so values may differ.
         assert_eq!(series(one), series(other));
         assert_eq!(one.help, other.help);
     }

@@ -1,16 +1,16 @@
-//! Every fault of the upstream, against everything that may be stored: what is answered, and how
-//! many calls it costs.
+//! Table test of upstream faults: each fault with each state of the cache, the response that the
+//! caller gets, and the number of upstream calls.
 
 use std::time::Duration;
 
 use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 
-/// What the fault means for a caller.
+/// Whether a stale list may answer in place of the fault.
 #[derive(Clone, Copy, PartialEq)]
 enum Stale {
-    /// Nothing came: what is stored is better.
+    /// No response came: a stored list is better.
     Allowed,
-    /// An answer came, and was wrong.
+    /// A wrong response came.
     Not,
 }
 
@@ -20,7 +20,7 @@ struct Fault {
     status: u16,
     code: &'static str,
     stale: Stale,
-    /// With one retry allowed.
+    /// Number of upstream calls, with one retry allowed.
     calls: usize,
 }
 
@@ -128,7 +128,8 @@ async fn every_fault_meets_every_state_of_the_cache() {
             let answer = gateway.get(&path).await;
             gateway.is_settled(FILE).await;
             let calls = origin.requests_for(&path) - before;
-            // The connection that brought the list is used: that it closes is no failure yet.
+            // The connection that brought the list is reused. Its close alone is no failure: the
+            // call is retried on a new one.
             let used = state != "none" && fault.code == "upstream_unreachable";
             let expected_calls = fault.calls + usize::from(used);
             let status = answer.field("cache-status");
@@ -170,7 +171,8 @@ async fn every_fault_meets_every_state_of_the_cache() {
     }
 }
 
-/// Nobody there, and somebody who says nothing: as above, with less patience.
+/// An upstream that refuses connections, and one that stays silent: the same table with shorter
+/// deadlines.
 #[tokio::test]
 async fn an_upstream_that_is_gone_or_silent_meets_every_state_of_the_cache() {
     let path = versions_of(FILE);
@@ -212,7 +214,7 @@ async fn an_upstream_that_is_gone_or_silent_meets_every_state_of_the_cache() {
     }
 }
 
-/// Informational responses, small pieces: odd, and right.
+/// Informational responses and bodies in small pieces are unusual, but valid.
 #[tokio::test]
 async fn what_is_only_odd_is_answered() {
     let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]";

@@ -1,4 +1,5 @@
-//! What goes upstream, what comes back, and what does neither.
+//! Tests of forwarding: the fields and bytes that pass to and from the upstream, and those that do
+//! not.
 
 use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 

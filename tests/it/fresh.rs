@@ -1,13 +1,13 @@
-//! A miss, a hit, and when one becomes the other.
+//! Tests of cache freshness: misses, hits, and the time at which a stored list expires.
 
 use std::time::Duration;
 
 use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 
-/// What is stale is not answered while it is refreshed.
+/// Configuration in which no stale list is answered while it is refreshed.
 const ASK_FIRST: &str = "cache.stale_while_revalidate = \"0s\"";
 
-/// Spacing, escapes and numbers that no serialiser would write like this.
+/// List with spacing, escapes and numbers that no serialiser writes, so that a rewrite would show.
 const LIST: &str = "[ {\"fileId\" : \"a\",\"size\":1.0e2,\"name\":\"\\u0061\"} ]\n";
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn what_the_upstream_says_of_its_age_counts() {
         let path = versions_of(FILE);
         origin.replies(&path, Reply::with_fields(200, &format!("Age: {age}\r\n"), "[]"));
         let gateway = TestGateway::configured(&origin, ASK_FIRST);
-        // A manual clock begins at zero: nothing is older.
+        // A manual clock begins at zero, so no response can be older than that.
         gateway.clock.advance(Duration::from_hours(1));
         let answer = gateway.get(&path).await;
         assert_eq!(answer.field("age"), expected.to_string(), "{age}");

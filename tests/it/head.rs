@@ -1,4 +1,4 @@
-//! Heads that a careful gateway does not answer, byte by byte.
+//! Tests of malformed and ambiguous request heads, byte by byte: the gateway refuses them.
 
 use crate::support::{Connection, FILE, Origin, Reply, TestGateway, versions_of};
 
@@ -111,7 +111,7 @@ async fn a_needless_body_that_is_cut_off_is_a_bad_request() {
     gateway.finish().await;
 }
 
-/// RFC 9110 section 6.6.1: with a field of its own in each, that is the time of the answer.
+/// RFC 9110 section 6.6.1: each response has a Date field with the time of the response.
 #[tokio::test]
 async fn every_answer_of_every_kind_has_one_date() {
     let origin = Origin::start().await;

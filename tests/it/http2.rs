@@ -1,4 +1,4 @@
-//! HTTP/2 as nobody should speak it: what it costs is bounded, and nobody else notices.
+//! Tests of HTTP/2 abuse: its cost is bounded, and other connections are not affected.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) struct Misused {
     _directory: tempfile::TempDir,
 }
 
-/// So much may be sent of each answer: none.
+/// SETTINGS payload with an initial window of 0: the server may send no body bytes.
 pub(super) const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
 const ONE_BYTE: [u8; 6] = [0, 4, 0, 0, 0, 1];
 
@@ -40,7 +40,7 @@ impl Misused {
         Frames::open(stream, settings).await
     }
 
-    /// A request on a connection of its own is answered, as if nothing were wrong.
+    /// Checks that a request on a new connection is answered as usual.
     async fn serves_others(&self) {
         let mut frames = self.open(&[]).await;
         frames.send(&[get(1)]).await;
@@ -104,7 +104,7 @@ async fn whoever_grants_no_window_is_cut_although_the_socket_takes_more() {
         misused.origin.replies(&versions_of("long"), long);
         let mut frames = misused.open(&window).await;
         frames.send(&[Frame::get(1, &versions_of("long"), &[("host", "a")])]).await;
-        // Something still moves, to no avail.
+        // PING frames still move, but they do not count as progress.
         let busy = async { while frames.sync().await.is_some() {} };
         let cut = tokio::time::timeout(Duration::from_secs(20), busy).await;
         cut.expect("it stays open");
@@ -114,7 +114,7 @@ async fn whoever_grants_no_window_is_cut_although_the_socket_takes_more() {
     }
 }
 
-/// A client that takes a little at a time is slow, and not stalled.
+/// A client that reads a little at a time is slow, not stalled.
 #[tokio::test]
 async fn whoever_takes_an_answer_slowly_gets_all_of_it() {
     const STALL: Duration = Duration::from_secs(1);
@@ -127,7 +127,7 @@ async fn whoever_takes_an_answer_slowly_gets_all_of_it() {
     while received.len() < body.len() {
         let data = frames.find(|frame| frame.kind == DATA).await.expect("it is cut");
         received.extend(data.payload);
-        // Byte by byte for longer than a stall may last, and then at once.
+        // Reads byte by byte for longer than the stall limit, then the rest at once.
         let more: u32 = if began.elapsed() < 2 * STALL { 1 } else { 100_000 };
         frames.send(&[Frame::new(WINDOW_UPDATE, 0, 1, &more.to_be_bytes())]).await;
     }
@@ -159,7 +159,7 @@ async fn a_flood_of_resets_ends_the_connection() {
     misused.gateway.finish().await;
 }
 
-/// Slowly enough that each is under way when it is given up.
+/// Sends requests slowly enough that each is in progress when it is reset.
 #[tokio::test]
 async fn whoever_gives_up_all_it_asked_for_is_cut() {
     let misused = Misused::start("").await;
@@ -220,7 +220,7 @@ async fn a_head_without_end_or_bounds_ends_the_connection() {
         frames.send(&flood).await;
         assert!(frames.is_closed().await);
     }
-    // Each field counts for 32 bytes more (RFC 9113 section 6.5.2).
+    // Each field counts 32 bytes more than its text (RFC 9113 section 6.5.2).
     let mut frames = misused.open(&[]).await;
     frames.send(&[Frame::get(1, &versions_of(FILE), &vec![("x", "a"); 700])]).await;
     let refused = frames.find(|frame| frame.stream == 1).await.unwrap();

@@ -1,4 +1,4 @@
-//! What RFC 9113 asks of a server, frame by frame.
+//! Tests of the requirements of RFC 9113 on a server, frame by frame.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -19,7 +19,7 @@ fn last_stream(goaway: &Frame) -> u32 {
     u32::from_be_bytes(goaway.payload[..4].try_into().unwrap())
 }
 
-/// Every frame until a PING that is sent now is answered.
+/// Sends a PING and returns every frame up to its acknowledgement.
 async fn until_now(frames: &mut Frames) -> Vec<Frame> {
     frames.send(&[Frame::new(PING, 0, 0, b"till now")]).await;
     let mut seen = Vec::new();
@@ -171,7 +171,7 @@ async fn a_stream_that_is_refused_reached_neither_the_upstream_nor_the_quota() {
     misused.gateway.finish().await;
 }
 
-/// What is left of the quota, after one more request.
+/// Sends one more request and returns the quota that is left.
 async fn left(misused: &Misused) -> u32 {
     let stream = misused.authority.connect(misused.gateway.public, &[]).await.unwrap();
     let mut connection = Connection::over(stream);

@@ -1,4 +1,4 @@
-//! Who is let in, and what somebody who is not is told.
+//! Tests of caller authentication: accepted credentials, and the errors for refused ones.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ikgate::caller::KeyDigest;

@@ -1,10 +1,12 @@
-//! Arrows between rooms point one way: this table holds them, and a new one is a decision. Within a
-//! room, no two files use each other.
+//! Architecture test: the allowed dependencies between the top-level modules of `src` ("rooms").
+//!
+//! Dependencies point one way, and a new one must be added to the table here. Within a room, no two
+//! files use each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Each room, and the rooms that it uses. A room uses only rooms above it.
+/// Rooms and the rooms that each uses. A room uses only rooms above it.
 const ARROWS: [(&str, &[&str]); 23] = [
     ("clock", &[]),
     ("file_id", &[]),
@@ -133,7 +135,7 @@ const ARROWS: [(&str, &[&str]); 23] = [
     ),
 ];
 
-/// The rooms that a source file's `crate::` paths name.
+/// Returns the rooms that the `crate::` paths of a source file name.
 fn rooms_used_by(source: &str) -> BTreeSet<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -194,7 +196,7 @@ fn the_map_names_every_room() {
     assert!(places.is_sorted(), "the map lists the rooms in another order");
 }
 
-/// Rooms with files that still use each other. A room that is free of them leaves the list.
+/// Rooms with files that still use each other. A room without such files must leave the list.
 const CIRCLES_LEFT: [&str; 15] = [
     "admin",
     "app",
@@ -213,7 +215,7 @@ const CIRCLES_LEFT: [&str; 15] = [
     "upstream",
 ];
 
-/// A module of `src`, as the names that lead to it.
+/// Path of a module in `src`, as a list of names.
 type Module = Vec<String>;
 
 /// Splits `a, b::{c, d}` at its outer commas.
@@ -234,7 +236,7 @@ fn outer_commas(list: &str) -> Vec<&str> {
     parts
 }
 
-/// The paths that one use names, with its groups taken apart.
+/// Returns the paths that one `use` names, with its groups expanded.
 fn paths_of(path: &str) -> Vec<Module> {
     let path = path.trim();
     let Some((before, group)) = path.split_once('{') else {
@@ -249,7 +251,7 @@ fn paths_of(path: &str) -> Vec<Module> {
     outer_commas(group).into_iter().flat_map(paths_of).map(joined).collect()
 }
 
-/// What stands at the beginning of `rest` as a path: to its end, or that of its group.
+/// Returns the path at the beginning of `rest`, to its end or the end of its group.
 fn path_at(rest: &str) -> &str {
     let (mut depth, mut end) = (0, rest.len());
     for (at, c) in rest.char_indices() {
@@ -267,7 +269,8 @@ fn path_at(rest: &str) -> &str {
     &rest[..end]
 }
 
-/// The modules of the same room that a source file names by `super::`, `self::` or as its child.
+/// Returns the modules of the same room that a source file names by `super::`, `self::` or as a
+/// child module.
 fn modules_used_by(source: &str, own: &Module, all: &BTreeMap<Module, String>) -> BTreeSet<Module> {
     let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let code: Vec<_> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();

@@ -1,4 +1,4 @@
-//! Quotas, as a caller sees them.
+//! Tests of caller quotas (rate limits): the responses and fields that a caller sees.
 
 use std::time::Duration;
 

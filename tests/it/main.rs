@@ -1,5 +1,6 @@
-//! Behaviour, as callers and operators see it: real sockets, a scripted origin, and time that
-//! moves only when a test says so.
+//! Integration tests of the gateway's behaviour, as callers and operators see it.
+//!
+//! They use real sockets, a scripted origin, and a clock that moves only when a test moves it.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

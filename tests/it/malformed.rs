@@ -1,22 +1,22 @@
-//! What comes over a socket on the open Internet, and what becomes of it: each is answered, refused
-//! or cut, at once, and nothing of it reaches the upstream that should not.
+//! Tests of hostile and malformed input from the Internet: each input is answered, refused or cut
+//! at once, and no forbidden part of it reaches the upstream.
 
 use crate::support::{Connection, FILE, Origin, Reply, TestGateway, versions_of};
 
-/// What becomes of it.
+/// Expected result of an input.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Class {
     /// Answered like any other.
     Served,
-    /// Refused with this status; the connection stays as it is.
+    /// Refused with this status; the connection stays open.
     Refused(u16),
-    /// Refused with this status, and the connection ends: what follows cannot be trusted.
+    /// Refused with this status, and the connection ends: the bytes that follow cannot be trusted.
     Ended(u16),
 }
 
 use Class::{Ended, Refused, Served};
 
-/// A list's path stands for `@`.
+/// Inputs with their expected results. `@` stands for the path of a list.
 const CORPUS: [(&str, Class, &[u8]); 59] = [
     ("plain", Served, b"GET @ HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("HTTP/1.0", Served, b"GET @ HTTP/1.0\r\n\r\n"),
@@ -116,7 +116,7 @@ async fn each_request_of_the_corpus_is_of_its_class() {
     let mut wrong = Vec::new();
     for (name, class, request) in CORPUS {
         let at = request.iter().rposition(|&byte| byte == b'@');
-        // A user's @ is not ours.
+        // The `@` of user information is not a placeholder.
         let request = match at {
             Some(at) if request[at..].starts_with(b"@a\r\n") => request.to_vec(),
             Some(at) => [&request[..at], path.as_bytes(), &request[at + 1..]].concat(),
@@ -169,7 +169,7 @@ async fn what_follows_a_request_that_is_refused_for_its_framing_is_not_a_request
     gateway.finish().await;
 }
 
-/// Heads that cannot be read, on both listeners: each answer has what every answer has, and is
+/// Heads that cannot be parsed, on both listeners: each response has the common fields, and is
 /// reported once.
 #[tokio::test]
 async fn a_head_that_cannot_be_read_is_answered_like_any_other_and_reported_once() {
@@ -177,7 +177,7 @@ async fn a_head_that_cannot_be_read_is_answered_like_any_other_and_reported_once
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(70_000));
     for (head, status, code) in [
         ("GET / HTTP/1.1\r\nHost a\r\n\r\n", 400, "bad_request"),
-        // The fast path's parser takes this one, and hyper's does not.
+        // The parser of the fast path accepts this head, hyper's does not.
         ("GET /v1/files/a<b/versions HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
         (long.as_str(), 431, "too_large"),
     ] {
@@ -198,8 +198,8 @@ async fn a_head_that_cannot_be_read_is_answered_like_any_other_and_reported_once
     exchanges.ended(0).await;
 }
 
-/// A connection that is closed over unread bytes is reset, and an answer that is still on its way
-/// is lost with it.
+/// A close with unread bytes resets the connection, and the reset destroys a response that is still
+/// on its way.
 #[tokio::test]
 async fn whoever_sends_too_much_gets_to_read_so() {
     let gateway = TestGateway::start(&Origin::start().await);
@@ -250,7 +250,8 @@ async fn whoever_leaves_in_the_middle_of_a_head_is_forgotten() {
     gateway.finish().await;
 }
 
-/// RFC 9110 section 10.1.1: who asks whether it may send its body is told, and then heard.
+/// RFC 9110 section 10.1.1: a client that sends `Expect: 100-continue` gets 100, then sends its
+/// body.
 #[tokio::test]
 async fn an_expectation_is_met() {
     let origin = Origin::start().await;

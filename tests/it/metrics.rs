@@ -1,9 +1,10 @@
-//! Every request, call and purge is counted once, under names that no caller chose.
+//! Tests of the metrics: every request, call and purge is counted once, and no label value comes
+//! from a caller.
 
 use crate::support::{FILE, Origin, Reply, TestGateway, get, send, versions_of};
 
-/// All there is before anybody was throttled and without TLS: what did not happen is zero, not
-/// absent.
+/// Metric families that exist without TLS and before any throttling. Counters of events that did
+/// not happen are 0, not absent.
 const FAMILIES: [&str; 40] = [
     "ikgate_auth_failures_total",
     "ikgate_build_info",

@@ -1,4 +1,4 @@
-//! An upstream that fails: what is tried again, what is not asked any more, and the key.
+//! Tests of upstream outages: retries, the circuit breaker, and a refused private key.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn what_may_go_better_is_tried_again_and_nobody_notices() {
     }
 }
 
-/// Whatever may be retried: a connection that idles may be closed at any moment.
+/// Even without retries: the upstream may close an idle connection at any moment.
 #[tokio::test]
 async fn a_used_connection_that_closes_under_a_request_is_replaced_once_and_silently() {
     let more = "[upstream]\nretries.max = 0\nbreaker.failures = 1";
@@ -55,7 +55,7 @@ async fn a_used_connection_that_closes_under_a_request_is_replaced_once_and_sile
     origin.answer(&path, 1, Reply::json(200, "[1]"));
     assert_eq!(asked.read("GET").await.unwrap().body, "[1]");
     assert_eq!(gateway.metric("ikgate_upstream_breaker_state").await, Some(0.0));
-    // A new one that closes is another matter.
+    // A new connection that closes is a failure.
     gateway.purge("/api/cache").await;
     asked = gateway.ask("a").await;
     origin.has_seen(&path, 3).await;
@@ -68,7 +68,7 @@ async fn a_used_connection_that_closes_under_a_request_is_replaced_once_and_sile
     gateway.finish().await;
 }
 
-/// A name may mean other addresses after a while, which nobody sees who keeps connections for ever.
+/// The addresses of a name may change. A gateway that keeps connections for ever would not notice.
 #[tokio::test]
 async fn a_connection_is_used_again_but_not_for_longer_than_five_minutes() {
     let (origin, gateway) = started("").await;
@@ -129,7 +129,7 @@ async fn after_failures_in_a_row_nobody_asks_until_one_probe_comes_back() {
     gateway.finish().await;
 }
 
-/// A gateway whose key is in a file.
+/// Starts a gateway that reads its key from a file.
 async fn with_key_file() -> (Origin, TestGateway, tempfile::TempDir) {
     let directory = scratch();
     let file = directory.path().join("imagekit.key");
@@ -139,7 +139,7 @@ async fn with_key_file() -> (Origin, TestGateway, tempfile::TempDir) {
     (origin, gateway, directory)
 }
 
-/// Puts another file in the place of the key's, as Kubernetes does: no reader sees half of it.
+/// Replaces the key file atomically, as Kubernetes does: no reader sees half of it.
 fn roll_key(directory: &tempfile::TempDir) {
     let next = directory.path().join("next");
     std::fs::write(&next, "private_new=\n").unwrap();
@@ -184,7 +184,7 @@ async fn a_key_that_is_refused_again_and_again_is_only_probed() {
     assert_eq!(gateway.get(&versions_of("e")).await.code(), "upstream_auth");
     assert_eq!(gateway.get(&versions_of("f")).await.code(), "upstream_auth");
     assert_eq!(gateway.metric(&calls("auth")).await, Some(4.0), "one probe");
-    // Another key is tried once it is seen, long before the next probe.
+    // A changed key is tried when the file watcher sees it, long before the next probe.
     roll_key(&directory);
     origin.replies(&versions_of("f"), Reply::json(200, "[1]"));
     gateway.clock.advance(Duration::from_secs(5));

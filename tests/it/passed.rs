@@ -1,4 +1,4 @@
-//! Sockets that a service manager passes, told apart by their names.
+//! Tests of socket activation: sockets that a service manager passes, identified by their names.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -10,10 +10,10 @@ use crate::support::{FILE, Program, get, run_passed, scratch, send, versions_of}
 
 const KEY: (&str, &str) = ("IMAGEKIT_PRIVATE_KEY", "private_a=");
 
-/// Of two sockets.
+/// Variables for two passed sockets, named `web` and `admin`.
 const NAMED: &str = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:admin";
 
-/// With an admin token, so that it may listen anywhere.
+/// Writes a configuration with an admin token, so that the admin listener may use any address.
 fn config(directory: &Path, public: &str, admin: &str) -> PathBuf {
     std::fs::write(directory.join("admin.token"), "t0ken-of-sixteen").unwrap();
     let file = directory.join("ikgate.toml");
@@ -32,27 +32,27 @@ fn socket() -> (TcpListener, SocketAddr) {
     (socket, address)
 }
 
-/// Whether a public listener answers here.
+/// Returns whether a public listener answers at `address`.
 async fn is_public(address: SocketAddr) -> bool {
     get(address, &versions_of(FILE)).await.status == 401
 }
 
-/// Whether the admin listener answers here.
+/// Returns whether the admin listener answers at `address`.
 async fn is_admin(address: SocketAddr) -> bool {
     let token = [("Authorization", "Bearer t0ken-of-sixteen")];
     send(address, "GET", "/api/config", &token).await.status == 200
 }
 
-/// Whether a program has a copy of a descriptor of ours.
+/// Returns whether the program has a copy of the descriptor `own`.
 fn holds(program: &Program, own: &impl AsFd) -> bool {
     let own = format!("/proc/self/fd/{}", own.as_fd().as_raw_fd());
     let own = std::fs::read_link(own).unwrap();
     let open = std::fs::read_dir(format!("/proc/{}/fd", program.id())).unwrap();
-    // One may be closed meanwhile.
+    // A descriptor may be closed meanwhile.
     open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok()).any(|open| open == own)
 }
 
-/// What it says of why it does not start.
+/// Runs the program, which must refuse to start, and returns its error message.
 fn refused(config: &Path, variables: &str, sockets: &[&dyn AsFd]) -> String {
     let ended = run_passed(config, &[KEY], variables, sockets);
     let told = String::from_utf8(ended.stderr).unwrap();
@@ -158,7 +158,7 @@ fn what_is_passed_and_cannot_be_listened_on_is_an_error_that_names_its_place() {
     }
 }
 
-/// Whatever the other variables say: then the descriptors are somebody else's.
+/// With another `LISTEN_PID`, the descriptors belong to another process.
 #[tokio::test]
 async fn sockets_of_another_process_or_of_none_are_left_alone() {
     let directory = scratch();

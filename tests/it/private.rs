@@ -1,4 +1,4 @@
-//! Private files: who may know that they exist.
+//! Tests of private files: only permitted callers can learn that they exist.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Behind proxies: whose word is taken for who asks.
+//! Tests of trusted proxies: forwarded client addresses, request ids and trace contexts.
 
 use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 
@@ -16,7 +16,7 @@ async fn each_client_behind_a_proxy_of_ours_has_a_quota_of_its_own() {
     assert_eq!(from("198.51.100.1").await, 200);
     assert_eq!(from("198.51.100.1").await, 429);
     assert_eq!(from("198.51.100.2, 10.1.1.1").await, 200);
-    // Whatever a client writes in front does not make it another.
+    // Entries that a client writes in front do not change its address.
     assert_eq!(from("203.0.113.77, 198.51.100.2").await, 429);
     assert_eq!(from(&format!("{}198.51.100.2", "203.0.113.77,".repeat(500))).await, 429);
     gateway.finish().await;
@@ -97,7 +97,8 @@ async fn a_caller_with_very_many_ipv6_prefixes_has_a_few_times_the_quota_of_one(
     gateway.finish().await;
 }
 
-/// Nor any other answer than these: fields of answers are made here, and none of a request.
+/// No response of any kind repeats a forwarding field: the gateway makes all response fields
+/// itself.
 #[tokio::test]
 async fn no_answer_repeats_a_forwarding_field() {
     let origin = Origin::start().await;
@@ -143,7 +144,7 @@ async fn a_trace_of_a_proxy_goes_on_as_far_as_it_is_known_and_of_others_not_at_a
         origin.replies(&path, Reply::json(200, "[]"));
         let more = format!("server.trusted_proxies = [{trusted}]");
         let gateway = TestGateway::configured(&origin, &more);
-        // Of a later version, which may have other flags, and something behind them.
+        // A later version of the format may have other flags, and more data behind them.
         let of_proxy = format!("cc-{TRACE}-b7ad6b7169203331-ff-more");
         let fields = [("TraceParent", of_proxy.as_str()), ("Tracestate", "canary=1")];
         assert_eq!(gateway.send("GET", &path, &fields).await.status, 200);

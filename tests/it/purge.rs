@@ -1,4 +1,4 @@
-//! A purge is final: nothing that was asked for before it is answered to whoever comes after.
+//! Tests of purges: after a purge, no request is answered from a fetch that began before it.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ async fn a_purged_file_is_fetched_again() {
     }
 }
 
-/// The race that invalidations lose elsewhere: the fill was sent before the purge, and comes back
-/// after it with what was true before.
+/// Race of a fill and a purge: the fill is sent before the purge, and its outdated response arrives
+/// after it.
 #[tokio::test]
 async fn a_fill_sent_before_a_purge_is_neither_stored_nor_joined_after_it() {
     for purge in [format!("/api/cache/{FILE}"), "/api/cache".to_owned()] {
@@ -51,7 +51,7 @@ async fn a_fill_sent_before_a_purge_is_neither_stored_nor_joined_after_it() {
     }
 }
 
-/// The same with nobody coming in between: the old fill has the list of fills for itself.
+/// The same race without a request in between, so that the old fill is the only one.
 #[tokio::test]
 async fn an_old_fill_that_comes_back_alone_leaves_nothing_behind() {
     for purge in [format!("/api/cache/{FILE}"), "/api/cache".to_owned()] {

@@ -1,4 +1,4 @@
-//! A purge that has been acknowledged, against readers on every thread there is.
+//! Stress test of acknowledged purges against readers on all threads of the machine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use crate::support::{Connection, FILE, versions_of};
 const READERS: usize = 16;
 const ROUNDS: u64 = 3_000;
 
-/// An upstream whose list says how often the file has changed.
+/// Starts an upstream whose list says how often the file has changed.
 async fn upstream(version: Arc<AtomicU64>) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -25,10 +25,10 @@ async fn upstream(version: Arc<AtomicU64>) -> std::net::SocketAddr {
             let version = Arc::clone(&version);
             tokio::spawn(async move {
                 let mut head = [0; 1024];
-                // The gateway sends a head in one piece, and the next one after the answer.
+                // The gateway sends a head in one piece, and the next one after the response.
                 while stream.read(&mut head).await.is_ok_and(|length| length > 0) {
                     let body = format!("[{}]", version.load(Ordering::SeqCst));
-                    // Answers overtake each other: what was read may be old when it is sent.
+                    // Responses overtake each other, so a version may be old when it is sent.
                     tokio::task::yield_now().await;
                     let length = body.len();
                     let answer =
@@ -56,8 +56,8 @@ fn gateway(upstream: std::net::SocketAddr) -> App {
         .unwrap()
 }
 
-/// Reads until told to stop. What was acknowledged before a request was sent is the least that
-/// its answer may say.
+/// Reads until it is told to stop. A response must be at least as new as the last version that was
+/// acknowledged before its request was sent.
 async fn read(
     address: std::net::SocketAddr,
     acknowledged: Arc<AtomicU64>,
@@ -79,8 +79,8 @@ async fn read(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_read_that_begins_after_a_purge_was_acknowledged_is_older_than_it() {
-    // Threads without any subscriber switch events off for those of other tests, whose metrics
-    // come from them: this one hears all, and does nothing.
+    // Threads without a subscriber switch events off for other tests, whose metrics come from
+    // events. This subscriber receives all events and does nothing.
     _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let version = Arc::new(AtomicU64::new(0));
     let app = gateway(upstream(Arc::clone(&version)).await);
@@ -94,7 +94,7 @@ async fn no_read_that_begins_after_a_purge_was_acknowledged_is_older_than_it() {
     let mut operator = Connection::open(app.admin).await;
     for round in 1..=ROUNDS {
         version.store(round, Ordering::SeqCst);
-        // Of one file mostly, and of everything now and then.
+        // Mostly purges of one file, sometimes of every file.
         let target = if round % 7 == 0 { String::new() } else { format!("/{FILE}") };
         let purge = format!("DELETE /api/cache{target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
         operator.write(purge).await;

@@ -1,4 +1,5 @@
-//! Another configuration while the gateway runs: what changes, what stays, and what is kept out.
+//! Tests of live reload: the keys that change, the state that stays, and configurations that are
+//! refused.
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,7 +32,7 @@ async fn callers_come_go_and_keep_what_they_have_spent() {
     let left = |name: &str, left: u32, full: u32| Some(format!("\"{name}\";r={left};t={full}"));
     assert_eq!(ask(&gateway, "ikg_one").await, (200, left("one", 2, 1)));
     assert_eq!(ask(&gateway, "ikg_two").await, (200, left("two", 2, 1)));
-    // One goes, a third comes before two, and two has another key besides.
+    // Caller one is removed, three is inserted before two, and two gets a second key.
     let third = caller("three", "ikg_three", QUOTA);
     let two = format!(
         "[[callers]]\nname = \"two\"\nkey_sha256 = [\"{}\", \"{}\"]\nquota = {QUOTA}\n",
@@ -44,7 +45,7 @@ async fn callers_come_go_and_keep_what_they_have_spent() {
     assert_eq!(ask(&gateway, "ikg_two").await, (200, left("two", 1, 2)));
     assert_eq!(ask(&gateway, "ikg_new").await, (200, left("two", 0, 3)));
     assert_eq!(ask(&gateway, "ikg_new").await, (429, left("two", 0, 3)));
-    // Metrics go on under the same names.
+    // Metrics continue under the same names.
     let counted = async |name: &str| {
         let series = |cache: &str| {
             let labels = format!("route=\"list\",caller=\"{name}\",status=\"200\"");
@@ -93,7 +94,7 @@ async fn ttl_windows_origins_and_privacy_change_live() {
                    stale_if_error = \"0s\"\nbrowser_max_age = \"1h\"\nexpose_private = true\n\
                    [cors]\nallowed_origins = [\"https://app.example.com\"]";
     assert_eq!(gateway.reload(shorter), Vec::<String>::new());
-    // What is stored keeps its ttl; what is fetched from now on has the new one.
+    // A stored list keeps its TTL; a list that is fetched from now on has the new one.
     assert_eq!(status(&gateway, &path).await, "ikgate; hit; ttl=60");
     let other = versions_of("other");
     origin.replies(&other, Reply::json(200, "[{\"isPrivateFile\":true}]"));
@@ -104,7 +105,7 @@ async fn ttl_windows_origins_and_privacy_change_live() {
     gateway.clock.advance(Duration::from_secs(14));
     assert_eq!(status(&gateway, &other).await, "ikgate; hit; ttl=-4");
     gateway.is_settled("other").await;
-    // The windows are the new ones for everything that is stored.
+    // The stale windows are the new ones for all stored lists.
     gateway.clock.advance(Duration::from_secs(51));
     assert!(status(&gateway, &path).await.starts_with("ikgate; fwd=stale; fwd-status=200"));
     gateway.finish().await;
@@ -125,7 +126,7 @@ async fn a_request_that_waits_is_answered_by_the_rules_it_came_under() {
     let answer = waiting.read("GET").await.unwrap();
     assert_eq!(answer.status, 200, "{answer:#?}");
     assert!(answer.field("ratelimit").starts_with("\"one\";r=2;"), "{answer:#?}");
-    // The connection stays, and its next request is judged anew.
+    // The connection stays open, and its next request falls under the new rules.
     waiting.write(&head).await;
     assert_eq!(waiting.read("GET").await.unwrap().status, 401);
     drop(waiting);
@@ -154,7 +155,7 @@ async fn keys_that_need_a_restart_say_so_and_stay_as_they_were() {
     assert_eq!(shown["telemetry"]["log"], "warn");
     assert_eq!(shown["telemetry"]["format"], "json");
     assert_eq!(shown["upstream"]["max_concurrency"], 64);
-    // Until then they say so each time; taken back, they no longer do.
+    // Each reload reports them until the restart. Keys that are set back are no longer reported.
     assert_eq!(gateway.reload(more).len(), 5);
     assert_eq!(gateway.reload("cache.ttl = \"30s\""), Vec::<String>::new());
     gateway.finish().await;
@@ -209,6 +210,6 @@ async fn sighup_reads_the_file_again_and_a_bad_one_is_refused_with_every_problem
     }
     assert!(log.contains("cannot read"), "{log}");
     assert!(log.contains("\"keys\":\"cache.max_bytes\""), "{log}");
-    // The first one chose to log errors only, and was told of before that.
+    // The first reload sets the log filter to errors. Its own line is logged before that.
     assert_eq!(log.matches("the configuration has been reloaded").count(), 1, "{log}");
 }

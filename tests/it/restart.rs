@@ -1,4 +1,4 @@
-//! A restart that nobody notices, and what the service manager is told.
+//! Tests of restarts without failed requests, and of the messages to the service manager.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::linux::net::SocketAddrExt as _;
@@ -14,7 +14,7 @@ use crate::support::{
     Connection, FILE, Origin, Program, Reply, receive, run, scratch, versions_of,
 };
 
-/// One socket, without a name.
+/// Variables for one passed socket without a name.
 const PASSED: &str = "LISTEN_PID=$$ LISTEN_FDS=1";
 
 const KEY: (&str, &str) = ("IMAGEKIT_PRIVATE_KEY", "private_a=");
@@ -30,7 +30,7 @@ fn config(directory: &Path, listen: &str, origin: SocketAddr) -> PathBuf {
     file
 }
 
-/// Asks again and again, on a connection that is kept for as long as it may be.
+/// Sends requests in a loop, on a connection that it keeps for as long as the server allows.
 async fn ask(address: SocketAddr, answered: Arc<AtomicUsize>, done: Arc<AtomicBool>) {
     let request = format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", versions_of(FILE));
     while !done.load(Ordering::SeqCst) {
@@ -74,7 +74,7 @@ async fn ten_restarts_under_load_lose_no_request_where_the_socket_is_passed() {
         assert!(log.contains("\"drained\""), "restart {restart}: {log}");
         seen = answered.load(Ordering::SeqCst);
     }
-    // The last requests are answered by one that goes on.
+    // The last requests are answered by a program that keeps running.
     let _program = Program::serve_passed(&config, &[KEY], PASSED, &[&socket]);
     done.store(true, Ordering::SeqCst);
     for asker in askers {
@@ -92,7 +92,7 @@ async fn a_socket_must_be_passed_where_one_is_expected() {
     assert!(told.contains("no socket was passed"), "{told}");
 }
 
-/// What `sd_notify(3)` sends to.
+/// Socket of a service manager, which receives the messages of `sd_notify(3)`.
 struct Manager(UnixDatagram);
 
 impl Manager {
@@ -105,14 +105,14 @@ impl Manager {
         Self(socket)
     }
 
-    /// The next message.
+    /// Returns the next message.
     fn heard(&self) -> String {
         let mut message = [0; 4096];
         let length = receive(&self.0, &mut message).expect("nothing more is told");
         String::from_utf8_lossy(&message[..length]).into_owned()
     }
 
-    /// The next message that says this in a line of its own.
+    /// Returns the next message that has a line equal to `what`.
     fn told(&self, what: &str) -> String {
         loop {
             let message = self.heard();
@@ -122,7 +122,7 @@ impl Manager {
         }
     }
 
-    /// Everything that is still to be read from a program that has ended.
+    /// Returns all messages that are left from a program that has ended.
     fn rest(&self) -> Vec<String> {
         self.0.set_nonblocking(true).unwrap();
         let mut message = [0; 4096];
@@ -155,7 +155,7 @@ async fn the_service_manager_is_told_of_each_state() {
 async fn a_service_manager_with_an_abstract_socket_is_told_too() {
     let (directory, origin) = (scratch(), Origin::start().await);
     let config = config(directory.path(), "127.0.0.1:0", origin.address);
-    // The directory's name is nobody else's.
+    // The name of the directory is unique.
     let name = directory.path().to_str().unwrap();
     let address = SocketAddrOfUnix::from_abstract_name(name).unwrap();
     let manager = Manager::on(UnixDatagram::bind_addr(&address).unwrap());
@@ -191,7 +191,7 @@ async fn a_reload_that_is_refused_is_ready_again() {
     assert!(log.contains("\"not reloaded\""), "{log}");
 }
 
-/// The service manager takes what was sent before it asked for the reload for an older one.
+/// The service manager assigns messages from before its reload request to an older reload.
 #[tokio::test]
 async fn the_time_of_a_reload_is_of_the_monotonic_clock_when_it_began() {
     let (directory, origin) = (scratch(), Origin::start().await);
@@ -248,7 +248,7 @@ async fn the_watchdog_of_another_process_is_not_fed() {
     ];
     let program = Program::serve(&config, &environment);
     assert!(manager.heard().starts_with("READY=1\n"));
-    // By the end of each reload a watchdog would have been fed many times.
+    // A reload lasts long enough for many watchdog messages.
     for _ in 0..3 {
         program.signal("HUP");
         for expected in ["RELOADING=1\n", "READY=1\n"] {

@@ -1,4 +1,5 @@
-//! What is refused never reaches the origin, and says why in a form that SDKs can read.
+//! Tests of routing: refused requests never reach the origin, and the errors have the form that
+//! SDKs can parse.
 
 use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 
@@ -53,7 +54,7 @@ async fn what_the_server_as_a_whole_can_do_is_asked_with_an_asterisk() {
     let gateway = TestGateway::start(&origin);
     let answer = gateway.send("OPTIONS", "*", &[]).await;
     assert_eq!((answer.status, answer.field("allow")), (204, "GET, HEAD, OPTIONS"));
-    // Without a path it is the same in absolute form (RFC 9112 section 3.2.4).
+    // The absolute form without a path means the same as `*` (RFC 9112 section 3.2.4).
     assert_eq!(gateway.send("OPTIONS", "http://a", &[]).await.status, 204);
     for method in ["GET", "HEAD", "POST"] {
         let answer = gateway.send(method, "*", &[]).await;

@@ -1,4 +1,4 @@
-//! What is stale, and may be answered all the same.
+//! Tests of stale responses: stale-while-revalidate and stale-if-error.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// A gateway that has `[1]` stored, and an origin that would now answer `[2]`.
+/// Starts a gateway that has `[1]` stored, and an origin that now answers `[2]`.
 async fn with_a_list(more: &str) -> (Origin, TestGateway, String) {
     let origin = Origin::start().await;
     let path = versions_of(FILE);
@@ -64,7 +64,7 @@ async fn a_refresh_that_finds_404_replaces_the_list() {
     gateway.finish().await;
 }
 
-/// Which failures a stale list stands in for: those where the upstream had no say.
+/// A stale list answers in place of failures in which the upstream says nothing about the file.
 #[tokio::test]
 async fn a_stale_list_stands_in_for_an_upstream_that_fails() {
     let reset = |text: &str| Reply::BytesThenReset(text.as_bytes().to_vec());
@@ -125,7 +125,7 @@ async fn no_list_stands_in_after_its_window() {
     gateway.finish().await;
 }
 
-/// The stand-in is looked up when the failure is known: a purge since then has taken it.
+/// The stale list is looked up when the failure is known, so a purge in between removes it.
 #[tokio::test]
 async fn a_list_that_was_purged_while_the_upstream_was_failing_does_not_stand_in() {
     for purge in [format!("/api/cache/{FILE}"), "/api/cache".to_owned()] {
@@ -180,13 +180,13 @@ async fn browsers_may_use_a_list_for_as_long_as_it_is_fresh() {
         gateway.clock.advance(Duration::from_secs(after));
         gateway.get(&path).await.field("cache-control").to_owned()
     };
-    // A browser takes the Age off again.
+    // A browser subtracts the Age from max-age.
     assert_eq!(control(0).await, "private, max-age=30");
     assert_eq!(control(20).await, "private, max-age=50");
     assert_eq!(control(20).await, "private, max-age=60");
     assert_eq!(control(20).await, "private, no-cache");
     gateway.is_settled(FILE).await;
-    // What a browser may keep is not for the next user of it.
+    // A stored response in a browser must not go to its next user.
     let vary = async || gateway.get(&path).await.field("vary").to_owned();
     assert_eq!(vary().await, "Origin, Accept-Encoding, Authorization");
     let refused = gateway.get("/nothing").await;

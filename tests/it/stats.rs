@@ -1,4 +1,4 @@
-//! What the admin listener says of the last quarter of an hour.
+//! Tests of `/api/stats`: the metrics of the last 15 minutes on the admin listener.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ async fn a_point_says_how_it_stands_with_its_fleet() {
     assert_eq!((fleet(&point), &point["cluster_lag_seconds"]), (json!([0, 0, 0]), &json!(0.0)));
     alone.finish().await;
 
-    // Nobody listens there.
+    // No server listens on that port.
     let gateway = TestGateway::configured(&origin, "cluster.redis_url = \"redis://127.0.0.1:1\"");
     let path = format!("/api/cache/{FILE}");
     let purged = crate::support::send(gateway.admin, "DELETE", &path, &[]).await;

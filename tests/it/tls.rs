@@ -1,4 +1,4 @@
-//! TLS towards callers: who is answered, in which HTTP, and with which certificate.
+//! Tests of TLS on the public listener: certificates, ALPN and reload.
 
 use std::time::Duration;
 
@@ -205,7 +205,7 @@ fn an_rsa_certificate_of_1024_bits_is_not_taken() {
     assert!(matches!(refused, Some(TlsError::Unusable(_))), "{refused:?}");
 }
 
-/// Made once by `openssl req -x509 -newkey rsa:1024`, and shown to nobody.
+/// Certificate made once by `openssl req -x509 -newkey rsa:1024`. It is in use nowhere.
 const SHORT_RSA_CERTIFICATE: &str = "\
 -----BEGIN CERTIFICATE-----
 MIICHDCCAYWgAwIBAgIUEY4ahux634WFFRl0mMJGnqGICpkwDQYJKoZIhvcNAQEL
@@ -241,7 +241,7 @@ ZmVr37MKdKaj2MM=
 -----END PRIVATE KEY-----
 ";
 
-/// RFC 9112 section 9.8: without the alert, an end is one that somebody may have made.
+/// RFC 9112 section 9.8: without the `close_notify` alert, an attacker may have cut the connection.
 #[tokio::test]
 async fn whichever_way_a_connection_of_http_1_is_closed_it_is_closed_in_order() {
     let path = versions_of(FILE);

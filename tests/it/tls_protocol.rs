@@ -1,4 +1,4 @@
-//! TLS itself, as the public listener speaks it: versions, suites, sessions, and how it ends.
+//! Tests of the TLS protocol on the public listener: versions, cipher suites, sessions and closure.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -97,11 +97,12 @@ async fn a_client_that_offers_no_http_is_refused_by_alert() {
     gateway.finish().await;
 }
 
-/// A client's memory of sessions, that also notes what tickets say.
+/// Session store of a client that also records the contents of tickets.
 #[derive(Debug)]
 struct Sessions {
     kept: ClientSessionMemoryCache,
-    /// Lifetimes of those of TLS 1.2, in seconds; early data that those of 1.3 allow, in bytes.
+    /// Lifetimes of TLS 1.2 tickets, in seconds, and early data that TLS 1.3 tickets allow, in
+    /// bytes.
     lifetimes: Mutex<Vec<u32>>,
     early_data: Mutex<Vec<u32>>,
 }
@@ -161,7 +162,7 @@ async fn a_session_is_resumed_by_a_ticket_that_lives_for_hours_and_allows_no_ear
             assert_eq!(stream.get_ref().1.handshake_kind(), Some(kind), "{version:?}");
             assert!(!stream.get_ref().1.is_early_data_accepted(), "{version:?}");
             stream.write_all(request("Connection: close\r\n").as_bytes()).await.unwrap();
-            // Tickets of TLS 1.3 come with what is read.
+            // TLS 1.3 tickets arrive while the client reads.
             stream.read_to_end(&mut Vec::new()).await.unwrap();
         }
         let lifetimes = sessions.lifetimes.lock().unwrap().clone();
@@ -179,7 +180,7 @@ async fn a_session_is_resumed_by_a_ticket_that_lives_for_hours_and_allows_no_ear
     gateway.finish().await;
 }
 
-/// Without `close_notify` a client cannot tell an end from a connection that somebody cut.
+/// Without `close_notify`, a client cannot tell the end from a connection that an attacker cut.
 #[tokio::test]
 async fn every_end_of_a_connection_is_told() {
     let times = "[server]\nheader_timeout = \"1s\"\nidle_timeout = \"1s\"\n";
@@ -189,7 +190,7 @@ async fn every_end_of_a_connection_is_told() {
         (last.as_str(), "HTTP/1.1 200"),
         (refused, "HTTP/1.1 400"),
         ("GET / HTTP/1.1\r\nHost:", "HTTP/1.1 408"),
-        // One that is idle from the start, and one that is after an answer.
+        // A connection that is idle from the start, and one that is idle after a response.
         ("", ""),
         (&request(""), "HTTP/1.1 200"),
     ] {

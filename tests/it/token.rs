@@ -1,4 +1,4 @@
-//! Tokens for pages: which are accepted, what they open, and what nobody gets in with.
+//! Tests of tokens (JWT) for pages: accepted tokens, the files that they open, and refused tokens.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ async fn a_token_that_is_not_signed_as_configured_is_refused() {
     }
     tokens.refuses(&signed(&hs256(), &claims, "another secret"), "token_signature").await;
     tokens.refuses(&with(json!({ "alg": "HS256", "kid": 7 })), "token_malformed").await;
-    // A null is no list: some back ends write an empty one so.
+    // A `null` is refused, because it is no list: some back ends write an empty list so.
     let mut null = claims.clone();
     null["files"] = Value::Null;
     tokens.refuses(&signed(&hs256(), &null, secret), "token_claims").await;
@@ -176,7 +176,7 @@ async fn while_an_address_may_not_fail_only_tokens_verified_before_still_pass() 
     tokens.gateway.finish().await;
 }
 
-/// The three algorithms whose key is public: what the gateway holds signs nothing.
+/// The three algorithms with a public key: the key that the gateway holds cannot sign.
 #[tokio::test]
 async fn tokens_of_key_pairs_are_accepted_and_of_other_pairs_refused() {
     let kinds: [(&str, &rcgen::SignatureAlgorithm); 3] = [
@@ -228,7 +228,7 @@ async fn tokens_of_key_pairs_are_accepted_and_of_other_pairs_refused() {
         assert_eq!(ask(token(own, own).unwrap().expose()).await, 200, "{algorithm}");
         assert_eq!(ask(token(other, other).unwrap().expose()).await, 401, "{algorithm}");
         assert!(token(own, other).is_err(), "{algorithm}: signed what would be refused");
-        // Key confusion: the public key is known to everybody, so it must not work as a secret.
+        // Key confusion: the public key is no secret, so it must not work as an HMAC secret.
         let public = std::fs::read_to_string(files.path().join("own.pub")).unwrap();
         let (iat, exp) = (now.as_secs(), now.as_secs() + 300);
         let claims = json!({ "sub": "a", "iss": ISSUER, "aud": "ikgate", "iat": iat, "exp": exp });

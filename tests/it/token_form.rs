@@ -1,5 +1,5 @@
-//! Forms of tokens: what of a header and of claims is read, what is passed over, and what is
-//! refused (RFC 7515, RFC 7519, RFC 8725).
+//! Tests of the form of tokens: header members and claims that are read, ignored or refused (RFC
+//! 7515, RFC 7519, RFC 8725).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ impl Tokens {
         self.ask(&self.path, token).await.status == 200
     }
 
-    /// Good claims under this header.
+    /// Signs a token with valid claims and this header.
     fn under(&self, header: &Value) -> String {
         signed(header, &self.claims(), SECRET)
     }
@@ -29,7 +29,7 @@ async fn claims_that_are_no_object_are_refused() {
     let claims = tokens.claims().to_string();
     let list = format!("[{claims}]");
     let text = json!(claims).to_string();
-    // Values in an order in which a reader may expect them.
+    // Claims in an order that a reader may expect.
     let now = tokens.now();
     let values = json!(["user-1", ISSUER, "ikgate", now + 300, now, now, ["a"]]).to_string();
     let five = json!(["user-1", ISSUER, "ikgate", now + 300, now]).to_string();
@@ -49,7 +49,7 @@ async fn claims_that_are_not_utf_8_throughout_are_refused() {
     for more in [
         &b",\"name\":\"\xff\"}"[..],
         b",\"name\":{\"first\":[\"\xc3\x28\"]}}",
-        // A surrogate on its own, and a form that is longer than needed.
+        // A lone surrogate, and an overlong encoding.
         b",\"n\xed\xa0\x80\":1}",
         b",\"name\":\"\xc0\xaf\"}",
     ] {
@@ -155,7 +155,7 @@ async fn a_header_that_is_no_object_in_utf_8_is_refused() {
     tokens.gateway.finish().await;
 }
 
-/// The last character of a part may stand for more bits than there are bytes.
+/// The last character of a part may encode more bits than the bytes need.
 #[tokio::test]
 async fn left_over_bits_and_foreign_characters_of_base64url_are_refused() {
     let tokens = Tokens::start("").await;
@@ -167,7 +167,7 @@ async fn left_over_bits_and_foreign_characters_of_base64url_are_refused() {
     let mut others = 0;
     for last in alphabet {
         let other = format!("{stem}{last}");
-        // Of 32 bytes the last character holds four bits and two that must be zero.
+        // For 32 bytes, the last character holds four bits of data and two bits that must be zero.
         if other != signature && BASE64_URL_SAFE_NO_PAD.decode(&other).is_err() {
             tokens.refuses(&format!("{message}.{other}"), "token_malformed").await;
             others += 1;

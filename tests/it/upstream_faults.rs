@@ -1,4 +1,4 @@
-//! Whatever the upstream does wrong has its code, is not stored, and hangs nobody.
+//! Tests of upstream faults: each has its error code, is not stored, and leaves no caller waiting.
 
 use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 
@@ -61,7 +61,7 @@ async fn each_fault_has_its_code_and_the_next_request_asks_again() {
         let origin = Origin::start().await;
         let path = versions_of(FILE);
         origin.replies(&path, reply);
-        // Only what takes for ever may run out of time, however busy the machine is.
+        // Only a fault that never ends may time out, however busy the machine is.
         let more = if code == "upstream_timeout" { SOON } else { PATIENTLY };
         let gateway = TestGateway::configured(&origin, more);
         let failed = gateway.get(&path).await;
@@ -113,7 +113,7 @@ async fn a_body_over_the_limit_is_refused_whether_it_says_so_or_not() {
         (chunked(&list(1024)), 200),
         (Reply::json(200, &list(1025)), 502),
         (chunked(&list(1025)), 502),
-        // What is announced is not waited for.
+        // The gateway does not wait for a body whose announced length is too large.
         (bytes("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n["), 502),
     ];
     for (row, (reply, status)) in table.into_iter().enumerate() {

@@ -1,4 +1,5 @@
-//! What an upstream's response means by the rules of HTTP, and what of it goes no further.
+//! Tests of the HTTP rules for upstream responses: their meaning, and the parts that are not
+//! forwarded.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::shared::listen;
 use crate::support::{FILE, Origin, Reply, TestGateway, versions_of};
 
-/// Stale lists are answered only where the upstream fails.
+/// Configuration in which stale lists are answered only if the upstream fails.
 const STALE_IF_ERROR: &str =
     "[cache]\nttl = \"10s\"\nstale_while_revalidate = \"0s\"\nstale_if_error = \"1h\"";
 
@@ -17,7 +18,7 @@ fn bytes(text: &str) -> Reply {
     Reply::Bytes(text.as_bytes().to_vec())
 }
 
-/// A list in response to a head with these lines.
+/// Returns a response with a list and these field lines.
 fn list_with(lines: &str) -> Reply {
     bytes(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n[1]"))
 }
@@ -159,7 +160,7 @@ async fn what_is_for_one_connection_goes_no_further_in_either_direction() {
     gateway.finish().await;
 }
 
-/// RFC 9111 section 4: the gateway spares the account's budget instead.
+/// RFC 9111 section 4. The gateway deviates from it to save the account's call budget.
 #[tokio::test]
 async fn who_waits_for_a_list_that_must_not_be_stored_shares_it_and_the_next_does_not() {
     let origin = Origin::start().await;
@@ -179,7 +180,7 @@ async fn who_waits_for_a_list_that_must_not_be_stored_shares_it_and_the_next_doe
     gateway.finish().await;
 }
 
-/// RFC 9110 section 7.6: what is the upstream's key is no caller's.
+/// RFC 9110 section 7.6: a loop ends, because the private key for the upstream is no caller key.
 #[tokio::test]
 async fn a_gateway_that_is_its_own_upstream_asks_itself_once_and_refuses_that() {
     let itself = Arc::<OnceLock<std::net::SocketAddr>>::default();

@@ -1,4 +1,4 @@
-//! TLS towards the upstream: whom the private key is shown to.
+//! Tests of TLS towards the upstream: the private key goes only to a verified server.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -23,10 +23,11 @@ use tokio_rustls::server::TlsStream;
 use crate::shared::{listen, read_head};
 use crate::support::{Authority, FILE, Origin, Program, TestGateway, get, scratch, versions_of};
 
-/// The name that each request's handshake was for.
+/// Server name (SNI) of each request's handshake.
 type Asked = Arc<Mutex<Vec<Option<String>>>>;
 
-/// Answers a list that says which HTTP it was asked in, and keeps the server name of each request.
+/// Starts an upstream that answers a list with the HTTP version of the request, and records the
+/// server name of each request.
 async fn upstream(mut config: ServerConfig, protocols: &[&str]) -> (SocketAddr, Asked) {
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -135,7 +136,7 @@ async fn a_certificate_of_another_name_is_logged_with_its_cause_and_without_the_
     assert!(!log.contains("canary"), "{log}");
 }
 
-/// Speaks TLS to one caller after another, and serves each as it is told.
+/// Starts a TLS server that accepts one connection after another and serves each with `serve`.
 async fn raw<F>(
     config: ServerConfig,
     serve: impl Fn(TlsStream<TcpStream>) -> F + Clone + Send + 'static,
@@ -156,7 +157,7 @@ where
     address
 }
 
-/// RFC 9112 section 9.8: only the alert tells the end of such a body from one that was cut off.
+/// RFC 9112 section 9.8: only the `close_notify` alert tells the end of such a body from a cut.
 #[tokio::test]
 async fn a_body_until_the_end_of_the_connection_is_whole_only_if_that_was_closed_in_order() {
     for (is_closed_in_order, status) in [(true, 200), (false, 502)] {
@@ -193,7 +194,7 @@ async fn a_connection_to_the_upstream_is_closed_in_order() {
                 let rest = "Content-Length: 2\r\n\r\n[]";
                 stream.write_all((head + rest).as_bytes()).await.unwrap();
                 stream.flush().await.unwrap();
-                // Without the alert it is an error.
+                // Without the alert, the read is an error.
                 let read = stream.read(&mut [0]).await.ok();
                 _ = ended.send(read).await;
             }

@@ -1,5 +1,5 @@
-//! The ways in: HTTP/1.1 by the fast path, HTTP/1.1 through hyper, HTTP/2. Nobody can tell them
-//! apart: the same request has the same answer, costs the same, and is reported in the same way.
+//! Equivalence tests of the three code paths: HTTP/1.1 by the fast path, HTTP/1.1 through hyper,
+//! and HTTP/2. The same request gets the same response, the same cost and the same report on each.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -16,10 +16,10 @@ use crate::support::{
 const KEY: &str = "ikg_of_the_web_team";
 const KEY_OF_OTHERS: &str = "ikg_of_one_file";
 
-/// The fast path takes no request with this.
+/// Field that keeps a request off the fast path.
 const THROUGH_HYPER: &str = "TE: trailers\r\n";
 
-/// A request, as each way can be sent it.
+/// Request in a form that can be sent on each path.
 #[derive(Clone, Debug)]
 struct Asked {
     path: String,
@@ -33,7 +33,7 @@ enum Way {
     Http2,
 }
 
-/// One gateway with an origin of its own, of which all requests come in one way.
+/// Gateway with its own origin. All its requests take one path.
 struct Started {
     way: Way,
     origin: Origin,
@@ -42,7 +42,7 @@ struct Started {
     _directory: tempfile::TempDir,
 }
 
-/// What can be compared of one request.
+/// Comparable results of one request.
 #[derive(Debug, Eq, PartialEq)]
 struct Outcome {
     status: u16,
@@ -88,7 +88,7 @@ impl Started {
         };
         let mut seen = exchanges.ended(1).await.remove(0);
         seen.texts.retain(|(name, _)| *name != "request.id");
-        // A request id of its own, and what only HTTP/1.1 has.
+        // Fields that differ by request or exist only in HTTP/1.1.
         let own = ["date", "x-request-id", "connection"];
         fields.retain(|(name, _)| !own.contains(&name.as_str()));
         fields.sort();
@@ -136,7 +136,7 @@ fn head_of(asked: &Asked, more: &str) -> String {
     format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{more}{fields}\r\n", asked.path)
 }
 
-/// Paths of every kind: stored, missing, private, failing, malformed, unknown.
+/// Returns paths of every kind: stored, missing, private, failing, malformed, unknown.
 fn paths() -> Vec<String> {
     vec![
         versions_of(FILE),
@@ -186,14 +186,14 @@ fn field_sets(tag: &str) -> Vec<Vec<(String, String)>> {
     sets.iter().map(owned).collect()
 }
 
-/// Sends the same requests, in the same order, to a gateway for each way in.
+/// Sends the same requests in the same order to one gateway for each path, and compares them.
 async fn agree_on(requests: &[Asked]) -> Vec<u16> {
     let ways = [
         Started::new(Way::FastPath).await,
         Started::new(Way::Hyper).await,
         Started::new(Way::Http2).await,
     ];
-    // The events of a thread go to the gateway that was started last.
+    // The events of this thread go to the gateway that was started last.
     let exchanges = &ways[2].gateway.exchanges;
     let stored = Asked { path: versions_of(FILE), fields: Vec::new() };
     for started in &ways {
@@ -238,7 +238,7 @@ async fn each_way_in_gives_the_same_answer_at_the_same_price() {
     }
 }
 
-/// Requests at random, of pieces that each mean something to some stage.
+/// Random requests, built of pieces that each matter to some stage of the pipeline.
 #[test]
 fn each_way_in_gives_the_same_answer_to_requests_at_random() {
     let piece = "[a-zA-Z0-9*\",;=./: -]{0,24}";
@@ -284,7 +284,7 @@ async fn started() -> (Origin, TestGateway) {
     (origin, gateway)
 }
 
-/// Requests whose ways differ, and the status of each answer.
+/// Returns pipelined requests that take different paths, and the status of each response.
 fn pipeline() -> (String, Vec<u16>) {
     let request = |file: &str, more: &str| {
         format!("GET {} HTTP/1.1\r\nHost: a\r\n{more}\r\n", versions_of(file))
@@ -312,7 +312,7 @@ async fn a_pipeline_is_answered_in_order_wherever_it_is_cut() {
         let mut connection = Connection::open(gateway.public).await;
         let (first, rest) = sent.split_at(cut);
         connection.write(first).await;
-        // Whatever is complete is answered before the rest comes.
+        // Complete requests are answered before the rest arrives.
         let complete = first.matches("\r\n\r\n").count();
         let mut found = Vec::new();
         for _ in 0..complete.min(1) {
@@ -343,7 +343,7 @@ async fn a_connection_goes_all_ways_in_turn_byte_by_byte() {
     gateway.finish().await;
 }
 
-/// A request that the fast path hands over is decided on once.
+/// A request that the fast path hands over is admitted and counted once.
 #[tokio::test]
 async fn a_request_that_is_handed_over_spends_one_of_its_quota() {
     let (origin, gateway) = started().await;
@@ -365,8 +365,8 @@ async fn a_request_that_is_handed_over_spends_one_of_its_quota() {
     gateway.finish().await;
 }
 
-/// A connection that has been with hyper comes back to the fast path after some hits, and holds no
-/// answer back on the way.
+/// A connection that was handed to hyper returns to the fast path after some hits. No response is
+/// delayed by the change.
 #[tokio::test]
 async fn a_connection_that_was_handed_over_for_a_miss_goes_on_with_hits() {
     let (origin, gateway) = started().await;
@@ -409,7 +409,7 @@ async fn a_body_is_never_taken_for_the_next_request() {
             assert_eq!(connection.read("GET").await.unwrap().status, 404, "not the hidden one");
         }
     }
-    // hyper may read it away or close, but nothing answers it.
+    // hyper may drain the body or close, but it does not answer the bytes as a request.
     assert!(connection.read("GET").await.is_none_or(|reply| reply.status == 400));
     gateway.finish().await;
 }

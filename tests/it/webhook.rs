@@ -1,4 +1,4 @@
-//! ImageKit's events, from the wire to the next answer.
+//! Tests of ImageKit's webhooks: from the received event to the next response for the file.
 
 use std::time::{Duration, SystemTime};
 
@@ -43,7 +43,7 @@ async fn post(gateway: &TestGateway, fields: &str, body: &str) -> Answer {
     connection.read("POST").await.unwrap()
 }
 
-/// Signed now, in the older scheme.
+/// Sends an event, signed now in the older scheme.
 async fn deliver(gateway: &TestGateway, body: &str) -> Answer {
     let signature = secret().sign_legacy(gateway.clock.wall(), body.as_bytes());
     post(gateway, &format!("x-ik-signature: {signature}\r\n"), body).await
@@ -148,7 +148,7 @@ async fn an_event_that_comes_again_costs_nothing() {
     gateway.finish().await;
 }
 
-/// However many events come while a list is fetched, nobody is fetching but for those who ask.
+/// Events that arrive during a fetch never start a fetch: only requests do.
 #[tokio::test]
 async fn a_burst_of_events_is_at_most_one_refresh_at_a_time() {
     let origin = Origin::start().await;
@@ -229,7 +229,7 @@ async fn a_body_may_be_so_long_and_no_longer() {
     let max = 256 * 1024;
     let longest = deleted("evt_1") + &" ".repeat(max - deleted("evt_1").len());
     assert_eq!(deliver(&gateway, &longest).await.status, 204);
-    // Said to be longer: not waited for.
+    // A Content-Length above the limit is refused before the body arrives.
     let mut connection = Connection::open(gateway.public).await;
     let length = max + 1;
     let head = format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
@@ -237,7 +237,7 @@ async fn a_body_may_be_so_long_and_no_longer() {
     let refused = connection.read("POST").await.unwrap();
     assert_eq!((refused.status, refused.code().as_str()), (413, "too_large"));
     assert!(connection.is_closed().await);
-    // Longer without having said so.
+    // A body above the limit without a Content-Length.
     let mut connection = Connection::open(gateway.public).await;
     let head = format!(
         "POST {PATH} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n"
@@ -274,7 +274,7 @@ async fn a_body_that_is_malformed_or_cut_off_is_a_bad_request() {
     gateway.finish().await;
 }
 
-/// A page has no part in it (Fetch, HTTP requests).
+/// An Origin field does not matter: pages take no part in webhooks (Fetch standard, HTTP requests).
 #[tokio::test]
 async fn an_event_with_an_origin_is_judged_by_its_signature_alone() {
     let gateway = start(&Origin::start().await);

@@ -1,5 +1,5 @@
-"""Requests that schemathesis makes up from the document, on both listeners, with credentials and
-without."""
+"""Conformance test with schemathesis: requests generated from the OpenAPI document, on both
+listeners, with and without credentials."""
 
 import json
 import subprocess
@@ -15,8 +15,8 @@ PHASES = "examples,coverage,fuzzing"
 
 
 def credentials_required():
-    """The document as it reads where credentials are required: of all who read, and of operators
-    who purge."""
+    """Returns the document for a gateway that requires credentials: from all callers, and from
+    operators who purge."""
     required = closed()
     without = {}
     required["security"].remove(without)
@@ -35,17 +35,17 @@ def conforms(name, described, url, tag, fields=None):
             Path(sys.executable).with_name("schemathesis"),
             "--config-file", HERE / "schemathesis.toml",
             "run", file, "--url", url, "--include-tag", tag,
-            # No answer of the admin listener leads to another request.
+            # No response of the admin listener leads to another request.
             "--phases", PHASES + (",stateful" if tag == "public" else ""),
         ]
         for field, value in (fields or {}).items():
             command += ["--header", f"{field}: {value}"]
-        # It leaves things where it runs.
+        # schemathesis leaves files in its working directory.
         return subprocess.run(command, cwd=directory).returncode == 0
 
 
 def main():
-    # More than anybody asks: what the sandbox refuses is not what is looked for.
+    # A rate above the load, because refusals of the sandbox are not under test.
     with sandbox("--rate", "100000") as upstream:
         with gateway(upstream.url) as open_to_all, guarded(upstream.url) as locked:
             key = {"Authorization": f"Bearer {CALLER_KEY}", "Origin": ORIGIN}

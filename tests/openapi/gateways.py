@@ -1,4 +1,4 @@
-"""The gateways that the document is held to, and the document."""
+"""Gateways for the tests of the OpenAPI document, and the document itself."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from processes import KEY, ROOT, Process, caller
 
 FILE = ROOT / "src/admin/openapi.json"
 CALLER_KEY = "ikg_openapi"
-# May read one file, and asks too often at once.
+# Key of a caller that may read one file and has a quota of one request.
 NARROW_KEY = "ikg_narrow"
 ADMIN_TOKEN = "t0ken"
 WEBHOOK_SECRET = "whsec_c2FuZGJveA=="
@@ -24,7 +24,7 @@ DEFAULTS = {
     "cluster": "",
 }
 
-# Schemas of ours. What ImageKit sends is not ours to close.
+# Schemas of the gateway's own objects. Objects of ImageKit may have further members.
 OWN = {"AdminProblem", "CacheEntry", "Counted", "Percentiles", "Purged", "Stats", "StatsPoint"}
 
 
@@ -40,8 +40,8 @@ def nodes(node):
 
 
 def closed():
-    """The document with nothing more in our own objects than is described: readers must expect
-    more some day, and we must not forget to describe it."""
+    """Returns the document with closed schemas for the gateway's own objects. Clients must accept
+    unknown members, but each member that the gateway sends must be described."""
     described = document()
     for name in OWN:
         for node in nodes(described["components"]["schemas"][name]):
@@ -52,8 +52,8 @@ def closed():
 
 @contextlib.contextmanager
 def gateway(url, **more):
-    """`ikgate serve` in front of `url` with limits that are out of the way, and more lines by
-    section: `.url` is where callers ask, `.admin` where operators do, `.secrets` a directory."""
+    """Starts `ikgate serve` in front of `url` with very high limits, and more lines by section.
+    `.url` is the URL for callers, `.admin` the one for operators, `.secrets` a directory."""
     more = DEFAULTS | more
     with tempfile.TemporaryDirectory() as directory:
         directory = Path(directory)
@@ -97,5 +97,5 @@ def gateway(url, **more):
 
 
 def guarded(url):
-    """A gateway that asks everybody who they are."""
+    """Starts a gateway that requires credentials from all callers."""
     return gateway(url, admin='token_file = "admin.token"', limits="anonymous = false")

@@ -1,5 +1,5 @@
-"""The document against the meta-schema, the README and the program: what it names is there, what is
-there it names, and each answer that it describes is given once."""
+"""Tests of the OpenAPI document against the meta-schema, the README and the program: both name the
+same things, and each described response is produced once."""
 
 import base64
 import contextlib
@@ -35,10 +35,10 @@ CHECKS = [
 ]
 EVENT = '{"id":"evt_1","type":"file.deleted","data":{"fileId":"a"}}'
 
-# They take ten seconds, and a fault of ikgate's that nobody knows of.
+# Responses that are not produced here: they take ten seconds, or an unknown fault of ikgate.
 NOT_SEEN = {"RequestTimeout", "Internal"}
 
-# Of things that exist.
+# Values of path parameters that exist.
 VALUES = {
     "asset": "dashboard.js",
     "fileId": "64a1b2c3d4e5f60718293a4b",
@@ -58,7 +58,7 @@ def operations():
 
 
 def name(template, method, status):
-    """What an answer is called among those described."""
+    """Returns the name of a response in the document."""
     response = document()["paths"][template][method.lower()]["responses"][status]
     reference = response.get("$ref", "").rpartition("/")[2]
     return reference or f"{method.upper()} {template} {status}"
@@ -69,7 +69,7 @@ def templates(tag):
 
 
 def signed(body):
-    """The fields of a delivery, in each of ImageKit's schemes."""
+    """Returns the fields of a webhook delivery, in each of ImageKit's schemes."""
     def mac(text):
         return hmac.new(WEBHOOK_SECRET.encode(), text.encode(), hashlib.sha256).digest()
 
@@ -124,8 +124,8 @@ class Served(unittest.TestCase):
         cls.seen = set()
 
     def ask(self, base, method, template, expected, of=None, at=None, **request):
-        """Asks, and holds the answer to the document: to what it says of `of`, where the method
-        is none of its."""
+        """Sends a request and checks the response against the document: against the description of
+        the method `of`, if the document does not describe the sent method."""
         address = base + (at or path(template))
         answer = requests.request(method, address, timeout=30, **request)
         said = f"{method} {address}: {answer.status_code} {answer.text[:200]}"
@@ -145,7 +145,7 @@ class Served(unittest.TestCase):
                     answer = requests.patch(base + path(template), headers=token, timeout=30)
                     self.assertEqual(answer.status_code, 405, answer.text)
                     described = {m.upper() for t, m, _ in operations() if t == template}
-                    # HEAD is GET without a body; of operators' paths that is not described.
+                    # HEAD is GET without a body; for operators' paths it is not described.
                     if tag == "admin" and "GET" in described:
                         described.add("HEAD")
                     self.assertEqual(set(answer.headers["allow"].split(", ")), described)
@@ -155,9 +155,9 @@ class Served(unittest.TestCase):
             return re.findall(r"/[\w./{}]*(?<!\.)", requests.get(f"{base}/nothing").json()["help"])
 
         first, below = named(self.open.url)
-        # Where events are taken is nobody's business but ImageKit's.
+        # The webhook path is only for ImageKit.
         self.assertEqual({first, first + below, WEBHOOK}, templates("public"))
-        # These are parts of "/".
+        # The assets are parts of "/", so the program does not list them.
         self.assertEqual({*named(self.open.admin), "/assets/{asset}"}, templates("admin"))
 
     def test_the_document_is_what_is_served(self):
@@ -215,7 +215,7 @@ class Served(unittest.TestCase):
         for template, method, _ in operations():
             if template in templates("admin"):
                 self.ask(base, method.upper(), template, 200, headers=token)
-                # Probes name any host.
+                # Probes send any Host.
                 foreign = 200 if template in ("/livez", "/readyz") else 421
                 self.ask(base, method.upper(), template, foreign, headers={"Host": "a.example"})
         long_head = {**token, "X-Long": "a" * 20_000}
@@ -244,7 +244,7 @@ class Served(unittest.TestCase):
             self.ask(apart.url, "POST", WEBHOOK, 503, headers=fields, data=EVENT)
             for template in ("/api/cache", ENTRY):
                 self.ask(apart.admin, "DELETE", template, 503)
-            # Listening, and never answering.
+            # This server listens and never answers.
             silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             unreachable = stack.enter_context(gateway(
                 stack.enter_context(deaf()),

@@ -1,22 +1,22 @@
-//! Responses, read whole.
+//! HTTP/1.1 response reader for tests: reads one response with its whole body.
 
 use std::io::{Error, ErrorKind, Result};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// A response, read whole.
+/// Response with its whole body.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) fields: Vec<(String, String)>,
-    /// The body as it came.
+    /// Body as received.
     pub(crate) bytes: Vec<u8>,
-    /// The same as text.
+    /// Body as text.
     pub(crate) body: String,
 }
 
 impl Answer {
-    /// A field's value. Panics if it is not there once.
+    /// Returns the value of a field. Panics if the field is not present exactly once.
     pub(crate) fn field(&self, name: &str) -> &str {
         self.find(name).unwrap_or_else(|| panic!("no field {name} in {self:#?}"))
     }

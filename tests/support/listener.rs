@@ -1,4 +1,4 @@
-//! Listener of an origin: a task for each connection, and heads read from them.
+//! Listener of a test origin: it runs one task for each connection and reads request heads.
 
 use std::net::SocketAddr;
 
@@ -6,8 +6,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-/// Listens on a port that the kernel picks, and serves each connection in a task of its own.
-/// Aborted, it refuses connections, and those that were open are closed.
+/// Listens on a port that the kernel picks, and serves each connection in its own task. An abort of
+/// the returned task closes the listener and all connections.
 pub(crate) async fn listen<F>(
     mut serve: impl FnMut(TcpStream) -> F + Send + 'static,
 ) -> (SocketAddr, AbortHandle)
@@ -17,7 +17,7 @@ where
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let listening = tokio::spawn(async move {
-        // Dropped with the listener, and the connections with it.
+        // The set is dropped with the listener, and closes the connections.
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
             connections.spawn(serve(stream));
@@ -26,7 +26,7 @@ where
     (address, listening.abort_handle())
 }
 
-/// Reads the next head, and returns it with its path. `None`: nothing more comes.
+/// Reads the next head, and returns it with its path. `None` at the end of the connection.
 pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, String)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

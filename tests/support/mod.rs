@@ -1,5 +1,5 @@
-//! What the integration tests and the fleet's share: responses, an origin's listener, and processes
-//! that end with their test.
+//! Support shared by the integration tests and the fleet tests: response reader, origin listener,
+//! and processes that end with their test.
 
 mod answer;
 mod listener;

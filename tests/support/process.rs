@@ -1,4 +1,4 @@
-//! A process of a test's own, that is gone when the test ends, however it ends.
+//! Child process of a test, which is killed when the test ends in any way.
 
 use std::process::{Child, Command};
 
@@ -13,7 +13,7 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // Ours, by its handle, paused or not; it may have ended already.
+        // Killed by its handle, paused or not. It may have ended already.
         _ = self.0.kill();
         _ = self.0.wait();
     }

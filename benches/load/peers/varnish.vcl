@@ -1,4 +1,5 @@
-# The same job: key injected, cached in memory, keep-alive, each address limited.
+# Varnish with ikgate's task: it adds the key, caches in memory, keeps connections, limits by
+# address.
 vcl 4.1;
 
 import vsthrottle;

@@ -1,4 +1,5 @@
-// The live dashboard: asks /api/stats, and draws it. Nothing else is loaded from anywhere.
+// Live dashboard: polls /api/stats and draws charts, tables and recent events. It loads nothing
+// from other hosts.
 "use strict";
 
 const PERIOD = 5000;
@@ -20,57 +21,57 @@ const BREAKER = ["closed", "probing", "open"];
 const FLEET = ["none", "connected", "cut off"];
 
 const CHARTS = [
-  { title: "Requests a second, by what the cache did", format: number, series: [
+  { title: "Requests per second by cache outcome", format: number, series: [
     ["hit", "--c3", (p) => perSecond(count(p, "hit"))],
     ["stale", "--c2", (p) => perSecond(count(p, "stale"))],
     ["miss", "--c1", (p) => perSecond(count(p, "miss"))],
     ["collapsed", "--c4", (p) => perSecond(count(p, "collapsed"))],
-    ["stale, for an error", "--c6", (p) => perSecond(count(p, "stale_error"))],
+    ["stale on error", "--c6", (p) => perSecond(count(p, "stale_error"))],
     ["no lookup", "--c5", (p) => perSecond(count(p, "none"))],
   ] },
   { title: "Hit ratio", format: percent, max: 1, series: [
     ["hits", "--c3", (p) => answered(p) ? count(p, "hit", "stale") / answered(p) : null],
   ] },
-  { title: "Latency of hits, at most", format: milliseconds, series: [
+  { title: "Hit latency (upper bound)", format: milliseconds, series: [
     ["p50", "--c3", (p) => p.hits?.p50 ?? null],
     ["p90", "--c2", (p) => p.hits?.p90 ?? null],
     ["p99", "--c6", (p) => p.hits?.p99 ?? null],
   ] },
-  { title: "Latency of misses, at most", format: milliseconds, series: [
+  { title: "Miss latency (upper bound)", format: milliseconds, series: [
     ["p50", "--c3", (p) => p.misses?.p50 ?? null],
     ["p90", "--c2", (p) => p.misses?.p90 ?? null],
     ["p99", "--c6", (p) => p.misses?.p99 ?? null],
   ] },
-  { title: "Calls to ImageKit a second", format: number, series: [
-    ["made", "--c1", (p) => perSecond(calls(p))],
+  { title: "Upstream calls per second", format: number, series: [
+    ["sent", "--c1", (p) => perSecond(calls(p))],
     ["saved", "--c3", (p) => perSecond(Math.max(0, answered(p) - calls(p)))],
-    ["not made: budget", "--c2", (p) => perSecond((p.upstream.budget ?? 0) + (p.upstream.queue_full ?? 0))],
-    ["not made: breaker, key", "--c6", (p) => perSecond((p.upstream.breaker_open ?? 0) + (p.upstream.auth_stopped ?? 0))],
+    ["refused: budget, queue", "--c2", (p) => perSecond((p.upstream.budget ?? 0) + (p.upstream.queue_full ?? 0))],
+    ["refused: breaker, key", "--c6", (p) => perSecond((p.upstream.breaker_open ?? 0) + (p.upstream.auth_stopped ?? 0))],
   ] },
-  { title: "Budget and fills", format: number, series: [
-    ["calls left", "--c3", (p) => p.budget_available],
+  { title: "Upstream budget and fills", format: number, series: [
+    ["budget left", "--c3", (p) => p.budget_available],
     ["fills in progress", "--c1", (p) => p.fills_in_progress],
   ] },
-  { title: "Breaker", format: (state) => BREAKER[state] ?? "", max: 2, series: [
+  { title: "Circuit breaker", format: (state) => BREAKER[state] ?? "", max: 2, series: [
     ["state", "--c6", (p) => p.breaker_state],
   ] },
-  { title: "Refused and failed a second", format: number, series: [
+  { title: "Throttled, errors and invalidations per second", format: number, series: [
     ["throttled", "--c2", (p) => perSecond(total(p.throttled))],
-    ["failed (5xx)", "--c6", (p) => perSecond(p.failed)],
+    ["errors (5xx)", "--c6", (p) => perSecond(p.failed)],
     ["invalidations", "--c4", (p) => perSecond(p.invalidations)],
   ] },
   { title: "Memory", format: bytes, series: [
     ["resident", "--c1", (p) => p.resident_bytes],
-    ["stored lists", "--c3", (p) => p.cache_bytes],
+    ["cache", "--c3", (p) => p.cache_bytes],
   ] },
   { title: "Connections", format: number, series: [
     ["open", "--c1", (p) => p.connections],
   ] },
   { title: "Fleet", format: number, fleet: true, series: [
     ["gateways", "--c3", (p) => p.cluster_nodes],
-    ["purges not told", "--c6", (p) => p.cluster_pending_purges],
+    ["pending purges", "--c6", (p) => p.cluster_pending_purges],
   ] },
-  { title: "Fleet: from telling to hearing", format: milliseconds, fleet: true, series: [
+  { title: "Fleet message lag", format: milliseconds, fleet: true, series: [
     ["lag", "--c1", (p) => p.cluster_state === 1 ? p.cluster_lag_seconds * 1000 : null],
   ] },
 ];
@@ -109,7 +110,7 @@ function build() {
 
 const width = (card) => Math.max(200, card.clientWidth - 16);
 
-// What says something of a fleet is shown where there is one.
+// Shows the parts about the fleet if this gateway belongs to one.
 function showFleet(points) {
   const isThere = Boolean(points.at(-1)?.cluster_state);
   for (const part of document.querySelectorAll("[data-fleet]")) part.hidden = !isThere;
@@ -122,7 +123,7 @@ function draw(points) {
   }
 }
 
-// What is said in words --------------------------------------------------------------------------
+// Texts and tables -------------------------------------------------------------------------------
 
 function number(value) {
   if (value >= 10000) return `${(value / 1000).toFixed(0)}k`;
@@ -178,7 +179,7 @@ function rows(body, counted, cells) {
     row.append(cell);
     made.push(row);
   }
-  // Not while somebody is about to press one of its buttons.
+  // A table keeps its rows while one of its buttons has the focus, because the user may press it.
   if (!byId(body).contains(document.activeElement)) byId(body).replaceChildren(...made);
 }
 
@@ -193,7 +194,7 @@ function fileRow({ file, count: times }) {
   button.setAttribute("aria-label", `Purge ${file}`);
   button.addEventListener("click", () => {
     byId("purge-file").value = file;
-    // The table stands still while one of its buttons has the focus.
+    // Without the focus on its button, the table updates again.
     button.blur();
     purge();
   });
@@ -227,7 +228,7 @@ function lists(stats) {
   }));
 }
 
-// Asking -----------------------------------------------------------------------------------------
+// Requests ---------------------------------------------------------------------------------------
 
 function authorization() {
   return token ? { Authorization: `Bearer ${token}` } : {};
@@ -236,7 +237,7 @@ function authorization() {
 async function refresh() {
   try {
     const answer = await fetch("/api/stats", { headers: authorization(), cache: "no-store" });
-    if (answer.status === 401) return askForToken("This needs the admin token.");
+    if (answer.status === 401) return askForToken("The statistics need the admin token.");
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const stats = await answer.json();
     interval = stats.interval_seconds;
@@ -246,7 +247,7 @@ async function refresh() {
     now(stats);
     lists(stats);
     const at = new Date(stats.now * 1000).toLocaleTimeString();
-    say("state", stats.points.length ? `Live, as of ${at}` : "Live; the first numbers come in a few seconds");
+    say("state", stats.points.length ? `Live, as of ${at}` : "Live; the first samples arrive in a few seconds");
   } catch (error) {
     say("state", `No answer from the gateway (${error.message})`, "bad");
   }
@@ -268,7 +269,7 @@ async function purge() {
     if (answer.status === 401) {
       byId("token-label").hidden = false;
       byId("token").focus();
-      return say("purge-said", "This needs the admin token.", "bad");
+      return say("purge-said", "A purge needs the admin token.", "bad");
     }
     const said = await answer.json();
     say("purge-said", said.message ?? `status ${answer.status}`, "bad");

@@ -1,9 +1,9 @@
-// A file's version history, as a page of yours might show it. It asks the gateway across origins and
-// holds no key. Thumbnails are drawn here: nothing is loaded from ImageKit.
+// Demo page: shows the version history of a file, as your own page could. It calls the gateway from
+// another origin and holds no key. It draws the thumbnails itself and loads nothing from ImageKit.
 
 import { Ikgate } from "/ikgate.js";
 
-/** A list has a new version as soon as the webhook has come: after so many asks, none will. */
+/** Maximum number of requests that wait for a new version. The list has it once the webhook has come. */
 const ADDED_ASKS_MAX = 20;
 const ADDED_PAUSE = 1000;
 
@@ -13,22 +13,22 @@ const plural = (count, thing) => `${count} ${thing}${count === 1 ? "" : "s"}`;
 const settings = await (await fetch("/settings.json")).json();
 const gateway = new Ikgate({ baseUrl: settings.gateway });
 
-/** What is on the page: a file, its versions, and the ids of the two to compare. */
+/** State of the page: the file, its versions, and the ids of the two versions to compare. */
 const shown = { file: "", versions: [], chosen: [] };
-/** Lists that came before: the helper hands out the same one for as long as it is unchanged. */
+/** Lists that came before. The helper returns the same object for as long as the list is unchanged. */
 const seen = new WeakSet();
 let action = new AbortController();
 
-// Asking -----------------------------------------------------------------------------------------
+// Requests ---------------------------------------------------------------------------------------
 
-/** Does what the user wants now, in place of what is still being done. */
+/** Starts an action of the user and aborts the previous one if it still runs. */
 function act(deed, file) {
   action.abort();
   action = new AbortController();
   deed(file, action.signal);
 }
 
-/** Shows the file's list, or why there is none. Resolves with it; empty if there is none. */
+/** Fetches and shows the versions of a file, or the problem. Resolves with the versions; none on a problem. */
 async function ask(file, signal) {
   say("state", "Asking…");
   const started = performance.now();
@@ -44,7 +44,7 @@ async function ask(file, signal) {
   }
 }
 
-/** Adds a version in the sandbox, which tells the gateway by webhook; asks until the list has it. */
+/** Adds a version in the sandbox, which sends the gateway a webhook, and polls until the list has it. */
 async function add(file, signal) {
   say("state", "Adding a version…");
   const reply = fetch(`${settings.sandbox}/_sandbox/files/${file}/versions`, { method: "POST" });
@@ -59,7 +59,7 @@ async function add(file, signal) {
     }
     await new Promise((resolve) => setTimeout(resolve, ADDED_PAUSE));
   }
-  if (!signal.aborted) say("state", `${added.versionInfo.name} has not come: does the sandbox send webhooks?`);
+  if (!signal.aborted) say("state", `${added.versionInfo.name} is not in the list: does the sandbox send webhooks?`);
 }
 
 async function offerFiles() {
@@ -70,17 +70,17 @@ async function offerFiles() {
   }));
 }
 
-// What came of it --------------------------------------------------------------------------------
+// Outcome of a request ---------------------------------------------------------------------------
 
 const OUTCOMES = [
   [/.*hit; ttl=(\d+).*/, "The cache: a hit, fresh for $1 s more"],
   [/.*hit; ttl=-(\d+).*/, "The cache: a stale hit, $1 s over; a new list is being fetched"],
-  [/.*hit.*/, "The cache that the gateways share: a hit"],
-  [/.*stale-if-error.*/, "The cache: stale, since ImageKit had no answer"],
-  [/.*collapsed.*/, "ImageKit: a miss, fetched once for all who asked"],
-  [/.*fwd=stale.*/, "ImageKit: what was stored was too old"],
+  [/.*hit.*/, "The fleet's shared cache: a hit"],
+  [/.*stale-if-error.*/, "The cache: stale, because ImageKit failed"],
+  [/.*collapsed.*/, "ImageKit: a miss, shared with other callers that waited"],
+  [/.*fwd=stale.*/, "ImageKit: the stored list was too old"],
   [/.*fwd=.*/, "ImageKit: a miss"],
-  [/.*/, "Not said"],
+  [/.*/, "Unknown: no Cache-Status"],
 ];
 
 function inWords(cacheStatus = "") {
@@ -97,7 +97,7 @@ function showAnswer({ data, age, cacheStatus, rateLimit }, took) {
   say("old", age === undefined ? "–" : `${age} s`);
   say("age", age === undefined ? "" : `Age: ${age}`);
   say("left", rateLimit?.left ?? "–");
-  say("reset", rateLimit && `all again in ${rateLimit.resetSeconds} s`);
+  say("reset", rateLimit && `full quota again in ${rateLimit.resetSeconds} s`);
   seen.add(data);
 }
 
@@ -115,7 +115,7 @@ function showProblem(file, { code, message, help, requestId }) {
 // Versions ---------------------------------------------------------------------------------------
 
 function showVersions(file, versions) {
-  // The same list again: whoever is at one of its boxes stays there.
+  // The same list again: it is not rebuilt, so that a focused checkbox keeps its focus.
   if (versions === shown.versions) return;
   const known = new Set((shown.file === file ? shown.versions : versions).map(idOf));
   const chosen = shown.chosen.filter((id) => versions.some((version) => idOf(version) === id));
@@ -140,7 +140,7 @@ function versionItem(version, known) {
   return element("li", {}, element("label", {}, box, thumbnail(version), element("span", {}, name, about)));
 }
 
-/** Takes a version into the comparison or out of it; of three, the one chosen first goes. */
+/** Adds a version to the comparison or removes it. A third version replaces the one chosen first. */
 function choose(box) {
   shown.chosen = shown.chosen.filter((id) => id !== box.value);
   if (box.checked) shown.chosen = [...shown.chosen, box.value].slice(-2);
@@ -160,7 +160,7 @@ function compare() {
   byId("fields").replaceChildren(...rows);
 }
 
-/** Fields by path, as text: `{ versionInfo: { id } }` has `versionInfo.id`. */
+/** Returns the fields by path, as text: `{ versionInfo: { id } }` has the path `versionInfo.id`. */
 function flat(value, path = "", into = new Map()) {
   const inner = Object.entries(value !== null && typeof value === "object" ? value : {});
   if (inner.length === 0) into.set(path, typeof value === "string" ? value : JSON.stringify(value));
@@ -171,7 +171,7 @@ function flat(value, path = "", into = new Map()) {
 }
 
 function fieldRow(path, from, to) {
-  // A long path breaks where one name ends, if it can.
+  // A long path may wrap at the end of each name.
   const field = element("th", { scope: "row" }, ...path.split(/(?=\.)/).flatMap((name) => [name, element("wbr")]));
   const row = element("tr", {}, field, element("td", {}, from ?? "–"), element("td", {}, to ?? "–"));
   if (from === to) return row;
@@ -179,7 +179,7 @@ function fieldRow(path, from, to) {
   return Object.assign(row, { className: "changed" });
 }
 
-/** Numbers below 1, the same ones for the same text. */
+/** Returns a generator of numbers from 0 to 1, seeded by the text. */
 function numbersOf(text) {
   let state = [...text].reduce((hash, letter) => Math.imul(hash ^ letter.codePointAt(0), 0x01000193), 0x811c9dc5);
   return () => {
@@ -189,7 +189,7 @@ function numbersOf(text) {
   };
 }
 
-/** A landscape that is a version's own, in its proportions. */
+/** Draws a landscape as a thumbnail: unique to the version, in its aspect ratio. */
 function thumbnail({ width = 3, height = 4, versionInfo }) {
   const scale = Math.min(192 / width, 108 / height);
   const canvas = element("canvas", { width: width * scale, height: height * scale, ariaHidden: "true" });
@@ -242,5 +242,5 @@ Object.assign(byId("dashboard"), { href: settings.dashboard, hidden: false });
 byId("file").value = settings.file;
 byId("controls").disabled = false;
 act(ask, settings.file);
-// The field is of use without them, too.
+// The input also works without these suggestions, so an error is ignored.
 offerFiles().catch(() => undefined);

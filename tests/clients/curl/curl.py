@@ -1,4 +1,4 @@
-"""cURL: what it makes of each thing asked for, a line of JSON each."""
+"""Client program for cURL: prints one line of JSON for each request."""
 
 import json
 import subprocess

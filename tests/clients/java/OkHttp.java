@@ -12,7 +12,7 @@ import okhttp3.Request;
 import okhttp3.Response;
 
 /**
- * What ImageKit's SDK for Java, 2, sends, by the HTTP client that it sends it with: what comes of
+ * Stand-in for ImageKit's Java SDK 2: sends its requests with its HTTP client, and prints, for
  * each thing asked for, a line of JSON each.
  */
 final class OkHttp {

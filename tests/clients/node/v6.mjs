@@ -1,4 +1,4 @@
-// ImageKit's SDK for Node.js, 6: what it makes of each thing asked for, a line of JSON each.
+// Client program for ImageKit's Node.js SDK 6: prints one line of JSON for each request.
 import { createRequire } from "node:module";
 
 const [url, key, , ...asked] = process.argv.slice(2);
@@ -10,7 +10,7 @@ const client = new ImageKit({
   urlEndpoint: "https://ik.imagekit.io/unused",
 });
 
-// It has no option for another base URL, but asks with the axios that it shares with everybody.
+// This SDK has no option for another base URL, but it uses the shared axios instance.
 const axios = createRequire(require.resolve("imagekit"))("axios");
 axios.interceptors.request.use((request) => {
   request.url = request.url.replace("https://api.imagekit.io", url);

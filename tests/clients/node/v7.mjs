@@ -1,4 +1,4 @@
-// ImageKit's SDK for Node.js, 7: what it makes of each thing asked for, a line of JSON each.
+// Client program for ImageKit's Node.js SDK 7: prints one line of JSON for each request.
 import ImageKit from "@imagekit/nodejs";
 
 const [url, key, retries, ...asked] = process.argv.slice(2);

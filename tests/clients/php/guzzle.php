@@ -1,11 +1,11 @@
 <?php
-// What ImageKit's SDK for PHP sends, by the HTTP client that it sends it with: what comes of each
-// thing asked for, a line of JSON each.
+// Stand-in for ImageKit's PHP SDK: sends its requests with its HTTP client, and prints one line of
+// JSON for each request.
 require "GuzzleHttp/autoload.php";
 
 [, $url, $fields] = $argv;
 $client = new GuzzleHttp\Client(["base_uri" => $url]);
-// The SDK gives an empty query with every request.
+// The SDK passes an empty query with every request.
 $options = ["query" => [], "headers" => json_decode($fields, true)];
 
 function told(object $version): array

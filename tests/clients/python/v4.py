@@ -1,4 +1,4 @@
-"""ImageKit's SDK for Python, 4: what it makes of each thing asked for, a line of JSON each."""
+"""Client program for ImageKit's Python SDK 4: prints one line of JSON for each request."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from imagekitio import ImageKit
 from imagekitio.constants.url import URL
 
 url, key, _, *asked = sys.argv[1:]
-# It has no option for another base URL.
+# This SDK has no option for another base URL.
 URL.API_BASE_URL = url
 client = ImageKit(
     private_key=key, public_key="public_unused", url_endpoint="https://ik.imagekit.io/unused"
@@ -27,7 +27,7 @@ def answer(file, version=None):
     except requests.ConnectionError as error:
         return {"error": {"name": type(error).__name__}}
     except Exception as error:
-        # Its exceptions have no class of their own in common.
+        # The exceptions of this SDK have no common base class of their own.
         if not hasattr(error, "response_metadata"):
             raise
         wait = error.response_metadata.headers.get("X-RateLimit-Reset")

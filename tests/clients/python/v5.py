@@ -1,4 +1,4 @@
-"""ImageKit's SDK for Python, 5: what it makes of each thing asked for, a line of JSON each."""
+"""Client program for ImageKit's Python SDK 5: prints one line of JSON for each request."""
 
 import json
 import sys

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# What ImageKit's SDK for Ruby, 3, sends, by the HTTP client that it sends it with: what comes of
-# each thing asked for, a line of JSON each.
+# Stand-in for ImageKit's Ruby SDK 3: sends its requests with its HTTP client, and prints one line
+# of JSON for each request.
 require "json"
 require "rest-client"
 

@@ -1,4 +1,4 @@
-//! What no history may show.
+//! Checker of recorded histories: finds reads that violate the promises about purges.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use super::{History, Purge, Read, Told};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Violation {
-    /// The gateway that acknowledged a purge answered with what was before it.
+    /// The gateway that acknowledged a purge later answered with an older version.
     Broken { purge: Purge, read: Read },
-    /// Another gateway still did when none may.
+    /// Another gateway answered with an older version after the time bound.
     Late { purge: Purge, read: Read },
-    /// After everything was mended, a gateway still answered with what was purged.
+    /// After all faults were repaired, a gateway still answered with a purged version.
     Lost { read: Read, newest: u64 },
 }
 
-/// `bound`: how much later than the acknowledgement anybody may still be answered with what was
-/// before it.
+/// Returns the violations in a history. `bound` is the time after an acknowledgement during which
+/// another gateway may still answer with an older version.
 pub(super) fn violations(history: &History, bound: Duration) -> Vec<Violation> {
     let of_reads = history.reads.iter().filter_map(|&read| {
         let missed = history.purges.iter().filter(|purge| {
@@ -30,7 +30,7 @@ pub(super) fn violations(history: &History, bound: Duration) -> Vec<Violation> {
     of_reads.chain(of_last).collect()
 }
 
-/// Of a read that began after the acknowledgement, and was answered with what was before it.
+/// Returns the violation of a read that began after the acknowledgement and got an older version.
 fn judge(purge: Purge, read: Read, bound: Duration) -> Option<Violation> {
     if read.gateway == purge.gateway {
         Some(Violation::Broken { purge, read })
@@ -50,7 +50,8 @@ mod tests {
         Read { gateway, file: 0, at: Duration::from_millis(at), version }
     }
 
-    /// At gateway 0, of file 0, acknowledged after a second, when the upstream had version 2.
+    /// Returns a purge of file 0 at gateway 0, acknowledged after one second, when the upstream had
+    /// version 2.
     fn purge(told: Told) -> Purge {
         let acknowledged = Duration::from_secs(1);
         Purge { gateway: 0, file: 0, version: 2, acknowledged, told }

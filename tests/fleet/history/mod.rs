@@ -1,7 +1,9 @@
-//! What a fleet did while it was in trouble, written down and judged afterwards.
+//! History test of a fleet under faults: reads and purges are recorded and checked afterwards.
 //!
-//! - `run`: a fleet, for some seconds; `users`: who reads and purges; `trouble`: what breaks, and
-//!   for how long; `check`: what such a history must not show.
+//! - `run` runs a fleet for some seconds.
+//! - `users` has the clients that read and purge.
+//! - `trouble` injects faults for a time.
+//! - `check` finds the violations in a history.
 
 mod check;
 mod run;
@@ -10,16 +12,16 @@ mod users;
 
 use std::time::Duration;
 
-/// Everything that was seen from outside. Instants are of one clock, from the beginning.
+/// Everything that clients saw. Instants are durations since the start, by one clock.
 #[derive(Clone, Debug, Default)]
 struct History {
     reads: Vec<Read>,
     purges: Vec<Purge>,
-    /// How many there are.
+    /// Number of files.
     files: usize,
-    /// Reads of every file at every gateway after everything was mended.
+    /// Reads of every file at every gateway after all faults were repaired.
     last: Vec<Read>,
-    /// Of each file, then.
+    /// Newest version of each file at that time.
     newest: Vec<u64>,
 }
 
@@ -27,27 +29,27 @@ struct History {
 struct Read {
     gateway: usize,
     file: usize,
-    /// When the request began.
+    /// Instant at which the request began.
     at: Duration,
-    /// What it was answered with.
+    /// Version in the response.
     version: u64,
 }
 
-/// Of one file, perhaps together with others.
+/// Purge of one file, alone or as part of a purge of all files.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Purge {
     gateway: usize,
     file: usize,
-    /// What the upstream had when it was sent.
+    /// Version at the upstream when the purge was sent.
     version: u64,
     acknowledged: Duration,
     told: Told,
 }
 
-/// Who knows of a purge that is acknowledged.
+/// Gateways that know of an acknowledged purge.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Told {
     Fleet,
-    /// So far.
+    /// Only the gateway itself so far.
     Itself,
 }

@@ -1,4 +1,4 @@
-//! A fleet in trouble, and what everybody who uses it saw.
+//! History tests: run a fleet under random faults and check everything that its clients saw.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,19 +15,19 @@ use crate::support::{Fleet, eventually};
 
 const GATEWAYS: usize = 4;
 
-/// After so long a gateway that hears nothing answers only what is fresh.
+/// Time after which a gateway that hears nothing answers only fresh responses.
 const CUT_OFF_AFTER: Duration = Duration::from_secs(3);
-/// For whoever is asked while everything else is busy.
+/// Additional time for a request on a busy machine.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// Says which schedule it was, to have it again.
+/// Environment variable with the seed of a schedule, to repeat it.
 const SEED: &str = "FLEET_SEED";
 
-/// How long what is missed may be answered by the gateway that missed it.
+/// TTL of the cache: the time for which a gateway may answer with a version whose purge it missed.
 #[derive(Clone, Copy)]
 enum Ttl {
     Long,
-    /// Less than a gateway takes to notice that it is alone.
+    /// Shorter than the time that a gateway takes to notice that it is cut off.
     Short,
 }
 
@@ -39,7 +39,8 @@ impl Ttl {
         }
     }
 
-    /// How long after an acknowledgement anybody may be answered with what was before it.
+    /// Returns the time after an acknowledgement during which any gateway may answer with an older
+    /// version.
     fn bound(self) -> Duration {
         match self {
             Self::Long => Duration::MAX,
@@ -48,7 +49,7 @@ impl Ttl {
     }
 }
 
-/// What happened in so many seconds, judged.
+/// Runs a fleet for `seconds` and returns the violations.
 async fn found(ttl: Ttl, memory: Memory, seconds: u64) -> Vec<Violation> {
     let given = std::env::var(SEED).ok().map(|seed| seed.parse().expect("a seed is a number"));
     let seed = given.unwrap_or_else(|| fastrand::u64(..));
@@ -60,7 +61,7 @@ async fn found(ttl: Ttl, memory: Memory, seconds: u64) -> Vec<Violation> {
     violations(&history, ttl.bound())
 }
 
-#[expect(clippy::print_stderr, reason = "of a test that fails, to whoever looks into it")]
+#[expect(clippy::print_stderr, reason = "helps to debug a test that fails")]
 fn say(text: &str) {
     eprintln!("{text}");
 }
@@ -82,8 +83,8 @@ async fn history(ttl: Ttl, memory: Memory, lasting: Duration, seed: u64) -> Hist
     history.clone()
 }
 
-/// Waits until the gateways have found each other again and answer with what is newest, and
-/// writes down what they answer in the end: perhaps they never do.
+/// Waits, for a limited time, until the gateways are connected again and answer with the newest
+/// versions. Then records their last responses.
 async fn converge(user: &User) {
     for gateway in &user.fleet.gateways {
         gateway.is_connected().await;
@@ -109,7 +110,8 @@ async fn converge(user: &User) {
     (history.last, history.newest) = (last, newest);
 }
 
-/// Nothing ends by itself: what any gateway has missed it would answer to the end.
+/// No response expires here, so a gateway that missed a purge would answer with the old version to
+/// the end.
 #[tokio::test]
 async fn no_purge_is_lost_while_gateways_and_their_links_fail() {
     assert_eq!(found(Ttl::Long, Memory::Holds, 10).await, []);
@@ -120,7 +122,7 @@ async fn no_purge_is_lost_where_redis_forgets_it() {
     assert_eq!(found(Ttl::Long, Memory::Fails, 10).await, []);
 }
 
-/// A gateway that hears nothing may answer what is fresh, and nothing else that was purged.
+/// A gateway that hears nothing may answer fresh responses, but no stale ones that were purged.
 #[tokio::test]
 async fn after_three_seconds_and_the_ttl_nobody_answers_with_what_was_purged() {
     assert_eq!(found(Ttl::Short, Memory::Holds, 15).await, []);

@@ -1,4 +1,4 @@
-//! What breaks, when, and for how long: as a seed says.
+//! Fault injection: a seed decides the part that fails, the time and the duration.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::support::{Fleet, Mode};
 
-/// How long all is well with one thing, in milliseconds.
+/// Time without a fault of one part, in milliseconds.
 const CALM: Range<u64> = 500..4000;
-/// How long it is not. A gateway notices after three seconds.
+/// Duration of a fault, in milliseconds. A gateway notices one after three seconds.
 const TROUBLE: Range<u64> = 100..6000;
-/// The same of what is in everybody's way.
+/// Duration of a fault that affects all gateways, in milliseconds.
 const SHARED_TROUBLE: Range<u64> = 100..1500;
 
-/// What may happen to Redis.
+/// Faults that may happen to Redis.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Memory {
-    /// It is killed, emptied and trimmed, too: each has every gateway forget what it stored, which
-    /// hides what was missed before.
+    /// Redis is also killed, emptied and trimmed. After each of these every gateway drops its
+    /// stored lists, which hides purges that it missed before.
     Fails,
-    /// It sleeps at worst.
+    /// Redis is paused at worst.
     Holds,
 }
 
-/// Until then, after which everything is as it should be.
+/// Starts the faults. They end at `until`, and then every part works again.
 pub(super) fn begin(fleet: &Arc<Fleet>, memory: Memory, seed: u64, until: Instant) -> JoinSet<()> {
     let (mut troubles, mut seeds) = (JoinSet::new(), Rng::with_seed(seed));
     for place in 0..fleet.gateways.len() {
@@ -38,7 +38,7 @@ pub(super) fn begin(fleet: &Arc<Fleet>, memory: Memory, seed: u64, until: Instan
     troubles
 }
 
-/// Whether it is over.
+/// Sleeps for a random time of `range`. Returns whether the run is over.
 async fn lasts(rng: &mut Rng, range: Range<u64>, until: Instant) -> bool {
     let end = Instant::now() + Duration::from_millis(rng.u64(range));
     sleep_until(end.min(until)).await;

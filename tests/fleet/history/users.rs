@@ -1,7 +1,8 @@
-//! Who reads and who purges while things break, and writes down what came of it.
+//! Clients of the history tests: they read and purge during faults, and record the results.
 //!
-//! Some files are read all the time. Others are stored everywhere, purged once, and left alone
-//! until nobody may answer with what was before: a purge that is missed is not hidden by another.
+//! Some files are read all the time. Other files are stored at every gateway, purged once, and then
+//! not purged again until no gateway may answer with the old version. So a missed purge is not
+//! hidden by another one.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -14,12 +15,12 @@ use tokio::time::{Instant, sleep};
 use super::{History, Purge, Read, Told};
 use crate::support::{Fleet, send};
 
-/// Files that are always read.
+/// Number of files that are read all the time.
 const BUSY: usize = 4;
 const READERS_OF_EACH: usize = 2;
 const PURGERS: usize = 2;
 
-/// Between two things that one user does, in milliseconds.
+/// Pause between two actions of one client, in milliseconds.
 const OF_READERS: Range<u64> = 1..60;
 const OF_PURGERS: Range<u64> = 50..500;
 const OF_QUIET_FILES: Range<u64> = 20..200;
@@ -30,7 +31,7 @@ pub(super) struct User {
     pub(super) history: Arc<Mutex<History>>,
     pub(super) began: Instant,
     pub(super) until: Instant,
-    /// How long after a purge a file is left alone.
+    /// Time after a purge during which its file is not purged again.
     pub(super) bound: Duration,
 }
 
@@ -43,7 +44,7 @@ async fn think(rng: &mut Rng, range: Range<u64>) {
 }
 
 impl User {
-    /// All of them, until it is over.
+    /// Starts all clients. They end with the run.
     pub(super) fn begin(&self, users: &mut JoinSet<()>, seeds: &mut Rng) {
         self.history.lock().unwrap().files = BUSY;
         for gateway in 0..self.fleet.gateways.len() {
@@ -57,7 +58,7 @@ impl User {
         users.spawn(self.clone().keep_making_quiet_files(seeds.fork()));
     }
 
-    /// Which version of a file the upstream has.
+    /// Returns the version of a file at the upstream.
     pub(super) fn upstream(&self, file: usize) -> u64 {
         self.fleet.origin.version(&name(file))
     }
@@ -66,8 +67,9 @@ impl User {
         Instant::now() >= self.until
     }
 
-    /// `None`: it was told to come back. A gateway that slept while it waited for its part of the
-    /// budget does that, and no promise is about it.
+    /// Reads a file. `None` if the gateway answered that the client must retry later. A gateway
+    /// that was paused while it waited for its share of the budget does that, which breaks no
+    /// promise.
     async fn read(&self, gateway: usize, file: usize) -> Option<Read> {
         let at = self.began.elapsed();
         let answer = self.fleet.gateways[gateway].get(&name(file)).await;
@@ -117,7 +119,7 @@ impl User {
     async fn keep_purging(self, mut rng: Rng) {
         while !self.is_over() {
             self.purge_one(rng.usize(0..BUSY), &mut rng).await;
-            // Seldom, as it hides what was missed before.
+            // Rarely, because it hides purges that were missed before.
             if rng.u8(0..32) == 0 {
                 let gateway = rng.usize(0..self.fleet.gateways.len());
                 self.purge(gateway, 0..BUSY, "/api/cache").await;
@@ -140,12 +142,13 @@ impl User {
         lives.join_all().await;
     }
 
-    /// Of a quiet file.
+    /// Reads one quiet file at every gateway, purges it once, and reads it again after the time
+    /// bound.
     async fn live(self, file: usize, mut rng: Rng) {
         self.note(self.read_at_each(file).await);
         think(&mut rng, OF_QUIET_FILES).await;
         self.purge_one(file, &mut rng).await;
-        // Else the end of the history is what counts.
+        // Otherwise the reads at the end of the history count.
         if self.began.elapsed().checked_add(self.bound).is_some() {
             sleep(self.bound).await;
             think(&mut rng, OF_QUIET_FILES).await;

@@ -1,24 +1,24 @@
-//! Gateways that share a Redis and an origin.
+//! Fleet under test: several gateways that share a Redis and an origin.
 
 use tempfile::TempDir;
 
 use super::{Gateway, Link, Origin, Redis, config};
 
-/// What is not as usual.
+/// Options of a fleet that differ from the defaults.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Plan<'a> {
     pub(crate) gateways: usize,
-    /// Of each gateway's configuration.
+    /// Additional configuration of each gateway.
     pub(crate) more: &'a str,
-    /// Of Redis.
+    /// Additional arguments of Redis.
     pub(crate) arguments: &'a [&'a str],
-    /// With which the gateways go to Redis: `user:password@`.
+    /// Credentials of the gateways at Redis: `user:password@`.
     pub(crate) credentials: &'a str,
 }
 
 pub(crate) struct Fleet {
     pub(crate) gateways: Vec<Gateway>,
-    /// Of each gateway to Redis.
+    /// Link of each gateway to Redis.
     pub(crate) links: Vec<Link>,
     pub(crate) redis: Redis,
     pub(crate) origin: Origin,
@@ -28,12 +28,12 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// So many, once all of them know of each other.
+    /// Starts `gateways` gateways and waits until all of them know each other.
     pub(crate) async fn start(gateways: usize) -> Self {
         Self::configured(gateways, "").await
     }
 
-    /// With further configuration of each gateway.
+    /// Starts a fleet with further configuration of each gateway.
     pub(crate) async fn configured(gateways: usize, more: &str) -> Self {
         let fleet = Self::apart(Plan { gateways, more, ..Plan::default() }).await;
         for gateway in &fleet.gateways {
@@ -44,7 +44,7 @@ impl Fleet {
         fleet
     }
 
-    /// Which may not find to each other.
+    /// Starts a fleet without waiting for its gateways to find each other.
     pub(crate) async fn apart(plan: Plan<'_>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let redis = Redis::start(directory.path(), plan.arguments).await;
@@ -66,20 +66,20 @@ impl Fleet {
         Gateway::start(self.directory.path(), &name, &config, &[]).await
     }
 
-    /// Puts a new process in the place of one, which is killed.
+    /// Kills a gateway and starts a new process in its place.
     pub(crate) async fn replace(&mut self, place: usize) {
         self.gateways[place].kill();
         self.gateways[place] = self.gateway(place).await;
     }
 
-    /// Has every gateway store a file as it is now.
+    /// Makes every gateway store the current version of a file.
     pub(crate) async fn warm(&self, file: &str) {
         for gateway in &self.gateways {
             assert_eq!(gateway.version(file).await, self.origin.version(file));
         }
     }
 
-    /// Waits until every gateway answers with this version of a file, and none before it.
+    /// Waits until every gateway answers with this version of a file, and fails on a newer one.
     pub(crate) async fn answers_with(&self, file: &str, version: u64) {
         for gateway in &self.gateways {
             gateway.answers_with(file, version).await;
@@ -88,7 +88,7 @@ impl Fleet {
 }
 
 impl Drop for Fleet {
-    #[expect(clippy::print_stderr, reason = "of a test that fails, to whoever looks into it")]
+    #[expect(clippy::print_stderr, reason = "helps to debug a test that fails")]
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;

@@ -1,4 +1,4 @@
-//! `ikgate serve`, as one of several.
+//! Gateway process of a fleet: starts `ikgate serve` and sends it requests.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ pub(crate) struct Gateway {
     pub(crate) admin: SocketAddr,
 }
 
-/// Cached for longer than any test takes, so that only a purge makes an answer a new one.
+/// Base configuration. The TTL is longer than any test, so that only a purge leads to a new
+/// version.
 const BASE: &str = r#"
 [server]
 listen = ["127.0.0.1:0"]
@@ -31,7 +32,7 @@ settle = "0s"
 anonymous = { per_second = 100000, burst = 100000 }
 "#;
 
-/// A configuration, with more of it as it would stand in a file.
+/// Returns a configuration with `more`, written as in a file.
 pub(crate) fn config(upstream: SocketAddr, redis_url: &str, more: &str) -> String {
     let mut table: toml::Table = BASE.parse().unwrap();
     let addresses =
@@ -48,8 +49,8 @@ pub(crate) fn config(upstream: SocketAddr, redis_url: &str, more: &str) -> Strin
 }
 
 impl Gateway {
-    /// With this configuration and environment, once it says that it is ready. `name`: of its
-    /// files in this directory.
+    /// Starts a gateway with this configuration and environment, and waits until it is ready.
+    /// `name` is the base name of its files in this directory.
     pub(crate) async fn start(
         directory: &Path,
         name: &str,
@@ -75,22 +76,22 @@ impl Gateway {
         Self { process, public: address("public"), admin: address("admin") }
     }
 
-    /// What it has logged so far.
+    /// Returns the log so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
 
-    /// Waits until it has logged something.
+    /// Waits until the log contains `text`.
     pub(crate) async fn logs(&self, text: &str) {
         appears(&format!("{text:?} logged"), || self.log().contains(text).then_some(())).await;
     }
 
-    /// Whatever it is doing.
+    /// Kills the gateway at once.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// In order, as it is asked to.
+    /// Shuts the gateway down in order with a signal.
     pub(crate) async fn ends(&mut self) {
         self.process.signal("TERM");
         appears("a gateway ends", || self.process.has_ended().then_some(())).await;
@@ -109,12 +110,12 @@ impl Gateway {
         send(self.public, "GET", &target, "", "").await.unwrap()
     }
 
-    /// Which version of a file it answers with.
+    /// Returns the version of a file in its response.
     pub(crate) async fn version(&self, file: &str) -> u64 {
         self.get(file).await.version()
     }
 
-    /// Waits until it answers with this version, and none before it.
+    /// Waits until it answers with this version of a file, and fails on a newer one.
     pub(crate) async fn answers_with(&self, file: &str, version: u64) {
         eventually(&format!("version {version} of {file}"), async || {
             let answered = self.version(file).await;
@@ -124,18 +125,18 @@ impl Gateway {
         .await;
     }
 
-    /// `DELETE` of a path of the admin API.
+    /// Sends `DELETE` for a path of the admin API.
     pub(crate) async fn purge(&self, path: &str) -> Answer {
         send(self.admin, "DELETE", path, "", "").await.unwrap()
     }
 
-    /// The same, which everybody hears of.
+    /// Purges a path. All other gateways must hear of it.
     pub(crate) async fn purges(&self, path: &str) {
         let purged = self.purge(path).await;
         assert_eq!(purged.status, 200, "{purged:#?}");
     }
 
-    /// The same, which the others do not hear of yet.
+    /// Purges a path. The other gateways cannot be told yet.
     pub(crate) async fn purges_alone(&self, path: &str) {
         let purged = self.purge(path).await;
         assert_eq!(purged.status, 503, "{purged:#?}");
@@ -148,7 +149,7 @@ impl Gateway {
         value.unwrap_or_else(|| panic!("no {series} in {exposed}")).parse().unwrap()
     }
 
-    /// Waits until a series has this value.
+    /// Waits until a series of the metrics has this value.
     pub(crate) async fn shows(&self, series: &str, value: f64) {
         eventually(&format!("{series} {value}"), async || {
             (self.metric(series).await.total_cmp(&value).is_eq()).then_some(())
@@ -165,7 +166,7 @@ impl Gateway {
     }
 }
 
-/// The first event with this message, if there is one.
+/// Returns the first log event with this message, if there is one.
 fn event(log: &str, message: &str) -> Option<serde_json::Value> {
     let events = log.lines().filter_map(|line| serde_json::from_str(line).ok());
     let mut events = events.filter(|event: &serde_json::Value| event["message"] == message);

@@ -1,4 +1,5 @@
-//! One request on a connection of its own. It may fail: the gateway may be gone.
+//! HTTP client of the fleet tests: one request per connection. It may fail, because the gateway may
+//! be gone.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use super::wait::PATIENCE;
 use crate::shared::{Answer, read};
 
 impl Answer {
-    /// The version of the file that it answers with. Panics if it does not.
+    /// Returns the version of the file in the response. Panics if there is none.
     pub(crate) fn version(&self) -> u64 {
         let text = String::from_utf8_lossy(&self.bytes);
         let version = text.trim_matches(['[', ']']).parse().ok();

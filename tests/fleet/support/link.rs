@@ -1,4 +1,4 @@
-//! What is between one gateway and Redis, so that it can be in trouble while others are not.
+//! Faulty link: a proxy between one gateway and Redis that can close, delay or stop the bytes.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What becomes of the bytes, in both directions.
+/// State of a link, for both directions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Mode {
-    /// Connections are closed, those that are new as well.
+    /// Open and new connections are closed.
     Closed,
-    /// What Redis says waits; what the gateway says arrives.
+    /// Bytes from Redis are held; bytes from the gateway arrive.
     Deaf,
     Open,
-    /// They wait. So it looks when a cable is out.
+    /// Bytes are held in both directions, as with an unplugged cable.
     Silent,
-    /// Each piece comes so much later.
+    /// Each piece is delayed by this duration.
     Slow(Duration),
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// To a server that listens on a socket of this path, sooner or later.
+    /// Opens a link to a server at this socket path. The server may start later.
     pub(crate) async fn to(server: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -57,14 +57,14 @@ async fn connect(near: TcpStream, server: PathBuf, modes: watch::Receiver<Mode>)
     _ = near.set_nodelay(true);
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
-    // Both ends are closed as soon as one is.
+    // When one end closes, both are closed.
     tokio::select! {
         () = carry(near_read, far_write, modes.clone(), &[Mode::Silent]) => {}
         () = carry(far_read, near_write, modes, &[Mode::Silent, Mode::Deaf]) => {}
     }
 }
 
-/// In one direction, while it does not wait.
+/// Copies bytes in one direction, and pauses while the link holds that direction.
 async fn carry(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,

@@ -1,8 +1,8 @@
-//! What the tests share: a fleet of gateways, each with a link of its own to one Redis, in front
-//! of an origin that counts.
+//! Shared support of the fleet tests: gateways that each have their own link to one Redis, in front
+//! of an origin that counts requests.
 //!
-//! Only the origin and the links are in this process. Nothing here needs a port to be free: the
-//! kernel picks them, and Redis listens on a socket in a directory of its own.
+//! Only the origin and the links run in this process. No test needs a fixed free port: the kernel
+//! picks the ports, and Redis listens on a socket in a temporary directory.
 
 mod fleet;
 mod gateway;

@@ -1,5 +1,5 @@
-//! The upstream: it answers with the version that a file had when it was asked, counts, and can
-//! be slow, wait, or fail.
+//! Origin server of the fleet tests: it answers with the version that a file has when the request
+//! arrives, counts requests, and can delay, hold or fail.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -29,10 +29,10 @@ impl Default for File {
 #[derive(Default)]
 struct Script {
     files: HashMap<String, File>,
-    /// In milliseconds.
+    /// Range of response delays, in milliseconds.
     latency: Range<u64>,
     is_failing: bool,
-    /// Lines that its answers have besides.
+    /// Additional field lines of its responses.
     fields: &'static str,
 }
 
@@ -54,7 +54,7 @@ impl Origin {
         act(self.script.lock().unwrap().files.entry(file.to_owned()).or_default())
     }
 
-    /// Makes a new version of a file; its number.
+    /// Makes a new version of a file and returns its number.
     pub(crate) fn raise(&self, file: &str) -> u64 {
         self.with(file, |file| {
             file.version += 1;
@@ -66,17 +66,17 @@ impl Origin {
         self.with(file, |file| file.version)
     }
 
-    /// How often it was asked for a file.
+    /// Returns the number of requests for a file.
     pub(crate) fn asked(&self, file: &str) -> usize {
         self.with(file, |file| file.asked)
     }
 
-    /// For any.
+    /// Returns the number of requests for all files.
     pub(crate) fn asked_in_all(&self) -> usize {
         self.script.lock().unwrap().files.values().map(|file| file.asked).sum()
     }
 
-    /// Waits until it was asked so often.
+    /// Waits until a file has been requested `count` times.
     pub(crate) async fn is_asked(&self, file: &str, count: usize) {
         appears(&format!("{file} asked {count} times"), || {
             (self.asked(file) >= count).then_some(())
@@ -84,7 +84,7 @@ impl Origin {
         .await;
     }
 
-    /// Answers for this file wait until it is released, with what they would have said.
+    /// Holds the responses for this file until it is released. Each has the version of its arrival.
     pub(crate) fn hold(&self, file: &str) {
         self.with(file, |file| file.is_held.send_replace(true));
     }
@@ -93,7 +93,7 @@ impl Origin {
         self.with(file, |file| file.is_held.send_replace(false));
     }
 
-    /// From now on answers take so many milliseconds.
+    /// Sets the range of response delays, in milliseconds.
     pub(crate) fn takes(&self, latency: Range<u64>) {
         self.script.lock().unwrap().latency = latency;
     }
@@ -130,7 +130,7 @@ async fn reply(script: &Mutex<Script>, path: &str) -> String {
     if !latency.is_empty() {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(latency))).await;
     }
-    // An origin that is dropped while it holds something lets go of it.
+    // An origin that is dropped releases the responses that it holds.
     _ = is_held.wait_for(|is_held| !is_held).await;
     let status = if is_failing { 500 } else { 200 };
     let body = format!("[{version}]");

@@ -1,4 +1,4 @@
-//! A process of a test's own, that is gone when the test ends, however it ends.
+//! Child process of a fleet test with a log file, which is killed when the test ends in any way.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// What it says goes into a file: a pipe that nobody reads would stop it in the end.
+    /// Starts the process. Its output goes to a file, because a pipe without a reader would block
+    /// it in the end.
     pub(crate) fn start(mut command: Command, log: &Path) -> Self {
         let output = File::create(log).unwrap();
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
@@ -20,7 +21,7 @@ impl Process {
         Self { child: Owned(child), log: log.to_owned() }
     }
 
-    /// What it has said so far.
+    /// Returns the output so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
@@ -29,7 +30,7 @@ impl Process {
         self.child.0.try_wait().unwrap().is_some()
     }
 
-    /// It keeps its connections and does nothing.
+    /// Pauses the process. It keeps its connections.
     pub(crate) fn pause(&self) {
         self.child.signal("STOP");
     }

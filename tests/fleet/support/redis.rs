@@ -1,4 +1,4 @@
-//! A Redis of the test's own.
+//! Redis server process of one fleet test.
 
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use super::process::Process;
 
 struct PortTaken;
 
-/// Stands for a port in an argument: one that was free a moment ago.
+/// Placeholder in an argument for a port that was free a moment ago.
 pub(crate) const PORT: &str = "PORT";
 
 pub(crate) struct Redis {
@@ -25,7 +25,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// With further arguments, as they stand on its command line.
+    /// Starts Redis with further arguments of its command line.
     pub(crate) async fn start(directory: &Path, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let (directory, process, port) = (directory.to_owned(), Mutex::default(), 0.into());
@@ -34,12 +34,12 @@ impl Redis {
         redis
     }
 
-    /// Where it listens.
+    /// Returns the path of the socket on which Redis listens.
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.join("redis.sock")
     }
 
-    /// What [`PORT`] came to.
+    /// Returns the port that replaced [`PORT`].
     pub(crate) fn port(&self) -> u16 {
         self.port.load(Ordering::Relaxed)
     }
@@ -48,9 +48,9 @@ impl Redis {
         self.process.lock().unwrap().take();
     }
 
-    /// Empty, unless it was told to save what it had.
+    /// Restarts Redis. It is empty afterwards, unless its data was saved.
     pub(crate) async fn restart(&self) {
-        // Somebody else may have taken the port in the meantime.
+        // Another process may have taken the port in the meantime.
         while self.try_start().await.is_err() {}
     }
 
@@ -85,7 +85,7 @@ impl Redis {
         self.process.lock().unwrap().as_ref().unwrap().resume();
     }
 
-    /// What it answers to a command, written as for a prompt.
+    /// Sends a command, written as at a prompt, and returns the answer.
     pub(crate) fn ask<T: FromRedisValue>(&self, command: &str) -> T {
         let client = Client::open(format!("unix://{}", self.socket().display())).unwrap();
         let mut connection = client.get_connection().unwrap();

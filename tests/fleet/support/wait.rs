@@ -1,16 +1,16 @@
-//! Waiting for something to be so.
+//! Polling helpers: they wait until a condition holds, and panic after a time limit.
 
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-/// Longer than anything should take, on a machine that is busy with other tests.
+/// Time limit for any wait, long enough for a machine that is busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Between two looks: what is waited for needs the processors, too.
+/// Pause between two probes, which leaves processor time for the programs under test.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What `probe` finds in the end.
+/// Calls `probe` until it returns a value, and returns that value.
 pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let found = async {
         loop {
@@ -23,7 +23,7 @@ pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Op
     timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
-/// The same of what can be looked at without asking anybody.
+/// Calls a synchronous `probe` until it returns a value, and returns that value.
 pub(crate) async fn appears<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let found = async {
         loop {

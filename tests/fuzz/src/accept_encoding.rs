@@ -1,5 +1,5 @@
-//! `Accept-Encoding`: what is chosen is there, and what a request refuses is not chosen while
-//! something else is left.
+//! Fuzz target of `Accept-Encoding` negotiation: the chosen coding exists, and a refused coding is
+//! not chosen while another one is left.
 #![no_main]
 
 use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};

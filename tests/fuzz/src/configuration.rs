@@ -1,4 +1,5 @@
-//! Configurations: any text is taken or refused, and what is in force is a configuration too.
+//! Fuzz target of the configuration parser: any text is accepted or refused, and the effective
+//! configuration is valid again.
 #![no_main]
 
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The element table: what is cut from a list is a part of it, and is the version asked for.
+//! Fuzz target of the element table: an element cut from a list is a part of the list, and is the
+//! requested version.
 #![no_main]
 
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Events: any body is read or refused, and whoever is named is named by a valid id.
+//! Fuzz target of the webhook event parser: any body is parsed or refused, and each file that it
+//! names has a valid id.
 #![no_main]
 
 use ikgate::invalidation::event::Event;

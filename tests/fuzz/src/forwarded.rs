@@ -1,4 +1,4 @@
-//! The forwarded field: an address is believed only from those who are trusted.
+//! Fuzz target of the forwarded fields: only addresses from trusted proxies are used.
 #![no_main]
 
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ fuzz_target!(|input: (u128, bool, Vec<Vec<u8>>)| {
     if !proxies.trust(peer) {
         assert_eq!(client, peer);
     }
-    // Whatever else a client sends stands to the left of what is true.
+    // Entries that a client sends stand to the left of the entries of trusted proxies.
     let mut more = HeaderMap::new();
     more.append(proxies.field.clone(), HeaderValue::from_static("192.0.2.1, nonsense"));
     for value in fields.get_all(&proxies.field) {

@@ -1,4 +1,4 @@
-//! Heads: what is let through can be understood in one way only.
+//! Fuzz target of the request head check: an accepted head has exactly one interpretation.
 #![no_main]
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};

@@ -1,4 +1,4 @@
-//! `If-None-Match`: a tag is found exactly where the list has it.
+//! Fuzz target of `If-None-Match`: a tag matches exactly if the list contains it.
 #![no_main]
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
@@ -18,7 +18,7 @@ fuzz_target!(|value: &[u8]| {
         let text = value.as_bytes();
         assert!(text.windows(own.len()).any(|window| window == own.as_bytes()));
     }
-    // Whatever stands in a line of its own, another line still counts.
+    // The contents of one field line do not change the meaning of another line.
     fields.append(IF_NONE_MATCH, tag.to_field_value(Coding::Gzip));
     assert!(named(&fields).is_some());
 });

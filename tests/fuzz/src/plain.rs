@@ -1,5 +1,5 @@
-//! Plain requests: what is taken for one ends where it says, has no body, and means what hyper would
-//! understand.
+//! Fuzz target of the fast path's request parser: an accepted request ends at the stated length,
+//! has no body, and means the same to hyper.
 #![no_main]
 
 use http::Uri;
@@ -29,7 +29,7 @@ fuzz_target!(|received: &[u8]| {
         assert!(!framing.contains(&name), "{line}");
     }
     assert!(!plain.head.fields.has(FieldName::TransferEncoding));
-    // hyper's parser of targets sees the same path and query.
+    // hyper's parser of request targets finds the same path and query.
     let query = plain.head.query.map(|query| format!("?{query}")).unwrap_or_default();
     if let Ok(uri) = format!("{}{query}", plain.head.path).parse::<Uri>() {
         assert_eq!((uri.path(), uri.query()), (plain.head.path, plain.head.query));

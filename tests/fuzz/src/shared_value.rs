@@ -1,12 +1,12 @@
-//! Values of the second level: what a server that others write to holds is read within the limit,
-//! and is the same when it is written again.
+//! Fuzz target of second-level cache values in Redis, which other writers could change: decoding
+//! keeps the size limit, and a decoded value encodes to an equal value.
 #![no_main]
 
 use bytes::Bytes;
 use ikgate::cluster::Value;
 use libfuzzer_sys::fuzz_target;
 
-/// In bytes. More than an input can hold, so that what is compressed may be too long.
+/// Limit of a body in bytes. It is larger than an input, so that only compressed bodies exceed it.
 const BODY_MAX: usize = 16 * 1024;
 
 fuzz_target!(|stored: &[u8]| {

@@ -1,4 +1,4 @@
-//! Signature fields: none holds but the one that was made with the secret.
+//! Fuzz target of webhook signatures: only a signature made with the secret is valid.
 #![no_main]
 
 use std::time::{Duration, SystemTime};

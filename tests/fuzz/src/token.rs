@@ -1,4 +1,4 @@
-//! Tokens and their claims: never a panic, never in without the key, never in for too long.
+//! Fuzz target of tokens (JWT): no panic, no access without the key, no access beyond the lifetime.
 #![no_main]
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,7 +27,8 @@ static SETTINGS: LazyLock<TokenSettings> = LazyLock::new(|| TokenSettings {
 });
 static SIGNER: LazyLock<TokenSigner> = LazyLock::new(|| TokenSigner::new(&SETTINGS, None).unwrap());
 
-/// Whether the callers let this in at once, on the clock's zero, and still after `later`.
+/// Returns whether this credential is accepted at clock zero, and whether it still is after
+/// `later`.
 fn enters(credential: &[u8], later: Duration) -> (bool, bool) {
     let callers = Callers::new(&[], AnonymousPolicy::Refuse, Some(SETTINGS.clone()));
     let mut fields = HeaderMap::new();

@@ -1,5 +1,5 @@
-//! Pipelines of requests: what the fast path answers, and what it hands over, is what hyper's way
-//! answers to the same bytes.
+//! Fuzz target of request pipelines: the fast path, with its hand-over to hyper, answers the same
+//! bytes in the same way as hyper alone.
 #![no_main]
 
 use std::cell::Cell;
@@ -25,14 +25,15 @@ use tokio::runtime::Runtime;
 
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
-/// Bytes that a pipeline may have.
+/// Limit of a pipeline, in bytes.
 const SENT_MAX: usize = 4096;
 
-/// Bytes that its answers may have.
+/// Limit of its responses, in bytes.
 const RECEIVED_MAX: usize = 1 << 20;
 
-/// Everything is refused, or stored: a miss finds no upstream, and soon the breaker open. The clock
-/// stands still, so nothing that would have to wait for it may be used up.
+/// Configuration in which every response is a refusal or stored: a miss finds no upstream, and soon
+/// an open circuit breaker. The clock stands still, so no limit that refills with time may be used
+/// up.
 const CONFIGURATION: &str = "\
     [server]\ntrusted_proxies = [\"127.0.0.1\"]\n\
     [upstream]\nurl = \"http://127.0.0.1:1\"\nretries.max = 0\nbudget = { per_second = 100000, burst = 100000 }\n\
@@ -45,7 +46,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 });
 
-/// The fast path's, and hyper's: each with the same lists.
+/// Gateways for the fast path and for hyper alone, with the same stored lists.
 static GATEWAYS: LazyLock<[Arc<Gateway>; 2]> = LazyLock::new(|| [gateway(), gateway()]);
 
 fn gateway() -> Arc<Gateway> {
@@ -64,7 +65,7 @@ fn gateway() -> Arc<Gateway> {
     gateway
 }
 
-/// What hyper answers, with a request at the beginning that may have begun.
+/// Returns hyper's responses. The first request may have begun on the fast path.
 async fn through_hyper(gateway: &Arc<Gateway>, sent: &[u8], begun: Option<Begun>) -> Vec<u8> {
     let (mut client, server) = duplex(RECEIVED_MAX);
     client.write_all(sent).await.expect("there is room");
@@ -81,7 +82,7 @@ async fn through_hyper(gateway: &Arc<Gateway>, sent: &[u8], begun: Option<Begun>
     });
     _ = http1::Builder::new()
         .pipeline_flush(false)
-        // The end of what is sent is the only one that there is here.
+        // The end of the input is the only end of the connection here.
         .half_close(true)
         .serve_connection(TokioIo::new(server), service)
         .await;
@@ -90,7 +91,7 @@ async fn through_hyper(gateway: &Arc<Gateway>, sent: &[u8], begun: Option<Begun>
     received
 }
 
-/// The same with the fast path first, as a connection uses it.
+/// Returns the responses with the fast path first, as a connection uses it.
 async fn fast_path_first(gateway: &Arc<Gateway>, mut sent: &[u8]) -> Vec<u8> {
     let mut received = Vec::new();
     while !sent.is_empty() {
@@ -117,11 +118,12 @@ async fn fast_path_first(gateway: &Arc<Gateway>, mut sent: &[u8]) -> Vec<u8> {
     received
 }
 
-/// The lines of an answer, without what differs from one to the next. A map has no order.
+/// Returns the sorted lines of a response, without the values that differ each time. The order of
+/// fields is not fixed, because a map holds them.
 fn comparable(received: &[u8]) -> Vec<String> {
     let own = ["date: ", "x-request-id: ", "ratelimit: "];
     let text = String::from_utf8_lossy(received);
-    // How the upstream fails differs from call to call.
+    // The kind of upstream failure differs from call to call.
     if text.contains("HTTP/1.1 5") || text.contains("HTTP/1.1 429") {
         return text.matches("HTTP/1.1 ").map(str::to_owned).collect();
     }

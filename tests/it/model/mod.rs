@@ -1,7 +1,8 @@
-//! Random interleavings of everything that bears on what is stored, each step compared with a
-//! model, and the interface's promise checked beside it: after a hard invalidation is acknowledged, a
-//! request that arrives later is answered only from an upstream request sent after it, or with
-//! an error.
+//! Model-based property test of the cache: random interleavings of reads, upstream responses,
+//! invalidations and time, each step compared with a reference model.
+//!
+//! It also checks the promise of the interface: after a hard invalidation is acknowledged, a later
+//! request is answered only from an upstream request sent after it, or with an error.
 
 mod reference;
 
@@ -27,7 +28,7 @@ enum Source {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Advance(Duration),
-    /// The upstream answers one of the requests that it has of a file.
+    /// The upstream answers one of its open requests for a file.
     Answer {
         file: usize,
         which: usize,
@@ -56,7 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Outcome::NoStore),
         1 => Just(Outcome::Garbage),
     ];
-    // The boundaries of every ttl and window are sums of these.
+    // The boundaries of every TTL and stale window are sums of these.
     let seconds = prop::sample::select(vec![0.5, 1.0, 2.0, 9.0, 10.0, 28.0, 30.0, 58.0, 60.0]);
     let source = prop_oneof![Just(Source::Admin), Just(Source::Webhook)];
     prop_oneof![
@@ -71,11 +72,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Those who wait for one upstream request of a file, in the order they came, each with the
-/// floor of when it came.
+/// Connections that wait for one upstream request of a file, in order of arrival. Each has the
+/// floor at its arrival.
 type Waiting = VecDeque<(Connection, usize)>;
 
-/// The gateway, the model, and those who wait in both.
+/// Gateway and model, with the waiting connections of both.
 struct Run {
     origin: Origin,
     gateway: TestGateway,
@@ -211,7 +212,7 @@ impl Run {
         }
     }
 
-    /// Waits until the gateway has taken as many answers as were given.
+    /// Waits until the gateway has taken as many upstream responses as were given.
     async fn has_landed(&self) {
         let landed = async {
             loop {
@@ -238,7 +239,7 @@ impl Run {
     }
 }
 
-/// The body says which of the upstream's requests it answers.
+/// Returns an upstream response. Its body holds the number of the request that it answers.
 fn reply(number: usize, outcome: Outcome) -> Reply {
     match outcome {
         Outcome::Garbage => Reply::json(200, "{}"),

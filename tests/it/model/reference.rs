@@ -1,5 +1,5 @@
-//! What the gateway should do, in as few words as possible: the interface's sentences about freshness
-//! and invalidation, for one node, without locks, tasks or sockets.
+//! Reference model of freshness and invalidation: the interface's rules for one node, without
+//! locks, tasks or sockets.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ pub(super) const IF_ERROR: Duration = Duration::from_mins(1);
 pub(super) const NOT_FOUND_TTL: Duration = Duration::from_secs(10);
 pub(super) const SETTLE: Duration = Duration::from_secs(2);
 
-/// How the upstream answers one request.
+/// Result of one upstream request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
-    /// 200, and not a list.
+    /// 200 with a body that is not a list.
     Garbage,
     List,
     NoStore,
@@ -20,21 +20,21 @@ pub(super) enum Outcome {
     ServerError,
 }
 
-/// An answer, as far as the model speaks of it.
+/// Expected response, as far as the model decides it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Expected {
     pub(super) status: u16,
-    /// Which upstream request it comes from: the body says so.
+    /// Number of the upstream request that it comes from, as the body states it.
     pub(super) from: Option<usize>,
     pub(super) cache_status: String,
     pub(super) age: Option<u64>,
 }
 
-/// What a read leads to.
+/// Effect of a read.
 pub(super) enum Read {
-    /// An answer at once, and perhaps a request to the upstream in the background.
+    /// A response at once, and perhaps an upstream request in the background.
     Now { expected: Expected, asks: bool },
-    /// It waits for the current request, which it may have been the one to start.
+    /// The read waits for the current upstream request, which it may have started itself.
     Waits { asks: bool },
 }
 
@@ -46,13 +46,13 @@ struct Stored {
     ttl: Duration,
 }
 
-/// A request to the upstream that has not come back.
+/// Upstream request without a response yet.
 pub(super) struct Flight {
-    /// The how-manieth of its file.
+    /// Number of the request among those of its file.
     pub(super) number: usize,
     asked: Duration,
     softened: Option<Duration>,
-    /// How each of those who wait came to.
+    /// Reads that wait for it: whether a list was stored, and whether the read was collapsed.
     pub(super) waiting: Vec<Waiting>,
 }
 
@@ -62,12 +62,12 @@ pub(super) struct Waiting {
     collapsed: bool,
 }
 
-/// One file.
+/// State of one file.
 #[derive(Default)]
 pub(super) struct File {
     stored: Option<Stored>,
     pub(super) current: Option<Flight>,
-    /// Sent before an invalidation: nobody joins them, nothing of them is kept.
+    /// Requests sent before an invalidation: no read joins them, and their results are not stored.
     pub(super) outdated: Vec<Flight>,
     pub(super) asked: usize,
     invalidated: Option<Duration>,
@@ -161,7 +161,7 @@ impl File {
         }
     }
 
-    /// The upstream answers a request; what everyone who waited for it is sent.
+    /// Lets the upstream answer a request. Returns the responses for the reads that waited.
     pub(super) fn land(
         &mut self,
         flight: &Flight,

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client that sends exactly the bytes it is given.
+//! HTTP/1.1 client for tests that sends exactly the given bytes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::shared::{Answer, read};
 
-/// Longer than anything should take, on a machine that is busy with other tests.
+/// Time limit for any wait, long enough for a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Answer {
@@ -17,7 +17,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:#?}"))
     }
 
-    /// The code of one of ikgate's own errors, whose shape is checked on the way.
+    /// Returns the code of one of ikgate's own errors, and checks the shape of the error.
     pub(crate) fn code(&self) -> String {
         let body = self.json();
         assert_eq!(self.field("content-type"), "application/json; charset=utf-8");
@@ -28,7 +28,7 @@ impl Answer {
     }
 }
 
-/// One connection, over whatever carries it.
+/// Connection over any byte stream: TCP or TLS.
 pub(crate) struct Connection(BufReader<Box<dyn Wire>>);
 
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {
@@ -71,18 +71,18 @@ impl Connection {
         self.0.get_mut().flush().await.unwrap();
     }
 
-    /// Writes to a server that may have closed. Whether it took the bytes.
+    /// Writes to a server that may have closed. Returns whether the write succeeded.
     pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> bool {
         let stream = self.0.get_mut();
         stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok()
     }
 
-    /// Closes the sending side: nothing more will be asked. Whether the server was still there.
+    /// Closes the sending side (half-close). Returns whether the connection was still open.
     pub(crate) async fn half_close(&mut self) -> bool {
         self.0.get_mut().shutdown().await.is_ok()
     }
 
-    /// Leaves at once. Merely dropped, a connection could be one that has only sent all it has.
+    /// Resets the connection. A mere drop could look like a half-close.
     pub(crate) fn reset(self) {
         self.0.get_ref().socket().set_zero_linger().unwrap();
     }
@@ -92,7 +92,7 @@ impl Connection {
         self.try_read(method).await.unwrap()
     }
 
-    /// The same. `Err`: what went wrong instead.
+    /// Like `read`, but returns an error instead of a panic.
     pub(crate) async fn try_read(&mut self, method: &str) -> Result<Option<Answer>, String> {
         match tokio::time::timeout(PATIENCE, read(&mut self.0, method)).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),
@@ -100,20 +100,20 @@ impl Connection {
         }
     }
 
-    /// Whether a further request on it is answered with a list.
+    /// Returns whether a further request on this connection is answered with a list.
     pub(crate) async fn answers(&mut self, request: &str) -> bool {
         self.write(request).await;
         self.read("GET").await.is_some_and(|answer| answer.status == 200)
     }
 
-    /// Whether the other side has closed.
+    /// Returns whether the server has closed without a further byte.
     pub(crate) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         let read = tokio::time::timeout(PATIENCE, self.0.read(&mut byte)).await;
         matches!(read.expect("neither closed nor answered in time"), Ok(0) | Err(_))
     }
 
-    /// The same, whatever it says before.
+    /// Returns whether the server closes, after any bytes.
     pub(crate) async fn is_closed_in_the_end(&mut self) -> bool {
         let mut rest = Vec::new();
         let read = tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut rest)).await;
@@ -121,7 +121,7 @@ impl Connection {
     }
 }
 
-/// Sends one request on a connection of its own.
+/// Sends one request on a new connection and returns the response.
 pub(crate) async fn send(
     address: SocketAddr,
     method: &str,

@@ -1,4 +1,4 @@
-//! A client hello of TLS as no library would send it, and what a server says to it.
+//! Raw TLS client hello that no library would send, and the server's first reply to it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Extensions of TLS 1.2, by their numbers.
+/// Numbers of TLS 1.2 extensions.
 pub(crate) const EXTENDED_MASTER_SECRET: u16 = 23;
 pub(crate) const RENEGOTIATION_INFO: u16 = 0xff01;
 
-/// What a server says first.
+/// First reply of a server.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Said {
-    /// By its number.
+    /// Alert, by its number.
     Alert(u8),
     Hello {
         version: u16,
@@ -25,13 +25,13 @@ pub(crate) enum Said {
     },
 }
 
-/// Bytes with their length before them, in so many bytes.
+/// Returns the bytes with their length in front, in `width` bytes.
 fn counted(width: usize, bytes: &[u8]) -> Vec<u8> {
     let length = bytes.len().to_be_bytes();
     [&length[length.len() - width..], bytes].concat()
 }
 
-/// A client hello as no library would send it.
+/// Returns the bytes of a client hello with this version and these cipher suites.
 fn client_hello(version: u16, suites: &[u16]) -> Vec<u8> {
     let suites: Vec<u8> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
     let extension =
@@ -50,7 +50,7 @@ fn client_hello(version: u16, suites: &[u16]) -> Vec<u8> {
         &[7; 32],
         &counted(1, &[]),
         &counted(2, &suites),
-        // DEFLATE before none.
+        // Compression methods: DEFLATE before none.
         &counted(1, &[1, 0]),
         &counted(2, &extensions),
     ]
@@ -59,7 +59,7 @@ fn client_hello(version: u16, suites: &[u16]) -> Vec<u8> {
     [&[22, 3, 1][..], &counted(2, &message)].concat()
 }
 
-/// What a server says to such a client hello.
+/// Sends such a client hello and returns the first reply of the server.
 pub(crate) async fn said(address: SocketAddr, version: u16, suites: &[u16]) -> Said {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&client_hello(version, suites)).await.unwrap();
@@ -76,7 +76,7 @@ pub(crate) async fn said(address: SocketAddr, version: u16, suites: &[u16]) -> S
     }
     assert_eq!((kind, record[0]), (22, 2), "a server hello");
     let two = |at: usize| u16::from_be_bytes([record[at], record[at + 1]]);
-    // Version and random stand before the session's id.
+    // Handshake header, version and random come before the session id.
     let suite_at = 4 + 2 + 32 + 1 + usize::from(record[38]);
     let (mut at, mut extensions) = (suite_at + 5, Vec::new());
     let end = at + usize::from(two(suite_at + 3));

@@ -1,4 +1,4 @@
-//! Events of exchanges, as the gateway of a test emits them.
+//! Recorder of exchange events, as the gateway of a test emits them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,16 +7,16 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-/// Longer than anything should take, on a machine that is busy with other tests.
+/// Time limit for any wait, long enough for a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the log and the metrics are told of one exchange.
+/// Report of one exchange, as the log and the metrics receive it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) ending: u64,
-    /// 0: the client went away before there was one.
+    /// Status of the response; 0 if the client left before there was one.
     pub(crate) status: u64,
-    /// Bytes of the body that were taken.
+    /// Bytes of the body that the connection took.
     pub(crate) bytes: u64,
     pub(crate) duration: Duration,
     pub(crate) route: u64,
@@ -28,12 +28,12 @@ pub(crate) struct Seen {
     pub(crate) texts: Vec<(&'static str, String)>,
 }
 
-/// Keeps the exchanges in the order in which they ended.
+/// Recorded exchanges, in the order in which they ended.
 #[derive(Clone, Default)]
 pub(crate) struct Exchanges(Arc<Mutex<Vec<Seen>>>);
 
 impl Exchanges {
-    /// Waits until so many have ended since this was last called, and returns them.
+    /// Waits until `count` exchanges have ended since the last call, and returns them.
     pub(crate) async fn ended(&self, count: usize) -> Vec<Seen> {
         let ended = async {
             while self.0.lock().unwrap().len() < count {

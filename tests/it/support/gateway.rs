@@ -1,4 +1,4 @@
-//! A gateway in this process, in front of an origin, on a clock that stands still.
+//! Gateway under test: runs in this process, in front of a scripted origin, on a manual clock.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::{Answer, Connection, Exchanges, Origin, get, send, versions_of};
 
-/// The key that goes upstream, and nowhere else.
+/// Private key that goes to the upstream and nowhere else.
 pub(crate) const PRIVATE_KEY: &str = "private_canary=";
 
 /// Quotas that no test reaches by accident.
@@ -27,13 +27,12 @@ pub(crate) struct TestGateway {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) clock: Clock,
-    /// Exchanges of every gateway that this thread has started before.
+    /// Exchanges of this thread's gateways, those that were started earlier included.
     pub(crate) exchanges: Exchanges,
     app: App,
-    /// What every configuration of it has.
+    /// Part that every configuration of this gateway has.
     base: String,
-    // Events of this thread, on which everything in a test runs, are counted by this gateway's
-    // metrics alone.
+    // Only this gateway's metrics count the events of this thread, on which the whole test runs.
     _counted: DefaultGuard,
 }
 
@@ -42,8 +41,8 @@ impl TestGateway {
         Self::configured(origin, GENEROUS)
     }
 
-    /// With ImageKit's key in this file, and no limit on how often a test may look for its effect:
-    /// quotas do not come back while the clock stands still.
+    /// Starts a gateway that reads ImageKit's key from `file`. Quotas are generous, because they do
+    /// not refill while the clock stands still and a test may poll often.
     pub(crate) fn with_key_file(origin: &Origin, file: &Path) -> Self {
         let more = format!(
             "upstream.private_key_file = '{}'\n\
@@ -53,7 +52,7 @@ impl TestGateway {
         Self::keyed(origin, &more, None)
     }
 
-    /// With further configuration, as it would stand in a file.
+    /// Starts a gateway with further configuration, written as in a file.
     pub(crate) fn configured(origin: &Origin, more: &str) -> Self {
         Self::keyed(origin, more, Some(PRIVATE_KEY))
     }
@@ -78,7 +77,7 @@ impl TestGateway {
         Self { public, admin, clock, exchanges, app, base, _counted: counted }
     }
 
-    /// Puts another configuration in force; the keys that would need a restart.
+    /// Reloads another configuration. Returns the changed keys that need a restart.
     pub(crate) fn reload(&mut self, more: &str) -> Vec<String> {
         self.app.reload(settings(&self.base, more, Some(PRIVATE_KEY))).unwrap()
     }
@@ -91,7 +90,7 @@ impl TestGateway {
         send(self.public, method, target, fields).await
     }
 
-    /// Asks for a file's list without waiting for the answer.
+    /// Requests the list of a file without waiting for the response.
     pub(crate) async fn ask(&self, file: &str) -> Connection {
         let mut connection = Connection::open(self.public).await;
         let path = versions_of(file);
@@ -105,7 +104,7 @@ impl TestGateway {
         purged
     }
 
-    /// Waits until this many wait for the fill of `file`.
+    /// Waits until `count` requests wait for the fill of `file`.
     pub(crate) async fn has_waiting(&self, file: &str, count: u64) {
         let waiting = async {
             loop {
@@ -118,18 +117,18 @@ impl TestGateway {
         tokio::time::timeout(PATIENCE, waiting).await.expect("not so many wait");
     }
 
-    /// Waits until this many connections are open.
+    /// Waits until `count` connections are open.
     pub(crate) async fn has_connections(&self, count: u32) {
         self.has_counted("ikgate_connections", f64::from(count)).await;
     }
 
-    /// Waits until a series has this value.
+    /// Waits until a series of the metrics has this value.
     pub(crate) async fn has_counted(&self, series: &str, value: f64) {
         let counted = async { while self.metric(series).await != Some(value) {} };
         tokio::time::timeout(PATIENCE, counted).await.expect("not counted");
     }
 
-    /// Waits until nothing is being fetched for `file`.
+    /// Waits until no fill of `file` is in progress.
     pub(crate) async fn is_settled(&self, file: &str) {
         let settled = async {
             let path = format!("/api/cache/{file}");
@@ -138,8 +137,8 @@ impl TestGateway {
         tokio::time::timeout(PATIENCE, settled).await.expect("still filling");
     }
 
-    /// Waits until the stored list of a file is there in all codings: until then an answer may be
-    /// identity.
+    /// Waits until the stored list of a file exists in all codings. Until then a response may be in
+    /// identity coding.
     pub(crate) async fn has_encoded(&self, file: &str) {
         let encoded = async {
             let path = format!("/api/cache/{file}");
@@ -148,7 +147,7 @@ impl TestGateway {
         tokio::time::timeout(PATIENCE, encoded).await.expect("no codings");
     }
 
-    /// The value of one series, by its name and labels as they are exposed.
+    /// Returns the value of one series, by its name and labels as they are exposed.
     pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
         let exposed = get(self.admin, "/metrics").await.body;
         exposed.lines().find_map(|line| {
@@ -157,7 +156,7 @@ impl TestGateway {
         })
     }
 
-    /// Ends it in order. A test that leaves something open must say so by not calling this.
+    /// Shuts down in order. A test that leaves a connection open must not call this.
     pub(crate) async fn finish(self) {
         assert_eq!(self.app.shut_down().await, DrainEnd::Finished);
     }

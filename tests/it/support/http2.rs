@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame: what no client would send.
+//! HTTP/2 client for tests that sends and reads single frames, also those that no library sends.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
-/// Most that a frame may carry, unless it is agreed on otherwise.
+/// Default maximum size of a frame payload, in bytes (`SETTINGS_MAX_FRAME_SIZE`).
 const PAYLOAD_MAX: usize = 16_384;
 
 pub(crate) const END_STREAM: u8 = 1;
@@ -37,9 +37,9 @@ impl Frame {
         Self { kind, flags, stream, payload: payload.to_vec() }
     }
 
-    /// A request without a body, whose fields are written out.
+    /// Returns a HEADERS frame of a GET without a body, with literal fields.
     pub(crate) fn get(stream: u32, path: &str, fields: &[(&str, &str)]) -> Self {
-        // Of the static table: GET, https.
+        // Entries of the static table: GET, https.
         let mut block = vec![0x82, 0x87];
         block.extend([0x04]);
         text(&mut block, path.as_bytes());
@@ -51,8 +51,8 @@ impl Frame {
         Self { kind: HEADERS, flags: END_STREAM | END_HEADERS, stream, payload: block }
     }
 
-    /// A request whose fields are written out, as they are given. With a body, the last DATA frame
-    /// ends the stream.
+    /// Returns the frames of a request with the given literal fields. With a body, the last DATA
+    /// frame ends the stream.
     pub(crate) fn request(
         stream: u32,
         fields: &[(Vec<u8>, Vec<u8>)],
@@ -101,14 +101,14 @@ impl Frame {
         bytes
     }
 
-    /// The status of a response's head, whose first field is `:status`.
+    /// Returns the status of a response head, whose first field is `:status`.
     pub(crate) fn status(&self) -> u16 {
         let digits = match *after_size_updates(&self.payload) {
-            // Of the static table.
+            // Entry of the static table.
             [indexed @ 0x88..=0x8e, ..] => {
                 return [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)];
             }
-            // By itself, under the name of one of those.
+            // Literal value under a name of the static table.
             [0x08 | 0x48, length, ref rest @ ..] => {
                 let bytes = &rest[..usize::from(length & !HUFFMAN)];
                 if length & HUFFMAN == 0 {
@@ -123,8 +123,8 @@ impl Frame {
     }
 }
 
-/// What follows the updates of the dynamic table's size with which a block may begin (RFC 7541
-/// section 6.3).
+/// Returns the header block without the dynamic table size updates at its start (RFC 7541 section
+/// 6.3).
 fn after_size_updates(mut block: &[u8]) -> &[u8] {
     while let [first @ 0x20..=0x3f, rest @ ..] = block {
         let more = rest.iter().take_while(|byte| **byte >= 128).count() + 1;
@@ -133,7 +133,7 @@ fn after_size_updates(mut block: &[u8]) -> &[u8] {
     block
 }
 
-/// Says that a text is in the Huffman code.
+/// Flag bit of a string in the Huffman code.
 const HUFFMAN: u8 = 0x80;
 
 /// Reads digits in the Huffman code (RFC 7541, appendix B): 0 to 2 have five bits, 3 to 9 six, and
@@ -153,7 +153,7 @@ fn huffman_digits(bytes: &[u8]) -> String {
     digits
 }
 
-/// Shorter than 16 KB.
+/// Writes a string of less than 16 KB without the Huffman code.
 fn text(block: &mut Vec<u8>, text: &[u8]) {
     match u8::try_from(text.len()) {
         Ok(length) if length < 127 => block.push(length),
@@ -170,11 +170,11 @@ fn text(block: &mut Vec<u8>, text: &[u8]) {
     block.extend(text);
 }
 
-/// A connection after its preface.
+/// HTTP/2 connection after its preface.
 pub(crate) struct Frames(BufReader<TlsStream<TcpStream>>);
 
 impl Frames {
-    /// Says these settings, six bytes each.
+    /// Sends the preface and these settings, six bytes each.
     pub(crate) async fn open(mut stream: TlsStream<TcpStream>, settings: &[u8]) -> Self {
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         let mut frames = Self(BufReader::new(stream));
@@ -182,7 +182,7 @@ impl Frames {
         frames
     }
 
-    /// The other side may have closed already, as it should when it is misused.
+    /// Sends frames. It ignores a write error, because a misused server should close.
     pub(crate) async fn send(&mut self, frames: &[Frame]) {
         let bytes: Vec<_> = frames.iter().flat_map(Frame::bytes).collect();
         let stream = self.0.get_mut();
@@ -191,7 +191,7 @@ impl Frames {
         }
     }
 
-    /// The next frame; `None` at the end.
+    /// Returns the next frame. `None` at the end of the connection.
     pub(crate) async fn read(&mut self) -> Option<Frame> {
         let read = async {
             let mut head = [0; 9];
@@ -205,7 +205,7 @@ impl Frames {
         tokio::time::timeout(PATIENCE, read).await.expect("neither a frame nor the end in time")
     }
 
-    /// The first frame that is one of these; `None` if the connection ends before.
+    /// Returns the first frame that matches `wanted`. `None` if the connection ends before.
     pub(crate) async fn find(&mut self, wanted: impl Fn(&Frame) -> bool) -> Option<Frame> {
         loop {
             let frame = self.read().await?;
@@ -215,13 +215,13 @@ impl Frames {
         }
     }
 
-    /// Waits until everything that was sent so far has been read.
+    /// Waits until the server has read everything that was sent so far, by a PING.
     pub(crate) async fn sync(&mut self) -> Option<()> {
         self.send(&[Frame::new(PING, 0, 0, b"12345678")]).await;
         self.find(|frame| frame.kind == PING && frame.flags & ACK != 0).await.map(drop)
     }
 
-    /// Whether it ends, whatever comes before.
+    /// Returns whether the connection ends, after any frames.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.find(|_| false).await.is_none()
     }

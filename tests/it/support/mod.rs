@@ -1,7 +1,7 @@
-//! What the tests share: an origin that does what it is told, a gateway in front of it, and a
-//! client that can send what no library would.
+//! Shared support of the integration tests: a scripted origin, a gateway in front of it, and
+//! clients that can send bytes that no library would.
 //!
-//! Everything listens on loopback ports that the kernel picks, so tests run in parallel and never
+//! All servers listen on loopback ports that the kernel picks, so tests run in parallel and never
 //! collide. Nothing here sleeps.
 
 mod client;
@@ -22,10 +22,10 @@ pub(crate) use origin::{Origin, Reply};
 pub(crate) use program::{Program, receive, run, run_passed, scratch};
 pub(crate) use tls::{Authority, provider, section, secured, shake_hands};
 
-/// A file that most tests ask for.
+/// Id of the file that most tests request.
 pub(crate) const FILE: &str = "64a1b2c3d4e5f60718293a4b";
 
-/// Its path.
+/// Returns the path of a file's version list.
 pub(crate) fn versions_of(file: &str) -> String {
     format!("/v1/files/{file}/versions")
 }

@@ -1,5 +1,4 @@
-//! A scripted origin: it writes the bytes it was told to write, when it was told to, and
-//! remembers what it was asked.
+//! Scripted origin server: it writes given bytes at given times, and records the requests.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,24 +14,24 @@ use crate::shared::{listen, read_head};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the origin does for one path.
+/// Reply of the origin for one path.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// These bytes, and the connection stays open.
+    /// Writes these bytes and keeps the connection open.
     Bytes(Vec<u8>),
-    /// These bytes, and then the connection ends with a reset.
+    /// Writes these bytes and resets the connection.
     BytesThenReset(Vec<u8>),
-    /// Nothing, for ever.
+    /// Never answers.
     Silence,
 }
 
 impl Reply {
-    /// A well-formed JSON response.
+    /// Returns a well-formed JSON response.
     pub(crate) fn json(status: u16, body: &str) -> Self {
         Self::with_fields(status, "Content-Type: application/json\r\n", body)
     }
 
-    /// The same with other fields, each line ended.
+    /// Returns a JSON response with further field lines, each with its line end.
     pub(crate) fn with_fields(status: u16, fields: &str, body: &str) -> Self {
         let length = body.len();
         let head = format!("HTTP/1.1 {status} X\r\n{fields}Content-Length: {length}\r\n\r\n");
@@ -45,15 +44,15 @@ struct Script {
     replies: HashMap<String, Reply>,
     held: HashMap<String, watch::Receiver<bool>>,
     releases: HashMap<String, watch::Sender<bool>>,
-    /// What each request for such a path, in the order they arrived, is answered.
+    /// Replies to the requests for each gated path, in order of arrival.
     gates: HashMap<String, Vec<watch::Sender<Option<Reply>>>>,
-    /// How many were accepted.
+    /// Number of accepted connections.
     connections: usize,
-    /// The heads received, as text.
+    /// Received heads, as text.
     requests: Vec<String>,
 }
 
-/// The origin.
+/// Scripted origin server of one test.
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     script: Arc<Mutex<Script>>,
@@ -74,18 +73,18 @@ impl Origin {
         Self { address, script, arrivals, listening }
     }
 
-    /// From now on, connections are refused, and those that were open are closed.
+    /// Closes the open connections, and refuses new ones from now on.
     pub(crate) fn leave(&self) {
         self.listening.abort();
     }
 
-    /// From now on, this path is answered so. A path without a reply is 404.
+    /// Sets the reply for this path from now on. A path without a reply gets 404.
     pub(crate) fn replies(&self, path: &str, reply: Reply) {
         self.script.lock().unwrap().replies.insert(path.to_owned(), reply);
     }
 
-    /// Requests for this path that arrive from now on are answered as of their arrival, but only
-    /// when the path is released.
+    /// Holds the responses for this path from now on, until it is released. Each response is the
+    /// one that was set when its request arrived.
     pub(crate) fn hold(&self, path: &str) {
         let (release, held) = watch::channel(false);
         let mut script = self.script.lock().unwrap();
@@ -93,7 +92,7 @@ impl Origin {
         script.releases.insert(path.to_owned(), release);
     }
 
-    /// Lets go of what is held for this path, and holds nothing that comes later.
+    /// Releases the held responses for this path, and holds no later ones.
     pub(crate) fn release(&self, path: &str) {
         let mut script = self.script.lock().unwrap();
         script.held.remove(path);
@@ -102,7 +101,7 @@ impl Origin {
         }
     }
 
-    /// From now on, requests for this path wait until each is told its answer.
+    /// Makes each request for this path wait for its own `answer` from now on.
     pub(crate) fn gate(&self, path: &str) {
         self.script.lock().unwrap().gates.insert(path.to_owned(), Vec::new());
     }
@@ -112,7 +111,7 @@ impl Origin {
         self.script.lock().unwrap().gates[path][before].send_replace(Some(reply));
     }
 
-    /// Waits until this path has been asked for `count` times.
+    /// Waits until this path has been requested `count` times.
     pub(crate) async fn has_seen(&self, path: &str, count: usize) {
         let mut arrivals = self.arrivals.clone();
         let seen = async {
@@ -123,13 +122,13 @@ impl Origin {
         tokio::time::timeout(PATIENCE, seen).await.expect("the origin was not asked in time");
     }
 
-    /// How often a path was asked for.
+    /// Returns the number of requests for a path.
     pub(crate) fn requests_for(&self, path: &str) -> usize {
         let line = format!("GET {path} HTTP/1.1\r\n");
         self.requests().iter().filter(|head| head.starts_with(&line)).count()
     }
 
-    /// The heads received so far.
+    /// Returns the number of connections accepted so far.
     pub(crate) fn connections(&self) -> usize {
         self.script.lock().unwrap().connections
     }
@@ -160,7 +159,7 @@ async fn serve(
         };
         arrived.send_modify(|count| *count += 1);
         if let Some(mut held) = held {
-            // An origin that is dropped while it holds something lets go of it.
+            // An origin that is dropped releases the responses that it holds.
             let _ = held.wait_for(|released| *released).await;
         }
         let reply = match gate {
@@ -178,7 +177,7 @@ async fn serve(
             }
             Reply::BytesThenReset(bytes) => {
                 let _ = stream.write_all(&bytes).await;
-                // With nothing to linger for, closing sends a reset.
+                // With a linger time of zero, the close sends a reset.
                 let _ = stream.set_zero_linger();
                 return;
             }

@@ -1,4 +1,4 @@
-//! The program itself, as its users start it.
+//! Runner of the `ikgate` program as a process, as its users start it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::shared::Owned;
 
-/// A directory that is gone when the test ends.
+/// Returns a temporary directory that is removed when the test ends.
 pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
@@ -22,29 +22,29 @@ fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Runs it to its end.
+/// Runs the program to its end.
 pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     command(arguments, environment).output().unwrap()
 }
 
-/// A program that keeps running until it is stopped or dropped.
+/// Program that runs until it is stopped or dropped.
 pub(crate) struct Program {
     child: Owned,
-    /// What has not been read of it, some of which may be here already.
+    /// Unread part of the log; some of it may be in this buffer already.
     log: BufReader<ChildStderr>,
-    /// The first, if there are several.
+    /// Address of the first public listener.
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
 
 impl Program {
-    /// `ikgate serve`, once it says that it is ready.
+    /// Starts `ikgate serve` and waits until its log says that it is ready.
     pub(crate) fn serve(config: &Path, environment: &[(&str, &str)]) -> Self {
         let config = config.to_str().unwrap();
         Self::started(command(&["serve", "--config", config], environment))
     }
 
-    /// The same with sockets that it is passed as systemd passes them, see [`passing`].
+    /// Starts `ikgate serve` with passed sockets, as systemd passes them, see [`passing`].
     pub(crate) fn serve_passed(
         config: &Path,
         environment: &[(&str, &str)],
@@ -54,7 +54,7 @@ impl Program {
         Self::started(passing(config, environment, variables, sockets))
     }
 
-    /// The same where the log does not say that it is ready: the service manager is told.
+    /// Starts `ikgate serve` with a log that does not show "ready"; the service manager gets it.
     pub(crate) fn serve_quietly(config: &Path, environment: &[(&str, &str)]) -> Self {
         let directory = scratch();
         let path = directory.path().join("notify");
@@ -103,9 +103,9 @@ impl Program {
         self.child.signal(name);
     }
 
-    /// Waits for its end: the exit code, and what else it logged.
+    /// Waits for the end of the program. Returns the exit code and the rest of the log.
     pub(crate) fn wait(mut self) -> (Option<i32>, String) {
-        // Read to its end first: a program whose pipe is full cannot end.
+        // Reads the log to its end first, because a program whose pipe is full cannot end.
         let mut log = String::new();
         self.log.read_to_string(&mut log).unwrap();
         let code = self.child.0.wait().unwrap().code();
@@ -113,8 +113,8 @@ impl Program {
     }
 }
 
-/// `ikgate serve` with one or two sockets that it is passed: as descriptors 3 and 4, and told of in
-/// variables, which a shell sets, for whom `$$` is the program's process.
+/// Returns a command of `ikgate serve` with one or two passed sockets as descriptors 3 and 4. A
+/// shell sets the variables that describe them, so that `$$` is the process id of the program.
 fn passing(
     config: &Path,
     environment: &[(&str, &str)],
@@ -140,7 +140,7 @@ fn passing(
     command
 }
 
-/// Runs it to its end, which comes by itself.
+/// Runs the program with passed sockets to its end, which comes by itself.
 pub(crate) fn run_passed(
     config: &Path,
     environment: &[(&str, &str)],
@@ -150,8 +150,8 @@ pub(crate) fn run_passed(
     passing(config, environment, variables, sockets).output().unwrap()
 }
 
-/// Receives a message. The end of another test's program is a signal, which interrupts a call that
-/// has a timeout.
+/// Receives a message, and retries an interrupted call. The end of another test's program is a
+/// signal, which interrupts a call that has a timeout.
 pub(crate) fn receive(socket: &UnixDatagram, message: &mut [u8]) -> std::io::Result<usize> {
     loop {
         match socket.recv(message) {

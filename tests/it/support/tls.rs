@@ -1,4 +1,4 @@
-//! Certificates of an authority of our own, and connections that trust nobody else.
+//! Test certificate authority, its certificates, and TLS connections that trust only it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(crate) struct Authority {
     der: CertificateDer<'static>,
 }
 
-/// A certificate of an authority, and its key.
+/// Certificate of the test authority, with its key.
 pub(crate) struct Pair {
     certificate: rcgen::Certificate,
     key: KeyPair,
@@ -36,7 +36,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem, der }
     }
 
-    /// For `name`, valid until the end of `year`.
+    /// Issues a certificate for `name`, valid until the end of `year`.
     pub(crate) fn pair(&self, name: &str, year: i32) -> Pair {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -45,7 +45,7 @@ impl Authority {
         Pair { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
     }
 
-    /// The same with the name where it stood before there were alternative ones.
+    /// Issues a certificate with the name only in the Common Name, without alternative names.
     pub(crate) fn pair_of_common_name(&self, name: &str, year: i32) -> Pair {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -55,7 +55,7 @@ impl Authority {
         Pair { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
     }
 
-    /// A connection to whoever has a certificate of this authority for localhost.
+    /// Opens a TLS connection to a server with a certificate of this authority for localhost.
     pub(crate) async fn connect(
         &self,
         address: SocketAddr,
@@ -64,7 +64,7 @@ impl Authority {
         self.connect_over(TcpStream::connect(address).await?, protocols).await
     }
 
-    /// The same over a connection that is there.
+    /// Opens a TLS connection over an existing stream.
     pub(crate) async fn connect_over(
         &self,
         stream: TcpStream,
@@ -75,7 +75,7 @@ impl Authority {
         shake_hands(Arc::new(config), stream).await
     }
 
-    /// What trusts this authority alone, in these versions.
+    /// Returns a client configuration that trusts only this authority, in these TLS versions.
     pub(crate) fn client(
         &self,
         provider: CryptoProvider,
@@ -100,7 +100,7 @@ pub(crate) async fn shake_hands(
     TlsConnector::from(config).connect(name, stream).await
 }
 
-/// An authority, and the section of a configuration that shows a certificate of it for localhost.
+/// Returns an authority, and the configuration section with its certificate for localhost.
 pub(crate) fn secured(directory: &Path) -> (Authority, String) {
     let authority = Authority::new();
     let pair = authority.pair("localhost", 2999);
@@ -109,14 +109,14 @@ pub(crate) fn secured(directory: &Path) -> (Authority, String) {
     (authority, section(directory))
 }
 
-/// That shows what is in this directory.
+/// Returns the configuration section that names the certificate files of this directory.
 pub(crate) fn section(directory: &Path) -> String {
     let at = directory.display();
     format!("[server.tls]\ncertificate = '{at}/cert.pem'\nkey = '{at}/key.pem'\n")
 }
 
 impl Pair {
-    /// What a server shows.
+    /// Returns the configuration of a server that presents this certificate.
     pub(crate) fn server(&self) -> ServerConfig {
         let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
         ServerConfig::builder_with_provider(Arc::new(provider()))

@@ -1,4 +1,4 @@
-//! Tokens that are signed by hand, and a gateway that accepts them.
+//! Tokens (JWT) that are signed by hand, and a gateway that accepts them.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use hmac::{Hmac, Mac as _};
@@ -10,12 +10,12 @@ use super::{Answer, FILE, Origin, Reply, TestGateway, scratch, versions_of};
 pub(crate) const SECRET: &str = "a-secret-of-thirty-two-bytes-or-so";
 pub(crate) const ISSUER: &str = "https://app.example.com";
 
-/// Signed by hand, so that it can be wrong in every way.
+/// Returns a token signed by hand with HMAC, so that it can be wrong in every way.
 pub(crate) fn signed(header: &Value, claims: &Value, secret: &str) -> String {
     signed_bytes(header.to_string().as_bytes(), claims.to_string().as_bytes(), secret)
 }
 
-/// The same of parts that need not be JSON.
+/// Returns a signed token of parts that need not be JSON.
 pub(crate) fn signed_bytes(header: &[u8], claims: &[u8], secret: &str) -> String {
     let [header, claims] = [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
     let message = format!("{header}.{claims}");
@@ -28,7 +28,7 @@ pub(crate) fn hs256() -> Value {
     json!({ "alg": "HS256", "typ": "JWT" })
 }
 
-/// A gateway that accepts tokens, and everything around it.
+/// Gateway that accepts tokens, with its origin, which has a list at `path`.
 pub(crate) struct Tokens {
     pub(crate) origin: Origin,
     pub(crate) gateway: TestGateway,
@@ -63,7 +63,7 @@ impl Tokens {
         json!({ "sub": "user-1", "iss": iss, "aud": aud, "iat": now, "exp": now + 300 })
     }
 
-    /// Good claims with these laid over them; null takes one away.
+    /// Returns a token of valid claims with these changes; null removes a claim.
     pub(crate) fn with(&self, changes: &Value) -> String {
         let mut claims = self.claims();
         for (name, value) in changes.as_object().unwrap() {

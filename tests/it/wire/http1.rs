@@ -1,4 +1,4 @@
-//! Cases of HTTP/1.1, each in every way in that there is.
+//! Runner of the HTTP/1.1 wire cases (`tests/wire`), each through every code path.
 
 use std::collections::BTreeMap;
 
@@ -7,52 +7,52 @@ use serde::Deserialize;
 use super::{Bench, Case, expand, plain};
 use crate::support::{Answer, Connection};
 
-/// One case, as it stands in a file.
+/// Case, as it stands in a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Http1Case {
     id: String,
     bytes: String,
-    /// Status of each answer. Empty: the connection is closed without one.
+    /// Status of each response. Empty if the connection is closed without one.
     status: Vec<u16>,
     connection: Fate,
-    /// Calls that reach the upstream.
+    /// Number of calls that reach the upstream.
     #[serde(default)]
     upstream: usize,
     /// The client closes its sending side after the bytes.
     #[serde(default)]
     half_close: bool,
-    /// Method by which answers are framed.
+    /// Method that decides the framing of the responses.
     #[serde(default = "get")]
     method: String,
-    /// Fields of the last answer; empty: it does not have the field.
+    /// Fields of the last response. An empty value means that the field is absent.
     #[serde(default)]
     fields: BTreeMap<String, String>,
     /// Source of the rule.
     why: String,
 }
 
-/// What becomes of the connection.
+/// Expected state of the connection after the case.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Fate {
     Closes,
-    /// A further request on it is answered.
+    /// A further request on the connection is answered.
     Stays,
 }
 
-/// How the bytes come in.
+/// Way in which the bytes arrive.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Way {
     Whole,
-    /// One byte at a time, of long cases a few.
+    /// One byte at a time; a few bytes at a time for long cases.
     InPieces,
     OverTls,
     /// After a request that leaves the connection with hyper.
     ThroughHyper,
 }
 
-/// Pieces of a long case.
+/// Maximum number of pieces of a case.
 const PIECES_MAX: usize = 1000;
 
 fn get() -> String {
@@ -70,7 +70,7 @@ pub(super) fn cases() -> Vec<Http1Case> {
 }
 
 impl Http1Case {
-    /// Runs the case. `Err`: what was found instead.
+    /// Runs the case. The error describes the actual result.
     async fn run(&self, way: Way, bench: &mut Bench) -> Result<(), String> {
         let bytes = expand(&self.bytes, &bench.new_file());
         let before = bench.origin.requests().len();
@@ -81,7 +81,7 @@ impl Http1Case {
         }
         let pieces = if way == Way::InPieces { PIECES_MAX } else { 1 };
         for piece in bytes.chunks(bytes.len().div_ceil(pieces).max(1)) {
-            // A refusal may come before the last of them.
+            // A refusal may arrive before the last piece is sent.
             if !connection.try_write(piece).await {
                 break;
             }

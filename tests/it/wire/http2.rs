@@ -1,24 +1,25 @@
-//! Cases of HTTP/2: requests as their fields, and frames of any kind.
+//! Runner of the HTTP/2 wire cases (`tests/wire`): requests given as fields, and frames of any
+//! kind.
 
 use serde::Deserialize;
 
 use super::{Bench, Case, expand};
 use crate::support::http2::{ACK, Frame, Frames, GOAWAY, HEADERS, PING, RST_STREAM};
 
-/// One case, as it stands in a file.
+/// Case, as it stands in a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Http2Case {
     id: String,
     /// Fields of one request, sent as they stand.
     fields: Option<Vec<(String, String)>>,
-    /// Its body. With one, the last DATA frame ends the stream.
+    /// Body of the request. With a body, the last DATA frame ends the stream.
     body: Option<String>,
     /// Frames after the preface: type, flags, stream, payload in hexadecimal.
     frames: Option<Vec<(Kind, u8, u32, String)>>,
     status: Option<u16>,
     outcome: Option<Outcome>,
-    /// Calls that reach the upstream.
+    /// Number of calls that reach the upstream.
     #[serde(default)]
     upstream: usize,
     /// Source of the rule.
@@ -33,15 +34,15 @@ enum Kind {
     Name(String),
 }
 
-/// What comes of a case.
+/// Expected result of a case.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     #[serde(skip)]
     Status(u16),
-    /// The stream is reset, and the connection goes on.
+    /// The stream is reset, and the connection stays open.
     StreamError,
-    /// GOAWAY with an error, or closed.
+    /// GOAWAY with an error, or a closed connection.
     ConnectionError,
 }
 
@@ -98,7 +99,7 @@ impl Http2Case {
         frames.iter().map(frame).collect()
     }
 
-    /// Runs the case. `Err`: what was found instead.
+    /// Runs the case. The error describes the actual result.
     async fn run(&self, bench: &mut Bench) -> Result<(), String> {
         let before = bench.origin.requests().len();
         let sent = self.frames(&bench.new_file());
@@ -126,15 +127,15 @@ fn from_hex(text: &[u8]) -> Vec<u8> {
     (0..digits.len() / 2).map(byte).collect()
 }
 
-/// Reads until it is known what comes of a case. Without a stream of its own it is a connection
-/// error.
+/// Reads frames until the result of a case is known. A case without a stream can only end in a
+/// connection error.
 async fn outcome(frames: &mut Frames, stream: Option<u32>) -> Outcome {
     loop {
         let Some(frame) = frames.read().await else { return Outcome::ConnectionError };
         match frame.kind {
             GOAWAY if frame.payload.get(4..8) != Some(&[0; 4]) => return Outcome::ConnectionError,
             RST_STREAM => {
-                // Only a stream's, if the connection goes on.
+                // It is a stream error only if the connection stays open.
                 let goes_on = frames.sync().await.is_some();
                 return if goes_on { Outcome::StreamError } else { Outcome::ConnectionError };
             }

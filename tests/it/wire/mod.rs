@@ -1,5 +1,5 @@
-//! Bytes as they may come over a socket, as data (`tests/wire`): each case has its bytes or frames,
-//! what is answered, whether the connection stays, and what reaches the upstream.
+//! Runner of the wire cases, which are data files (`tests/wire`). Each case has bytes or frames,
+//! the expected responses, the state of the connection afterwards, and the calls to the upstream.
 
 mod http1;
 mod http2;
@@ -14,18 +14,18 @@ use crate::support::{
 
 const KEY: &str = "ikg_key";
 
-/// A case of either protocol, with a name that no other has.
+/// Case of either protocol, with a unique name.
 pub(crate) trait Case: DeserializeOwned {
     fn id(&self) -> &str;
 }
 
-/// Data of one protocol's cases.
+/// Contents of a data file.
 #[derive(serde::Deserialize)]
 struct File<C> {
     case: Vec<C>,
 }
 
-/// Reads the cases of the files that `is_wanted` by their names.
+/// Reads the cases of the files whose names `is_wanted` accepts.
 fn read<C: Case>(is_wanted: impl Fn(&str) -> bool) -> Vec<C> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
     let paths = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
@@ -43,18 +43,18 @@ fn read<C: Case>(is_wanted: impl Fn(&str) -> bool) -> Vec<C> {
     cases.collect()
 }
 
-/// Names of all cases of HTTP/1.1.
+/// Returns the names of all HTTP/1.1 cases.
 pub(crate) fn http1_cases() -> Vec<String> {
     http1::cases().iter().map(|case| case.id().to_owned()).collect()
 }
 
-/// Names of all cases of HTTP/2.
+/// Returns the names of all HTTP/2 cases.
 pub(crate) fn http2_cases() -> Vec<String> {
     http2::cases().iter().map(|case| case.id().to_owned()).collect()
 }
 
-/// Bytes of a text whose characters each stand for one byte (Latin-1), with `{x*N}` for N times
-/// the character, and `{new}` for a file that was not requested before.
+/// Returns the bytes of a text whose characters each stand for one byte (Latin-1). `{x*N}` stands
+/// for N times the character, and `{new}` for a file that was not requested before.
 fn expand(text: &str, new_file: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let byte = |character: char| u8::try_from(u32::from(character)).expect("not Latin-1");
@@ -84,7 +84,7 @@ fn expand(text: &str, new_file: &str) -> Vec<u8> {
     bytes
 }
 
-/// A gateway for cases: the file `stored` is a stored list, `missing` a stored 404.
+/// Gateway for cases: the file `stored` is a stored list, `missing` a stored 404.
 struct Bench {
     origin: Origin,
     gateway: TestGateway,
@@ -133,7 +133,7 @@ impl Bench {
         Connection::over(self.authority.connect(address, &["http/1.1"]).await.unwrap())
     }
 
-    /// A file that was not requested before, of which the upstream has an empty list.
+    /// Returns a file that was not requested before. The upstream has an empty list for it.
     fn new_file(&mut self) -> String {
         self.files += 1;
         let file = format!("new-{}", self.files);
@@ -141,13 +141,13 @@ impl Bench {
         file
     }
 
-    /// Lets quotas come back that are not configured: a webhook's, by address.
+    /// Advances the clock, so that fixed quotas refill: the one for webhooks, by address.
     fn rest(&self) {
         self.gateway.clock.advance(std::time::Duration::from_secs(1));
     }
 }
 
-/// A request for a file that needs nothing special.
+/// Returns a plain request for a file.
 fn plain(file: &str) -> String {
     format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", versions_of(file))
 }

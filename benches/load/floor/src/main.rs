@@ -1,9 +1,9 @@
-//! The floor under every measurement: one epoll loop that answers each request with fixed bytes.
+//! Baseline server of the load tests: one epoll loop that answers each request with fixed bytes.
 //!
-//! It reads no more of a request than where it ends, and keeps nothing. Whatever a server costs
-//! more than this, its work costs.
+//! It only finds the end of a request and keeps no state. The cost of a server above this baseline
+//! is the cost of its work.
 //!
-//! `ikgate-floor BYTES [FIELD...]`: with a body of so many bytes, and these fields.
+//! `ikgate-floor BYTES [FIELD...]` answers with a body of `BYTES` bytes and the given fields.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -51,12 +51,13 @@ fn answer(length: usize, fields: impl Iterator<Item = String>) -> Vec<u8> {
     let fields: String = fields.map(|field| format!("{field}\r\n")).collect();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{fields}\r\n");
     let mut answer = head.into_bytes();
-    // A list, so that it can stand for an upstream.
+    // The body is a list, so that this server can act as an upstream.
     answer.extend(b"[\"".iter().chain(&vec![b'x'; length.saturating_sub(4)]).chain(b"\"]"));
     answer
 }
 
-/// One request, as the generator sends them: whole, and one at a time. False: it has left.
+/// Serves one request. The load generator sends requests whole and one at a time. Returns false if
+/// the client has closed.
 fn serve(stream: &mut TcpStream, buffer: &mut [u8], answer: &[u8]) -> std::io::Result<bool> {
     let mut filled = 0;
     loop {
@@ -74,11 +75,12 @@ fn serve(stream: &mut TcpStream, buffer: &mut [u8], answer: &[u8]) -> std::io::R
     while !rest.is_empty() {
         match stream.write(rest) {
             Ok(written) => rest = &rest[written..],
-            // The generator reads as fast as it can; it will have room at once.
+            // The generator reads as fast as it can, so there is room again at once.
             Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
             Err(error) => return Err(error),
         }
     }
-    // What is shorter than the buffer was all there was: the next event comes with the next bytes.
+    // A read that is shorter than the buffer has emptied the socket: the next bytes cause the next
+    // event.
     Ok(true)
 }
