@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
 
-use super::series::registered;
+use super::series::{in_seconds, registered};
 
 /// Limits that belong to the readings.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -102,29 +102,13 @@ impl Gauges {
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let tls_expires_in = TlsExpiry::default();
         registry.register_collector(Box::new(tls_expires_in.clone()));
-        let private_key_age = Gauge::default();
-        registry.register_with_unit(
-            "private_key_age",
-            "Time since the private key's file was written, or since the start, in seconds",
-            Unit::Seconds,
-            private_key_age.clone(),
-        );
-        let (cluster_lag, cluster_clock_skew) = (FloatGauge::default(), FloatGauge::default());
-        let told_and_heard =
-            "Time from sending a heartbeat to the fleet to reading it back, in seconds";
-        registry.register_with_unit(
-            "cluster_lag",
-            told_and_heard,
-            Unit::Seconds,
-            cluster_lag.clone(),
-        );
-        let skew = "Clock of the fleet's Redis minus the clock of this gateway, in seconds";
-        registry.register_with_unit(
-            "cluster_clock_skew",
-            skew,
-            Unit::Seconds,
-            cluster_clock_skew.clone(),
-        );
+        let help = "Time since the private key's file was written, or since the start, in seconds";
+        let private_key_age = in_seconds(registry, "private_key_age", help, Gauge::default());
+        let help = "Time from sending a heartbeat to the fleet to reading it back, in seconds";
+        let cluster_lag = in_seconds(registry, "cluster_lag", help, FloatGauge::default());
+        let help = "Clock of the fleet's Redis minus the clock of this gateway, in seconds";
+        let cluster_clock_skew =
+            in_seconds(registry, "cluster_clock_skew", help, FloatGauge::default());
         let mut gauge = |name, help| registered::<Gauge>(registry, name, help);
         Self {
             cluster_state: gauge(
@@ -143,10 +127,7 @@ impl Gauges {
             cluster_clock_skew,
             cache_entries: gauge("cache_entries", "Number of stored responses"),
             cache_bytes: gauge("cache_bytes", "Memory that the stored responses take, in bytes"),
-            fills_in_progress: gauge(
-                "fills_in_progress",
-                "Number of files that are being fetched now",
-            ),
+            fills_in_progress: gauge("fills_in_progress", "Number of files being fetched now"),
             connections: gauge("connections", "Number of open connections"),
             tracked_callers: gauge(
                 "limiter_tracked_callers",

@@ -82,27 +82,14 @@ impl Series {
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of ikgate; the value is always 1", version);
-        let request_duration = Family::new_with_constructor(histogram as fn() -> Histogram);
-        registry.register_with_unit(
-            "request_duration",
-            "Time from a request's head to its response's head being ready, in seconds",
-            Unit::Seconds,
-            request_duration.clone(),
-        );
-        let upstream_duration = histogram();
-        registry.register_with_unit(
-            "upstream_duration",
-            "Duration of a call to ImageKit from when it may leave, in seconds",
-            Unit::Seconds,
-            upstream_duration.clone(),
-        );
-        let webhook_last = Gauge::default();
-        registry.register_with_unit(
-            "webhook_last",
-            "Time of the last genuine webhook delivery, in Unix seconds; 0 if there was none",
-            Unit::Seconds,
-            webhook_last.clone(),
-        );
+        let durations = Family::new_with_constructor(histogram as fn() -> Histogram);
+        let help = "Time from a request's head to its response's head being ready, in seconds";
+        let request_duration = in_seconds(registry, "request_duration", help, durations);
+        let help = "Duration of a call to ImageKit from when it may leave, in seconds";
+        let upstream_duration = in_seconds(registry, "upstream_duration", help, histogram());
+        let help =
+            "Time of the last genuine webhook delivery, in Unix seconds; 0 if there was none";
+        let webhook_last = in_seconds(registry, "webhook_last", help, Gauge::default());
         let requests = registered(registry, "requests", "Number of requests that were answered");
         let throttled = registered(registry, "throttled", "Number of requests over a quota");
         let invalidations =
@@ -162,6 +149,17 @@ pub(super) fn registered<M: Metric + Clone + Default>(
 ) -> M {
     let metric = M::default();
     registry.register(name, help, metric.clone());
+    metric
+}
+
+/// Registers a metric whose unit is seconds, and returns it.
+pub(super) fn in_seconds<M: Metric + Clone>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    metric: M,
+) -> M {
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
     metric
 }
 
