@@ -1,7 +1,7 @@
 //! Writers of response fields: into a map for hyper ([`super::FieldMap`]), or as the bytes of an
 //! HTTP/1.1 head.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, StatusCode};
@@ -84,7 +84,19 @@ impl Fields for ResponseHead<'_> {
 
 /// Returns the `Date` of a time since 1970, to the second.
 pub fn date_value(time: Duration) -> HeaderValue {
-    HeaderValue::from_bytes(&date(time.as_secs())).expect("a date is visible ASCII and blanks")
+    thread_local! {
+        static LAST: RefCell<(u64, HeaderValue)> =
+            const { RefCell::new((0, HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))) };
+    }
+    let second = time.as_secs();
+    LAST.with_borrow_mut(|(last, value)| {
+        if *last != second {
+            let text = date(second);
+            *value = HeaderValue::from_bytes(&text).expect("a date is visible ASCII and blanks");
+            *last = second;
+        }
+        value.clone()
+    })
 }
 
 const DATE_BYTES: usize = 29;

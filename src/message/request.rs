@@ -88,17 +88,20 @@ impl<'a> RequestFields<'a> {
     }
 
     /// Returns the values of all lines of one field.
+    #[inline]
     pub fn all(&self, name: FieldName) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.0.iter().filter(move |(own, _)| *own == name).map(|(_, value)| *value)
     }
 
     /// Returns the value of a field that has exactly one line.
+    #[inline]
     pub fn only(&self, name: FieldName) -> Option<&'a [u8]> {
         let mut values = self.all(name);
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         Some(value)
     }
 
+    #[inline]
     pub fn has(&self, name: FieldName) -> bool {
         self.all(name).next().is_some()
     }

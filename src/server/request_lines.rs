@@ -15,9 +15,11 @@ const CODING: &[u8] = b"transfer-encoding:";
 const KEPT_BYTES: usize = 40;
 
 /// Position in the stream of requests, kept from one read to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RequestLines {
     at: At,
+    /// Beginning of a field line that arrives in several reads.
+    kept: [u8; KEPT_BYTES],
     /// Body that the current head has announced.
     body: Body,
 }
@@ -36,8 +38,8 @@ enum Body {
 enum At {
     /// In a request line, or in the line ends before it.
     RequestLine(Part),
-    /// In a field line of which `begun` bytes have arrived. `first` holds the first of them.
-    Field { begun: usize, first: [u8; KEPT_BYTES] },
+    /// In a field line of which `begun` bytes have arrived.
+    Field { begun: usize },
     /// In a body of which this many bytes are left.
     Body(u64),
     /// Behind a head whose body ends where only hyper knows. Nothing is replaced from here on.
@@ -61,7 +63,13 @@ impl Default for At {
 }
 
 impl At {
-    const FIELD: Self = Self::Field { begun: 0, first: [0; KEPT_BYTES] };
+    const FIELD: Self = Self::Field { begun: 0 };
+}
+
+impl Default for RequestLines {
+    fn default() -> Self {
+        Self { at: At::default(), kept: [0; KEPT_BYTES], body: Body::None }
+    }
 }
 
 impl RequestLines {
@@ -71,7 +79,7 @@ impl RequestLines {
         while !rest.is_empty() {
             let taken = match self.at {
                 At::RequestLine(part) => self.request_line(rest, part),
-                At::Field { begun, first } => self.field(rest, begun, first),
+                At::Field { begun } => self.field(rest, begun),
                 At::Body(left) => self.body(rest.len(), left),
                 At::Unknown => return,
             };
@@ -108,42 +116,64 @@ impl RequestLines {
         rest.len()
     }
 
-    /// Follows a field line to its end. Returns the number of bytes.
-    fn field(&mut self, rest: &[u8], begun: usize, mut first: [u8; KEPT_BYTES]) -> usize {
-        let end = memchr(b'\n', rest);
-        let line = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
-        let room = first.get_mut(begun.min(KEPT_BYTES)..).unwrap_or_default();
-        for (to, from) in room.iter_mut().zip(line) {
+    /// Follows a field line to its end. Returns the number of its bytes.
+    fn field(&mut self, rest: &[u8], begun: usize) -> usize {
+        let Some(end) = memchr(b'\n', rest) else {
+            self.keep(rest, begun);
+            self.at = At::Field { begun: begun + rest.len() };
+            return rest.len();
+        };
+        let line = rest.get(..end).unwrap_or_default();
+        if begun == 0 {
+            self.end_field(line, line.len());
+        } else {
+            self.keep(line, begun);
+            let (kept, length) = (self.kept, begun + end);
+            self.end_field(kept.get(..length).unwrap_or(&kept), length);
+        }
+        end + 1
+    }
+
+    /// Keeps the beginning of a line that comes in several reads.
+    fn keep(&mut self, part: &[u8], begun: usize) {
+        let room = self.kept.get_mut(begun..).unwrap_or_default();
+        for (to, from) in room.iter_mut().zip(part) {
             *to = *from;
         }
-        let length = begun + line.len();
-        if end.is_none() {
-            self.at = At::Field { begun: length, first };
-            return rest.len();
+    }
+
+    /// Reads a line that is complete. `start`: its beginning, of `length` bytes at most.
+    fn end_field(&mut self, start: &[u8], length: usize) {
+        self.at = At::FIELD;
+        match start.first() {
+            None => self.end_head(),
+            Some(b'\r') if length == 1 => self.end_head(),
+            Some(b'c' | b'C' | b't' | b'T') => self.announce(start, length),
+            Some(_) => {}
         }
-        let start = first.get(..length.min(KEPT_BYTES)).unwrap_or_default();
-        if matches!(start, b"" | b"\r") {
-            self.at = match std::mem::take(&mut self.body) {
-                Body::None | Body::Bytes(0) => At::default(),
-                Body::Bytes(left) => At::Body(left),
-                Body::Unknown => At::Unknown,
+    }
+
+    fn end_head(&mut self) {
+        self.at = match std::mem::take(&mut self.body) {
+            Body::None | Body::Bytes(0) => At::default(),
+            Body::Bytes(left) => At::Body(left),
+            Body::Unknown => At::Unknown,
+        };
+    }
+
+    /// Takes note of a field that announces a body. hyper refuses lengths that differ. A transfer
+    /// coding takes precedence over a length.
+    fn announce(&mut self, start: &[u8], length: usize) {
+        if starts_with(start, CODING) {
+            self.body = Body::Unknown;
+        } else if starts_with(start, LENGTH) {
+            let is_whole = length <= KEPT_BYTES;
+            let bytes = start.get(LENGTH.len()..).filter(|_| is_whole).and_then(number);
+            self.body = match (self.body, bytes) {
+                (Body::Unknown, _) | (_, None) => Body::Unknown,
+                (_, Some(bytes)) => Body::Bytes(bytes),
             };
-        } else {
-            if starts_with(start, CODING) {
-                self.body = Body::Unknown;
-            } else if starts_with(start, LENGTH) {
-                // hyper refuses lengths that differ. A transfer coding takes precedence over a
-                // length.
-                let is_whole = length <= KEPT_BYTES;
-                let bytes = start.get(LENGTH.len()..).filter(|_| is_whole).and_then(number);
-                self.body = match (self.body, bytes) {
-                    (Body::Unknown, _) | (_, None) => Body::Unknown,
-                    (_, Some(bytes)) => Body::Bytes(bytes),
-                };
-            }
-            self.at = At::FIELD;
         }
-        line.len() + 1
     }
 
     /// Skips bytes of a body. Returns their number.
