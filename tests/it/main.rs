@@ -62,3 +62,4 @@ mod upstream_tls;
 mod ways;
 mod webhook;
 mod wire;
+mod words;
