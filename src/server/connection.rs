@@ -15,7 +15,8 @@ use tokio_rustls::server::TlsStream;
 use super::activity::SocketActivity;
 use super::deadline::{Due, Limits, Phase, Timer, Watch};
 use super::event::{Deadline, Refused};
-use super::io::{Inbound, Outbound};
+use super::inbound::Inbound;
+use super::outbound::Outbound;
 use super::tls::HTTP_2;
 use super::{Drain, Server, ServerSettings, Service, http1, http2};
 

@@ -24,7 +24,8 @@ use tokio::time::Instant;
 use super::activity::SocketActivity;
 use super::answered::{Answered, OnAnswer};
 use super::connection::{End, Served, drive};
-use super::io::{Inbound, Liveness};
+use super::inbound::Inbound;
+use super::outbound::Liveness;
 use super::streams::{OpenStream, Streams};
 use super::{Drain, ServerSettings, Service};
 

@@ -13,7 +13,8 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::server::activity::Activity;
-use crate::server::io::{Inbound, Liveness};
+use crate::server::inbound::Inbound;
+use crate::server::outbound::Liveness;
 use crate::server::{FastPath, Service};
 
 /// Bytes that are read at once. hyper handles a longer head.

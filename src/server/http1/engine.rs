@@ -9,7 +9,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::server::io::{Inbound, Liveness};
+use crate::server::inbound::Inbound;
+use crate::server::outbound::Liveness;
 
 /// Interface of hyper's connection, whose type cannot be written down.
 pub(super) trait Engine<I> {

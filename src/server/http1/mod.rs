@@ -28,7 +28,8 @@ use super::activity::{Activity, SocketActivity};
 use super::answered::{Answered, OnAnswer};
 use super::connection::{End, Served, drive};
 use super::event::Deadline;
-use super::io::{Inbound, Liveness};
+use super::inbound::Inbound;
+use super::outbound::Liveness;
 use super::{Answering, Drain, ServerSettings, Service, Unreadable};
 
 /// Smallest buffer that hyper accepts, in bytes.

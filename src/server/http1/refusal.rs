@@ -11,7 +11,8 @@ use http_body_util::BodyExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use crate::server::Unreadable;
-use crate::server::io::{Inbound, Liveness};
+use crate::server::inbound::Inbound;
+use crate::server::outbound::Liveness;
 
 /// Writes the service's response, or hyper's own if the service has none, and closes the
 /// connection.
