@@ -106,6 +106,13 @@ impl Connection {
         self.read("GET").await.is_some_and(|answer| answer.status == 200)
     }
 
+    /// Whether the other side has closed, and not by a reset.
+    pub(crate) async fn ends_in_order(&mut self) -> bool {
+        let mut byte = [0];
+        let read = tokio::time::timeout(PATIENCE, self.0.read(&mut byte)).await;
+        matches!(read.expect("neither closed nor answered in time"), Ok(0))
+    }
+
     /// Returns whether the server has closed without a further byte.
     pub(crate) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
