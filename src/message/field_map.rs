@@ -1,12 +1,11 @@
 //! Response fields as a `HeaderMap` for hyper, built without hashing names for the usual layouts.
 
 use std::cell::RefCell;
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
-use super::fields::{Fields, date_value};
+use super::Fields;
 use super::response_field::{ConstantField, ResponseField};
 
 /// Fields that are kept without an allocation. No response has more.
@@ -81,10 +80,6 @@ impl Fields for FieldMap {
 
     fn put(&mut self, field: ResponseField, value: &HeaderValue) {
         self.push(field, value.clone());
-    }
-
-    fn put_date(&mut self, time: Duration) {
-        self.push(ResponseField::Date, date_value(time));
     }
 
     fn put_bytes(&mut self, field: ResponseField, value: &[u8]) {

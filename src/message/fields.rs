@@ -1,7 +1,7 @@
 //! Writers of response fields: into a map for hyper ([`super::FieldMap`]), or as the bytes of an
 //! HTTP/1.1 head.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, StatusCode};
@@ -20,7 +20,7 @@ pub trait Fields {
 
     /// Writes `Date`, from a time since 1970, to the second.
     fn put_date(&mut self, time: Duration) {
-        self.put_bytes(ResponseField::Date, &date(time.as_secs()));
+        with_date(time, |value| self.put(ResponseField::Date, value));
     }
 
     fn put_number(&mut self, field: ResponseField, number: u64) {
@@ -84,6 +84,12 @@ impl Fields for ResponseHead<'_> {
 
 /// Returns the `Date` of a time since 1970, to the second.
 pub fn date_value(time: Duration) -> HeaderValue {
+    with_date(time, HeaderValue::clone)
+}
+
+/// Calls `take` with a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7). Many
+/// responses share one second, so the last date is kept for each thread.
+fn with_date<T>(time: Duration, take: impl FnOnce(&HeaderValue) -> T) -> T {
     thread_local! {
         static LAST: RefCell<(u64, HeaderValue)> =
             const { RefCell::new((0, HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))) };
@@ -91,34 +97,13 @@ pub fn date_value(time: Duration) -> HeaderValue {
     let second = time.as_secs();
     LAST.with_borrow_mut(|(last, value)| {
         if *last != second {
-            let text = date(second);
-            *value = HeaderValue::from_bytes(&text).expect("a date is visible ASCII and blanks");
+            let text =
+                httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
+            *value = HeaderValue::from_str(&text).expect("a date is visible ASCII and blanks");
             *last = second;
         }
-        value.clone()
+        take(value)
     })
-}
-
-const DATE_BYTES: usize = 29;
-
-/// Returns a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7). Many responses
-/// share one second, so the last date is kept for each thread.
-fn date(since_1970: u64) -> [u8; DATE_BYTES] {
-    thread_local! {
-        static LAST: Cell<(u64, [u8; DATE_BYTES])> =
-            const { Cell::new((0, *b"Thu, 01 Jan 1970 00:00:00 GMT")) };
-    }
-    let (second, mut text) = LAST.get();
-    if second != since_1970 {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(since_1970);
-        let written = httpdate::fmt_http_date(time);
-        // The length fits until the year 9999.
-        if let Ok(written) = written.as_bytes().try_into() {
-            text = written;
-        }
-        LAST.set((since_1970, text));
-    }
-    text
 }
 
 #[cfg(test)]

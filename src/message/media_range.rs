@@ -21,7 +21,7 @@ pub struct Accepted {
     pub is_named: bool,
 }
 
-/// Precision with which a range covers a type. The most precise range counts, whatever its weight.
+/// Precision with which a range covers a type. The most precise range counts, even if its weight is lower.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Precision {
     Anything,

@@ -1,7 +1,7 @@
 //! CORS: decides which web pages may read a response (the Fetch standard's CORS protocol).
 //!
-//! CORS decides nothing about access: a request without a valid credential is refused, whatever
-//! page it comes from. The fields are computed for each request and never stored.
+//! CORS decides nothing about access: a request without a valid credential is refused, even if its
+//! page is allowed. The fields are computed for each request and never stored.
 
 use std::time::Duration;
 

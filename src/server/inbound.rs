@@ -91,9 +91,7 @@ impl<S> Inbound<S> {
     pub(super) fn activity(&self) -> Arc<SocketActivity> {
         Arc::clone(&self.activity)
     }
-}
 
-impl<S> Inbound<S> {
     fn received(&mut self, bytes: &mut [u8]) {
         self.activity.received(bytes);
         if let Some(lines) = &mut self.lines {

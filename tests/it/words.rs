@@ -10,7 +10,7 @@ const FOLDERS: [&str; 3] = ["src", "tests", "benches"];
 const FRAGMENTS: [&str; 7] = ["Of ", "Who ", "Whom ", "What ", "Where ", "How ", "So "];
 
 /// Words that stand in place of a caller, a client, a connection or an operator.
-const NAMELESS: [&str; 5] = ["whoever", "somebody", "nobody", "anybody", "whomever"];
+const NAMELESS: [&str; 6] = ["whoever", "whatever", "somebody", "nobody", "anybody", "whomever"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

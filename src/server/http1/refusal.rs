@@ -14,8 +14,8 @@ use crate::server::Unreadable;
 use crate::server::inbound::Inbound;
 use crate::server::outbound::Liveness;
 
-/// Writes the service's response, or hyper's own if the service has none, and closes the
-/// connection.
+/// Writes a response and closes the connection. Where the service has none, the response is hyper's
+/// own, or else the status alone.
 pub(super) async fn write<I, B>(
     mut socket: Inbound<I>,
     refused: Unreadable,
@@ -34,7 +34,8 @@ where
         {
             socket.write_all_buf(&mut data).await?;
         }
-    } else if let Some(bare) = bare {
+    } else {
+        let bare = bare.unwrap_or_else(|| head(refused, &HeaderMap::new(), 0));
         socket.write_all(&bare).await?;
     }
     socket.shutdown().await
@@ -58,10 +59,36 @@ fn head(refused: Unreadable, fields: &HeaderMap, length: u64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
+
+    use bytes::Bytes;
     use http::HeaderValue;
     use http::header::{CONNECTION, DATE};
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt as _, DuplexStream};
 
     use super::*;
+
+    impl Liveness for DuplexStream {
+        fn poll_broken(&self, _context: &mut Context<'_>) -> Poll<io::Error> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_without_a_response_of_its_own_refuses_with_the_status_alone() {
+        let (server, mut client) = tokio::io::duplex(1000);
+        let socket = Inbound::new(server, Arc::default());
+        let written = tokio::spawn(write::<_, Full<Bytes>>(socket, Unreadable::TimedOut, None));
+        let mut received = String::new();
+        client.shutdown().await.unwrap();
+        client.read_to_string(&mut received).await.unwrap();
+        written.await.unwrap().unwrap();
+        let expected =
+            "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        assert_eq!(received, expected);
+    }
 
     #[test]
     fn the_head_of_a_refusal_says_once_that_the_connection_ends() {
