@@ -47,6 +47,7 @@ mod race;
 mod reload;
 mod restart;
 mod route;
+mod service_manager;
 #[path = "../support/mod.rs"]
 mod shared;
 mod stale;

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -159,4 +159,16 @@ pub(crate) fn receive(socket: &UnixDatagram, message: &mut [u8]) -> std::io::Res
             received => return received,
         }
     }
+}
+
+/// Writes a configuration with an ample quota, and returns its file.
+pub(crate) fn config_file(directory: &Path, listen: &str, origin: SocketAddr) -> PathBuf {
+    let file = directory.join("ikgate.toml");
+    let text = format!(
+        "[server]\nlisten = [{listen:?}]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [limits]\nanonymous = {{ per_second = 100000, burst = 100000 }}\n\
+         [upstream]\nurl = \"http://{origin}\""
+    );
+    std::fs::write(&file, text).unwrap();
+    file
 }
