@@ -9,6 +9,7 @@ mod decide;
 mod fast_path;
 mod fills;
 mod policy;
+mod request_body;
 mod rest;
 mod versions;
 mod webhook;

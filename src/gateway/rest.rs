@@ -6,14 +6,15 @@ use std::time::Duration;
 use arc_swap::Guard;
 use http::Response;
 use http::request::Parts;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::decide::Rest;
+use super::request_body::discard;
 use super::{Gateway, GatewayBody, RequestContext, versions};
 use crate::error::GatewayError;
 use crate::exchange::ExchangeBody;
 use crate::file_id::FileId;
-use crate::message::{HeadFault, RequestHead, head};
+use crate::message::RequestHead;
+use crate::message::head::IDLE_BODY_MAX;
 use crate::response::Answer;
 use crate::route::{RouteFault, Selector};
 
@@ -49,7 +50,7 @@ async fn discarded<B: GatewayBody>(
     body: B,
     context: &mut RequestContext,
 ) -> Result<Answer, GatewayError> {
-    discard(body).await?;
+    discard(body, IDLE_BODY_MAX, IDLE_BODY_TIMEOUT).await?;
     let Some((file, selector)) = read else { return Ok(Answer::Preflight) };
     context.policy = Guard::from_inner(gateway.policy.load_full());
     let decided = {
@@ -73,25 +74,4 @@ async fn take_webhook<B: GatewayBody>(
     let from = limits.subscriber(context.exchange.client);
     entrance.take(parts, body, from, limits, &gateway.clock).await?;
     Ok(Answer::Accepted)
-}
-
-/// Reads and discards a body that has no use, so that the connection can be used again.
-async fn discard<B: GatewayBody>(body: B) -> Result<(), GatewayError> {
-    let limit = usize::try_from(head::IDLE_BODY_MAX).unwrap_or(usize::MAX);
-    let mut body = Limited::new(body, limit);
-    let read_all = async {
-        while let Some(frame) = body.frame().await {
-            match frame {
-                Ok(frame) => drop(frame),
-                Err(error) if error.is::<LengthLimitError>() => {
-                    return Err(GatewayError::Head(HeadFault::BodyTooLarge));
-                }
-                Err(_) => return Err(GatewayError::BodyBroken),
-            }
-        }
-        Ok(())
-    };
-    tokio::time::timeout(IDLE_BODY_TIMEOUT, read_all)
-        .await
-        .unwrap_or(Err(GatewayError::BodyTimeout))
 }

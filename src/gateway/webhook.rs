@@ -3,19 +3,17 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::sync::Semaphore;
 
 use super::GatewayBody;
 use super::policy::count_refusal;
+use super::request_body::read;
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::exchange::CallerLabel;
 use crate::invalidation::{WebhookOutcome, Webhooks};
 use crate::limit::{KeyedPermits, Limit, Limits, Subscriber};
-use crate::message::HeadFault;
 
 /// Longest body, in bytes.
 const BODY_MAX: usize = 256 * 1024;
@@ -61,21 +59,8 @@ impl WebhookEntrance {
         let busy = || refused(GatewayError::WebhooksBusy);
         let _permit_of_one = self.permits_of_one.try_take(from).ok_or_else(busy)?;
         let _permit = self.permits.try_acquire().map_err(|_| busy())?;
-        let body = read(body).await.inspect_err(|_| WebhookOutcome::Unread.emit(clock.wall()))?;
+        let body = read(body, BODY_MAX, BODY_TIMEOUT).await;
+        let body = body.inspect_err(|_| WebhookOutcome::Unread.emit(clock.wall()))?;
         Ok(self.webhooks.receive(&head.headers, &body).await?)
-    }
-}
-
-async fn read<B: GatewayBody>(body: B) -> Result<Bytes, GatewayError> {
-    let too_large = || GatewayError::Head(HeadFault::BodyTooLarge);
-    if body.size_hint().lower() > BODY_MAX as u64 {
-        return Err(too_large());
-    }
-    let body = Limited::new(body, BODY_MAX).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(GatewayError::BodyBroken),
-        Err(_elapsed) => Err(GatewayError::BodyTimeout),
     }
 }

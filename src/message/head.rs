@@ -13,7 +13,7 @@ use super::request::{ASTERISK, FieldName, RequestFields, RequestHead};
 
 /// Longest body accepted with a request that has no use for one, in bytes. It is read and
 /// discarded, so that the connection can be kept. A longer body is not worth reading.
-pub const IDLE_BODY_MAX: u64 = 64 * 1024;
+pub const IDLE_BODY_MAX: usize = 64 * 1024;
 
 /// Use of a request's body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,7 +87,7 @@ pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
         return Err(HeadFault::TransferEncoding);
     }
     let mut lengths = head.fields.all(FieldName::ContentLength).filter_map(declared_length);
-    if lengths.any(|length| length > IDLE_BODY_MAX) {
+    if lengths.any(|length| length > IDLE_BODY_MAX as u64) {
         return Err(HeadFault::BodyTooLarge);
     }
     Ok(())

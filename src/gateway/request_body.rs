@@ -1,0 +1,61 @@
+//! Bodies of requests: read into memory, or read and discarded, each within a size and a time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use super::{BodyError, GatewayBody};
+use crate::error::GatewayError;
+use crate::message::HeadFault;
+
+/// Reads a body of at most `max` bytes.
+///
+/// # Errors
+///
+/// A body that is too long, malformed, cut off, or late.
+pub(super) async fn read<B: GatewayBody>(
+    body: B,
+    max: usize,
+    within: Duration,
+) -> Result<Bytes, GatewayError> {
+    if body.size_hint().lower() > max as u64 {
+        return Err(GatewayError::Head(HeadFault::BodyTooLarge));
+    }
+    let body = Limited::new(body, max);
+    in_time(within, async { Ok(body.collect().await?.to_bytes()) }).await
+}
+
+/// Reads and discards a body that has no use, so that the connection can be used again.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) async fn discard<B: GatewayBody>(
+    body: B,
+    max: usize,
+    within: Duration,
+) -> Result<(), GatewayError> {
+    let mut body = Limited::new(body, max);
+    let read_all = async {
+        while let Some(frame) = body.frame().await {
+            frame?;
+        }
+        Ok(())
+    };
+    in_time(within, read_all).await
+}
+
+async fn in_time<T>(
+    within: Duration,
+    reading: impl Future<Output = Result<T, BodyError>>,
+) -> Result<T, GatewayError> {
+    match tokio::time::timeout(within, reading).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(GatewayError::Head(HeadFault::BodyTooLarge))
+        }
+        Ok(Err(_)) => Err(GatewayError::BodyBroken),
+        Err(_elapsed) => Err(GatewayError::BodyTimeout),
+    }
+}
