@@ -7,6 +7,8 @@
 //! sequence number. If a number is missing, the node discards its whole cache and continues from
 //! the new record. It does the same after the server's epoch has changed.
 
+mod connection_log;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::STATE_CHANGE;
+use connection_log::ConnectionLog;
+
 use super::bus::{BATCH_MAX, Joined, NodeId, Position, Record, ServerFault, Stream, Taken, What};
 use super::members::Members;
 use super::outbox::Outbox;
@@ -48,7 +51,7 @@ pub(super) struct Link<S> {
     known: Mutex<Known>,
     /// Notified after each record that was applied.
     applied: watch::Sender<()>,
-    told: Mutex<Told>,
+    log: Mutex<ConnectionLog>,
 }
 
 /// Applied state: position in the stream, and the members of the fleet.
@@ -92,8 +95,8 @@ impl<S: Stream> Link<S> {
     ) -> Self {
         let (outbox, known) = (Arc::default(), Mutex::default());
         let applied = watch::Sender::default();
-        let told = Mutex::default();
-        Self { server, node, standing, outbox, local, clock, known, applied, told }
+        let log = Mutex::default();
+        Self { server, node, standing, outbox, local, clock, known, applied, log }
     }
 
     /// Keeps the node connected. Does not return.
@@ -109,7 +112,7 @@ impl<S: Stream> Link<S> {
             if self.standing.heard() > heard {
                 wait = RETRY_MIN;
             }
-            self.told.lock().failed(&ended);
+            self.log.lock().failed(&ended);
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(RETRY_MAX);
         }
@@ -179,7 +182,7 @@ impl<S: Stream> Link<S> {
             // batch that is not full held all that was in the stream when the read began.
             if (1..BATCH_MAX).contains(&count) {
                 self.standing.note_heard(asked);
-                self.told.lock().joined();
+                self.log.lock().joined();
             }
         }
     }
@@ -307,49 +310,6 @@ impl<S: Stream> Bus for Link<S> {
                 Partial
             })
         })
-    }
-}
-
-/// Log state of the connection since it last changed. Each cause is logged once, not at every
-/// attempt.
-#[derive(Debug, Default)]
-struct Told {
-    joined: bool,
-    causes: Vec<String>,
-}
-
-/// Number of causes that are logged before the connection is back. The first may not be the one
-/// that matters.
-const CAUSES_MAX: usize = 4;
-
-impl Told {
-    fn joined(&mut self) {
-        if !self.joined {
-            tracing::info!(
-                target: STATE_CHANGE,
-                part = "cluster",
-                state = "joined",
-                "the fleet's Redis is connected"
-            );
-        }
-        *self = Self { joined: true, causes: Vec::new() };
-    }
-
-    fn failed(&mut self, fault: &ServerFault) {
-        self.joined = false;
-        let cause = fault.to_string();
-        if self.causes.len() >= CAUSES_MAX || self.causes.contains(&cause) {
-            return;
-        }
-        tracing::error!(
-            target: STATE_CHANGE,
-            part = "cluster",
-            state = "apart",
-            error = cause,
-            "the fleet's Redis cannot be used: after 3 s without it this gateway serves only fresh \
-             responses; its purges reach the other gateways when Redis is back"
-        );
-        self.causes.push(cause);
     }
 }
 

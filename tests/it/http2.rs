@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ikgate::server::DrainEnd;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::support::http2::{
@@ -251,20 +253,34 @@ async fn what_is_not_http_2_ends_the_connection() {
     misused.gateway.finish().await;
 }
 
+/// Gateway that drains while stream 1 waits for its answer.
+pub(crate) struct Draining {
+    pub(crate) frames: Frames,
+    pub(crate) origin: Origin,
+    pub(crate) drained: JoinHandle<DrainEnd>,
+}
+
+impl Draining {
+    pub(crate) async fn begin() -> Self {
+        let misused = Misused::start("").await;
+        misused.origin.replies(&versions_of("held"), Reply::json(200, "[]"));
+        misused.origin.hold(&versions_of("held"));
+        let mut frames = misused.open(&[]).await;
+        frames.send(&[Frame::get(1, &versions_of("held"), &[("host", "a")])]).await;
+        misused.origin.has_seen(&versions_of("held"), 1).await;
+        let Misused { origin, gateway, .. } = misused;
+        let drained = tokio::spawn(gateway.into_app().shut_down());
+        Self { frames, origin, drained }
+    }
+}
+
 #[tokio::test]
 async fn a_drain_says_goodbye_and_answers_what_it_has_taken() {
-    let misused = Misused::start("").await;
-    misused.origin.replies(&versions_of("held"), Reply::json(200, "[]"));
-    misused.origin.hold(&versions_of("held"));
-    let mut frames = misused.open(&[]).await;
-    frames.send(&[Frame::get(1, &versions_of("held"), &[("host", "a")])]).await;
-    misused.origin.has_seen(&versions_of("held"), 1).await;
-    let Misused { origin, gateway, .. } = misused;
-    let drained = tokio::spawn(gateway.into_app().shut_down());
+    let Draining { mut frames, origin, drained } = Draining::begin().await;
     assert!(frames.find(|frame| frame.kind == GOAWAY).await.is_some());
     origin.release(&versions_of("held"));
     let answer = frames.find(|frame| frame.kind == HEADERS).await.unwrap();
     assert_eq!(answer.status(), 200);
     drop(frames);
-    assert_eq!(drained.await.unwrap(), ikgate::server::DrainEnd::Finished);
+    assert_eq!(drained.await.unwrap(), DrainEnd::Finished);
 }

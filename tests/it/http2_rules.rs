@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::http2::{Misused, NO_WINDOW, get};
+use super::http2::{Draining, Misused, NO_WINDOW, get};
 use crate::support::http2::{
     ACK, DATA, END_STREAM, Frame, Frames, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS,
 };
@@ -124,14 +124,7 @@ async fn a_connection_that_is_idle_or_old_is_told_so_before_it_ends() {
 /// Section 6.8.
 #[tokio::test]
 async fn a_drain_takes_what_was_sent_before_it_was_heard_of_and_its_numbers_do_not_grow() {
-    let misused = Misused::start("").await;
-    misused.origin.replies(&versions_of("held"), Reply::json(200, "[]"));
-    misused.origin.hold(&versions_of("held"));
-    let mut frames = misused.open(&[]).await;
-    frames.send(&[Frame::get(1, &versions_of("held"), &[("host", "a")])]).await;
-    misused.origin.has_seen(&versions_of("held"), 1).await;
-    let Misused { origin, gateway, .. } = misused;
-    let drained = tokio::spawn(gateway.into_app().shut_down());
+    let Draining { mut frames, origin, drained } = Draining::begin().await;
     let first = frames.find(|frame| frame.kind == GOAWAY).await.unwrap();
     assert_eq!(last_stream(&first), (1 << 31) - 1);
     let heard = frames.find(|frame| frame.kind == PING).await.unwrap();

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Bench, Case, expand};
-use crate::support::http2::{ACK, Frame, Frames, GOAWAY, HEADERS, PING, RST_STREAM};
+use crate::support::http2::{Frame, Frames, GOAWAY, HEADERS, RST_STREAM};
 
 /// Case, as it stands in a file.
 #[derive(Deserialize)]
@@ -140,7 +140,6 @@ async fn outcome(frames: &mut Frames, stream: Option<u32>) -> Outcome {
                 return if goes_on { Outcome::StreamError } else { Outcome::ConnectionError };
             }
             HEADERS if Some(frame.stream) == stream => return Outcome::Status(frame.status()),
-            PING if frame.flags & ACK == 0 => {}
             _ => {}
         }
     }
