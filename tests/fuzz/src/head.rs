@@ -43,6 +43,6 @@ fuzz_target!(|input: (u8, String, Vec<(u8, Vec<u8>)>)| {
     }
     let lengths = head.headers.get_all(CONTENT_LENGTH).iter();
     for length in lengths.filter_map(|value| value.to_str().ok()?.parse::<u64>().ok()) {
-        assert!(length <= IDLE_BODY_MAX);
+        assert!(length <= IDLE_BODY_MAX as u64);
     }
 });
