@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ikgate::caller::{
-    AnonymousPolicy, Audience, Caller, CallerSettings, Callers, Claims, KeyDigest, NumericDate,
-    Recognised, TokenAlgorithm, TokenKey, TokenSettings, TokenSigner,
+    AnonymousPolicy, Audience, Caller, CallerSettings, Callers, Claims, Identified, KeyDigest,
+    NumericDate, TokenAlgorithm, TokenKey, TokenSettings, TokenSigner,
 };
 use ikgate::clock::Clock;
 use ikgate::file_id::FileId;
@@ -79,9 +79,9 @@ impl Gate {
     fn admit(&self, fields: &HeaderMap, client: IpAddr) {
         let fields = RequestFields::of(fields, &CLIENT_ADDRESS);
         let caller =
-            match self.callers.recognise(&fields, client, || self.clock.unix_time()).unwrap() {
-                Recognised::Caller(caller) => caller,
-                Recognised::Stranger(stranger) => {
+            match self.callers.identify(&fields, client, || self.clock.unix_time()).unwrap() {
+                Identified::Caller(caller) => caller,
+                Identified::UnverifiedToken(stranger) => {
                     self.limits.may_fail_auth(client).unwrap();
                     self.callers.verify(&stranger, self.clock.unix_time()).unwrap()
                 }

@@ -36,8 +36,8 @@ use crate::cluster::{Cluster, ClusterState};
 use crate::gateway::Gateway;
 use crate::message::date_value;
 use crate::secret::PrivateKey;
-use crate::server::{Answering, Drain, Reply, Service, TlsSlot, Unreadable, reply};
-use crate::telemetry::{ClusterReadings, Exposition, Log, Metrics, Most, Readings};
+use crate::server::{Drain, Reply, Service, ServiceResponse, TlsSlot, Unreadable, reply};
+use crate::telemetry::{Capacity, ClusterGauges, Exposition, GaugeValues, Log, Metrics};
 use crate::upstream::{BreakerState, UpstreamError};
 
 /// Pause before the metrics are read. An exchange is counted after its connection has written the
@@ -58,7 +58,7 @@ pub struct Admin {
     /// Connections of the public listener, and whether they drain.
     pub drain: Drain,
     /// Upper limits of the counted resources.
-    pub most: Most,
+    pub capacity: Capacity,
     /// Configuration in force, in the form of a configuration file, without secrets.
     pub config: ArcSwap<toml::Table>,
 }
@@ -89,10 +89,10 @@ impl Service for Admin {
         request: Request<Incoming>,
         _peer: SocketAddr,
         _begun: Option<()>,
-    ) -> Answering<Full<Bytes>> {
+    ) -> ServiceResponse<Full<Bytes>> {
         let (head, _body) = request.into_parts();
         let admin = Arc::clone(self);
-        Answering::Later(Box::pin(async move { admin.reply(&head).await }))
+        ServiceResponse::Pending(Box::pin(async move { admin.reply(&head).await }))
     }
 
     fn refuse(&self, _: SocketAddr, refused: Unreadable, _: Option<()>) -> Option<Reply> {
@@ -182,26 +182,26 @@ impl Admin {
         tokio::time::sleep(SETTLE).await;
         let accept = head.headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
         let exposition = Exposition::accepted(&accept.collect::<Vec<_>>());
-        let series = self.metrics.expose(&self.readings(), exposition);
+        let series = self.metrics.expose(&self.gauge_values(), exposition);
         reply(StatusCode::OK, exposition.content_type(), series)
     }
 
     /// Adds one sample of all metrics to the history of `/api/stats`.
     pub fn sample(&self) {
-        let scraped = self.metrics.expose(&self.readings(), Exposition::Prometheus);
+        let scraped = self.metrics.expose(&self.gauge_values(), Exposition::Prometheus);
         self.metrics.note(&scraped, self.clock().monotonic(), self.clock().unix_time());
     }
 
-    fn readings(&self) -> Readings {
+    fn gauge_values(&self) -> GaugeValues {
         let (cache_entries, cache_bytes) = self.cache().usage();
-        Readings {
+        GaugeValues {
             cache_entries,
             cache_bytes,
             cache_evictions: self.cache().evictions(),
             fills_in_progress: self.cache().fills_in_progress(),
             connections: self.drain.connections(),
-            tracked_callers: self.gateway.policy.load().limits.tracked_callers(),
-            most: self.most,
+            tracked_callers: self.gateway.rules.load().limits.tracked_callers(),
+            capacity: self.capacity,
             budget_available: self.gateway.upstream.budget_available(),
             breaker_state: match self.gateway.upstream.breaker_state(self.clock().monotonic()) {
                 BreakerState::Closed => 0,
@@ -222,7 +222,7 @@ impl Admin {
                 .gateway
                 .cluster
                 .as_ref()
-                .map(|cluster| cluster_readings(cluster))
+                .map(|cluster| cluster_gauges(cluster))
                 .unwrap_or_default(),
             dropped_log_lines: self.log.as_ref().map_or(0, |log| log.dropped_lines()),
         }
@@ -237,9 +237,9 @@ impl Admin {
     }
 }
 
-fn cluster_readings(cluster: &Cluster) -> ClusterReadings {
+fn cluster_gauges(cluster: &Cluster) -> ClusterGauges {
     let readings = cluster.readings();
-    ClusterReadings {
+    ClusterGauges {
         state: match readings.state {
             ClusterState::Connected => 1,
             ClusterState::CutOff => 2,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Admin, json};
 use crate::server::Reply;
-use crate::telemetry::{Counted, HISTORY_INTERVAL, Most, Point, TailLine};
+use crate::telemetry::{Capacity, FileCount, HISTORY_INTERVAL, Point, RecentEvent};
 
 #[derive(Serialize)]
 struct Stats {
@@ -14,32 +14,32 @@ struct Stats {
     /// Time of this response, in seconds of Unix time.
     now: u64,
     interval_seconds: u64,
-    most: Most,
+    most: Capacity,
     points: Vec<Point>,
     /// The most frequent files of about the same period. Counts may be too high, never too low.
     top: Top,
     /// Recent log events, oldest first.
-    events: Vec<TailLine>,
+    events: Vec<RecentEvent>,
 }
 
 #[derive(Serialize)]
 struct Top {
-    requests: Vec<Counted>,
-    fills: Vec<Counted>,
+    requests: Vec<FileCount>,
+    fills: Vec<FileCount>,
 }
 
 pub(super) fn show(admin: &Admin) -> Reply {
-    let (points, requests, fills) = admin.metrics.lately();
+    let (points, requests, fills) = admin.metrics.recent();
     json(
         StatusCode::OK,
         &Stats {
             version: env!("CARGO_PKG_VERSION"),
             now: admin.clock().unix_time().as_secs(),
             interval_seconds: HISTORY_INTERVAL.as_secs(),
-            most: admin.most,
+            most: admin.capacity,
             points,
             top: Top { requests, fills },
-            events: admin.log.as_ref().map(|log| log.tail().lines()).unwrap_or_default(),
+            events: admin.log.as_ref().map(|log| log.recent().list()).unwrap_or_default(),
         },
     )
 }

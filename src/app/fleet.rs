@@ -28,8 +28,8 @@ pub(super) async fn belong(gateway: Arc<Gateway>, cluster: Arc<Cluster>, drain: 
 async fn share_quotas(gateway: &Gateway, mut nodes: watch::Receiver<NonZeroU32>) {
     while nodes.changed().await.is_ok() {
         let nodes = *nodes.borrow_and_update();
-        gateway.policy.rcu(|policy| policy.shared_by(nodes));
-        gateway.policy.load().limits.clamp();
+        gateway.rules.rcu(|rules| rules.shared_by(nodes));
+        gateway.rules.load().limits.clamp();
         tracing::info!(nodes, "number of gateways changed: the quotas are shared anew");
     }
 }

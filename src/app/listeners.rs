@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::server::{self, Listen, Listener, PassedSockets, Takers, UnusableSocket};
+use crate::server::{self, ListenSource, Listener, PassedSockets, PassedTo, UnusableSocket};
 use crate::upstream::UpstreamStartError;
 
 /// Reason why the gateway could not start.
@@ -47,26 +47,26 @@ impl Listeners {
     ///
     /// Fails if an address cannot be bound, or if a passed socket is missing, extra or unusable.
     pub(super) fn open(
-        public: &[Listen],
-        admin: Listen,
+        public: &[ListenSource],
+        admin: ListenSource,
         passed: PassedSockets,
     ) -> Result<Self, StartError> {
-        let takes_public = public.contains(&Listen::Passed);
-        let takers = Takers { admin: admin == Listen::Passed, public: takes_public };
+        let takes_public = public.contains(&ListenSource::Passed);
+        let takers = PassedTo { admin: admin == ListenSource::Passed, public: takes_public };
         let passed = passed.listeners(takers)?;
         if takes_public && passed.public.is_empty() {
             return Err(StartError::NothingPassed);
         }
         let addresses = public.iter().filter_map(|listen| match listen {
-            Listen::Address(address) => Some(bind("server.listen", *address)),
-            Listen::Passed => None,
+            ListenSource::Address(address) => Some(bind("server.listen", *address)),
+            ListenSource::Passed => None,
         });
         let passed_public = passed.public.into_iter().map(addressed);
         Ok(Self {
             public: addresses.chain(passed_public).collect::<Result<_, _>>()?,
             admin: match admin {
-                Listen::Address(address) => bind("admin.listen", address)?,
-                Listen::Passed => addressed(only(passed.admin)?)?,
+                ListenSource::Address(address) => bind("admin.listen", address)?,
+                ListenSource::Passed => addressed(only(passed.admin)?)?,
             },
         })
     }

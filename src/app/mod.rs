@@ -30,16 +30,16 @@ use crate::clock::{Clock, Ticks};
 use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::exchange::{CallerLabel, Delivery, ExchangeBody};
-use crate::gateway::{Attempt, Begun, Gateway, Hit, Policy, WebhookEntrance};
+use crate::gateway::{AccessRules, Attempt, DecidedRequest, Gateway, Hit, WebhookReceiver};
 use crate::invalidation::{Invalidator, LocalInvalidator, Webhooks};
 use crate::limit::Desk;
 use crate::message::HeadFault;
 use crate::route::Operations;
 use crate::server::{
-    Answering, Drain, DrainEnd, FastPath, PassedSockets, Server, ServerSettings, Service, TlsSlot,
-    Unreadable,
+    Drain, DrainEnd, FastPath, PassedSockets, Server, ServerSettings, Service, ServiceResponse,
+    TlsSlot, Unreadable,
 };
-use crate::telemetry::{HISTORY_INTERVAL, Log, Metrics, Most};
+use crate::telemetry::{Capacity, HISTORY_INTERVAL, Log, Metrics};
 use crate::upstream::{Upstream, UpstreamStartError};
 
 /// Time that open admin connections have to finish after the public ones have ended.
@@ -73,17 +73,17 @@ struct Parts {
 impl Service for Gateway {
     type Data = Delivery;
     type Body = ExchangeBody;
-    type Begun = Begun;
+    type Begun = DecidedRequest;
 
     fn call(
         self: &Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
-        begun: Option<Begun>,
-    ) -> Answering<ExchangeBody> {
+        begun: Option<DecidedRequest>,
+    ) -> ServiceResponse<ExchangeBody> {
         match self.answer(request, peer, begun) {
-            ControlFlow::Break(response) => Answering::Now(response),
-            ControlFlow::Continue(later) => Answering::Later(later),
+            ControlFlow::Break(response) => ServiceResponse::Ready(response),
+            ControlFlow::Continue(later) => ServiceResponse::Pending(later),
         }
     }
 
@@ -97,10 +97,10 @@ impl Service for Gateway {
         peer: SocketAddr,
         close: bool,
         head: &mut Vec<u8>,
-    ) -> FastPath<Delivery, Begun> {
+    ) -> FastPath<Delivery, DecidedRequest> {
         match Gateway::try_hit(self, received, peer, close, head) {
             Attempt::Hit(Hit { body, length, close }) => FastPath::Hit { body, length, close },
-            Attempt::Begun(begun) => FastPath::Other(Some(begun)),
+            Attempt::Decided(begun) => FastPath::Other(Some(begun)),
             Attempt::NotPlain => FastPath::Other(None),
         }
     }
@@ -109,7 +109,7 @@ impl Service for Gateway {
         &self,
         peer: SocketAddr,
         refused: Unreadable,
-        begun: Option<Begun>,
+        begun: Option<DecidedRequest>,
     ) -> Option<Response<ExchangeBody>> {
         let fault = match refused {
             Unreadable::Malformed => HeadFault::Malformed,
@@ -148,10 +148,10 @@ impl App {
             readiness: Readiness::default(),
             tls: Arc::clone(&tls),
             drain: public_drain.clone(),
-            most: Most {
+            capacity: Capacity {
                 cache_bytes: settings.cache.max_bytes,
                 connections: settings.public.server.max_connections,
-                tracked_callers: settings.policy.limits.max_tracked_callers,
+                tracked_callers: settings.access.limits.max_tracked_callers,
             },
             config: ArcSwap::from_pointee(settings.effective.clone()),
         });
@@ -235,12 +235,17 @@ pub fn gateway(
             webhooks: settings.webhooks.is_some(),
         },
         webhooks: settings.webhooks.map(|settings| {
-            WebhookEntrance::new(Webhooks::new(settings, invalidator.clone(), clock.clone()))
+            WebhookReceiver::new(Webhooks::new(settings, invalidator.clone(), clock.clone()))
         }),
         invalidator,
         cluster,
         proxies: settings.public.proxies,
-        policy: ArcSwap::from_pointee(Policy::new(settings.policy, labels, desk.clone(), clock)),
+        rules: ArcSwap::from_pointee(AccessRules::new(
+            settings.access,
+            labels,
+            desk.clone(),
+            clock,
+        )),
         cache,
         upstream: Upstream::new(&settings.upstream, settings.key, desk, clock.clone())?,
         request_timeout,

@@ -19,9 +19,9 @@ impl App {
         let parts = &self.parts;
         let gateway = &parts.gateway;
         let labels = parts.metrics.label_callers(settings.caller_names());
-        gateway.policy.rcu(|policy| policy.renewed(settings.policy.clone(), labels.clone()));
+        gateway.rules.rcu(|rules| rules.renewed(settings.access.clone(), labels.clone()));
         // After the swap of the policy: until then, cells are counted against the old quotas.
-        gateway.policy.load().limits.clamp();
+        gateway.rules.load().limits.clamp();
         gateway.cache.set_freshness(settings.cache.freshness);
         parts.tls.store(settings.public.tls.clone());
         parts.admin.config.store(Arc::new(settings.effective.clone()));

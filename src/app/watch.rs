@@ -14,8 +14,8 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Reloads changed files at each tick, and logs when a file becomes unusable or usable again.
 pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut due: Ticks, drain: Drain) {
-    let mut key_told = Told::new("the private key");
-    let mut tls_told = Told::new("the TLS certificate or its key");
+    let mut key_state = FileState::new("the private key");
+    let mut tls_state = FileState::new("the TLS certificate or its key");
     loop {
         tokio::select! {
             () = due.tick() => {}
@@ -38,26 +38,26 @@ pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut due: Ticks, dr
                 continue;
             }
         };
-        key_told.note(key.as_ref().map_err(|error| error as _).copied());
+        key_state.record(key.as_ref().map_err(|error| error as _).copied());
         if let Some(tls) = tls {
-            tls_told.note(tls.as_ref().map_err(|error| error as _).copied());
+            tls_state.record(tls.as_ref().map_err(|error| error as _).copied());
         }
     }
 }
 
 /// Last logged state of a file, so that the same state is not logged at each check.
-struct Told {
+struct FileState {
     what: &'static str,
     usable: bool,
 }
 
-impl Told {
+impl FileState {
     fn new(what: &'static str) -> Self {
         Self { what, usable: true }
     }
 
     /// Logs the result of one check, if the state is new. `Ok(true)` means that the file changed.
-    fn note(&mut self, looked: Result<bool, &(dyn Error + 'static)>) {
+    fn record(&mut self, looked: Result<bool, &(dyn Error + 'static)>) {
         let what = self.what;
         match looked {
             Ok(true) => tracing::info!("{what} has changed: the new one is in use"),

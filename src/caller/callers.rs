@@ -10,9 +10,9 @@ use subtle::ConstantTimeEq as _;
 
 use super::credential::Credential;
 use super::failure::AuthFailure;
+use super::identity::{Caller, CallerId};
 use super::key::KeyDigest;
 use super::token::{CREDENTIAL_BYTES_MAX, TokenSettings, Tokens};
-use super::{Caller, CallerId};
 use crate::file_id::FileId;
 use crate::message::{FieldName, RequestFields};
 
@@ -43,15 +43,15 @@ pub enum AnonymousPolicy {
 pub struct FileForbidden;
 
 /// Result of a cheap check of a request's credential.
-pub enum Recognised<'a> {
+pub enum Identified<'a> {
     /// A caller that is known by its key, its verified token or its address.
     Caller(Caller),
     /// A token that was not seen before. Verifying it costs far more than this check.
-    Stranger(Stranger<'a>),
+    UnverifiedToken(UnverifiedToken<'a>),
 }
 
 /// A token that is not verified yet.
-pub struct Stranger<'a> {
+pub struct UnverifiedToken<'a> {
     token: Credential<'a>,
     digest: KeyDigest,
 }
@@ -125,17 +125,17 @@ impl Callers {
     /// # Errors
     ///
     /// [`AuthFailure`] if a required credential is missing, or if the credential is not accepted.
-    pub fn recognise<'a>(
+    pub fn identify<'a>(
         &self,
         fields: &RequestFields<'a>,
         client: IpAddr,
         wall: impl FnOnce() -> Duration,
-    ) -> Result<Recognised<'a>, AuthFailure> {
+    ) -> Result<Identified<'a>, AuthFailure> {
         let mut credentials = fields.all(FieldName::Authorization);
         let Some(value) = credentials.next() else {
             return match self.anonymous {
                 AnonymousPolicy::Refuse => Err(AuthFailure::Missing),
-                AnonymousPolicy::Serve => Ok(Recognised::Caller(Caller::Anonymous(client))),
+                AnonymousPolicy::Serve => Ok(Identified::Caller(Caller::Anonymous(client))),
             };
         };
         if credentials.next().is_some() {
@@ -150,15 +150,15 @@ impl Callers {
             return Err(if is_token { AuthFailure::TokenTooLong } else { AuthFailure::UnknownKey });
         }
         let digest = KeyDigest::of(&credential);
-        if let Some(known) = self.known_by(&digest) {
-            return Ok(Recognised::Caller(known));
+        if let Some(known) = self.with_key(&digest) {
+            return Ok(Identified::Caller(known));
         }
         let Some(tokens) = self.tokens.as_ref().filter(|_| is_token) else {
             return Err(AuthFailure::UnknownKey);
         };
         match tokens.verified(&digest, wall) {
-            Some(token) => Ok(Recognised::Caller(Caller::Token(token?))),
-            None => Ok(Recognised::Stranger(Stranger { token: credential, digest })),
+            Some(token) => Ok(Identified::Caller(Caller::Token(token?))),
+            None => Ok(Identified::UnverifiedToken(UnverifiedToken { token: credential, digest })),
         }
     }
 
@@ -167,13 +167,17 @@ impl Callers {
     /// # Errors
     ///
     /// [`AuthFailure`] with the reason why the token is not accepted.
-    pub fn verify(&self, stranger: &Stranger<'_>, wall: Duration) -> Result<Caller, AuthFailure> {
+    pub fn verify(
+        &self,
+        token: &UnverifiedToken<'_>,
+        wall: Duration,
+    ) -> Result<Caller, AuthFailure> {
         let tokens = self.tokens.as_ref().ok_or(AuthFailure::UnknownKey)?;
-        let token = tokens.verify(&stranger.token, stranger.digest, wall);
+        let token = tokens.verify(&token.token, token.digest, wall);
         token.map(Caller::Token)
     }
 
-    fn known_by(&self, digest: &KeyDigest) -> Option<Caller> {
+    fn with_key(&self, digest: &KeyDigest) -> Option<Caller> {
         let (known, id) = self.by_prefix.get(&digest.prefix())?;
         bool::from(known.as_bytes().ct_eq(digest.as_bytes())).then_some(Caller::Known(*id))
     }
@@ -223,18 +227,18 @@ mod tests {
     }
 
     /// Returns the index of a configured caller; `None` for an anonymous one.
-    fn recognise(callers: &Callers, values: &[&str]) -> Result<Option<usize>, AuthFailure> {
+    fn identify_by(callers: &Callers, values: &[&str]) -> Result<Option<usize>, AuthFailure> {
         let lines: Vec<_> =
             values.iter().map(|value| ("authorization", value.as_bytes())).collect();
-        match callers.recognise(&fields(&map(&lines)), PEER, || Duration::ZERO)? {
-            Recognised::Caller(Caller::Anonymous(PEER)) => Ok(None),
-            Recognised::Caller(Caller::Known(CallerId(place))) => Ok(Some(place)),
+        match callers.identify(&fields(&map(&lines)), PEER, || Duration::ZERO)? {
+            Identified::Caller(Caller::Anonymous(PEER)) => Ok(None),
+            Identified::Caller(Caller::Known(CallerId(place))) => Ok(Some(place)),
             _ => unreachable!("tokens are not configured"),
         }
     }
 
     fn identify(values: &[&str]) -> Result<Option<usize>, AuthFailure> {
-        recognise(&callers(AnonymousPolicy::Serve), values)
+        identify_by(&callers(AnonymousPolicy::Serve), values)
     }
 
     fn basic(pair: impl AsRef<[u8]>) -> String {
@@ -278,8 +282,8 @@ mod tests {
 
     #[test]
     fn without_a_credential_the_policy_decides() {
-        assert_eq!(recognise(&callers(AnonymousPolicy::Serve), &[]), Ok(None));
-        let refused = recognise(&callers(AnonymousPolicy::Refuse), &[]);
+        assert_eq!(identify_by(&callers(AnonymousPolicy::Serve), &[]), Ok(None));
+        let refused = identify_by(&callers(AnonymousPolicy::Refuse), &[]);
         assert_eq!(refused, Err(AuthFailure::Missing));
     }
 

@@ -78,7 +78,7 @@ pub enum Audience {
 
 /// Claims that were accepted.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Accepted {
+pub(super) struct AcceptedClaims {
     pub(super) subject: String,
     /// File ids, sorted; `None`: every file.
     pub(super) files: Option<Vec<FileId>>,
@@ -95,7 +95,7 @@ impl Claims {
         issuer: &str,
         audience: &str,
         wall: Duration,
-    ) -> Result<Accepted, AuthFailure> {
+    ) -> Result<AcceptedClaims, AuthFailure> {
         if self.iss != issuer {
             return Err(AuthFailure::TokenIssuer);
         }
@@ -119,7 +119,7 @@ impl Claims {
             return Err(AuthFailure::TokenClaims);
         }
         let files = self.files.map(|files| sorted(&files)).transpose()?;
-        Ok(Accepted { subject: self.sub, files, begins, remaining })
+        Ok(AcceptedClaims { subject: self.sub, files, begins, remaining })
     }
 }
 
@@ -167,7 +167,7 @@ mod tests {
         NumericDate(Duration::from_secs_f64(NOW.as_secs_f64() + seconds))
     }
 
-    fn accept(claims: Claims) -> Result<Accepted, AuthFailure> {
+    fn accept(claims: Claims) -> Result<AcceptedClaims, AuthFailure> {
         claims.accept("https://app.example.com", "ikgate", NOW)
     }
 

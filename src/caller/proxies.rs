@@ -18,7 +18,7 @@ pub struct Proxies {
 
 /// Origin of a request: the client, and whether a proxy stands between.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Sender {
+pub struct ClientOrigin {
     /// The address that sent the request to the outermost trusted proxy, or to this gateway.
     pub client: IpAddr,
     /// Whether a trusted proxy sent it to this gateway.
@@ -46,10 +46,10 @@ impl Proxies {
     /// The list of addresses is read from the right, since only what trusted proxies appended is
     /// true. Everything to the left of the first untrusted address can be forged, and so can an
     /// entry that is not an address.
-    pub fn sender(&self, peer: IpAddr, fields: &RequestFields<'_>) -> Sender {
+    pub fn origin(&self, peer: IpAddr, fields: &RequestFields<'_>) -> ClientOrigin {
         let mut client = peer.to_canonical();
         if !self.trust(client) {
-            return Sender { client, by_proxy: false };
+            return ClientOrigin { client, by_proxy: false };
         }
         let lines = fields.all(FieldName::ClientAddress).rev();
         let mut hops = lines.flat_map(|line| line.rsplit(|&byte| byte == b','));
@@ -59,7 +59,7 @@ impl Proxies {
                 break;
             }
         }
-        Sender { client, by_proxy: true }
+        ClientOrigin { client, by_proxy: true }
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
         let trusted = trusted.map(|network| network.parse().unwrap()).to_vec();
         let proxies = Proxies { trusted, ..Proxies::default() };
         let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", line.as_bytes())).collect();
-        proxies.sender(peer.parse().unwrap(), &fields(&map(&lines))).client.to_string()
+        proxies.origin(peer.parse().unwrap(), &fields(&map(&lines))).client.to_string()
     }
 
     #[test]

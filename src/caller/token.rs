@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::claims::{Accepted, Claims};
+use super::claims::{AcceptedClaims, Claims};
 use super::failure::AuthFailure;
 use super::key::KeyDigest;
 use super::token_key::{TokenAlgorithm, TokenKey};
@@ -62,9 +62,9 @@ pub struct Token {
 }
 
 /// Expiry policy of the cache: a token leaves it when it expires, by moka's own clock.
-struct EndOfToken;
+struct TokenExpiry;
 
-impl Expiry<KeyDigest, Arc<Token>> for EndOfToken {
+impl Expiry<KeyDigest, Arc<Token>> for TokenExpiry {
     fn expire_after_create(
         &self,
         _: &KeyDigest,
@@ -145,7 +145,7 @@ impl Tokens {
             // LRU: a holder that sends requests now matters more than one that sent many and is
             // gone.
             .eviction_policy(EvictionPolicy::lru())
-            .expire_after(EndOfToken)
+            .expire_after(TokenExpiry)
             .build_with_hasher(RandomState::new());
         Self { settings, validation, verified }
     }
@@ -182,7 +182,7 @@ impl Tokens {
     ) -> Result<Arc<Token>, AuthFailure> {
         let claims = self.signed(token)?;
         let TokenSettings { issuer, audience, .. } = &self.settings;
-        let Accepted { subject, files, begins, remaining } =
+        let AcceptedClaims { subject, files, begins, remaining } =
             claims.accept(issuer, audience, wall)?;
         let token = Arc::new(Token {
             subject: Subject::of(&subject),

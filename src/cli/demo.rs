@@ -12,7 +12,7 @@ use super::serve::{self, StopSignals};
 use super::{Failure, runtime, sandbox, say};
 use crate::caller::KeyDigest;
 use crate::config::{self, PRIVATE_KEY_VARIABLE};
-use crate::demo::{DemoPage, Places};
+use crate::demo::{DemoPage, DemoUrls};
 use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::sandbox::{
     DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, SandboxSettings, WebhookTarget, WebhookUrl,
@@ -75,7 +75,7 @@ impl Demo {
             sandbox.sandbox.deliver_to(WebhookTarget { url, secret });
             let file = IMAGE_WITH_VERSIONS;
             let (admin, sandbox_at, page_at) = (app.admin, sandbox.address, page.address);
-            let places = Places { gateway: public, admin, sandbox: sandbox_at, file };
+            let places = DemoUrls { gateway: public, admin, sandbox: sandbox_at, file };
             let page = page.serve(Arc::new(DemoPage::new(&places)));
             say(&greeting(&places, page_at));
             stop.next().await;
@@ -147,8 +147,8 @@ fn webhook_secret() -> Result<Secret, Failure> {
     Ok(Secret::new(format!("whsec_{}", BASE64_STANDARD.encode(bits))))
 }
 
-fn greeting(places: &Places, page: SocketAddr) -> String {
-    let Places { gateway, admin, sandbox, file } = places;
+fn greeting(places: &DemoUrls, page: SocketAddr) -> String {
+    let DemoUrls { gateway, admin, sandbox, file } = places;
     let list = format!("http://{gateway}/v1/files/{file}/versions");
     format!(
         "ikgate is running in front of a sandbox of ImageKit. Paste these:

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::{Problems, PublicSettings, Settings};
 use crate::cache::CacheSettings;
-use crate::gateway::PolicySettings;
+use crate::gateway::AccessSettings;
 use crate::limit::LimitSettings;
 use crate::telemetry::TelemetrySettings;
 
@@ -47,13 +47,13 @@ impl Settings {
         }
         let mut effective = new.effective;
         keep_fixed(&mut effective, &self.effective, "", &mut waiting);
-        let max_tracked_callers = self.policy.limits.max_tracked_callers;
+        let max_tracked_callers = self.access.limits.max_tracked_callers;
         let in_force = Self {
             public: PublicSettings { tls: new.public.tls, ..self.public.clone() },
             cache: CacheSettings { freshness: new.cache.freshness, ..self.cache },
-            policy: PolicySettings {
-                limits: LimitSettings { max_tracked_callers, ..new.policy.limits },
-                ..new.policy
+            access: AccessSettings {
+                limits: LimitSettings { max_tracked_callers, ..new.access.limits },
+                ..new.access
             },
             telemetry: TelemetrySettings { log: new.telemetry.log, ..self.telemetry.clone() },
             effective,

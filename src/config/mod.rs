@@ -25,11 +25,11 @@ use crate::admin::AdminSettings;
 use crate::cache::CacheSettings;
 use crate::caller::{Proxies, TokenSettings};
 use crate::cluster::ClusterSettings;
-use crate::gateway::PolicySettings;
+use crate::gateway::AccessSettings;
 use crate::invalidation::WebhookSettings;
 use crate::route::BasePath;
 use crate::secret::PrivateKey;
-use crate::server::{Listen, ServerSettings, Tls};
+use crate::server::{ListenSource, ServerSettings, Tls};
 use crate::telemetry::TelemetrySettings;
 use crate::upstream::UpstreamSettings;
 
@@ -50,7 +50,7 @@ pub struct Settings {
     /// Cache size and freshness.
     pub cache: CacheSettings,
     /// Callers, limits and rules of access.
-    pub policy: PolicySettings,
+    pub access: AccessSettings,
     /// Whether the operator configured `limits.anonymous`.
     pub anonymous_is_written: bool,
     /// Settings of webhooks; `None`: deliveries are not accepted.
@@ -66,7 +66,7 @@ pub struct Settings {
 impl Settings {
     /// Returns the names of the configured callers, in their order.
     pub fn caller_names(&self) -> impl Iterator<Item = &str> {
-        self.policy.callers.iter().map(|caller| caller.name.as_str())
+        self.access.callers.iter().map(|caller| caller.name.as_str())
     }
 }
 
@@ -74,7 +74,7 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub struct PublicSettings {
     /// Addresses to listen on; at least one.
-    pub listen: Vec<Listen>,
+    pub listen: Vec<ListenSource>,
     /// Path prefix that the gateway is mounted under.
     pub base_path: BasePath,
     pub server: ServerSettings,
@@ -91,7 +91,7 @@ pub struct PublicSettings {
 impl PublicSettings {
     /// Returns whether all listeners are on loopback addresses.
     pub fn is_on_loopback(&self) -> bool {
-        self.listen.iter().all(Listen::is_loopback)
+        self.listen.iter().all(ListenSource::is_loopback)
     }
 }
 
@@ -99,7 +99,7 @@ impl PublicSettings {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AdminListenerSettings {
     /// Address to listen on.
-    pub listen: Listen,
+    pub listen: ListenSource,
     /// Access rules of the admin API.
     pub guard: AdminSettings,
 }

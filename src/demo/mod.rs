@@ -13,13 +13,13 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
 
-use crate::server::{Answering, Reply, Service, reply};
+use crate::server::{Reply, Service, ServiceResponse, reply};
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Addresses of the servers that the page uses, and its first file.
 #[derive(Clone, Copy, Debug)]
-pub struct Places {
+pub struct DemoUrls {
     pub gateway: SocketAddr,
     pub admin: SocketAddr,
     pub sandbox: SocketAddr,
@@ -34,7 +34,7 @@ pub struct DemoPage {
 }
 
 impl DemoPage {
-    pub fn new(places: &Places) -> Self {
+    pub fn new(urls: &DemoUrls) -> Self {
         #[derive(Serialize)]
         struct Settings {
             gateway: String,
@@ -42,7 +42,7 @@ impl DemoPage {
             dashboard: String,
             file: &'static str,
         }
-        let Places { gateway, admin, sandbox, file } = *places;
+        let DemoUrls { gateway, admin, sandbox, file } = *urls;
         let settings = Settings {
             gateway: format!("http://{gateway}"),
             sandbox: format!("http://{sandbox}"),
@@ -93,13 +93,13 @@ impl Service for DemoPage {
         request: Request<Incoming>,
         _peer: SocketAddr,
         _begun: Option<()>,
-    ) -> Answering<Full<Bytes>> {
+    ) -> ServiceResponse<Full<Bytes>> {
         let mut reply = self.answer(request.method(), request.uri().path());
         let fields = reply.headers_mut();
         fields.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
         fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Browsers must not store the page, so that a changed page shows after the next start.
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Answering::Now(reply)
+        ServiceResponse::Ready(reply)
     }
 }

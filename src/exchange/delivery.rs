@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::exchange::Exchange;
 use crate::message::Coding;
-use crate::response::Shaped;
+use crate::response::CodedResponse;
 
 /// Rest of one body. The writer advances it, so the exchange counts the bytes that were taken.
 /// Dropping it ends the exchange.
@@ -35,7 +35,7 @@ impl Delivery {
     /// Ties an exchange to the response that ends it.
     pub fn respond(
         exchange: Box<Exchange>,
-        Shaped { response, coding }: Shaped,
+        CodedResponse { response, coding }: CodedResponse,
     ) -> Response<ExchangeBody> {
         let (head, body) = response.into_parts();
         let delivery = Self::new(exchange, head.status, coding, body);

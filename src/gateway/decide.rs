@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::versions::{self, VersionQuery};
-use super::{Gateway, RequestContext, fills};
-use crate::cache::{CacheStatus, FwdReason};
+use super::context::RequestContext;
+use super::query::{CacheMiss, VersionQuery};
+use super::state::Gateway;
+use super::{fills, versions};
+use crate::cache::CacheStatus;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::file_id::FileId;
@@ -24,34 +26,28 @@ pub(super) enum Decision {
     Answer(Answer),
     /// The request needs asynchronous work. Boxed, so that a hit, which moves through here, stays
     /// small.
-    Rest(Box<Rest>),
+    Continuation(Box<Continuation>),
 }
 
 /// Asynchronous work that a request needs.
-pub(super) enum Rest {
+pub(super) enum Continuation {
     /// Discard a body that has no use. Then read this list or version, or answer a preflight.
     Discard(Option<(FileId, Selector)>),
-    Fill(Missed),
+    Fill(CacheMiss),
     /// Read a webhook's body.
     Webhook,
-}
-
-/// Request that needs a fill, and the reason.
-pub(super) struct Missed {
-    pub(super) query: VersionQuery,
-    pub(super) reason: FwdReason,
 }
 
 impl Gateway {
     /// Starts the exchange of a request whose head is complete.
     pub(super) fn begin(&self, head: &RequestHead<'_>, peer: SocketAddr) -> RequestContext {
-        let sender = self.proxies.sender(peer.ip(), &head.fields);
+        let origin = self.proxies.origin(peer.ip(), &head.fields);
         let now = self.clock.monotonic();
-        let mut exchange = Exchange::start(&self.clock, now, sender.client, head.method);
-        if sender.by_proxy {
+        let mut exchange = Exchange::start(&self.clock, now, origin.client, head.method);
+        if origin.by_proxy {
             exchange.trust_proxy(&head.fields);
         }
-        RequestContext { exchange, policy: self.policy.load(), cache: None, quota: None }
+        RequestContext { exchange, rules: self.rules.load(), cache: None, quota: None }
     }
 
     /// Decides on a request that has just begun.
@@ -68,12 +64,12 @@ impl Gateway {
             context.exchange.file = Some(file);
         }
         let read = match route {
-            Route::Webhook => return Ok(Decision::Rest(Box::new(Rest::Webhook))),
+            Route::Webhook => return Ok(Decision::Continuation(Box::new(Continuation::Webhook))),
             Route::Preflight => None,
             Route::Read(file, selector) => Some((file, selector)),
         };
         match read {
-            read if has_body => Ok(Decision::Rest(Box::new(Rest::Discard(read)))),
+            read if has_body => Ok(Decision::Continuation(Box::new(Continuation::Discard(read)))),
             None => Ok(Decision::Answer(Answer::Preflight)),
             Some((file, selector)) => {
                 // Nothing was awaited since the head arrived, so one reading of the clock is
@@ -81,7 +77,7 @@ impl Gateway {
                 let now = context.exchange.started;
                 Ok(match self.decide_read(&file, &selector, head, now, context)? {
                     Ok(answer) => Decision::Answer(answer),
-                    Err(missed) => Decision::Rest(Box::new(Rest::Fill(missed))),
+                    Err(miss) => Decision::Continuation(Box::new(Continuation::Fill(miss))),
                 })
             }
         }
@@ -95,16 +91,16 @@ impl Gateway {
         head: &RequestHead<'_>,
         now: Duration,
         context: &mut RequestContext,
-    ) -> Result<Result<Answer, Missed>, GatewayError> {
-        let policy = &context.policy;
+    ) -> Result<Result<Answer, CacheMiss>, GatewayError> {
+        let rules = &context.rules;
         let client = context.exchange.client;
-        let caller = policy.identify(&head.fields, client, &self.clock)?;
-        context.exchange.caller = policy.label(&caller);
-        policy.callers.may_read(&caller, file)?;
-        let visibility = policy.visibility(&caller, file);
+        let caller = rules.identify(&head.fields, client, &self.clock)?;
+        context.exchange.caller = rules.label(&caller);
+        rules.callers.may_read(&caller, file)?;
+        let visibility = rules.visibility(&caller, file);
         let found = versions::look_up(self, file, selector, now);
-        let priority = policy.priority(&caller);
-        let (quota, verdict) = policy.admit(&caller);
+        let priority = rules.priority(&caller);
+        let (quota, verdict) = rules.admit(&caller);
         context.quota = Some((caller, quota));
         verdict?;
         match found {
@@ -118,7 +114,7 @@ impl Gateway {
             Err(reason) => {
                 let (file, selector, trace) = (*file, *selector, context.exchange.trace());
                 let query = VersionQuery { file, selector, visibility, priority, trace };
-                Ok(Err(Missed { query, reason }))
+                Ok(Err(CacheMiss { query, reason }))
             }
         }
     }

@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::context::RequestContext;
 use super::decide::Decision;
-use super::{Gateway, RequestContext};
+use super::state::Gateway;
 use crate::error::GatewayError;
 use crate::exchange::Delivery;
 use crate::message::PlainRequest;
@@ -16,7 +17,7 @@ pub enum Attempt {
     Hit(Hit),
     /// The bytes begin with a plain request that the fast path does not answer. It is decided on,
     /// and its quota is spent.
-    Begun(Begun),
+    Decided(DecidedRequest),
     /// The bytes do not begin with a complete plain request.
     NotPlain,
 }
@@ -31,7 +32,7 @@ pub struct Hit {
 }
 
 /// Request that has been decided on.
-pub struct Begun {
+pub struct DecidedRequest {
     pub(super) context: RequestContext,
     pub(super) decided: Result<Decision, GatewayError>,
 }
@@ -53,7 +54,7 @@ impl Gateway {
         let mut context = self.begin(&plain.head, peer);
         let decided = self.decide(&plain.head, false, &mut context);
         let Ok(Decision::Answer(Answer::Reusable(reusable))) = &decided else {
-            return Attempt::Begun(Begun { context, decided });
+            return Attempt::Decided(DecidedRequest { context, decided });
         };
         let facts = context.facts();
         let close_after = close || plain.close;

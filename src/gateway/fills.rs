@@ -6,68 +6,68 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Gateway;
-use crate::cache::{Codings, Fill, Freshness, Join, Kind, Origin, StoredResponse};
+use super::state::Gateway;
+use crate::cache::{self, Codings, Freshness, Join, Kind, Origin, StoredResponse};
 use crate::cluster::{Seen, SharedResponse};
 use crate::error::{self, chain};
 use crate::file_id::FileId;
-use crate::upstream::{AnswerKind, Held, Order, Priority, Storable, UpstreamError};
+use crate::upstream::{BodyPermit, FetchRequest, Priority, ResponseKind, Storable, UpstreamError};
 
 /// Handle that completes one fill.
-pub(super) type Ticket = Fill<Arc<UpstreamError>>;
+pub(super) type Fill = cache::Fill<Arc<UpstreamError>>;
 
 /// Starts the fill in a task of its own.
-pub(super) fn start(gateway: &Arc<Gateway>, ticket: Ticket, order: Order) {
-    gateway.fills.spawn(redeem(Arc::clone(gateway), ticket, order));
+pub(super) fn start(gateway: &Arc<Gateway>, fill: Fill, request: FetchRequest) {
+    gateway.fills.spawn(run(Arc::clone(gateway), fill, request));
 }
 
 /// Starts a background fill of a stale list, unless a fill of it runs already or the upstream has
 /// no capacity for background calls.
 pub(super) fn refresh(gateway: &Arc<Gateway>, file: &FileId, now: Duration) {
     if gateway.upstream.has_for_background()
-        && let Join::Leader(ticket, _waiter) = gateway.cache.join(file, now)
+        && let Join::Leader(fill, _waiter) = gateway.cache.join(file, now)
     {
         let (priority, began) = (Priority::Background, Instant::now());
-        start(gateway, ticket, Order { file: *file, priority, trace: None, began });
+        start(gateway, fill, FetchRequest { file: *file, priority, trace: None, began });
     }
 }
 
 /// Completes a fill for all its waiters: from the second-level cache if another gateway has the
 /// list, else from the upstream.
-async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
+async fn run(gateway: Arc<Gateway>, fill: Fill, request: FetchRequest) {
     let rules = gateway.cache.freshness();
     let permit = match &gateway.cluster {
         None => None,
-        Some(cluster) => match cluster.find(&order.file, &rules).await {
+        Some(cluster) => match cluster.find(&request.file, &rules).await {
             Seen::Shared(shared) => {
                 let SharedResponse { kind, body, as_of, ttl } = shared;
                 let response = Arc::new(StoredResponse::new(kind, body, as_of));
-                let finished = ticket.finish(Arc::clone(&response), Origin::SecondLevel { ttl });
+                let finished = fill.finish(Arc::clone(&response), Origin::SecondLevel { ttl });
                 if finished.is_kept() && response.is_worth_encoding() {
-                    encode(&gateway, order.file, response).await;
+                    encode(&gateway, request.file, response).await;
                 }
                 return;
             }
             Seen::Nothing(permit) => permit,
         },
     };
-    let fetched = fetch(&gateway, ticket, &order).await;
+    let fetched = fetch(&gateway, fill, &request).await;
     if let (Some(cluster), Some(permit)) = (&gateway.cluster, permit) {
         match &fetched {
             // Shared with the fleet although this gateway may have had no room for it.
             Some(Fetched { response, freshness, .. }) => {
                 let body = response.body.clone();
                 let what = (response.kind, body);
-                cluster.keep(&order.file, permit, what, freshness.ttl(), &rules).await;
+                cluster.keep(&request.file, permit, what, freshness.ttl(), &rules).await;
             }
-            None => cluster.release(&order.file, permit).await,
+            None => cluster.release(&request.file, permit).await,
         }
     }
-    if let Some(Fetched { response, stored: true, held, .. }) = fetched
+    if let Some(Fetched { response, stored: true, permit, .. }) = fetched
         && response.is_worth_encoding()
     {
-        encode(&gateway, order.file, response).await;
-        drop(held);
+        encode(&gateway, request.file, response).await;
+        drop(permit);
     }
 }
 
@@ -78,47 +78,47 @@ struct Fetched {
     stored: bool,
     /// Permit for the body's bytes in flight, held until encoding is done. So the responses that
     /// wait for encoding never hold more than the limit of bytes in flight.
-    held: Held,
+    permit: BodyPermit,
 }
 
 /// Fetches the list from the upstream and wakes the waiters. Returns the response if it may be
 /// shared.
-async fn fetch(gateway: &Gateway, ticket: Ticket, order: &Order) -> Option<Fetched> {
-    let priority = order.priority as u64;
-    tracing::info!(target: "ikgate.fill", priority, file.id = order.file.as_bytes());
-    let answer = match gateway.upstream.versions(order).await {
+async fn fetch(gateway: &Gateway, fill: Fill, request: &FetchRequest) -> Option<Fetched> {
+    let priority = request.priority as u64;
+    tracing::info!(target: "ikgate.fill", priority, file.id = request.file.as_bytes());
+    let answer = match gateway.upstream.versions(request).await {
         Ok(answer) => answer,
         Err(error) => {
-            log(ticket.id(), &error);
-            ticket.fail(Arc::new(error));
+            log(fill.id(), &error);
+            fill.fail(Arc::new(error));
             return None;
         }
     };
     let (kind, body) = match answer.kind {
-        AnswerKind::BadRequest(body) => {
+        ResponseKind::BadRequest(body) => {
             (Kind::BadRequest, body.unwrap_or_else(|| error::bad_request().body()))
         }
-        AnswerKind::List(body) => (Kind::List, body),
-        AnswerKind::NotFound(body) => {
+        ResponseKind::List(body) => (Kind::List, body),
+        ResponseKind::NotFound(body) => {
             (Kind::NotFound, body.unwrap_or_else(|| error::not_found().body()))
         }
     };
     let response = Arc::new(StoredResponse::new(kind, body, answer.asked));
     match answer.storable {
         Storable::No => {
-            ticket.answer_only(response);
+            fill.answer_only(response);
             None
         }
         // Neither encoded nor shared: the other gateways would not know that the upstream forbids a
         // transformation.
         Storable::AsItCame => {
-            _ = ticket.finish(response, Origin::Upstream);
+            _ = fill.finish(response, Origin::Upstream);
             None
         }
         Storable::Yes => {
-            let finished = ticket.finish(Arc::clone(&response), Origin::Upstream);
+            let finished = fill.finish(Arc::clone(&response), Origin::Upstream);
             let (freshness, stored) = (finished.freshness()?, finished.is_kept());
-            Some(Fetched { response, freshness, stored, held: answer.held })
+            Some(Fetched { response, freshness, stored, permit: answer.permit })
         }
     }
 }

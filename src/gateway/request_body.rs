@@ -3,11 +3,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body::Body;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::{BodyError, GatewayBody};
 use crate::error::GatewayError;
 use crate::message::HeadFault;
+
+/// Request body. A webhook's body is read; any other body is discarded.
+pub trait GatewayBody: Body<Data: Send, Error: Into<BodyError>> + Unpin + Send + 'static {}
+
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+impl<B: Body<Data: Send, Error: Into<BodyError>> + Unpin + Send + 'static> GatewayBody for B {}
 
 /// Reads a body of at most `max` bytes.
 ///

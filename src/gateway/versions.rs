@@ -7,45 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::time::Instant;
 
-use super::decide::Missed;
-use super::{Gateway, RequestContext, fills};
+use super::context::RequestContext;
+use super::fills;
+use super::query::{CacheMiss, VersionQuery, Visibility};
+use super::state::Gateway;
 use crate::cache::{
     CacheStatus, FillEnd, Forwarded, FwdReason, Join, Kind, Lookup, Origin, Privacy, Reuse,
     StoredResponse,
 };
 use crate::error::{self, GatewayError};
 use crate::file_id::FileId;
-use crate::message::TraceContext;
-use crate::response::{Answer, Reusable, Times};
+use crate::response::{Answer, ResponseAge, Reusable};
 use crate::route::Selector;
-use crate::upstream::{BadAnswer, Order, Priority, UpstreamError};
-
-/// Request for a version list, or for one version, by a caller that may read the file.
-pub(super) struct VersionQuery {
-    pub(super) file: FileId,
-    pub(super) selector: Selector,
-    pub(super) visibility: Visibility,
-    pub(super) priority: Priority,
-    pub(super) trace: Option<TraceContext>,
-}
-
-impl VersionQuery {
-    /// Returns what a fill for this query requests from the upstream.
-    fn order(&self) -> Order {
-        let began = Instant::now();
-        Order { file: self.file, priority: self.priority, trace: self.trace, began }
-    }
-}
-
-/// Which lists a caller may see.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(super) enum Visibility {
-    All,
-    /// Lists of public files only. A private file looks as if it did not exist.
-    Public,
-}
+use crate::upstream::{BadAnswer, Priority, UpstreamError};
 
 /// Response that may be sent, and the cache's outcome.
 pub(super) struct Reused {
@@ -63,7 +38,7 @@ impl Reused {
 
 /// Time by which a waiter outlasts its fill. A request that gave up first could come back and join
 /// a fill that is about to fail.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WAITER_MARGIN: Duration = Duration::from_secs(1);
 
 /// Returns the stored response, if it may be sent without waiting. Otherwise returns why not.
 pub(super) fn look_up(
@@ -89,7 +64,7 @@ pub(super) fn look_up(
 /// Waits for the upstream, together with every other request for the same file.
 pub(super) async fn fill(
     gateway: &Arc<Gateway>,
-    Missed { query, reason }: &Missed,
+    CacheMiss { query, reason }: &CacheMiss,
     context: &mut RequestContext,
 ) -> Result<Answer, GatewayError> {
     match wait(gateway, query, *reason, context).await {
@@ -124,7 +99,7 @@ async fn wait(
             return Ok(query.answer(Reused::hit(response, ttl_left), now, context));
         }
         Join::Leader(ticket, waiter) => {
-            fills::start(gateway, ticket, query.order());
+            fills::start(gateway, ticket, query.fetch_request());
             (waiter, Role::Leader)
         }
         Join::Follower(waiter) => (waiter, Role::Follower),
@@ -134,7 +109,7 @@ async fn wait(
     context.cache = Some(CacheStatus::Forwarded(forwarded));
     let end = tokio::select! {
         biased;
-        end = tokio::time::timeout(gateway.request_timeout + PATIENCE, waiter.wait()) => Some(end),
+        end = tokio::time::timeout(gateway.request_timeout + WAITER_MARGIN, waiter.wait()) => Some(end),
         () = gateway.closing.cancelled() => None,
     };
     let now = gateway.clock.monotonic();
@@ -158,10 +133,10 @@ async fn wait(
         Some(Err(_elapsed)) => GatewayError::UpstreamTimeout,
     };
     // Looked up again: an invalidation may have removed the response in the meantime.
-    if let Some(reused) = instead_of(&error, gateway, query, now) {
+    if let Some(reused) = stale_instead_of(&error, gateway, query, now) {
         return Ok(query.answer(reused, now, context));
     }
-    forwarded.status = came_back(&error);
+    forwarded.status = upstream_status(&error);
     context.cache = Some(CacheStatus::Forwarded(forwarded));
     Err((role, error))
 }
@@ -174,7 +149,7 @@ impl VersionQuery {
 }
 
 /// Returns the stored response, if it may be sent in place of this error.
-fn instead_of(
+fn stale_instead_of(
     error: &GatewayError,
     gateway: &Gateway,
     query: &VersionQuery,
@@ -227,7 +202,7 @@ pub(super) fn answer_from(
     if is_hidden(&response, visibility) {
         return Answer::Problem(error::not_found());
     }
-    let times = Times { age: response.age(now), ttl_left };
+    let times = ResponseAge { age: response.age(now), ttl_left };
     match selector {
         Selector::Version(id) if response.kind == Kind::List => match response.version(id) {
             Some(element) => Answer::Reusable(Reusable::version(element, times)),
@@ -240,7 +215,7 @@ pub(super) fn answer_from(
 }
 
 /// Returns the status of a failed upstream call, if it had one.
-fn came_back(error: &GatewayError) -> Option<StatusCode> {
+fn upstream_status(error: &GatewayError) -> Option<StatusCode> {
     let GatewayError::Upstream(error) = error else { return None };
     match &**error {
         UpstreamError::Auth { status } => *status,

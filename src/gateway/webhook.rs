@@ -6,9 +6,8 @@ use std::time::Duration;
 use http::request::Parts;
 use tokio::sync::Semaphore;
 
-use super::GatewayBody;
-use super::policy::count_refusal;
-use super::request_body::read;
+use super::access_rules::count_throttled;
+use super::request_body::{GatewayBody, read};
 use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::exchange::CallerLabel;
@@ -29,13 +28,13 @@ const READ_MAX_OF_ONE: usize = 12;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Receiver of webhook deliveries, with its limits.
-pub struct WebhookEntrance {
+pub struct WebhookReceiver {
     webhooks: Webhooks,
     permits: Semaphore,
     permits_of_one: KeyedPermits<Subscriber>,
 }
 
-impl WebhookEntrance {
+impl WebhookReceiver {
     pub fn new(webhooks: Webhooks) -> Self {
         let permits_of_one = KeyedPermits::new(READ_MAX_OF_ONE);
         Self { webhooks, permits: Semaphore::new(READ_MAX), permits_of_one }
@@ -51,7 +50,7 @@ impl WebhookEntrance {
         clock: &Clock,
     ) -> Result<(), GatewayError> {
         let refused = |error| {
-            count_refusal(Limit::Webhook, CallerLabel::NONE);
+            count_throttled(Limit::Webhook, CallerLabel::NONE);
             WebhookOutcome::Busy.emit(clock.wall());
             error
         };

@@ -68,14 +68,14 @@ impl AcceptedCodings {
 
     /// Returns the best coding that is available. Identity always is. It is sent if no other coding
     /// is acceptable, even if the caller refuses it: that serves the caller better than a 406.
-    pub fn best(self, is_there: impl Fn(Coding) -> bool) -> Coding {
+    pub fn best(self, is_available: impl Fn(Coding) -> bool) -> Coding {
         let mut best = (Coding::Identity, 0);
         for (coding, weight) in [
             (Coding::Brotli, self.brotli),
             (Coding::Gzip, self.gzip),
             (Coding::Identity, self.identity),
         ] {
-            if weight > best.1 && is_there(coding) {
+            if weight > best.1 && is_available(coding) {
                 best = (coding, weight);
             }
         }

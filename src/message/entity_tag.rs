@@ -5,8 +5,9 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
+use super::coding::Coding;
+use super::field_text::FieldText;
 use super::request::{FieldName, RequestFields};
-use super::{Coding, FieldText};
 
 /// Bytes of the digest that a tag holds: 128 bits, so that in practice two bodies of one file never
 /// share a tag.
@@ -21,7 +22,7 @@ pub struct EntityTag([u8; TEXT_BYTES]);
 
 /// Match of `If-None-Match` with a body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Named {
+pub enum TagMatch {
     /// `*`: any representation.
     Any,
     /// The body in this coding.
@@ -56,12 +57,12 @@ impl EntityTag {
     ///
     /// A member that is not an entity tag matches nothing, and neither does the rest of its line: a
     /// tag must stand where the grammar has one, not in the middle of something else.
-    pub fn named_in(self, fields: &RequestFields<'_>) -> Option<Named> {
+    pub fn match_in(self, fields: &RequestFields<'_>) -> Option<TagMatch> {
         fields.all(FieldName::IfNoneMatch).find_map(|list| {
             if list.trim_ascii() == b"*" {
-                return Some(Named::Any);
+                return Some(TagMatch::Any);
             }
-            Tags(list).find_map(|tag| self.coding_of(tag)).map(Named::Tag)
+            Tags(list).find_map(|tag| self.coding_of(tag)).map(TagMatch::Tag)
         })
     }
 
@@ -112,8 +113,8 @@ mod tests {
     use super::*;
     use crate::message::request::tests::{fields, map};
 
-    fn named(tag: EntityTag, value: &[u8]) -> Option<Named> {
-        tag.named_in(&fields(&map(&[("if-none-match", value)])))
+    fn named(tag: EntityTag, value: &[u8]) -> Option<TagMatch> {
+        tag.match_in(&fields(&map(&[("if-none-match", value)])))
     }
 
     #[test]
@@ -129,16 +130,16 @@ mod tests {
     fn lists_stars_weak_tags_and_tags_of_any_coding_match() {
         let tag = EntityTag::of(b"[]");
         let own = "\"T1PNoYwrqgwDVLtfmj7L5Q\"";
-        let identity = Some(Named::Tag(Coding::Identity));
+        let identity = Some(TagMatch::Tag(Coding::Identity));
         for (value, expected) in [
             (own.to_owned(), identity),
             (format!("W/{own}"), identity),
             (format!("\"a\", {own}"), identity),
             (format!("\"a,b\" ,, W/{own},"), identity),
-            (" * ".to_owned(), Some(Named::Any)),
-            ("\"T1PNoYwrqgwDVLtfmj7L5Q-br\"".to_owned(), Some(Named::Tag(Coding::Brotli))),
-            ("W/\"T1PNoYwrqgwDVLtfmj7L5Q-gz\"".to_owned(), Some(Named::Tag(Coding::Gzip))),
-            (format!("\"T1PNoYwrqgwDVLtfmj7L5Q-gz\", {own}"), Some(Named::Tag(Coding::Gzip))),
+            (" * ".to_owned(), Some(TagMatch::Any)),
+            ("\"T1PNoYwrqgwDVLtfmj7L5Q-br\"".to_owned(), Some(TagMatch::Tag(Coding::Brotli))),
+            ("W/\"T1PNoYwrqgwDVLtfmj7L5Q-gz\"".to_owned(), Some(TagMatch::Tag(Coding::Gzip))),
+            (format!("\"T1PNoYwrqgwDVLtfmj7L5Q-gz\", {own}"), Some(TagMatch::Tag(Coding::Gzip))),
             ("\"T1PNoYwrqgwDVLtfmj7L5Q-xy\"".to_owned(), None),
             ("\"T1PNoYwrqgwDVLtfmj7L5\"".to_owned(), None),
             (String::new(), None),
@@ -158,7 +159,7 @@ mod tests {
         let tag = EntityTag::of(b"[]");
         let own = tag.to_field_value(Coding::Gzip);
         let map = map(&[("if-none-match", b"\"a\""), ("if-none-match", own.as_bytes())]);
-        assert_eq!(tag.named_in(&fields(&map)), Some(Named::Tag(Coding::Gzip)));
+        assert_eq!(tag.match_in(&fields(&map)), Some(TagMatch::Tag(Coding::Gzip)));
     }
 
     proptest! {
@@ -176,7 +177,7 @@ mod tests {
             let tag = EntityTag::of(b"[]");
             let own = tag.to_field_value(coding).to_str().unwrap().to_owned();
             let list = [before, vec![own], after].concat().join(" , ");
-            prop_assert_eq!(named(tag, list.as_bytes()), Some(Named::Tag(coding)));
+            prop_assert_eq!(named(tag, list.as_bytes()), Some(TagMatch::Tag(coding)));
         }
     }
 }

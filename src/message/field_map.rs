@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
-use super::Fields;
+use super::fields::Fields;
 use super::response_field::{ConstantField, ResponseField};
 
 /// Fields that are kept without an allocation. No response has more.

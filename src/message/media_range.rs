@@ -14,16 +14,16 @@ pub struct MediaType {
 
 /// Weight that a client gives to a media type.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Accepted {
+pub struct Acceptance {
     /// Weight in thousandths. 0: the type is not acceptable, or no range covers it.
     pub weight: u16,
     /// Whether a range names the type itself, and not only a wildcard that includes it.
     pub is_named: bool,
 }
 
-/// Precision with which a range covers a type. The most precise range counts, even if its weight is lower.
+/// Specificity of a range for a type. The most specific range counts, even if its weight is lower.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Precision {
+enum Specificity {
     Anything,
     Kind,
     Type,
@@ -39,17 +39,17 @@ struct MediaRange<'a> {
 
 /// Reads the lines of `Accept` as one list, and weighs each of these types by it. A member that
 /// breaks the grammar is ignored.
-pub fn accepted<const N: usize>(lines: &[&[u8]], types: [MediaType; N]) -> [Accepted; N] {
+pub fn accepted<const N: usize>(lines: &[&[u8]], types: [MediaType; N]) -> [Acceptance; N] {
     let lines = lines.iter().filter_map(|line| std::str::from_utf8(line).ok());
     let members = lines.flat_map(|line| outside_quotes(line, ','));
     let ranges: Vec<_> = members.filter_map(MediaRange::parse).collect();
     types.map(|wanted| {
         let covering =
             ranges.iter().filter_map(|range| Some((range.covers(wanted)?, range.weight)));
-        let best = covering.max_by_key(|(precision, _)| *precision);
-        best.map_or(Accepted::default(), |(precision, weight)| Accepted {
+        let best = covering.max_by_key(|(specificity, _)| *specificity);
+        best.map_or(Acceptance::default(), |(specificity, weight)| Acceptance {
             weight,
-            is_named: precision >= Precision::Type,
+            is_named: specificity >= Specificity::Type,
         })
     })
 }
@@ -70,16 +70,16 @@ impl<'a> MediaRange<'a> {
         Some(range)
     }
 
-    fn covers(&self, wanted: MediaType) -> Option<Precision> {
+    fn covers(&self, wanted: MediaType) -> Option<Specificity> {
         let kind = self.kind.eq_ignore_ascii_case(wanted.kind);
         let subtype = self.subtype.eq_ignore_ascii_case(wanted.subtype);
         match self.version {
             Some(version) => {
-                (kind && subtype && version == wanted.version).then_some(Precision::Version)
+                (kind && subtype && version == wanted.version).then_some(Specificity::Version)
             }
-            None if kind && subtype => Some(Precision::Type),
-            None if kind && self.subtype == "*" => Some(Precision::Kind),
-            None if self.kind == "*" && self.subtype == "*" => Some(Precision::Anything),
+            None if kind && subtype => Some(Specificity::Type),
+            None if kind && self.subtype == "*" => Some(Specificity::Kind),
+            None if self.kind == "*" && self.subtype == "*" => Some(Specificity::Anything),
             None => None,
         }
     }

@@ -14,12 +14,12 @@ pub mod response_field;
 pub mod trace_context;
 
 pub use coding::{AcceptedCodings, Coding};
-pub use entity_tag::{EntityTag, Named};
+pub use entity_tag::{EntityTag, TagMatch};
 pub use field_map::FieldMap;
 pub use field_text::FieldText;
 pub use fields::{Fields, ResponseHead, date_value};
 pub use head::HeadFault;
-pub use media_range::{Accepted, MediaType, accepted};
+pub use media_range::{Acceptance, MediaType, accepted};
 pub use plain::PlainRequest;
 pub use request::{FieldName, RequestFields, RequestHead};
 pub(crate) use response_field::constant_field;

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use http::header::HeaderName;
 
-use super::FieldText;
+use super::field_text::FieldText;
 use super::request::{FieldName, RequestFields};
 
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

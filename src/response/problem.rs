@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{JSON, NO_STORE};
+use super::constants::{JSON, NO_STORE};
 use crate::message::{ConstantField, Fields, ResponseField, constant_field};
 
 /// Never Basic: a browser would ask its user for a password.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{JSON, NO_STORE, VARY, VARY_BY_USER};
+use super::constants::{JSON, NO_STORE, VARY, VARY_BY_USER};
 use crate::cache::{Element, Kind, StoredResponse};
 use crate::message::{
-    AcceptedCodings, Coding, ConstantField, EntityTag, FieldText, Fields, Named, RequestFields,
-    ResponseField, constant_field,
+    AcceptedCodings, Coding, ConstantField, EntityTag, FieldText, Fields, RequestFields,
+    ResponseField, TagMatch, constant_field,
 };
 
 static REVALIDATE: ConstantField =
@@ -22,7 +22,7 @@ static GZIP: ConstantField = constant_field!(ContentEncoding, "content-encoding"
 /// Response that is stored, or was just fetched, with its age.
 pub struct Reusable {
     content: Content,
-    times: Times,
+    times: ResponseAge,
 }
 
 enum Content {
@@ -34,50 +34,50 @@ enum Content {
 
 /// Age of a response, and its remaining freshness.
 #[derive(Clone, Copy, Debug)]
-pub struct Times {
+pub struct ResponseAge {
     pub age: Duration,
     /// Remaining freshness. Zero for a stale response, and for one that is not stored.
     pub ttl_left: Duration,
 }
 
 /// Status, coding and bytes of a response that were chosen for one request.
-pub(super) struct Chosen {
+pub(super) struct Negotiated {
     pub(super) status: StatusCode,
     pub(super) coding: Coding,
     /// `None`: the status allows no body.
     pub(super) body: Option<Bytes>,
     /// `None` for a negative response.
     tag: Option<EntityTag>,
-    times: Times,
+    times: ResponseAge,
 }
 
 impl Reusable {
-    pub fn stored(response: Arc<StoredResponse>, times: Times) -> Self {
+    pub fn stored(response: Arc<StoredResponse>, times: ResponseAge) -> Self {
         Self { content: Content::Stored(response), times }
     }
 
-    pub fn version(element: &Element, times: Times) -> Self {
+    pub fn version(element: &Element, times: ResponseAge) -> Self {
         let content = Content::Version { bytes: element.bytes.clone(), tag: element.tag() };
         Self { content, times }
     }
 
     /// Chooses status, coding and body for a request with these fields.
-    pub(super) fn choose(&self, request: &RequestFields<'_>) -> Chosen {
+    pub(super) fn choose(&self, request: &RequestFields<'_>) -> Negotiated {
         let (status, tag, coding) = match &self.content {
             Content::Stored(stored) if stored.kind == Kind::List => {
-                let is_there = |coding| stored.body_in(coding).is_some();
-                let coding = AcceptedCodings::of(request).best(is_there);
+                let is_available = |coding| stored.body_in(coding).is_some();
+                let coding = AcceptedCodings::of(request).best(is_available);
                 (StatusCode::OK, stored.tag, coding)
             }
             Content::Stored(stored) => (stored.kind.status(), None, Coding::Identity),
             Content::Version { tag, .. } => (StatusCode::OK, Some(*tag), Coding::Identity),
         };
         let times = self.times;
-        match tag.and_then(|tag| tag.named_in(request)) {
-            None => Chosen { status, coding, body: Some(self.body_in(coding)), tag, times },
+        match tag.and_then(|tag| tag.match_in(request)) {
+            None => Negotiated { status, coding, body: Some(self.body_in(coding)), tag, times },
             Some(named) => {
-                let coding = if let Named::Tag(coding) = named { coding } else { coding };
-                Chosen { status: StatusCode::NOT_MODIFIED, coding, body: None, tag, times }
+                let coding = if let TagMatch::Tag(coding) = named { coding } else { coding };
+                Negotiated { status: StatusCode::NOT_MODIFIED, coding, body: None, tag, times }
             }
         }
     }
@@ -90,7 +90,7 @@ impl Reusable {
     }
 }
 
-impl Chosen {
+impl Negotiated {
     /// Writes the fields about the content and its age. Returns the `Vary` that goes with them.
     pub(super) fn write(
         &self,

@@ -33,7 +33,7 @@ pub use webhook::{WebhookTarget, WebhookUrl};
 
 use crate::clock::Clock;
 use crate::secret::Secret;
-use crate::server::{Answering, Reply, Service, reply};
+use crate::server::{Reply, Service, ServiceResponse, reply};
 
 /// Private key that the sandbox accepts by default.
 pub const DEFAULT_KEY: &str = "private_sandbox=";
@@ -75,10 +75,10 @@ impl Service for Sandbox {
         request: Request<Incoming>,
         _peer: SocketAddr,
         _begun: Option<()>,
-    ) -> Answering<Full<Bytes>> {
+    ) -> ServiceResponse<Full<Bytes>> {
         let (head, _body) = request.into_parts();
         let sandbox = Arc::clone(self);
-        Answering::Later(Box::pin(async move { sandbox.reply(&head).await }))
+        ServiceResponse::Pending(Box::pin(async move { sandbox.reply(&head).await }))
     }
 }
 

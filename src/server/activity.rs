@@ -19,7 +19,7 @@ pub(super) struct Activity {
     body: AtomicBool,
     /// Whether the next response is the last of this connection. A drain announces that for all
     /// connections.
-    leaving: AtomicBool,
+    draining: AtomicBool,
     announced: Announcement,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct SocketActivity {
     /// Whether the sending side is closed.
     closing: AtomicBool,
     /// Whether the receiving side is done too.
-    heard_out: AtomicBool,
+    lingered: AtomicBool,
     /// Number of times that the socket took bytes.
     written: AtomicU32,
 }
@@ -48,20 +48,20 @@ impl Activity {
             answering: AtomicBool::new(false),
             turns: AtomicU32::new(0),
             body: AtomicBool::new(false),
-            leaving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             announced,
         }
     }
 
     /// Notes that a head is complete.
-    pub(super) fn asked(&self) {
+    pub(super) fn request_received(&self) {
         self.socket.head_begun.store(false, Ordering::Relaxed);
         self.answering.store(true, Ordering::Relaxed);
         bump(&self.turns);
     }
 
     /// Notes that the response has to be waited for.
-    pub(super) fn waits(&self) {
+    pub(super) fn response_pending(&self) {
         self.socket.waiting.store(true, Ordering::Relaxed);
     }
 
@@ -77,7 +77,7 @@ impl Activity {
 
     /// Notes that the response is ready as a whole; only the socket has work left. Bytes behind the
     /// head were its body, if it has one, or else the next head.
-    pub(super) fn answered(&self) {
+    pub(super) fn response_ready(&self) {
         let next_begun =
             self.socket.partial.load(Ordering::Relaxed) && !self.body.load(Ordering::Relaxed);
         self.socket.head_begun.store(next_begun, Ordering::Relaxed);
@@ -90,12 +90,12 @@ impl Activity {
         &self.socket
     }
 
-    pub(super) fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
+    pub(super) fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed) || self.announced.is_made()
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed) || self.announced.is_made()
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -147,19 +147,19 @@ impl SocketActivity {
 
     /// Returns whether the connection is in its lingering close.
     pub(super) fn is_closing(&self) -> bool {
-        self.is_closed() && !self.is_heard_out()
+        self.is_closed() && !self.has_lingered()
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
     }
 
-    pub(super) fn heard_out(&self) {
-        self.heard_out.store(true, Ordering::Relaxed);
+    pub(super) fn end_linger(&self) {
+        self.lingered.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_heard_out(&self) -> bool {
-        self.heard_out.load(Ordering::Relaxed)
+    pub(super) fn has_lingered(&self) -> bool {
+        self.lingered.load(Ordering::Relaxed)
     }
 
     /// Returns how often the socket had taken bytes before it blocked. `None`: it is not blocked.
@@ -202,8 +202,8 @@ mod tests {
             let socket = Arc::new(SocketActivity::default());
             let activity = Activity::new(Arc::clone(&socket), Announcement::default());
             socket.received(received.as_bytes());
-            activity.asked();
-            activity.answered();
+            activity.request_received();
+            activity.response_ready();
             let found = matches!(activity.phase(), Phase::Head { .. });
             assert_eq!(found, begun, "{received:?}");
         }
@@ -222,11 +222,11 @@ mod tests {
         assert!(matches!(head, Phase::Head { .. }));
         socket.received(b" / HTTP/1.1");
         assert_eq!(activity.phase(), head, "more of it does not begin it anew");
-        activity.asked();
+        activity.request_received();
         activity.has_body();
         socket.received(b"body");
         assert_eq!(activity.phase(), Phase::Answering);
-        activity.answered();
+        activity.response_ready();
         socket.is_blocked();
         let blocked = activity.phase();
         assert!(matches!(blocked, Phase::Writing { .. }));

@@ -8,24 +8,24 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::ServerSettings;
 use super::event::Deadline;
+use super::settings::ServerSettings;
 
 /// Factor of `write_stall_timeout`: the time of a draining connection for its last responses. A
 /// larger factor lets a client that reads very slowly hold the connection; a smaller one cuts slow
 /// readers of long responses.
-const LAST_STALLS: u32 = 10;
+const DRAIN_STALLS: u32 = 10;
 
 /// Factor of `linger`: the time of a draining HTTP/2 connection to end by itself. It does so once
 /// its client has taken everything and has acknowledged that.
-const SETTLING: u32 = 5;
+const SETTLE_LINGERS: u32 = 5;
 
 /// Reason why a connection must act now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Due {
     Deadline(Deadline),
     /// The lingering close has lasted long enough.
-    HeardOut,
+    LingerOver,
 }
 
 /// Time limits, from [`ServerSettings`].
@@ -53,7 +53,7 @@ pub(super) enum Phase {
     Idle { turn: u32 },
     /// HTTP/2: no request is open, but the last responses may not have left yet.
     Settling { turn: u32 },
-    /// The client takes none of its responses. The oldest has not moved since then.
+    /// The client takes none of its responses. The oldest has not progressed since then.
     Sending { since: Instant },
     /// The socket takes no bytes. The oldest response as in [`Phase::Sending`], if there is one.
     Writing { written: u32, oldest: Option<Instant> },
@@ -75,16 +75,18 @@ impl Limits {
         }
     }
 
-    /// Returns when a phase that began at `since` has lasted too long. `leaving`: the connection is
+    /// Returns when a phase that began at `since` has lasted too long. `draining`: the connection is
     /// draining.
-    fn due(&self, phase: Phase, since: Instant, leaving: bool) -> Option<(Instant, Due)> {
+    fn due(&self, phase: Phase, since: Instant, draining: bool) -> Option<(Instant, Due)> {
         let (since, limit, deadline) = match phase {
             Phase::Abandoned => (since, Duration::ZERO, Deadline::Abandoned),
             Phase::Answering => return None,
-            Phase::Closing => return Some((since + self.linger, Due::HeardOut)),
+            Phase::Closing => return Some((since + self.linger, Due::LingerOver)),
             Phase::Head { .. } => (since, self.header, Deadline::Header),
-            Phase::Idle { .. } if leaving => (since, self.idle.min(self.linger), Deadline::Idle),
-            Phase::Settling { .. } if leaving => (since, SETTLING * self.linger, Deadline::Idle),
+            Phase::Idle { .. } if draining => (since, self.idle.min(self.linger), Deadline::Idle),
+            Phase::Settling { .. } if draining => {
+                (since, SETTLE_LINGERS * self.linger, Deadline::Idle)
+            }
             Phase::Idle { .. } | Phase::Settling { .. } => (since, self.idle, Deadline::Idle),
             Phase::Sending { since } => (since, self.write_stall, Deadline::WriteStall),
             Phase::Writing { oldest, .. } => {
@@ -97,28 +99,28 @@ impl Limits {
 }
 
 /// Watch over one connection: its phase, the beginning of the phase, and its deadline.
-pub(super) struct Watch {
+pub(super) struct PhaseWatch {
     limits: Limits,
     phase: Phase,
     since: Instant,
     opened: Instant,
     /// Time since which the connection is draining.
-    leaving: Option<Instant>,
+    draining: Option<Instant>,
 }
 
-impl Watch {
+impl PhaseWatch {
     pub(super) fn new(limits: Limits, now: Instant) -> Self {
-        Self { limits, phase: Phase::Idle { turn: 0 }, since: now, opened: now, leaving: None }
+        Self { limits, phase: Phase::Idle { turn: 0 }, since: now, opened: now, draining: None }
     }
 
     /// Starts draining: from now on the connection waits for at most one more request, and not for
     /// long.
-    pub(super) fn leave(&mut self, now: Instant) {
-        self.leaving.get_or_insert(now);
+    pub(super) fn start_draining(&mut self, now: Instant) {
+        self.draining.get_or_insert(now);
     }
 
-    pub(super) fn is_leaving(&self) -> bool {
-        self.leaving.is_some()
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.is_some()
     }
 
     /// Returns when the current phase began.
@@ -137,12 +139,12 @@ impl Watch {
             self.phase = phase;
             self.since = now;
         }
-        let due = self.limits.due(self.phase, self.since, self.leaving.is_some());
-        let end = match self.leaving {
+        let due = self.limits.due(self.phase, self.since, self.draining.is_some());
+        let end = match self.draining {
             None => (self.opened + self.limits.age, Due::Deadline(Deadline::Age)),
             // This end holds however busy the connection looks.
             Some(since) => {
-                let end = since + LAST_STALLS * self.limits.write_stall;
+                let end = since + DRAIN_STALLS * self.limits.write_stall;
                 (end, Due::Deadline(Deadline::WriteStall))
             }
         };
@@ -203,7 +205,7 @@ mod tests {
         let ago = |seconds| since - Duration::from_secs(seconds);
         let writing = |oldest: Option<u64>| Phase::Writing { written: 0, oldest: oldest.map(ago) };
         let (idle, settling) = (Phase::Idle { turn: 0 }, Phase::Settling { turn: 0 });
-        for (phase, leaving, due, deadline) in [
+        for (phase, draining, due, deadline) in [
             (idle, false, after(75), Deadline::Idle),
             (idle, true, after(1), Deadline::Idle),
             (settling, false, after(75), Deadline::Idle),
@@ -215,11 +217,11 @@ mod tests {
             (Phase::Sending { since: ago(5) }, false, after(25), Deadline::WriteStall),
             (Phase::Abandoned, false, since, Deadline::Abandoned),
         ] {
-            let found = limits().due(phase, since, leaving);
-            assert_eq!(found, Some((due, Due::Deadline(deadline))), "{phase:?} {leaving}");
+            let found = limits().due(phase, since, draining);
+            assert_eq!(found, Some((due, Due::Deadline(deadline))), "{phase:?} {draining}");
         }
         assert_eq!(limits().due(Phase::Answering, since, true), None);
-        assert_eq!(limits().due(Phase::Closing, since, true), Some((after(1), Due::HeardOut)));
+        assert_eq!(limits().due(Phase::Closing, since, true), Some((after(1), Due::LingerOver)));
     }
 
     #[test]
@@ -260,7 +262,7 @@ mod tests {
     fn what_goes_on_keeps_its_beginning_and_what_is_new_begins_now() {
         let opened = Instant::now();
         let at = |seconds| opened + Duration::from_secs(seconds);
-        let mut watch = Watch::new(limits(), opened);
+        let mut watch = PhaseWatch::new(limits(), opened);
         let writing = |written| Phase::Writing { written, oldest: None };
         for (now, phase, due, deadline) in [
             (0, Phase::Idle { turn: 0 }, 75, Deadline::Idle),
@@ -275,8 +277,8 @@ mod tests {
             let found = watch.look(phase, at(now));
             assert_eq!(found, (at(due), Due::Deadline(deadline)), "at {now}: {phase:?}");
         }
-        watch.leave(at(90));
-        watch.leave(at(91));
+        watch.start_draining(at(90));
+        watch.start_draining(at(91));
         let mut due = |phase, now| watch.look(phase, at(now)).0;
         assert_eq!(due(Phase::Answering, 92), at(390), "however busy it looks");
         assert_eq!(due(Phase::Idle { turn: 4 }, 95), at(96));

@@ -22,12 +22,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::activity::SocketActivity;
-use super::answered::{Answered, OnAnswer};
-use super::connection::{End, Served, drive};
+use super::drain::Drain;
+use super::drive::{End, ServedConnection, drive};
 use super::inbound::Inbound;
 use super::outbound::Liveness;
+use super::response_future::{OnResponse, ResponseFuture};
+use super::service::Service;
+use super::settings::ServerSettings;
 use super::streams::{OpenStream, Streams};
-use super::{Drain, ServerSettings, Service};
 
 /// Concurrent requests of a connection. A higher limit lets one connection hold more tasks; a lower
 /// one makes pages wait.
@@ -63,7 +65,7 @@ pub(super) async fn serve<I, S>(
     let streams = Arc::new(Streams::new(stream.activity()));
     let answer = |request| {
         let stream = streams.open();
-        Answered::new(service.call(request, peer, None), Watching(Some(stream)))
+        ResponseFuture::new(service.call(request, peer, None), StreamHook(Some(stream)))
     };
     let head_max = u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -86,7 +88,7 @@ struct Http2<'a, C> {
     streams: &'a Streams,
 }
 
-impl<I, S, B> Served for Http2<'_, http2::Connection<I, S, TokioExecutor>>
+impl<I, S, B> ServedConnection for Http2<'_, http2::Connection<I, S, TokioExecutor>>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -100,7 +102,7 @@ where
     }
 
     // Sends GOAWAY. Requests that the client sent before it saw that are answered.
-    fn leave(&mut self) -> bool {
+    fn start_draining(&mut self) -> bool {
         Pin::new(&mut self.connection).graceful_shutdown();
         true
     }
@@ -115,12 +117,12 @@ where
 }
 
 /// Hook that notes when the response of one stream is ready, and watches its body.
-struct Watching(Option<OpenStream>);
+struct StreamHook(Option<OpenStream>);
 
-impl<B: Body> OnAnswer<B> for Watching {
+impl<B: Body> OnResponse<B> for StreamHook {
     type Body = Watched<B>;
 
-    fn answered(&mut self, mut response: Response<B>) -> Response<Watched<B>> {
+    fn on_response(&mut self, mut response: Response<B>) -> Response<Watched<B>> {
         // `Connection` is a field of HTTP/1.1. In HTTP/2 it would be an error.
         response.headers_mut().remove(CONNECTION);
         let mut stream = self.0.take();
@@ -179,7 +181,7 @@ impl<D: Buf> Buf for WatchedData<D> {
     fn advance(&mut self, count: usize) {
         self.data.advance(count);
         if let Some(stream) = &mut self.stream {
-            stream.moved(Instant::now());
+            stream.progressed(Instant::now());
         }
     }
 }

@@ -27,7 +27,7 @@ thread_local! {
 
 /// Lingering close: bytes that are read and discarded after the last response. A socket that is
 /// closed over unread bytes is reset, which destroys the response.
-const HEARD_OUT_MAX: usize = 512 * 1024;
+const LINGER_BYTES_MAX: usize = 512 * 1024;
 
 /// Fields of hyper's own responses.
 const BARE_FIELDS: [&str; 3] = ["connection: close", "content-length: 0", "date: "];
@@ -41,14 +41,14 @@ pub(super) struct Inbound<S> {
     lines: Option<RequestLines>,
     /// hyper's bare response to a head that it cannot parse. Held back, because the service has a
     /// better one.
-    refusal: Refusal,
+    refusal: HyperRefusal,
     activity: Arc<SocketActivity>,
-    heard_out: usize,
+    discarded: usize,
 }
 
 /// State of hyper's response to a head that it cannot parse.
 #[derive(Debug, Eq, PartialEq)]
-enum Refusal {
+enum HyperRefusal {
     /// hyper has made none.
     None,
     Held(Vec<u8>),
@@ -58,8 +58,8 @@ enum Refusal {
 
 impl<S> Inbound<S> {
     pub(super) fn new(stream: S, activity: Arc<SocketActivity>) -> Self {
-        let (unread, refusal) = (Bytes::new(), Refusal::None);
-        Self { stream, unread, lines: None, refusal, activity, heard_out: 0 }
+        let (unread, refusal) = (Bytes::new(), HyperRefusal::None);
+        Self { stream, unread, lines: None, refusal, activity, discarded: 0 }
     }
 
     /// Puts the bytes that were read last back, to be read again first.
@@ -82,9 +82,9 @@ impl<S> Inbound<S> {
 
     /// Returns the response that was held back. From now on none is held back.
     pub(super) fn take_refusal(&mut self) -> Option<Vec<u8>> {
-        match std::mem::replace(&mut self.refusal, Refusal::Taken) {
-            Refusal::Held(head) => Some(head),
-            Refusal::None | Refusal::Taken => None,
+        match std::mem::replace(&mut self.refusal, HyperRefusal::Taken) {
+            HyperRefusal::Held(head) => Some(head),
+            HyperRefusal::None | HyperRefusal::Taken => None,
         }
     }
 
@@ -102,17 +102,17 @@ impl<S> Inbound<S> {
 
 impl<S: AsyncRead + Unpin> Inbound<S> {
     /// Reads and discards until the client has sent everything, or more than enough.
-    fn poll_hear_out(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0; 4096];
-        while self.heard_out < HEARD_OUT_MAX && !self.activity.is_heard_out() {
+        while self.discarded < LINGER_BYTES_MAX && !self.activity.has_lingered() {
             let mut buffer = ReadBuf::new(&mut bytes);
             let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 break;
             }
-            self.heard_out += buffer.filled().len();
+            self.discarded += buffer.filled().len();
         }
-        self.activity.heard_out();
+        self.activity.end_linger();
         Poll::Ready(())
     }
 }
@@ -155,11 +155,11 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> AsyncWrite for Inbound<S> {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.refusal == Refusal::None
+        if self.refusal == HyperRefusal::None
             && self.lines.is_some()
             && let Some(head) = bare_refusal(pieces)
         {
-            self.refusal = Refusal::Held(head.to_vec());
+            self.refusal = HyperRefusal::Held(head.to_vec());
             return Poll::Ready(Ok(head.len()));
         }
         let stream = Pin::new(&mut self.stream);
@@ -189,7 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> AsyncWrite for Inbound<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.refusal, Refusal::Held(_)) {
+        if matches!(self.refusal, HyperRefusal::Held(_)) {
             // The better response is still to be written.
             return Poll::Ready(Ok(()));
         }
@@ -197,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> AsyncWrite for Inbound<S> {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
             self.activity.close();
         }
-        self.poll_hear_out(context).map(Ok)
+        self.poll_linger(context).map(Ok)
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::connection_permits::{ConnectionPermit, ConnectionPermits};
 use super::event::Refused;
-use super::places::{Place, Places};
 
 /// Pause of accepting while the process is out of a resource. A shorter one spins a core while none
 /// is free; a longer one keeps clients waiting once one is.
@@ -22,14 +22,14 @@ const BACKLOG: u32 = 4096;
 
 /// Source of a listener.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Listen {
+pub enum ListenSource {
     Address(SocketAddr),
     /// Sockets that the service manager passes. The admin listener takes the one named `admin`; the
     /// public listener takes all others.
     Passed,
 }
 
-impl Listen {
+impl ListenSource {
     /// Returns whether only this machine can reach the listener. For passed sockets that is not
     /// known, so the answer is no.
     pub fn is_loopback(&self) -> bool {
@@ -88,13 +88,13 @@ pub fn bind(address: SocketAddr) -> Result<Listener, Error> {
 /// Cancel-safe: nothing is lost if the future is dropped while it waits.
 pub(super) async fn next_connection(
     listeners: &[Listener],
-    places: &Places,
-) -> (TcpStream, SocketAddr, Place) {
+    permits: &ConnectionPermits,
+) -> (TcpStream, SocketAddr, ConnectionPermit) {
     loop {
-        let one = places.one().await;
+        let permit = permits.acquire().await;
         let (stream, peer) = next_stream(listeners).await;
-        if let Ok(place) = places.give(one, peer.ip()) {
-            return (stream, peer, place);
+        if let Ok(permit) = permits.for_peer(permit, peer.ip()) {
+            return (stream, peer, permit);
         }
         // The connection is closed without a response: a client that opens so many does not read
         // one.
@@ -108,18 +108,18 @@ pub(super) async fn next_connection(
 /// process that gets the socket next.
 pub(super) fn last_connections(
     listeners: Vec<Listener>,
-    places: &Places,
-) -> Vec<(TcpStream, SocketAddr, Place)> {
+    permits: &ConnectionPermits,
+) -> Vec<(TcpStream, SocketAddr, ConnectionPermit)> {
     let mut last = Vec::new();
     for listener in listeners.into_iter().filter(|listener| !listener.passed) {
         // The runtime would report nothing until it has been notified itself.
         let Ok(socket) = listener.socket.into_std() else { continue };
-        while let Some(one) = places.one_at_once()
+        while let Some(permit) = permits.try_acquire()
             && let Ok((stream, peer)) = socket.accept()
         {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            if let (Ok(stream), Ok(place)) = (stream, places.give(one, peer.ip())) {
-                last.push((stream, peer, place));
+            if let (Ok(stream), Ok(permit)) = (stream, permits.for_peer(permit, peer.ip())) {
+                last.push((stream, peer, permit));
             }
         }
     }

@@ -96,7 +96,7 @@ impl AsyncWrite for Outbound {
     /// After a lingering close the socket is not shut down. The close that follows tells the
     /// client.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.activity.is_heard_out() {
+        if self.activity.has_lingered() {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.socket).poll_shutdown(context)

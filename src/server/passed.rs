@@ -31,7 +31,7 @@ struct Passed {
 
 /// Listeners that take passed sockets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Takers {
+pub struct PassedTo {
     pub admin: bool,
     pub public: bool,
 }
@@ -82,13 +82,13 @@ impl PassedSockets {
     /// # Errors
     ///
     /// A socket that a listener takes, and that is not a listening TCP socket.
-    pub fn listeners(self, takers: Takers) -> Result<PassedListeners, UnusableSocket> {
+    pub fn listeners(self, wanted: PassedTo) -> Result<PassedListeners, UnusableSocket> {
         let mut listeners = PassedListeners::default();
         for Passed { descriptor, name, socket } in self.0 {
             let (taken, list) = if name == ADMIN {
-                (takers.admin, &mut listeners.admin)
+                (wanted.admin, &mut listeners.admin)
             } else {
-                (takers.public, &mut listeners.public)
+                (wanted.public, &mut listeners.public)
             };
             if !taken {
                 tracing::warn!(descriptor, name, "passed socket closed: no listener takes it");

@@ -18,12 +18,12 @@ const ABANDONED_MAX: u32 = 200;
 #[derive(Debug)]
 pub(super) struct Streams {
     socket: Arc<SocketActivity>,
-    table: Mutex<Table>,
+    table: Mutex<StreamTable>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
-    /// Time at which each stream's response last moved. `None` until the response is ready.
+struct StreamTable {
+    /// Time at which each stream's response last progressed. `None` until the response is ready.
     open: HashMap<u64, Option<Instant>, RandomState>,
     next: u64,
     /// Streams abandoned before their response was ready, less the streams that were answered.
@@ -80,11 +80,11 @@ impl OpenStream {
     /// Notes that the response is ready and waits to be taken.
     pub(super) fn answered(&mut self, now: Instant) {
         self.answered = true;
-        self.moved(now);
+        self.progressed(now);
     }
 
     /// Notes that a part of the response was taken.
-    pub(super) fn moved(&mut self, now: Instant) {
+    pub(super) fn progressed(&mut self, now: Instant) {
         self.streams.table.lock().open.insert(self.number, Some(now));
     }
 }
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(streams.phase(), Phase::Answering);
         stalled.answered(start);
         moving.answered(start);
-        moving.moved(start + second);
+        moving.progressed(start + second);
         assert_eq!(streams.phase(), Phase::Sending { since: start });
         streams.socket.is_blocked();
         let blocked = Phase::Writing { written: 0, oldest: Some(start) };

@@ -13,14 +13,14 @@ use std::time::{Duration, SystemTime};
 use tracing::Event;
 use tracing::field::{Field, Visit};
 
-use super::LogFormat;
-use super::lines::Lines;
-use super::metrics::{Exchanged, Metrics};
+use super::log_buffer::LogBuffer;
+use super::log_filter::LogFormat;
+use super::metrics::{ExchangeEvent, Metrics};
 use crate::clock::Clock;
 use crate::message::FieldText;
 
 /// Initial capacity of a line, in bytes; enough for nearly every line.
-const LINE: usize = 512;
+const LINE_BYTES: usize = 512;
 
 /// Exchanges that are logged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,13 +36,13 @@ pub enum AccessLogMode {
 pub(super) struct AccessLog {
     pub(super) mode: AccessLogMode,
     pub(super) format: LogFormat,
-    pub(super) lines: Lines,
+    pub(super) buffer: LogBuffer,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
 }
 
 impl AccessLog {
-    pub(super) fn wants(&self, exchanged: Exchanged) -> bool {
+    pub(super) fn wants(&self, exchanged: ExchangeEvent) -> bool {
         match self.mode {
             AccessLogMode::All => true,
             AccessLogMode::Errors => exchanged.status() >= 400 || !exchanged.is_whole(),
@@ -50,8 +50,8 @@ impl AccessLog {
         }
     }
 
-    pub(super) fn write(&self, exchanged: Exchanged, event: &Event<'_>) {
-        let mut line = Line { text: Vec::with_capacity(LINE), format: self.format };
+    pub(super) fn write(&self, exchanged: ExchangeEvent, event: &Event<'_>) {
+        let mut line = LogLine { text: Vec::with_capacity(LINE_BYTES), format: self.format };
         let now = self.clock.unix_time();
         match self.format {
             LogFormat::Json => {
@@ -64,7 +64,7 @@ impl AccessLog {
                 line.extend([b"  INFO ikgate.access:"]);
             }
         }
-        let words = exchanged.words(&self.metrics);
+        let words = exchanged.label_texts(&self.metrics);
         line.word("caller", words.caller.as_deref().unwrap_or_default().as_bytes());
         line.word("route", words.route.as_bytes());
         line.word("cache", words.cache.as_bytes());
@@ -75,17 +75,17 @@ impl AccessLog {
         line.word("ending", words.ending.as_bytes());
         event.record(&mut line);
         line.extend([if self.format == LogFormat::Json { b"}\n" } else { b"\n" }]);
-        // A line that cannot be taken is counted by [`Lines`]; this write never fails.
-        _ = self.lines.clone().write_all(&line.text);
+        // A line that cannot be taken is counted by [`LogBuffer`]; this write never fails.
+        _ = self.buffer.clone().write_all(&line.text);
     }
 }
 
-struct Line {
+struct LogLine {
     text: Vec<u8>,
     format: LogFormat,
 }
 
-impl Line {
+impl LogLine {
     fn extend<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) {
         for part in parts {
             self.text.extend_from_slice(part);
@@ -153,7 +153,7 @@ fn text_of_second(since_1970: u64) -> [u8; 19] {
 
 /// Writer of the event's texts. Their alphabets are closed where they are made: ids, addresses,
 /// codes.
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_u64(&mut self, _field: &Field, _value: u64) {}
 
     fn record_u128(&mut self, field: &Field, value: u128) {
@@ -183,7 +183,7 @@ mod tests {
             (1_000_000_000_999_999_999, "::ffff:255.0.0.1"),
             (1_767_225_599_000_000_000, "::1"),
         ] {
-            let mut line = Line { text: Vec::new(), format: LogFormat::Pretty };
+            let mut line = LogLine { text: Vec::new(), format: LogFormat::Pretty };
             let (since_1970, address) = (Duration::from_nanos(nanos), address.parse().unwrap());
             line.time(since_1970);
             line.address("a", address);

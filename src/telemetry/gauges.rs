@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use super::series::{in_seconds, registered};
 
-/// Limits that belong to the readings.
+/// Capacities that the gauges are compared with.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Most {
+pub struct Capacity {
     /// Memory that stored responses may take, in bytes.
     pub cache_bytes: u64,
     /// Number of connections that may be open.
@@ -24,9 +24,9 @@ pub struct Most {
     pub tracked_callers: usize,
 }
 
-/// Readings of the gateway at one moment.
+/// Values of all gauges at one moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Readings {
+pub struct GaugeValues {
     /// Number of stored responses.
     pub cache_entries: u64,
     /// Memory of the stored responses, in bytes.
@@ -39,8 +39,8 @@ pub struct Readings {
     pub connections: usize,
     /// Number of anonymous callers that are told apart.
     pub tracked_callers: usize,
-    /// Limits of the readings above.
-    pub most: Most,
+    /// Capacities of the gauges above.
+    pub capacity: Capacity,
     /// Number of log lines that could not be written.
     pub dropped_log_lines: u64,
     /// Number of upstream calls that the budget allows now.
@@ -52,13 +52,13 @@ pub struct Readings {
     /// Seconds until the certificate expires; negative once it has expired. `None`: there is no
     /// TLS.
     pub tls_expires_in: Option<i64>,
-    /// Readings of the fleet connection.
-    pub cluster: ClusterReadings,
+    /// Gauges of the fleet connection.
+    pub cluster: ClusterGauges,
 }
 
-/// Readings of this gateway's connection to its fleet.
+/// Gauges of this gateway's connection to its fleet.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ClusterReadings {
+pub struct ClusterGauges {
     /// State of the connection: 0 no fleet, 1 connected, 2 cut off.
     pub state: u8,
     /// Number of gateways in the fleet, this one included.
@@ -170,30 +170,30 @@ impl Gauges {
         }
     }
 
-    pub(super) fn set(&self, readings: &Readings) {
+    pub(super) fn set(&self, values: &GaugeValues) {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.cache_entries.set(i64::try_from(readings.cache_entries).unwrap_or(i64::MAX));
-        self.cache_bytes.set(i64::try_from(readings.cache_bytes).unwrap_or(i64::MAX));
-        self.cache_evictions.inner().store(readings.cache_evictions, Ordering::Relaxed);
-        self.fills_in_progress.set(number(readings.fills_in_progress));
-        self.connections.set(number(readings.connections));
-        self.tracked_callers.set(number(readings.tracked_callers));
-        let most = &readings.most;
+        self.cache_entries.set(i64::try_from(values.cache_entries).unwrap_or(i64::MAX));
+        self.cache_bytes.set(i64::try_from(values.cache_bytes).unwrap_or(i64::MAX));
+        self.cache_evictions.inner().store(values.cache_evictions, Ordering::Relaxed);
+        self.fills_in_progress.set(number(values.fills_in_progress));
+        self.connections.set(number(values.connections));
+        self.tracked_callers.set(number(values.tracked_callers));
+        let most = &values.capacity;
         self.cache_bytes_max.set(i64::try_from(most.cache_bytes).unwrap_or(i64::MAX));
         self.connections_max.set(number(most.connections));
         self.tracked_callers_max.set(number(most.tracked_callers));
-        self.budget_available.set(i64::from(readings.budget_available));
-        self.breaker_state.set(i64::from(readings.breaker_state));
-        self.private_key_age.set(i64::try_from(readings.private_key_age).unwrap_or(i64::MAX));
-        let cluster = &readings.cluster;
+        self.budget_available.set(i64::from(values.budget_available));
+        self.breaker_state.set(i64::from(values.breaker_state));
+        self.private_key_age.set(i64::try_from(values.private_key_age).unwrap_or(i64::MAX));
+        let cluster = &values.cluster;
         self.cluster_state.set(i64::from(cluster.state));
         self.cluster_nodes.set(number(cluster.nodes));
         self.cluster_lag.set(cluster.lag);
         self.cluster_clock_skew.set(cluster.clock_skew);
         self.cluster_pending_purges.set(number(cluster.pending_purges));
         self.cluster_resets.inner().store(cluster.resets, Ordering::Relaxed);
-        *self.tls_expires_in.0.lock() = readings.tls_expires_in;
-        self.dropped_log_lines.inner().store(readings.dropped_log_lines, Ordering::Relaxed);
+        *self.tls_expires_in.0.lock() = values.tls_expires_in;
+        self.dropped_log_lines.inner().store(values.dropped_log_lines, Ordering::Relaxed);
     }
 }
 

@@ -1,4 +1,4 @@
-//! History of the last quarter of an hour for the dashboard: counts per interval, and readings at
+//! History of the last quarter of an hour for the dashboard: counts per interval, and values at
 //! its end.
 //!
 //! It is made from the same text that Prometheus scrapes, so that both show the same numbers.
@@ -74,10 +74,10 @@ pub struct Percentiles {
 
 /// Points of the last quarter of an hour, oldest first.
 #[derive(Default)]
-pub struct History(Mutex<Kept>);
+pub struct History(Mutex<Points>);
 
 #[derive(Default)]
-struct Kept {
+struct Points {
     points: VecDeque<Point>,
     /// Counters at the end of the last point, by name and labels.
     counters: BTreeMap<String, f64>,

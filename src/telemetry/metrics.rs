@@ -10,13 +10,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::ReloadOutcome;
 use super::exposition::Exposition;
-use super::gauges::{Gauges, Readings};
+use super::gauges::{GaugeValues, Gauges};
 use super::history::{History, Point};
 use super::process::ProcessCollector;
+use super::reload_outcome::ReloadOutcome;
 use super::series::{DurationLabels, InvalidationLabels, RequestLabels, Series, ThrottledLabels};
-use super::top::{Counted, TopFiles};
+use super::top::{FileCount, TopFiles};
 use crate::cache::PurgeMode;
 use crate::caller::AuthFailure;
 use crate::cluster::SecondLevelOutcome;
@@ -33,7 +33,7 @@ const CLIENT_GONE: u16 = 499;
 const INTERNAL: u16 = 500;
 
 /// Number of combinations of route and cache result.
-const WAYS: usize = RouteLabel::ALL.len() * CacheLabel::ALL.len();
+const ROUTE_CACHE_PAIRS: usize = RouteLabel::ALL.len() * CacheLabel::ALL.len();
 
 /// Counters and gauges of the gateway.
 pub struct Metrics {
@@ -48,9 +48,9 @@ pub struct Metrics {
     /// Bytes of response bodies, by coding.
     response_bytes: [Counter; Coding::ALL.len()],
     /// Most requested files.
-    pub(super) asked: TopFiles,
+    pub(super) requested: TopFiles,
     /// Most fetched files.
-    pub(super) filled: TopFiles,
+    pub(super) fetched: TopFiles,
     /// Points for the dashboard.
     history: History,
     /// Held while callers get their numbers.
@@ -67,7 +67,7 @@ struct CallerCells {
 
 /// One answered request; labels are numbers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Exchanged {
+pub(super) struct ExchangeEvent {
     pub(super) route: u64,
     pub(super) caller: u64,
     pub(super) cache: u64,
@@ -79,7 +79,7 @@ pub(super) struct Exchanged {
 }
 
 /// Labels of an answered request, as texts.
-pub(super) struct Words {
+pub(super) struct LabelTexts {
     pub(super) route: &'static str,
     /// Name of the caller; `None`: no caller has this number.
     pub(super) caller: Option<Arc<str>>,
@@ -88,7 +88,7 @@ pub(super) struct Words {
     pub(super) ending: &'static str,
 }
 
-impl Exchanged {
+impl ExchangeEvent {
     /// Returns whether the connection took the whole response.
     pub(super) fn is_whole(self) -> bool {
         self.ending == Ending::Answered as u64
@@ -103,9 +103,9 @@ impl Exchanged {
         }
     }
 
-    pub(super) fn words(self, metrics: &Metrics) -> Words {
+    pub(super) fn label_texts(self, metrics: &Metrics) -> LabelTexts {
         let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        Words {
+        LabelTexts {
             route: RouteLabel::ALL.get(at(self.route)).map_or("none", |route| route.as_str()),
             caller: metrics.caller_name(at(self.caller)),
             cache: CacheLabel::ALL.get(at(self.cache)).map_or("none", |cache| cache.as_str()),
@@ -129,11 +129,11 @@ impl Metrics {
         let metrics = Self {
             gauges,
             callers: ArcSwap::default(),
-            durations: cells(WAYS),
+            durations: cells(ROUTE_CACHE_PAIRS),
             response_bytes: Coding::ALL.map(|coding| series.response_bytes.of(coding.as_str())),
             series,
-            asked: TopFiles::default(),
-            filled: TopFiles::default(),
+            requested: TopFiles::default(),
+            fetched: TopFiles::default(),
             history: History::default(),
             labelling: Mutex::new(()),
             scrape: Mutex::new(()),
@@ -153,7 +153,7 @@ impl Metrics {
         let mut label = |name: &str| {
             let known = callers.iter().position(|caller| &*caller.name == name);
             let place = known.unwrap_or_else(|| {
-                let requests = cells(WAYS * STATUSES.len());
+                let requests = cells(ROUTE_CACHE_PAIRS * STATUSES.len());
                 callers.push(Arc::new(CallerCells { name: name.into(), requests }));
                 callers.len() - 1
             });
@@ -164,8 +164,8 @@ impl Metrics {
         labels
     }
 
-    pub(super) fn exchanged(&self, exchanged: Exchanged) {
-        let Exchanged { route, caller, cache, coding, bytes, took, .. } = exchanged;
+    pub(super) fn exchanged(&self, exchanged: ExchangeEvent) {
+        let ExchangeEvent { route, caller, cache, coding, bytes, took, .. } = exchanged;
         let place = |number: u64, of: usize| usize::try_from(number).ok().filter(|&n| n < of);
         let callers = self.callers.load();
         let caller = usize::try_from(caller).ok().and_then(|number| callers.get(number));
@@ -253,20 +253,20 @@ impl Metrics {
     /// Adds a scrape to the history. `now`: monotonic time; `at`: Unix time.
     pub fn note(&self, scraped: &str, now: Duration, at: Duration) {
         self.history.note(scraped, at.as_secs());
-        self.asked.age(now);
-        self.filled.age(now);
+        self.requested.age(now);
+        self.fetched.age(now);
     }
 
     /// Returns the points of the last quarter of an hour, and the most requested and most fetched
     /// files in it.
-    pub fn lately(&self) -> (Vec<Point>, Vec<Counted>, Vec<Counted>) {
-        (self.history.points(), self.asked.most(), self.filled.most())
+    pub fn recent(&self) -> (Vec<Point>, Vec<FileCount>, Vec<FileCount>) {
+        (self.history.points(), self.requested.most(), self.fetched.most())
     }
 
-    /// Returns all series as text, with these readings.
-    pub fn expose(&self, readings: &Readings, exposition: Exposition) -> String {
+    /// Returns all series as text, with these values.
+    pub fn expose(&self, values: &GaugeValues, exposition: Exposition) -> String {
         let _one_at_a_time = self.scrape.lock();
-        self.gauges.set(readings);
+        self.gauges.set(values);
         exposition.encode(&self.registry)
     }
 }

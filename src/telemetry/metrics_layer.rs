@@ -11,9 +11,9 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::ReloadOutcome;
 use super::access_log::AccessLog;
-use super::metrics::{Exchanged, Metrics};
+use super::metrics::{ExchangeEvent, Metrics};
+use super::reload_outcome::ReloadOutcome;
 use super::top::TopFiles;
 use crate::cache::PurgeMode;
 use crate::caller::AuthFailure;
@@ -25,27 +25,31 @@ use crate::server::{Deadline, Refused};
 use crate::upstream::UpstreamOutcome;
 
 /// Maximum number of fields read from one event.
-const SLOTS: usize = 8;
+const VALUES_MAX: usize = 8;
 /// Maximum number of fields of an event.
 const FIELDS: usize = 16;
 const UNREAD: usize = usize::MAX;
 
 // The targets have dots, so that no module path is equal to one of them.
-const EXCHANGE: Kind = Kind {
+const EXCHANGE: EventKind = EventKind {
     target: "ikgate.exchange",
     fields: &["route", "caller", "cache", "status", "coding", "bytes", "duration_nanos", "ending"],
 };
-const UPSTREAM: Kind = Kind { target: "ikgate.upstream", fields: &["outcome", "duration_nanos"] };
-const INVALIDATION: Kind = Kind { target: "ikgate.invalidation", fields: &["source", "force"] };
-const THROTTLED: Kind = Kind { target: "ikgate.throttled", fields: &["caller", "limit"] };
-const AUTH_FAILURE: Kind = Kind { target: "ikgate.auth_failure", fields: &["reason"] };
-const WEBHOOK: Kind = Kind { target: "ikgate.webhook", fields: &["outcome", "unix_seconds"] };
-const RELOAD: Kind = Kind { target: "ikgate.config_reload", fields: &["outcome"] };
-const REFUSED: Kind = Kind { target: "ikgate.connection_refused", fields: &["reason"] };
-const DEADLINE: Kind = Kind { target: "ikgate.connection_deadline", fields: &["deadline"] };
-const FILL: Kind = Kind { target: "ikgate.fill", fields: &[] };
-const SECOND_LEVEL: Kind = Kind { target: "ikgate.second_level", fields: &["outcome"] };
-const KINDS: [Kind; 11] = [
+const UPSTREAM: EventKind =
+    EventKind { target: "ikgate.upstream", fields: &["outcome", "duration_nanos"] };
+const INVALIDATION: EventKind =
+    EventKind { target: "ikgate.invalidation", fields: &["source", "force"] };
+const THROTTLED: EventKind = EventKind { target: "ikgate.throttled", fields: &["caller", "limit"] };
+const AUTH_FAILURE: EventKind = EventKind { target: "ikgate.auth_failure", fields: &["reason"] };
+const WEBHOOK: EventKind =
+    EventKind { target: "ikgate.webhook", fields: &["outcome", "unix_seconds"] };
+const RELOAD: EventKind = EventKind { target: "ikgate.config_reload", fields: &["outcome"] };
+const REFUSED: EventKind = EventKind { target: "ikgate.connection_refused", fields: &["reason"] };
+const DEADLINE: EventKind =
+    EventKind { target: "ikgate.connection_deadline", fields: &["deadline"] };
+const FILL: EventKind = EventKind { target: "ikgate.fill", fields: &[] };
+const SECOND_LEVEL: EventKind = EventKind { target: "ikgate.second_level", fields: &["outcome"] };
+const EVENT_KINDS: [EventKind; 11] = [
     EXCHANGE,
     UPSTREAM,
     INVALIDATION,
@@ -63,27 +67,27 @@ const KINDS: [Kind; 11] = [
 const FILE: &str = "file.id";
 
 /// One kind of event, and the fields that are read from it, by slot.
-struct Kind {
+struct EventKind {
     target: &'static str,
     fields: &'static [&'static str],
 }
 
 /// Slot of each field of a callsite, and the index of the file.
-struct Places {
+struct FieldIndexes {
     slots: [usize; FIELDS],
     file: Option<usize>,
 }
 
 /// Returns whether an event is for the metrics rather than for the log.
 pub(super) fn is_counted(metadata: &Metadata<'_>) -> bool {
-    KINDS.iter().any(|kind| kind.target == metadata.target())
+    EVENT_KINDS.iter().any(|kind| kind.target == metadata.target())
 }
 
 /// Layer that counts events and passes exchanges to the access log.
 pub struct MetricsLayer {
     metrics: Arc<Metrics>,
     access_log: Option<AccessLog>,
-    places: [OnceLock<Places>; KINDS.len()],
+    places: [OnceLock<FieldIndexes>; EVENT_KINDS.len()],
 }
 
 impl MetricsLayer {
@@ -91,10 +95,10 @@ impl MetricsLayer {
         Self { metrics, access_log, places: std::array::from_fn(|_| OnceLock::new()) }
     }
 
-    fn exchanged(&self, event: &Event<'_>, values: [u64; SLOTS]) {
+    fn exchanged(&self, event: &Event<'_>, values: [u64; VALUES_MAX]) {
         let [route, caller, cache, status, coding, bytes, nanos, ending] = values;
         let took = Duration::from_nanos(nanos);
-        let exchanged = Exchanged { route, caller, cache, status, coding, bytes, took, ending };
+        let exchanged = ExchangeEvent { route, caller, cache, status, coding, bytes, took, ending };
         self.metrics.exchanged(exchanged);
         if let Some(log) = &self.access_log
             && log.wants(exchanged)
@@ -106,13 +110,13 @@ impl MetricsLayer {
     /// Returns the counter of files for events of this target.
     fn top_files(&self, target: &str) -> Option<&TopFiles> {
         match target {
-            "ikgate.exchange" => Some(&self.metrics.asked),
-            "ikgate.fill" => Some(&self.metrics.filled),
+            "ikgate.exchange" => Some(&self.metrics.requested),
+            "ikgate.fill" => Some(&self.metrics.fetched),
             _ => None,
         }
     }
 
-    fn count(&self, event: &Event<'_>, values: [u64; SLOTS]) {
+    fn count(&self, event: &Event<'_>, values: [u64; VALUES_MAX]) {
         let [first, second, ..] = values;
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         match event.metadata().target() {
@@ -169,17 +173,18 @@ impl MetricsLayer {
 impl<S: Subscriber> Layer<S> for MetricsLayer {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let metadata = event.metadata();
-        let Some(kind) = KINDS.iter().position(|kind| kind.target == metadata.target()) else {
+        let Some(kind) = EVENT_KINDS.iter().position(|kind| kind.target == metadata.target())
+        else {
             return;
         };
         let Some(places) = self.places.get(kind) else { return };
         // Each kind has one callsite, so the indexes of its first event hold for all.
-        let places = places.get_or_init(|| places_of(kind, metadata));
+        let places = places.get_or_init(|| field_indexes(kind, metadata));
         // The file of most events is not counted, and then it is not read.
         let top = self.top_files(metadata.target());
         let counting = top.and_then(|top| Some((top, top.weight()?)));
         let mut values =
-            Values { places, slots: [0; SLOTS], wants_file: counting.is_some(), file: None };
+            Values { places, slots: [0; VALUES_MAX], wants_file: counting.is_some(), file: None };
         event.record(&mut values);
         if let (Some((top, weight)), Some(file)) = (counting, values.file) {
             top.count(file.as_str(), weight);
@@ -188,18 +193,18 @@ impl<S: Subscriber> Layer<S> for MetricsLayer {
     }
 }
 
-fn places_of(kind: usize, metadata: &Metadata<'_>) -> Places {
-    let read = KINDS.get(kind).map_or(&[][..], |kind| kind.fields);
+fn field_indexes(kind: usize, metadata: &Metadata<'_>) -> FieldIndexes {
+    let read = EVENT_KINDS.get(kind).map_or(&[][..], |kind| kind.fields);
     let mut slots = [UNREAD; FIELDS];
     for (place, field) in slots.iter_mut().zip(metadata.fields()) {
         *place = read.iter().position(|name| *name == field.name()).unwrap_or(UNREAD);
     }
-    Places { slots, file: metadata.fields().iter().position(|field| field.name() == FILE) }
+    FieldIndexes { slots, file: metadata.fields().iter().position(|field| field.name() == FILE) }
 }
 
 struct Values<'a> {
-    places: &'a Places,
-    slots: [u64; SLOTS],
+    places: &'a FieldIndexes,
+    slots: [u64; VALUES_MAX],
     wants_file: bool,
     file: Option<FileId>,
 }

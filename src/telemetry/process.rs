@@ -15,7 +15,7 @@ use prometheus_client::registry::Unit;
 pub(super) struct ProcessCollector;
 
 /// One reading of the process.
-struct Reading {
+struct ProcessStats {
     cpu_seconds: f64,
     started: f64,
     resident_bytes: u64,
@@ -25,7 +25,7 @@ struct Reading {
     threads: i64,
 }
 
-impl Reading {
+impl ProcessStats {
     fn take() -> ProcResult<Self> {
         let process = Process::myself()?;
         let stat = process.stat()?;
@@ -51,7 +51,7 @@ impl Reading {
 
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let Ok(reading) = Reading::take() else { return Ok(()) };
+        let Ok(reading) = ProcessStats::take() else { return Ok(()) };
         let mut write = |name, help, unit: Option<&Unit>, metric: &dyn Encode| {
             metric.write(&mut encoder, name, help, unit)
         };

@@ -4,7 +4,7 @@
 //!
 //! The sketch is Space-Saving (Metwally, Agrawal, El Abbadi 2005). A file that is not in it
 //! replaces the one with the lowest count, and takes over that count. Each file with more than one
-//! in [`KNOWN_MAX`] of all counts is in the sketch, and no count is less than the true one.
+//! in [`TRACKED_MAX`] of all counts is in the sketch, and no count is less than the true one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,10 +16,10 @@ use serde::Serialize;
 
 /// Number of files in the sketch. More finds rarer files; a file that is not in it costs a scan of
 /// all.
-const KNOWN_MAX: usize = 128;
+const TRACKED_MAX: usize = 128;
 
 /// Number of files that are reported.
-const TOLD: usize = 20;
+const LISTED_MAX: usize = 20;
 
 /// Half of the time that the dashboard shows. The result is the sum of this half and the last.
 const HALF: Duration = Duration::from_secs(450);
@@ -51,7 +51,7 @@ struct Sketch {
 
 /// A file and its approximate count.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Counted {
+pub struct FileCount {
     /// Id of the file.
     pub file: String,
     /// Approximate number of events in this half and the last.
@@ -93,19 +93,19 @@ impl TopFiles {
     }
 
     /// Returns the most frequent files, most frequent first.
-    pub(super) fn most(&self) -> Vec<Counted> {
+    pub(super) fn most(&self) -> Vec<FileCount> {
         let halves = self.halves.lock();
         let mut sums: HashMap<&str, u64> = HashMap::new();
         for (file, count) in halves.current.counts.iter().chain(&halves.last.counts) {
             *sums.entry(file).or_default() += count;
         }
-        let mut most: Vec<_> = sums
+        let mut files: Vec<_> = sums
             .into_iter()
-            .map(|(file, count)| Counted { file: file.to_owned(), count })
+            .map(|(file, count)| FileCount { file: file.to_owned(), count })
             .collect();
-        most.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.file.cmp(&b.file)));
-        most.truncate(TOLD);
-        most
+        files.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.file.cmp(&b.file)));
+        files.truncate(LISTED_MAX);
+        files
     }
 }
 
@@ -117,7 +117,7 @@ impl Sketch {
             return;
         }
         let mut count = 0;
-        if self.counts.len() >= KNOWN_MAX {
+        if self.counts.len() >= TRACKED_MAX {
             let least = self.counts.iter().min_by_key(|&(_, count)| *count);
             let Some((least, &lowest)) = least.map(|(file, count)| (file.clone(), count)) else {
                 return;
@@ -149,11 +149,11 @@ mod tests {
             }
             count(&top, &format!("once-{round}"));
         }
-        let most = top.most();
-        assert_eq!((most[0].file.as_str(), most[1].file.as_str()), ("often", "sometimes"));
-        assert!((4_000..4_200).contains(&most[0].count), "{most:?}");
-        assert!((1_000..1_200).contains(&most[1].count), "{most:?}");
-        assert!(top.halves.lock().current.counts.len() <= KNOWN_MAX);
+        let files = top.most();
+        assert_eq!((files[0].file.as_str(), files[1].file.as_str()), ("often", "sometimes"));
+        assert!((4_000..4_200).contains(&files[0].count), "{files:?}");
+        assert!((1_000..1_200).contains(&files[1].count), "{files:?}");
+        assert!(top.halves.lock().current.counts.len() <= TRACKED_MAX);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::error::BadAnswer;
 type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Byte limit shared by all bodies that are being read, or read and not yet stored.
-pub(super) struct InFlight {
+pub(super) struct BodyMemory {
     bytes: Arc<Semaphore>,
     /// Longest single body, in bytes after decoding.
     max: usize,
@@ -26,7 +26,7 @@ pub(super) struct InFlight {
 
 /// Bytes that one body occupies in the shared limit. Dropping it returns them.
 #[derive(Debug)]
-pub struct Held {
+pub struct BodyPermit {
     _share: OwnedSemaphorePermit,
 }
 
@@ -56,7 +56,7 @@ impl BodyCoding {
     }
 }
 
-impl InFlight {
+impl BodyMemory {
     /// Creates the limit. `total` must be at least `max`, or a body of `max` bytes could never be
     /// read.
     pub(super) fn new(total: usize, max: usize) -> Self {
@@ -71,7 +71,7 @@ impl InFlight {
         &self,
         body: B,
         coding: BodyCoding,
-    ) -> Result<(Bytes, Held), BadAnswer>
+    ) -> Result<(Bytes, BodyPermit), BadAnswer>
     where
         B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
     {
@@ -85,14 +85,18 @@ impl InFlight {
         let share = Arc::clone(&self.bytes).acquire_many_owned(permits(most)).await;
         let mut share = share.expect("the semaphore is never closed");
         let expected = if exact { announced } else { 0 };
-        let bytes = collect(body, coding, Bounded::new(self.max, expected)).await?;
+        let bytes = collect(body, coding, BoundedBuffer::new(self.max, expected)).await?;
         drop(share.split(most.saturating_sub(bytes.len())));
-        Ok((bytes, Held { _share: share }))
+        Ok((bytes, BodyPermit { _share: share }))
     }
 }
 
 /// Reads a body to its end; fails on the first byte past the bound.
-async fn collect<B>(mut body: B, coding: BodyCoding, into: Bounded) -> Result<Bytes, BadAnswer>
+async fn collect<B>(
+    mut body: B,
+    coding: BodyCoding,
+    into: BoundedBuffer,
+) -> Result<Bytes, BadAnswer>
 where
     B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
@@ -112,8 +116,8 @@ where
 }
 
 enum Decoder {
-    Gzip(Box<MultiGzDecoder<Bounded>>),
-    Identity(Bounded),
+    Gzip(Box<MultiGzDecoder<BoundedBuffer>>),
+    Identity(BoundedBuffer),
 }
 
 impl Decoder {
@@ -133,12 +137,12 @@ impl Decoder {
 }
 
 /// Buffer of at most `max` bytes. A write that exceeds it fails.
-struct Bounded {
+struct BoundedBuffer {
     bytes: Vec<u8>,
     max: usize,
 }
 
-impl Bounded {
+impl BoundedBuffer {
     /// Creates a buffer with room for `expected` bytes: growing costs up to three times as much
     /// memory.
     fn new(max: usize, expected: usize) -> Self {
@@ -146,7 +150,7 @@ impl Bounded {
     }
 }
 
-impl Write for Bounded {
+impl Write for BoundedBuffer {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         if self.bytes.len() + data.len() > self.max {
             return Err(io::ErrorKind::FileTooLarge.into());
@@ -202,15 +206,15 @@ mod tests {
     }
 
     async fn read(body: Vec<u8>, coding: BodyCoding, max: usize) -> Result<Bytes, BadAnswer> {
-        let in_flight = InFlight::new(max, max);
+        let in_flight = BodyMemory::new(max, max);
         let read = in_flight.read(Full::from(body), coding).await;
-        let read = read.map(|(bytes, held)| {
+        let read = read.map(|(bytes, permit)| {
             assert_eq!(
                 in_flight.bytes.available_permits(),
                 max - bytes.len(),
                 "kept what it holds"
             );
-            drop(held);
+            drop(permit);
             bytes
         });
         assert_eq!(in_flight.bytes.available_permits(), max, "gave everything back");
@@ -245,22 +249,22 @@ mod tests {
     async fn a_bomb_is_cut_off_while_it_is_read() {
         let bomb = Bytes::from(gzip(&vec![0; 64 << 20]));
         let (length, mut pieces) = (bomb.len(), Pieces(bomb));
-        let read = InFlight::new(4096, 4096).read(&mut pieces, BodyCoding::Gzip).await;
+        let read = BodyMemory::new(4096, 4096).read(&mut pieces, BodyCoding::Gzip).await;
         assert!(matches!(read, Err(BadAnswer::TooLarge { max: 4096 })));
         assert_eq!(pieces.0.len(), length - 100, "the first piece was enough");
     }
 
     #[tokio::test]
     async fn a_body_is_not_read_before_there_is_room_for_it() {
-        let in_flight = InFlight::new(100, 60);
+        let in_flight = BodyMemory::new(100, 60);
         let chunked = |length| Pieces(Bytes::from(vec![b'x'; length]));
-        let (_, held) = in_flight.read(chunked(50), BodyCoding::Identity).await.unwrap();
+        let (_, permit) = in_flight.read(chunked(50), BodyCoding::Identity).await.unwrap();
         let mut second = std::pin::pin!(in_flight.read(chunked(10), BodyCoding::Identity));
         let poll = second.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()));
-        assert!(poll.is_pending(), "50 of 100 are held, and it may become 60 long");
+        assert!(poll.is_pending(), "50 of 100 are permit, and it may become 60 long");
         let short = Full::from(vec![b'x'; 50]);
         let exact = in_flight.read(short, BodyCoding::Identity);
-        drop(held);
+        drop(permit);
         assert_eq!(second.await.unwrap().0.len(), 10);
         assert_eq!(exact.await.unwrap().0.len(), 50);
     }

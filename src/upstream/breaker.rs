@@ -42,7 +42,7 @@ pub enum BreakerState {
 
 /// Change of state that an outcome caused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Change {
+pub enum Transition {
     None,
     Closed,
     Opened,
@@ -75,35 +75,35 @@ impl Breaker {
     }
 
     /// Records a success.
-    pub fn succeeded(&mut self) -> Change {
+    pub fn succeeded(&mut self) -> Transition {
         let change = match self.state {
-            State::Closed { .. } => Change::None,
-            State::HalfOpen { .. } => Change::Closed,
+            State::Closed { .. } => Transition::None,
+            State::HalfOpen { .. } => Transition::Closed,
             // The call left before the breaker opened.
-            State::Open { .. } => return Change::None,
+            State::Open { .. } => return Transition::None,
         };
         self.state = State::Closed { failures: 0 };
         change
     }
 
     /// Records a failure.
-    pub fn failed(&mut self, now: Duration) -> Change {
+    pub fn failed(&mut self, now: Duration) -> Transition {
         let failures = match self.state {
             State::Closed { failures } => failures + 1,
             State::HalfOpen { .. } => {
                 // The breaker stays open, so there is no change to report.
                 self.state = State::Open { until: now + self.settings.open_for };
-                return Change::None;
+                return Transition::None;
             }
             // The call left before the breaker opened.
-            State::Open { .. } => return Change::None,
+            State::Open { .. } => return Transition::None,
         };
         if failures < self.settings.failures {
             self.state = State::Closed { failures };
-            return Change::None;
+            return Transition::None;
         }
         self.state = State::Open { until: now + self.settings.open_for };
-        Change::Opened
+        Transition::Opened
     }
 
     /// Returns the state as a call would find it at `now`: half-open as soon as a probe may leave.
@@ -132,13 +132,13 @@ mod tests {
     fn only_failures_in_a_row_open_it() {
         let mut breaker = breaker();
         for _ in 0..10 {
-            assert_eq!(breaker.failed(secs(0)), Change::None);
-            assert_eq!(breaker.failed(secs(0)), Change::None);
-            assert_eq!(breaker.succeeded(), Change::None);
+            assert_eq!(breaker.failed(secs(0)), Transition::None);
+            assert_eq!(breaker.failed(secs(0)), Transition::None);
+            assert_eq!(breaker.succeeded(), Transition::None);
         }
         breaker.failed(secs(1));
         breaker.failed(secs(1));
-        assert_eq!(breaker.failed(secs(1)), Change::Opened);
+        assert_eq!(breaker.failed(secs(1)), Transition::Opened);
         assert_eq!(breaker.admit(secs(2)), Err(secs(4)));
     }
 
@@ -153,12 +153,12 @@ mod tests {
         assert_eq!(breaker.admit(secs(5)), Ok(()));
         assert_eq!(breaker.state(secs(6)), BreakerState::HalfOpen);
         assert_eq!(breaker.admit(secs(6)), Err(secs(4)), "one at a time");
-        assert_eq!(breaker.failed(secs(7)), Change::None);
-        assert_eq!(breaker.failed(secs(7)), Change::None, "a late one changes nothing");
-        assert_eq!(breaker.succeeded(), Change::None, "nor does a late success");
+        assert_eq!(breaker.failed(secs(7)), Transition::None);
+        assert_eq!(breaker.failed(secs(7)), Transition::None, "a late one changes nothing");
+        assert_eq!(breaker.succeeded(), Transition::None, "nor does a late success");
         assert_eq!(breaker.admit(secs(11)), Err(secs(1)));
         assert_eq!(breaker.admit(secs(12)), Ok(()));
-        assert_eq!(breaker.succeeded(), Change::Closed);
+        assert_eq!(breaker.succeeded(), Transition::Closed);
         assert_eq!(breaker.admit(secs(12)), Ok(()));
         assert_eq!(breaker.state(secs(6)), BreakerState::Closed);
     }

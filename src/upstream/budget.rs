@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pause::Pause;
-use super::shared_budget::Shared;
+use super::shared_budget::SharedBudget;
 use super::window::{LearnedWindow, Window};
 use crate::limit::{Desk, Quota, SingleLimiter};
 
@@ -59,7 +59,7 @@ pub(super) struct Budget {
     own: SingleLimiter,
     /// Number of gateways among which `own` divides the quota.
     nodes: NonZeroU32,
-    fleet: Option<Shared>,
+    fleet: Option<SharedBudget>,
     learned: LearnedWindow,
     /// Limiter that spreads non-urgent calls over the learned window.
     pace: Option<SingleLimiter>,
@@ -73,7 +73,7 @@ impl Budget {
             quota,
             own: SingleLimiter::new(quota),
             nodes: NonZeroU32::MIN,
-            fleet: desk.map(|desk| Shared { desk, share: Arc::default() }),
+            fleet: desk.map(|desk| SharedBudget { desk, share: Arc::default() }),
             learned: LearnedWindow::default(),
             pace: None,
             pause: Pause::None,
@@ -81,7 +81,7 @@ impl Budget {
     }
 
     /// Returns the shared budget, if the ledger is available now.
-    fn shared(&self, now: Duration) -> Option<&Shared> {
+    fn shared(&self, now: Duration) -> Option<&SharedBudget> {
         self.fleet.as_ref().filter(|fleet| fleet.desk.is_open(now))
     }
 
@@ -244,7 +244,7 @@ impl Budget {
 
     /// Returns the limit in force as a quota: its burst, and the time in which the whole burst
     /// comes back.
-    pub(super) fn shown(&mut self, now: Duration) -> (u32, Duration) {
+    pub(super) fn bucket(&mut self, now: Duration) -> (u32, Duration) {
         self.follow(now);
         (self.burst(now), self.interval(now) * self.burst(now))
     }
@@ -311,16 +311,16 @@ mod tests {
         let mut budget = budget(40, 100);
         budget.learn(Window::new(10, 1000).unwrap(), NOW);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW), 10);
-        assert_eq!(budget.shown(NOW), (10, Duration::from_secs(1)));
+        assert_eq!(budget.bucket(NOW), (10, Duration::from_secs(1)));
         assert_eq!(budget.available(NOW), 0);
         // Exactly the limit in any interval, plus the margin of 1/50.
         assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW + millis(1019)), 0);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, NOW + millis(1020)), 10);
         // A looser limit is not believed at once; a tighter one is.
         budget.learn(Window::new(100, 1000).unwrap(), NOW + millis(1020));
-        assert_eq!(budget.shown(NOW).0, 10);
+        assert_eq!(budget.bucket(NOW).0, 10);
         budget.learn(Window::new(5, 1000).unwrap(), NOW + millis(1020));
-        assert_eq!(budget.shown(NOW).0, 5);
+        assert_eq!(budget.bucket(NOW).0, 5);
         let later = NOW + BELIEVED + millis(1020);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, later), 100);
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! breaker open?  key refused?  ->  a permit, a cell of the budget  ->  still?  ->  the exchange
-//!        result: budget, breaker and key gate are updated  ->  a retry, or the end
+//!        result: budget, breaker and key circuit are updated  ->  a retry, or the end
 //! ```
 
 use std::sync::Arc;
@@ -11,57 +11,34 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::Answer;
-use super::breaker::{Breaker, BreakerState, Change};
+use super::breaker::{Breaker, BreakerState, Transition};
 use super::budget::Priority;
+use super::call_queue::{CallPermit, CallQueue, NotAdmitted};
 use super::error::{Refusal, UpstreamError, UpstreamOutcome};
-use super::key_gate::KeyGate;
+use super::http_transport::{HttpTransport, UpstreamStartError};
+use super::key_circuit::KeyCircuit;
 use super::latency::Latency;
+use super::response::UpstreamResponse;
 use super::retry::{self, RetryBudget};
-use super::transport::{Exchanged, Transport, UpstreamStartError};
-use super::turns::{Held, Leave, Turns};
-use super::{STATE_CHANGE, UpstreamSettings};
+use super::settings::{STATE_CHANGE, UpstreamSettings};
+use super::transport::{CallResult, FetchRequest, Transport};
 use crate::clock::Clock;
-use crate::file_id::FileId;
 use crate::limit::Desk;
-use crate::message::TraceContext;
 use crate::secret::{PrivateKey, Secret};
 
 /// Wait that is reported to callers when too many calls wait already.
 const QUEUE_WAIT: Duration = Duration::from_secs(1);
 
-/// Version list to fetch, with the priority, trace and start time of its fill.
-#[derive(Clone, Copy, Debug)]
-pub struct Order {
-    pub file: FileId,
-    pub priority: Priority,
-    /// Trace context of the request that began the fill, if it had one.
-    pub trace: Option<TraceContext>,
-    /// Time at which the fill began. Its deadline counts from here.
-    pub began: Instant,
-}
-
-/// Transport of one exchange: the network, or a simulation of it in tests.
-pub(super) trait Exchange {
-    /// Requests the version list once.
-    fn exchange(
-        &self,
-        order: &Order,
-        key: &Secret,
-        now: Duration,
-    ) -> impl Future<Output = Exchanged> + Send;
-}
-
 /// Client for the upstream. Each method is safe to call from many tasks.
-pub struct Upstream(Dispatch<Transport>);
+pub struct Upstream(Dispatch<HttpTransport>);
 
 /// Admission, retries and exchange, over any transport.
 pub(super) struct Dispatch<T> {
     pub(super) transport: T,
-    turns: Turns,
+    queue: CallQueue,
     breaker: Mutex<Breaker>,
     retries: Mutex<RetryBudget>,
-    key_gate: KeyGate,
+    key_circuit: KeyCircuit,
     latency: Mutex<Latency>,
     request_timeout: Duration,
     clock: Clock,
@@ -74,17 +51,20 @@ impl Upstream {
         desk: Option<Arc<Desk>>,
         clock: Clock,
     ) -> Result<Self, UpstreamStartError> {
-        let transport = Transport::new(settings, clock.clone())?;
+        let transport = HttpTransport::new(settings, clock.clone())?;
         Ok(Self(Dispatch::new(transport, settings, key, desk, clock)))
     }
 
     /// Fetches a version list. Retries while that is worthwhile, within the time of a fill.
-    pub async fn versions(&self, order: &Order) -> Result<Answer, UpstreamError> {
+    pub async fn versions(
+        &self,
+        request: &FetchRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
         let after = self.0.request_timeout;
         // Each step has its own deadline. This one bounds work that has none, such as a slow disk.
-        let bound = order.began + after + Duration::from_millis(100);
-        let answer = timeout_at(bound, self.0.versions(order)).await;
-        answer.unwrap_or(Err(UpstreamError::Timeout { after }))
+        let bound = request.began + after + Duration::from_millis(100);
+        let response = timeout_at(bound, self.0.versions(request)).await;
+        response.unwrap_or(Err(UpstreamError::Timeout { after }))
     }
 
     /// Returns whether a background refresh could leave now.
@@ -94,7 +74,7 @@ impl Upstream {
 
     /// Returns the number of calls that the budget allows now.
     pub fn budget_available(&self) -> u32 {
-        self.0.turns.available()
+        self.0.queue.available()
     }
 
     /// Returns the breaker's state as a call would find it at `now`, in monotonic time.
@@ -103,7 +83,7 @@ impl Upstream {
     }
 }
 
-impl<T: Exchange> Dispatch<T> {
+impl<T: Transport> Dispatch<T> {
     pub(super) fn new(
         transport: T,
         settings: &UpstreamSettings,
@@ -113,24 +93,27 @@ impl<T: Exchange> Dispatch<T> {
     ) -> Self {
         Self {
             transport,
-            turns: Turns::new(settings.budget, desk, settings.max_concurrency, &clock),
+            queue: CallQueue::new(settings.budget, desk, settings.max_concurrency, &clock),
             breaker: Mutex::new(Breaker::new(settings.breaker)),
             retries: Mutex::new(RetryBudget::new(settings.retries)),
-            key_gate: KeyGate::new(key),
+            key_circuit: KeyCircuit::new(key),
             latency: Mutex::default(),
             request_timeout: settings.request_timeout,
             clock,
         }
     }
 
-    pub(super) async fn versions(&self, order: &Order) -> Result<Answer, UpstreamError> {
-        let deadline = order.began + self.request_timeout;
+    pub(super) async fn versions(
+        &self,
+        request: &FetchRequest,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let deadline = request.began + self.request_timeout;
         let mut first: Option<UpstreamError> = None;
-        let (mut retried, mut key) = (0, self.key_gate.current());
+        let (mut retried, mut key) = (0, self.key_circuit.current());
         let (mut reconnected, mut key_tried_again) = (false, false);
         loop {
-            let error = match self.call(order, &mut key, deadline).await {
-                Ok(answer) => return Ok(answer),
+            let error = match self.call(request, &mut key, deadline).await {
+                Ok(response) => return Ok(response),
                 // If a retry may not leave, the error of the last call says more.
                 Err(error) if !error.has_left() => return Err(first.unwrap_or(error)),
                 Err(error) => error,
@@ -139,7 +122,7 @@ impl<T: Exchange> Dispatch<T> {
                 UpstreamError::Auth { .. } if !key_tried_again => {
                     // After a key rotation the file may hold the new key before the gateway has
                     // read it.
-                    if !self.key_gate.has_other_than(&key, self.leave_before(deadline)).await {
+                    if !self.key_circuit.has_other_than(&key, self.latest_start(deadline)).await {
                         return Err(error);
                     }
                     key_tried_again = true;
@@ -150,8 +133,8 @@ impl<T: Exchange> Dispatch<T> {
                     Duration::ZERO
                 }
                 _ => {
-                    let wait = retry::backoff(retried, fastrand::u16(..)).max(self.turns.paused());
-                    let in_time = Instant::now() + wait < self.leave_before(deadline);
+                    let wait = retry::backoff(retried, fastrand::u16(..)).max(self.queue.paused());
+                    let in_time = Instant::now() + wait < self.latest_start(deadline);
                     let worthwhile = retry::is_worthwhile(&error) && in_time;
                     if !worthwhile || !self.retries.lock().take(retried) {
                         return Err(error);
@@ -166,112 +149,112 @@ impl<T: Exchange> Dispatch<T> {
     }
 
     /// Returns the latest time at which a call may leave to return by `deadline`.
-    fn leave_before(&self, deadline: Instant) -> Instant {
+    fn latest_start(&self, deadline: Instant) -> Instant {
         deadline - self.latency.lock().needed(self.request_timeout)
     }
 
     /// Makes one call with the current key, if a call may leave.
     async fn call(
         &self,
-        order: &Order,
+        request: &FetchRequest,
         key: &mut Arc<Secret>,
         deadline: Instant,
-    ) -> Result<Answer, UpstreamError> {
-        let leave = match self.leave(key, order.priority, self.leave_before(deadline)).await {
-            Ok(leave) => leave,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let permit = match self.acquire(key, request.priority, self.latest_start(deadline)).await {
+            Ok(permit) => permit,
             Err(error) => {
                 count(error.outcome(), None);
                 return Err(error);
             }
         };
-        let exchange = self.transport.exchange(order, key, leave.at);
-        let exchanged = timeout_at(deadline, exchange).await.unwrap_or_else(|_elapsed| Exchanged {
-            answer: Err(UpstreamError::Timeout { after: self.request_timeout }),
+        let exchange = self.transport.exchange(request, key, permit.at);
+        let result = timeout_at(deadline, exchange).await.unwrap_or_else(|_elapsed| CallResult {
+            response: Err(UpstreamError::Timeout { after: self.request_timeout }),
             window: None,
             pause: None,
         });
-        self.take_note(&exchanged, key, leave.at);
-        exchanged.answer.map_err(|error| self.with_bucket(error))
+        self.record(&result, key, permit.at);
+        result.response.map_err(|error| self.with_bucket(error))
     }
 
     /// Waits for every condition that a call needs to leave before `deadline`. Spends nothing on
     /// failure.
-    async fn leave(
+    async fn acquire(
         &self,
         key: &mut Arc<Secret>,
         priority: Priority,
         deadline: Instant,
-    ) -> Result<Leave<'_>, UpstreamError> {
+    ) -> Result<CallPermit<'_>, UpstreamError> {
         // Checked before the wait, so that no call waits in vain, and after it, since the state may
         // have changed. Only a call that leaves takes a probe.
-        *key = self.key_gate.current();
+        *key = self.key_circuit.current();
         self.is_open(key)?;
-        let leave = self.turns.take(priority, deadline).await.map_err(|held| match held {
-            Held::Budget(wait) => UpstreamError::Spent(self.refusal(wait)),
-            Held::Places => UpstreamError::QueueFull(self.refusal(QUEUE_WAIT)),
+        let permit = self.queue.take(priority, deadline).await.map_err(|reason| match reason {
+            NotAdmitted::Budget(wait) => UpstreamError::Spent(self.refusal(wait)),
+            NotAdmitted::QueueFull => UpstreamError::QueueFull(self.refusal(QUEUE_WAIT)),
         })?;
-        *key = self.key_gate.current();
-        let admitted = self.is_open(key).and_then(|()| self.admit(key, leave.at));
+        *key = self.key_circuit.current();
+        let admitted = self.is_open(key).and_then(|()| self.admit(key, permit.at));
         if admitted.is_err() {
             // This call will not leave. If it was the budget's probe, end the probe without a
             // result.
-            self.turns.ended(leave.at);
+            self.queue.ended(permit.at);
         }
-        admitted.map(|()| leave)
+        admitted.map(|()| permit)
     }
 
-    /// Returns an error if the breaker or the key gate stops calls.
+    /// Returns an error if the breaker or the key circuit stops calls.
     fn is_open(&self, key: &Arc<Secret>) -> Result<(), UpstreamError> {
         let now = self.clock.monotonic();
         let stopped = |wait| UpstreamError::BreakerOpen(self.refusal(wait));
         self.breaker.lock().peek(now).map_err(stopped)?;
-        if self.key_gate.would_admit(key, now) {
+        if self.key_circuit.would_admit(key, now) {
             Ok(())
         } else {
             Err(UpstreamError::Auth { status: None })
         }
     }
 
-    /// Admits the call at the breaker and at the key gate. If only a probe may leave, only the
+    /// Admits the call at the breaker and at the key circuit. If only a probe may leave, only the
     /// first call is admitted.
     fn admit(&self, key: &Arc<Secret>, now: Duration) -> Result<(), UpstreamError> {
         let stopped = |wait| UpstreamError::BreakerOpen(self.refusal(wait));
         self.breaker.lock().admit(now).map_err(stopped)?;
-        self.key_gate.admit(key, now).map_err(|_| UpstreamError::Auth { status: None })
+        self.key_circuit.admit(key, now).map_err(|_| UpstreamError::Auth { status: None })
     }
 
     fn refusal(&self, wait: Duration) -> Refusal {
-        let (burst, refill) = self.turns.shown();
+        let (burst, refill) = self.queue.bucket();
         Refusal { wait, burst, refill }
     }
 
     /// Fills in the budget's limit and interval if a 429 does not state its own.
     fn with_bucket(&self, error: UpstreamError) -> UpstreamError {
         let UpstreamError::Busy { wait, mut fields } = error else { return error };
-        let (burst, refill) = self.turns.shown();
+        let (burst, refill) = self.queue.bucket();
         fields.limit = fields.limit.or(Some(u64::from(burst)));
         fields.interval_millis = fields.interval_millis.or(u64::try_from(refill.as_millis()).ok());
         UpstreamError::Busy { wait, fields }
     }
 
-    /// Updates metrics, latency, retries, budget, breaker and key gate with the result of an
+    /// Updates metrics, latency, retries, budget, breaker and key circuit with the result of an
     /// exchange.
-    fn take_note(&self, exchanged: &Exchanged, key: &Arc<Secret>, sent: Duration) {
+    fn record(&self, result: &CallResult, key: &Arc<Secret>, sent: Duration) {
         let now = self.clock.monotonic();
-        let error = exchanged.answer.as_ref().err();
-        let outcome = match &exchanged.answer {
-            Ok(answer) => answer.outcome(),
+        let error = result.response.as_ref().err();
+        let outcome = match &result.response {
+            Ok(response) => response.outcome(),
             Err(error) => error.outcome(),
         };
         count(outcome, Some(now.saturating_sub(sent)));
-        if exchanged.answer.is_ok() {
+        if result.response.is_ok() {
             self.latency.lock().took(now.saturating_sub(sent));
         }
         self.retries.lock().called();
-        if let Some(window) = exchanged.window {
-            self.turns.learn(window);
+        if let Some(window) = result.window {
+            self.queue.learn(window);
         }
-        if let Some(wait) = exchanged.pause {
+        if let Some(wait) = result.pause {
             tracing::warn!(
                 target: STATE_CHANGE,
                 part = "budget",
@@ -279,12 +262,12 @@ impl<T: Exchange> Dispatch<T> {
                 ?wait,
                 "the upstream asks the gateway to wait: no call leaves for that time, at most 1 min"
             );
-            self.turns.refused(wait);
+            self.queue.refused(wait);
         } else {
-            self.turns.ended(sent);
+            self.queue.ended(sent);
         }
         if error.is_some_and(UpstreamError::is_outage) {
-            if self.breaker.lock().failed(now) == Change::Opened {
+            if self.breaker.lock().failed(now) == Transition::Opened {
                 tracing::error!(
                     target: STATE_CHANGE,
                     part = "breaker",
@@ -293,7 +276,7 @@ impl<T: Exchange> Dispatch<T> {
                      then one probe at a time tests it"
                 );
             }
-        } else if self.breaker.lock().succeeded() == Change::Closed {
+        } else if self.breaker.lock().succeeded() == Transition::Closed {
             tracing::info!(
                 target: STATE_CHANGE,
                 part = "breaker",
@@ -301,16 +284,16 @@ impl<T: Exchange> Dispatch<T> {
                 "circuit breaker closed: the upstream works again"
             );
         }
-        match &exchanged.answer {
-            Ok(_) => self.key_gate.accepted(key),
-            Err(UpstreamError::Auth { .. }) => self.key_gate.refused(key, now),
+        match &result.response {
+            Ok(_) => self.key_circuit.accepted(key),
+            Err(UpstreamError::Auth { .. }) => self.key_circuit.refused(key, now),
             // Other errors say nothing about the key.
             Err(_) => {}
         }
     }
 
     pub(super) fn has_for_background(&self) -> bool {
-        self.turns.has_for_background() && self.is_open(&self.key_gate.current()).is_ok()
+        self.queue.has_for_background() && self.is_open(&self.key_circuit.current()).is_ok()
     }
 }
 

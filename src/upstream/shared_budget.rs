@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::limit::{Credit, Desk, Quota, Share, SharedKey, Spent, Terms};
 
-/// Shared call budget, of which the other gateways spend too.
-pub(super) struct Shared {
+/// Call budget of a fleet: the other gateways spend from it, too.
+pub(super) struct SharedBudget {
     pub(super) desk: Arc<Desk>,
     pub(super) share: Arc<Share>,
 }
 
-impl Shared {
+impl SharedBudget {
     /// Returns the terms of the lease for `quota`.
     pub(super) fn terms(&self, quota: Quota) -> Terms {
         // ImageKit counts every call that arrives, so no call leaves on credit.

@@ -13,12 +13,12 @@ use http_body_util::Full;
 use parking_lot::Mutex;
 use tokio::task::LocalSet;
 
-use super::answer::{Answer, AnswerKind, Storable};
-use super::body::{BodyCoding, InFlight};
-use super::dispatch::{Dispatch, Exchange, Order};
+use super::body::{BodyCoding, BodyMemory};
+use super::dispatch::Dispatch;
 use super::error::UpstreamError;
 use super::rate_fields::RateFields;
-use super::transport::Exchanged;
+use super::response::{ResponseKind, Storable, UpstreamResponse};
+use super::transport::{CallResult, FetchRequest, Transport};
 use super::window::Window;
 use super::{BreakerSettings, Priority, RetrySettings, UpstreamSettings, UpstreamUrl};
 use crate::clock::Clock;
@@ -41,7 +41,7 @@ const STALE: Duration = Duration::from_mins(5);
 struct Strict {
     clock: Clock,
     state: Mutex<Seen>,
-    bodies: InFlight,
+    bodies: BodyMemory,
 }
 
 #[derive(Default)]
@@ -69,8 +69,8 @@ impl Strict {
     }
 }
 
-impl Exchange for Strict {
-    async fn exchange(&self, _order: &Order, _key: &Secret, now: Duration) -> Exchanged {
+impl Transport for Strict {
+    async fn exchange(&self, _request: &FetchRequest, _key: &Secret, now: Duration) -> CallResult {
         if let Some(wait) = self.spend() {
             let fields = RateFields {
                 limit: Some(ALLOWED as u64),
@@ -79,15 +79,15 @@ impl Exchange for Strict {
                 retry_after: None,
             };
             let window = Window::new(ALLOWED as u64, 1000);
-            let answer = Err(UpstreamError::Busy { wait, fields });
-            return Exchanged { answer, window, pause: Some(wait) };
+            let response = Err(UpstreamError::Busy { wait, fields });
+            return CallResult { response, window, pause: Some(wait) };
         }
         self.clock.sleep(LATENCY).await;
         let body = Full::from("[]");
-        let (bytes, held) = self.bodies.read(body, BodyCoding::Identity).await.unwrap();
-        let (kind, storable) = (AnswerKind::List(bytes), Storable::Yes);
-        let answer = Answer { kind, storable, asked: now, held };
-        Exchanged { answer: Ok(answer), window: None, pause: None }
+        let (bytes, permit) = self.bodies.read(body, BodyCoding::Identity).await.unwrap();
+        let (kind, storable) = (ResponseKind::List(bytes), Storable::Yes);
+        let response = UpstreamResponse { kind, storable, asked: now, permit };
+        CallResult { response: Ok(response), window: None, pause: None }
     }
 }
 
@@ -130,7 +130,7 @@ impl World {
         let strict = Strict {
             clock: clock.clone(),
             state: Mutex::default(),
-            bodies: InFlight::new(64 << 20, 1 << 20),
+            bodies: BodyMemory::new(64 << 20, 1 << 20),
         };
         let key = Arc::new(PrivateKey::fixed(Secret::new("private_a=".to_owned())));
         let upstream = Dispatch::new(strict, &settings, key, None, clock.clone());
@@ -160,9 +160,9 @@ impl World {
 
     async fn fill(self: Rc<Self>, file: u32, priority: Priority, asked: Duration) {
         let id = FileId::parse(&format!("{file:024x}")).unwrap();
-        let answer = self
+        let response = self
             .upstream
-            .versions(&Order {
+            .versions(&FetchRequest {
                 file: id,
                 priority,
                 trace: None,
@@ -170,7 +170,7 @@ impl World {
             })
             .await;
         let now = self.clock.monotonic();
-        if answer.is_ok() {
+        if response.is_ok() {
             self.stored.borrow_mut().insert(file, now);
             if priority == Priority::Authenticated {
                 self.waits.borrow_mut().push(now.saturating_sub(asked + LATENCY));

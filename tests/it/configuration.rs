@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ikgate::config::{self, Settings};
-use ikgate::server::Listen;
+use ikgate::server::ListenSource;
 
 use crate::support::scratch;
 
@@ -34,8 +34,8 @@ fn paths(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
 fn only_a_key_is_needed() {
     let settings = check("", &[KEY]).unwrap();
     assert_eq!(settings.upstream.url.to_string(), "https://api.imagekit.io");
-    assert_eq!(settings.public.listen, [Listen::Address("127.0.0.1:8080".parse().unwrap())]);
-    assert_eq!(settings.admin.listen, Listen::Address("127.0.0.1:9090".parse().unwrap()));
+    assert_eq!(settings.public.listen, [ListenSource::Address("127.0.0.1:8080".parse().unwrap())]);
+    assert_eq!(settings.admin.listen, ListenSource::Address("127.0.0.1:9090".parse().unwrap()));
     assert_eq!(paths("", &[]), ["upstream.private_key_file"]);
 }
 
@@ -158,9 +158,9 @@ fn the_environment_overrides_scalars_and_lists() {
     assert_eq!(settings.cache.freshness.ttl.as_secs(), 30);
     assert_eq!(settings.public.listen.len(), 2);
     assert_eq!(settings.public.server.max_connections, 7);
-    assert_eq!(settings.policy.limits.anonymous.unwrap().burst.get(), 9);
+    assert_eq!(settings.access.limits.anonymous.unwrap().burst.get(), 9);
     let refused = check("", &[KEY, ("IKGATE_LIMITS__ANONYMOUS", "false")]).unwrap();
-    assert_eq!(refused.policy.anonymous, ikgate::caller::AnonymousPolicy::Refuse);
+    assert_eq!(refused.access.anonymous, ikgate::caller::AnonymousPolicy::Refuse);
     assert_eq!(paths("", &[KEY, ("IKGATE_CACHE__TLL", "1s")]), ["cache.tll"]);
     assert_eq!(paths("[server]\nmax_connections = \"7\"", &[KEY]), ["server.max_connections"]);
 }
@@ -197,7 +197,7 @@ fn what_can_be_reached_from_elsewhere_asks_for_more() {
     let passed = "[server]\nlisten = [\"systemd\"]\n";
     assert_eq!(paths(passed, &[KEY]), ["limits.anonymous"]);
     let chosen = check(&format!("{passed}[limits]\nanonymous = false"), &[KEY]).unwrap();
-    assert_eq!(chosen.public.listen, [Listen::Passed]);
+    assert_eq!(chosen.public.listen, [ListenSource::Passed]);
     for listen in ["0.0.0.0:90", "systemd"] {
         let open = format!("[admin]\nlisten = \"{listen}\"");
         assert_eq!(paths(&open, &[KEY]), ["admin.token_file"], "{listen}");
@@ -328,7 +328,7 @@ fn a_reload_does_not_let_anybody_in_whom_nobody_chose_to() {
     let chosen = format!("{closed}[limits]\nanonymous = {{ burst = 9 }}");
     let (in_force, waiting) = running.reloaded(check(&chosen, &[KEY]).unwrap()).unwrap();
     assert_eq!(waiting, ["server.listen"]);
-    assert_eq!(in_force.policy.limits.anonymous.unwrap().burst.get(), 9);
+    assert_eq!(in_force.access.limits.anonymous.unwrap().burst.get(), 9);
     assert_eq!(in_force.effective["server"]["listen"][0].as_str(), Some("192.0.2.1:80"));
 }
 

@@ -10,8 +10,8 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::http2::{DATA, Frame, Frames, HEADERS};
 use crate::support::{
-    Authority, Connection, FILE, Origin, Reply, Seen, TestGateway, Wire, scratch, secured,
-    versions_of,
+    Authority, Connection, ExchangeReport, FILE, Origin, Reply, TestGateway, Wire, scratch,
+    secured, versions_of,
 };
 
 /// Size of a large list in bytes, close to the limit.
@@ -25,14 +25,14 @@ const FIRST_WINDOW: u64 = 65_535;
 
 /// Code paths that serve HTTP/1.1.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Way {
+enum CodePath {
     FastPath,
     Hyper,
     FastPathOverTls,
     HyperOverTls,
 }
 
-impl Way {
+impl CodePath {
     const ALL: [Self; 4] = [Self::FastPath, Self::Hyper, Self::FastPathOverTls, Self::HyperOverTls];
 
     fn is_tls(self) -> bool {
@@ -71,7 +71,7 @@ impl Started {
         let started = Self { origin, gateway, authority, _directory: directory };
         for file in ["large", FILE] {
             let mut wire = started.connect(is_tls).await;
-            let request = Way::FastPath.request("GET", file, "Connection: close\r\n");
+            let request = CodePath::FastPath.request("GET", file, "Connection: close\r\n");
             wire.write_all(request.as_bytes()).await.unwrap();
             wire.read_to_end(&mut Vec::new()).await.unwrap();
         }
@@ -94,11 +94,11 @@ impl Started {
     }
 
     /// Waits until `count` exchanges have ended, and returns them.
-    async fn ended(&self, count: usize) -> Vec<Seen> {
+    async fn ended(&self, count: usize) -> Vec<ExchangeReport> {
         self.gateway.exchanges.ended(count).await
     }
 
-    async fn ends_with(&self, ending: Ending) -> Seen {
+    async fn ends_with(&self, ending: Ending) -> ExchangeReport {
         let seen = self.ended(1).await.remove(0);
         assert_eq!(seen.ending, ending as u64, "{seen:?}");
         seen
@@ -113,9 +113,9 @@ async fn narrow(address: SocketAddr) -> TcpStream {
 
 #[tokio::test]
 async fn an_answer_that_is_taken_whole_ends_answered_with_its_bytes() {
-    for way in Way::ALL {
-        let started = Started::new(way.is_tls()).await;
-        let mut connection = Connection::over(started.connect(way.is_tls()).await);
+    for code_path in CodePath::ALL {
+        let started = Started::new(code_path.is_tls()).await;
+        let mut connection = Connection::over(started.connect(code_path.is_tls()).await);
         for (method, file, more, status, bytes) in [
             ("GET", FILE, "", 200, 5),
             ("GET", "large", "", 200, LARGE as u64),
@@ -123,10 +123,10 @@ async fn an_answer_that_is_taken_whole_ends_answered_with_its_bytes() {
             ("GET", FILE, "If-None-Match: *\r\n", 304, 0),
             ("OPTIONS", FILE, "", 204, 0),
         ] {
-            connection.write(way.request(method, file, more)).await;
-            assert_eq!(connection.read(method).await.unwrap().status, status, "{way:?} {method}");
+            connection.write(code_path.request(method, file, more)).await;
+            assert_eq!(connection.read(method).await.unwrap().status, status, "{code_path:?} {method}");
             let seen = started.ends_with(Ending::Answered).await;
-            assert_eq!((seen.status, seen.bytes), (u64::from(status), bytes), "{way:?} {method}");
+            assert_eq!((seen.status, seen.bytes), (u64::from(status), bytes), "{code_path:?} {method}");
         }
         drop(connection);
         started.gateway.finish().await;
@@ -135,16 +135,16 @@ async fn an_answer_that_is_taken_whole_ends_answered_with_its_bytes() {
 
 #[tokio::test]
 async fn a_client_that_leaves_during_the_body_is_told_from_one_that_took_it() {
-    for way in Way::ALL {
-        let started = Started::new(way.is_tls()).await;
-        let mut wire = started.connect(way.is_tls()).await;
-        wire.write_all(way.request("GET", "large", "").as_bytes()).await.unwrap();
+    for code_path in CodePath::ALL {
+        let started = Started::new(code_path.is_tls()).await;
+        let mut wire = started.connect(code_path.is_tls()).await;
+        wire.write_all(code_path.request("GET", "large", "").as_bytes()).await.unwrap();
         wire.read_exact(&mut vec![0; READ]).await.unwrap();
         // A close with unread bytes resets the connection.
         drop(wire);
         let seen = started.ends_with(Ending::LeftDuringBody).await;
         assert_eq!(seen.status, 200);
-        assert!((READ as u64 / 2..LARGE as u64).contains(&seen.bytes), "{way:?}: {seen:?}");
+        assert!((READ as u64 / 2..LARGE as u64).contains(&seen.bytes), "{code_path:?}: {seen:?}");
         started.gateway.finish().await;
     }
 }
@@ -197,15 +197,15 @@ async fn an_answer_over_http2_ends_answered_with_its_bytes() {
 
 #[tokio::test]
 async fn a_client_that_leaves_before_there_is_an_answer_ends_so() {
-    for way in Way::ALL {
-        let started = Started::new(way.is_tls()).await;
+    for code_path in CodePath::ALL {
+        let started = Started::new(code_path.is_tls()).await;
         started.origin.hold(&versions_of("held"));
-        let mut connection = Connection::over(started.connect(way.is_tls()).await);
-        connection.write(way.request("GET", "held", "")).await;
+        let mut connection = Connection::over(started.connect(code_path.is_tls()).await);
+        connection.write(code_path.request("GET", "held", "")).await;
         started.origin.has_seen(&versions_of("held"), 1).await;
         connection.reset();
         let seen = started.ends_with(Ending::LeftBeforeHead).await;
-        assert_eq!((seen.status, seen.bytes), (0, 0), "{way:?}");
+        assert_eq!((seen.status, seen.bytes), (0, 0), "{code_path:?}");
         started.origin.release(&versions_of("held"));
         started.gateway.finish().await;
     }
@@ -224,13 +224,13 @@ async fn a_client_that_leaves_before_there_is_an_answer_ends_so() {
 /// RFC 9112 section 9.6: a client may close its sending side after its last request.
 #[tokio::test]
 async fn a_client_that_has_closed_its_sending_side_is_answered_whoever_answers() {
-    for way in Way::ALL {
-        let started = Started::new(way.is_tls()).await;
+    for code_path in CodePath::ALL {
+        let started = Started::new(code_path.is_tls()).await;
         started.origin.hold(&versions_of("held"));
-        let mut connection = Connection::over(started.connect(way.is_tls()).await);
+        let mut connection = Connection::over(started.connect(code_path.is_tls()).await);
         let pipeline = [("HEAD", FILE), ("GET", "large"), ("GET", FILE), ("GET", "held")];
         for (method, file) in pipeline {
-            connection.write(way.request(method, file, "")).await;
+            connection.write(code_path.request(method, file, "")).await;
         }
         assert!(connection.half_close().await);
         for (method, file) in pipeline {
@@ -238,27 +238,27 @@ async fn a_client_that_has_closed_its_sending_side_is_answered_whoever_answers()
                 started.origin.has_seen(&versions_of("held"), 1).await;
                 started.origin.release(&versions_of("held"));
             }
-            let answer = connection.read(method).await.unwrap_or_else(|| panic!("{way:?} {file}"));
-            assert_eq!(answer.status, if file == "held" { 404 } else { 200 }, "{way:?} {file}");
+            let answer = connection.read(method).await.unwrap_or_else(|| panic!("{code_path:?} {file}"));
+            assert_eq!(answer.status, if file == "held" { 404 } else { 200 }, "{code_path:?} {file}");
         }
-        assert!(connection.is_closed().await, "{way:?}");
+        assert!(connection.is_closed().await, "{code_path:?}");
         started.gateway.finish().await;
     }
 }
 
 #[tokio::test]
 async fn how_slowly_a_client_reads_is_no_part_of_the_duration() {
-    for way in Way::ALL {
-        let started = Started::new(way.is_tls()).await;
-        let mut wire = started.connect(way.is_tls()).await;
-        wire.write_all(way.request("GET", "large", "Connection: close\r\n").as_bytes())
+    for code_path in CodePath::ALL {
+        let started = Started::new(code_path.is_tls()).await;
+        let mut wire = started.connect(code_path.is_tls()).await;
+        wire.write_all(code_path.request("GET", "large", "Connection: close\r\n").as_bytes())
             .await
             .unwrap();
         wire.read_exact(&mut [0; 1000]).await.unwrap();
         started.gateway.clock.advance(Duration::from_secs(5));
         wire.read_to_end(&mut Vec::new()).await.unwrap();
         let seen = started.ends_with(Ending::Answered).await;
-        assert_eq!(seen.duration, Duration::ZERO, "{way:?}");
+        assert_eq!(seen.duration, Duration::ZERO, "{code_path:?}");
         started.gateway.finish().await;
     }
     let started = Started::new(true).await;

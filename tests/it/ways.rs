@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::{
-    Answer, Authority, Connection, Exchanges, FILE, Origin, Reply, Seen, TestGateway, scratch,
-    secured, versions_of,
+    Answer, Authority, Connection, ExchangeReport, Exchanges, FILE, Origin, Reply, TestGateway,
+    scratch, secured, versions_of,
 };
 
 const KEY: &str = "ikg_of_the_web_team";
@@ -27,7 +27,7 @@ struct Asked {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Way {
+enum CodePath {
     FastPath,
     Hyper,
     Http2,
@@ -35,7 +35,7 @@ enum Way {
 
 /// Gateway with its own origin. All its requests take one path.
 struct Started {
-    way: Way,
+    code_path: CodePath,
     origin: Origin,
     gateway: TestGateway,
     authority: Authority,
@@ -48,12 +48,12 @@ struct Outcome {
     status: u16,
     fields: Vec<(String, String)>,
     body: String,
-    seen: Seen,
+    seen: ExchangeReport,
     upstream_calls: usize,
 }
 
 impl Started {
-    async fn new(way: Way) -> Self {
+    async fn new(code_path: CodePath) -> Self {
         let directory = scratch();
         let (authority, tls) = secured(directory.path());
         let origin = Origin::start().await;
@@ -62,7 +62,7 @@ impl Started {
         origin.replies(&versions_of("private"), Reply::json(200, "[{\"isPrivateFile\":true}]"));
         origin.replies(&versions_of("broken"), Reply::json(500, "{}"));
         let digest = |key| ikgate::caller::KeyDigest::of(key);
-        let tls = if way == Way::Http2 { tls } else { String::new() };
+        let tls = if code_path == CodePath::Http2 { tls } else { String::new() };
         let config = format!(
             "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n{tls}\n\
              [limits]\nanonymous = {{ per_second = 1, burst = 1000000 }}\n\
@@ -75,16 +75,16 @@ impl Started {
             digest(KEY_OF_OTHERS),
         );
         let gateway = TestGateway::configured(&origin, &config);
-        Self { way, origin, gateway, authority, _directory: directory }
+        Self { code_path, origin, gateway, authority, _directory: directory }
     }
 
     /// Sends one request and waits until it is over.
     async fn outcome(&self, asked: &Asked, exchanges: &Exchanges) -> Outcome {
         let before = self.origin.requests().len();
-        let (status, mut fields, body) = match self.way {
-            Way::FastPath => self.over_http1(asked, "").await,
-            Way::Hyper => self.over_http1(asked, THROUGH_HYPER).await,
-            Way::Http2 => self.over_http2(asked).await,
+        let (status, mut fields, body) = match self.code_path {
+            CodePath::FastPath => self.over_http1(asked, "").await,
+            CodePath::Hyper => self.over_http1(asked, THROUGH_HYPER).await,
+            CodePath::Http2 => self.over_http2(asked).await,
         };
         let mut seen = exchanges.ended(1).await.remove(0);
         seen.texts.retain(|(name, _)| *name != "request.id");
@@ -189,9 +189,9 @@ fn field_sets(tag: &str) -> Vec<Vec<(String, String)>> {
 /// Sends the same requests in the same order to one gateway for each path, and compares them.
 async fn agree_on(requests: &[Asked]) -> Vec<u16> {
     let ways = [
-        Started::new(Way::FastPath).await,
-        Started::new(Way::Hyper).await,
-        Started::new(Way::Http2).await,
+        Started::new(CodePath::FastPath).await,
+        Started::new(CodePath::Hyper).await,
+        Started::new(CodePath::Http2).await,
     ];
     // The events of this thread go to the gateway that was started last.
     let exchanges = &ways[2].gateway.exchanges;
@@ -206,7 +206,7 @@ async fn agree_on(requests: &[Asked]) -> Vec<u16> {
         let expected = plain.outcome(asked, exchanges).await;
         for started in rest {
             let found = started.outcome(asked, exchanges).await;
-            assert_eq!(found, expected, "{:?}: {asked:?}", started.way);
+            assert_eq!(found, expected, "{:?}: {asked:?}", started.code_path);
         }
         statuses.push(expected.status);
     }
@@ -219,7 +219,7 @@ async fn agree_on(requests: &[Asked]) -> Vec<u16> {
 #[tokio::test]
 async fn each_way_in_gives_the_same_answer_at_the_same_price() {
     let (_, tag) = {
-        let started = Started::new(Way::FastPath).await;
+        let started = Started::new(CodePath::FastPath).await;
         let answer = started.gateway.get(&versions_of(FILE)).await;
         let found = (answer.status, answer.field("etag").to_owned());
         started.gateway.finish().await;
@@ -278,7 +278,7 @@ fn each_way_in_gives_the_same_answer_to_requests_at_random() {
 }
 
 async fn started() -> (Origin, TestGateway) {
-    let Started { origin, gateway, .. } = Started::new(Way::FastPath).await;
+    let Started { origin, gateway, .. } = Started::new(CodePath::FastPath).await;
     gateway.get(&versions_of(FILE)).await;
     gateway.get(&versions_of("missing")).await;
     (origin, gateway)

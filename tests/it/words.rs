@@ -1,5 +1,5 @@
-//! Language of comments, as CONTRIBUTING asks for it: sentences that stand alone, with an actor that
-//! has a name.
+//! Language of the tree: comments are sentences that stand alone, with an actor that has a name;
+//! types have names that say what they hold; pages have a length.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,28 @@ const FRAGMENTS: [&str; 7] = ["Of ", "Who ", "Whom ", "What ", "Where ", "How ",
 
 /// Words that stand in place of a caller, a client, a connection or an operator.
 const NAMELESS: [&str; 6] = ["whoever", "whatever", "somebody", "nobody", "anybody", "whomever"];
+
+/// Names that say nothing to a newcomer. No type has one of them.
+const UNCLEAR_NAMES: [&str; 46] = [
+    "Ask", "Beside", "Bucket", "Choice", "Circumstances", "Claim", "Debit", "Desk", "Facts",
+    "Findings", "Flight", "Force", "FromZero", "Ghosts", "Held", "KeyGate", "Known", "Lane",
+    "Leave", "Lines", "Most", "Only", "Order", "Own", "Place", "Places", "Plain", "Purges", "Purse",
+    "Readings", "Seat", "Share", "Shelf", "Sight", "Slots", "Standing", "Stranger", "Tail", "Taken",
+    "Ticket", "Told", "Turns", "Twin", "Waiting", "Way", "Words",
+];
+
+/// Pages, and the most lines that each may have.
+const PAGES: [(&str, usize); 9] = [
+    ("README.md", 250),
+    ("config/README.md", 250),
+    ("deploy/README.md", 250),
+    ("deploy/fleet.md", 250),
+    ("deploy/operations.md", 400),
+    ("deploy/pages.md", 250),
+    ("deploy/security.md", 250),
+    ("benches/README.md", 250),
+    ("tests/clients/README.md", 250),
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -79,4 +101,33 @@ fn every_file_says_first_what_it_is() {
         }
     }
     assert!(silent.is_empty(), "no header: {}", silent.join("\n"));
+}
+
+#[test]
+fn types_have_names_that_say_what_they_hold() {
+    let mut unclear = Vec::new();
+    for path in FOLDERS.iter().flat_map(|folder| sources_in(&root().join(folder))) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            let declares = |word| matches!(word, "struct" | "enum" | "trait" | "type");
+            if words.by_ref().any(declares)
+                && let Some(name) = words.next()
+                && UNCLEAR_NAMES.contains(&name)
+                && !line.trim_start().starts_with("//")
+            {
+                unclear.push(format!("{}:{}: {name}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(unclear.is_empty(), "{} types\n{}", unclear.len(), unclear.join("\n"));
+}
+
+#[test]
+fn no_page_is_longer_than_it_may_be() {
+    for (page, lines_max) in PAGES {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        let lines = text.lines().count();
+        assert!(lines <= lines_max, "{page} has {lines} lines, at most {lines_max} are allowed");
+    }
 }

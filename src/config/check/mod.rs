@@ -28,11 +28,11 @@ use crate::admin::{AdminSettings, Exposure};
 use crate::caller::TokenSettings;
 use crate::cluster::FillLimits;
 use crate::error::chain;
-use crate::gateway::PolicySettings;
+use crate::gateway::AccessSettings;
 use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::response::{AllowedOrigin, Cors};
 use crate::secret::Secret;
-use crate::server::Listen;
+use crate::server::ListenSource;
 use crate::telemetry::{AccessLogMode, LogFilter, LogFormat, TelemetrySettings};
 
 const KIB: u64 = 1024;
@@ -76,7 +76,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
             upstream,
             key: Arc::new(key),
             cache: lists.cache,
-            policy: PolicySettings {
+            access: AccessSettings {
                 anonymous,
                 callers,
                 tokens,
@@ -113,7 +113,7 @@ fn admin(admin: &mut Section, directory: &Path) -> Option<AdminListenerSettings>
         let expected = "must be an address like \"127.0.0.1:9090\", or \"systemd\"";
         server::listen(given.text()?).ok_or(expected)
     });
-    let listen = listen.unwrap_or(Listen::Address((Ipv4Addr::LOCALHOST, 9090).into()));
+    let listen = listen.unwrap_or(ListenSource::Address((Ipv4Addr::LOCALHOST, 9090).into()));
     let configured = admin.has("token_file");
     let token = admin.get("token_file", |given| {
         let path = file(given, directory).map_err(str::to_owned)?;

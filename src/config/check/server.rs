@@ -14,10 +14,10 @@ use super::{KIB, MIB, bytes, file};
 use crate::caller::Proxies;
 use crate::error::chain;
 use crate::route::BasePath;
-use crate::server::{LINGER_MAX, Listen, ServerSettings, Tls, TlsFiles};
+use crate::server::{LINGER_MAX, ListenSource, ServerSettings, Tls, TlsFiles};
 
 pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
-    let default = || vec![Listen::Address((Ipv4Addr::LOCALHOST, 8080).into())];
+    let default = || vec![ListenSource::Address((Ipv4Addr::LOCALHOST, 8080).into())];
     let listen = server.get("listen", |given| {
         let listen: Option<Vec<_>> = given.texts()?.iter().map(|text| listen(text)).collect();
         let expected = "must be one or more of addresses like \"127.0.0.1:8080\" and \"systemd\"";
@@ -71,10 +71,10 @@ pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
 }
 
 /// Parses an address, or `systemd` for passed sockets.
-pub(super) fn listen(text: &str) -> Option<Listen> {
+pub(super) fn listen(text: &str) -> Option<ListenSource> {
     match text {
-        "systemd" => Some(Listen::Passed),
-        address => address.parse().ok().map(Listen::Address),
+        "systemd" => Some(ListenSource::Passed),
+        address => address.parse().ok().map(ListenSource::Address),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::server::activity::Activity;
 use crate::server::inbound::Inbound;
 use crate::server::outbound::Liveness;
-use crate::server::{FastPath, Service};
+use crate::server::service::{FastPath, Service};
 
 /// Bytes that are read at once. hyper handles a longer head.
 const READ: usize = 4096;
@@ -40,7 +40,7 @@ struct Sending<D> {
 }
 
 /// Outcome of one turn.
-pub(super) enum Turn<B> {
+pub(super) enum Progress<B> {
     Closed,
     /// hyper must handle the next bytes. They begin with this request, as far as the fast path
     /// knows it.
@@ -71,7 +71,10 @@ where
         self.closing = true;
     }
 
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turn<S::Begun>>> {
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Progress<S::Begun>>> {
         loop {
             if let Some(sending) = &mut self.sending {
                 ready!(sending.poll(&mut self.io, context))?;
@@ -81,14 +84,14 @@ where
             }
             if self.closing {
                 ready!(Pin::new(&mut self.io).poll_shutdown(context))?;
-                return Poll::Ready(Ok(Turn::Closed));
+                return Poll::Ready(Ok(Progress::Closed));
             }
             let mut space = [const { MaybeUninit::uninit() }; READ];
             let mut buffer = ReadBuf::uninit(&mut space);
             ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
             if buffer.filled().is_empty() {
                 self.closing = true;
-                self.activity.socket().heard_out();
+                self.activity.socket().end_linger();
                 continue;
             }
             if let Some(other) = self.answer_all(buffer.filled(), context)? {
@@ -102,22 +105,22 @@ where
         &mut self,
         mut received: &[u8],
         context: &mut Context<'_>,
-    ) -> io::Result<Option<Turn<S::Begun>>> {
+    ) -> io::Result<Option<Progress<S::Begun>>> {
         while !received.is_empty() && !self.closing {
             let mut head = HEAD.take();
             head.clear();
-            let leaving = self.activity.is_leaving();
-            let found = self.service.try_hit(received, self.peer, leaving, &mut head);
+            let draining = self.activity.is_draining();
+            let found = self.service.try_hit(received, self.peer, draining, &mut head);
             let (body, length, close) = match found {
                 FastPath::Hit { body, length, close } => (body, length, close),
                 FastPath::Other(begun) => {
                     HEAD.set(head);
                     self.io.unread(Bytes::copy_from_slice(received));
-                    return Ok(Some(Turn::Other(begun)));
+                    return Ok(Some(Progress::Other(begun)));
                 }
             };
-            self.activity.asked();
-            self.closing = close || leaving;
+            self.activity.request_received();
+            self.closing = close || draining;
             received = received.get(length..).unwrap_or_default();
             let mut sending = Sending { head, sent: 0, body };
             if let Poll::Ready(sent) = sending.poll(&mut self.io, context) {
@@ -134,7 +137,7 @@ where
 
     fn delivered(&self, sending: Sending<S::Data>) {
         HEAD.set(sending.head);
-        self.activity.answered();
+        self.activity.response_ready();
     }
 }
 

@@ -2,7 +2,7 @@
 //! handles every request that the fast path does not.
 
 mod driver;
-mod engine;
+mod hyper_connection;
 mod refusal;
 
 use std::io;
@@ -21,16 +21,18 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use driver::{Driver, Turn};
-use engine::Engine;
+use driver::{Driver, Progress};
+use hyper_connection::HyperConnection;
 
 use super::activity::{Activity, SocketActivity};
-use super::answered::{Answered, OnAnswer};
-use super::connection::{End, Served, drive};
+use super::drain::Drain;
+use super::drive::{End, ServedConnection, drive};
 use super::event::Deadline;
 use super::inbound::Inbound;
 use super::outbound::Liveness;
-use super::{Answering, Drain, ServerSettings, Service, Unreadable};
+use super::response_future::{OnResponse, ResponseFuture};
+use super::service::{Service, ServiceResponse, Unreadable};
+use super::settings::ServerSettings;
 
 /// Smallest buffer that hyper accepts, in bytes.
 const HYPER_BUFFER_MIN: usize = 8 * 1024;
@@ -52,17 +54,17 @@ pub(super) async fn serve<I, S>(
     let activity = Arc::new(Activity::new(stream.activity(), drain.announcement()));
     let handed_over = HandedOver { begun: Mutex::new(None), hits: AtomicU32::new(0) };
     let answer = |request: Request<Incoming>| {
-        activity.asked();
+        activity.request_received();
         if !request.body().is_end_stream() {
             activity.has_body();
         }
         let is_get = *request.method() == Method::GET;
         let answering = service.call(request, peer, handed_over.begun.lock().take());
         handed_over.count(is_get && is_hit(&answering));
-        if let Answering::Later(_) = answering {
-            activity.waits();
+        if let ServiceResponse::Pending(_) = answering {
+            activity.response_pending();
         }
-        Answered::new(answering, Arc::clone(&activity))
+        ResponseFuture::new(answering, Arc::clone(&activity))
     };
     let open = |mut stream: Inbound<I>| {
         stream.read_by_hyper(true);
@@ -77,13 +79,13 @@ pub(super) async fn serve<I, S>(
             .max_buf_size(settings.max_head_bytes.max(HYPER_BUFFER_MIN))
             .serve_connection(TokioIo::new(stream), service_fn(answer))
     };
-    let way = if service.has_fast_path() {
-        Way::Fast(Driver::new(stream, peer, service, &activity))
+    let owner = if service.has_fast_path() {
+        Owner::Fast(Driver::new(stream, peer, service, &activity))
     } else {
-        Way::Hyper { connection: Box::new(open(stream)), plain: false }
+        Owner::Hyper { connection: Box::new(open(stream)), plain: false }
     };
     let handed_over = &handed_over;
-    let mut served = Http1 { way, open, peer, service, activity: &activity, handed_over };
+    let mut served = Http1 { owner, open, peer, service, activity: &activity, handed_over };
     let refused = match drive(&mut served, settings, drain, || activity.phase()).await {
         End::Closed(Err(error)) => {
             tracing::debug!(%error, %peer, "connection failed, closing it");
@@ -96,12 +98,12 @@ pub(super) async fn serve<I, S>(
         End::Due(Deadline::Header) => Unreadable::TimedOut,
         End::Closed(Ok(())) => {
             // hyper does not close the socket if the client asked for an upgrade.
-            let Some(mut socket) = served.way.into_socket() else { return };
+            let Some(mut socket) = served.owner.into_socket() else { return };
             return not_for_long(socket.shutdown(), settings, drain).await;
         }
         End::Cut | End::Due(_) => return,
     };
-    let Some(socket) = served.way.into_socket() else { return };
+    let Some(socket) = served.owner.into_socket() else { return };
     let response = service.refuse(peer, refused, handed_over.begun.lock().take());
     // A client that sends so badly may not read at all.
     not_for_long(refusal::write(socket, refused, response), settings, drain).await;
@@ -121,8 +123,8 @@ async fn not_for_long(
 }
 
 /// Returns whether the fast path could have given this response. It leaves refusals to hyper.
-fn is_hit<B>(answering: &Answering<B>) -> bool {
-    let Answering::Now(response) = answering else { return false };
+fn is_hit<B>(answering: &ServiceResponse<B>) -> bool {
+    let ServiceResponse::Ready(response) = answering else { return false };
     response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED
 }
 
@@ -141,12 +143,12 @@ impl<B> HandedOver<B> {
     }
 }
 
-impl<B> OnAnswer<B> for Arc<Activity> {
+impl<B> OnResponse<B> for Arc<Activity> {
     type Body = B;
 
-    fn answered(&mut self, mut response: Response<B>) -> Response<B> {
-        Activity::answered(self);
-        if self.is_leaving() {
+    fn on_response(&mut self, mut response: Response<B>) -> Response<B> {
+        Activity::response_ready(self);
+        if self.is_draining() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -154,7 +156,7 @@ impl<B> OnAnswer<B> for Arc<Activity> {
 }
 
 struct Http1<'a, I, S: Service, C, O> {
-    way: Way<'a, I, S, C>,
+    owner: Owner<'a, I, S, C>,
     /// Builds a hyper connection on the stream.
     open: O,
     peer: SocketAddr,
@@ -164,7 +166,7 @@ struct Http1<'a, I, S: Service, C, O> {
 }
 
 /// Current owner of the connection.
-enum Way<'a, I, S: Service, C> {
+enum Owner<'a, I, S: Service, C> {
     Fast(Driver<'a, I, S>),
     Hyper {
         /// Boxed: most of the time there is none.
@@ -174,15 +176,15 @@ enum Way<'a, I, S: Service, C> {
         plain: bool,
     },
     /// No owner, during a handover.
-    Between,
+    HandingOver,
 }
 
-impl<I, S: Service, C: Engine<I>> Way<'_, I, S, C> {
+impl<I, S: Service, C: HyperConnection<I>> Owner<'_, I, S, C> {
     fn into_socket(self) -> Option<Inbound<I>> {
         match self {
-            Way::Fast(driver) => Some(driver.io),
-            Way::Hyper { connection, .. } => Some(connection.into_stream().0),
-            Way::Between => None,
+            Owner::Fast(driver) => Some(driver.io),
+            Owner::Hyper { connection, .. } => Some(connection.into_stream().0),
+            Owner::HandingOver => None,
         }
     }
 }
@@ -191,25 +193,25 @@ impl<I, S, C, O> Http1<'_, I, S, C, O>
 where
     I: AsyncRead + AsyncWrite + Liveness + Unpin,
     S: Service,
-    C: Engine<I>,
+    C: HyperConnection<I>,
     O: Fn(Inbound<I>) -> C,
 {
     /// Hands the connection over from the fast path to hyper, or back.
     fn hand_over(&mut self, begun: Option<S::Begun>) {
-        self.way = match std::mem::replace(&mut self.way, Way::Between) {
-            Way::Fast(driver) => {
+        self.owner = match std::mem::replace(&mut self.owner, Owner::HandingOver) {
+            Owner::Fast(driver) => {
                 let (connection, plain) = (Box::new((self.open)(driver.io)), begun.is_some());
                 *self.handed_over.begun.lock() = begun;
                 self.handed_over.count(false);
-                Way::Hyper { connection, plain }
+                Owner::Hyper { connection, plain }
             }
-            Way::Hyper { connection, .. } => {
+            Owner::Hyper { connection, .. } => {
                 let (mut stream, unread) = connection.into_stream();
                 stream.read_by_hyper(false);
                 stream.unread(unread);
-                Way::Fast(Driver::new(stream, self.peer, self.service, self.activity))
+                Owner::Fast(Driver::new(stream, self.peer, self.service, self.activity))
             }
-            Way::Between => Way::Between,
+            Owner::HandingOver => Owner::HandingOver,
         };
     }
 
@@ -222,29 +224,29 @@ where
     /// Returns whether hyper is between two requests and has left nothing unread. The unread rest
     /// of a body would be taken for a request.
     fn may_return(&self) -> bool {
-        self.activity.is_between_requests() && !self.activity.is_leaving()
+        self.activity.is_between_requests() && !self.activity.is_draining()
     }
 }
 
-impl<I, S, C, O> Served for Http1<'_, I, S, C, O>
+impl<I, S, C, O> ServedConnection for Http1<'_, I, S, C, O>
 where
     I: AsyncRead + AsyncWrite + Liveness + Unpin,
     S: Service,
-    C: Engine<I>,
+    C: HyperConnection<I>,
     O: Fn(Inbound<I>) -> C,
 {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         loop {
-            let begun = match &mut self.way {
-                Way::Fast(driver) => match ready!(driver.poll(context)) {
-                    Ok(Turn::Other(begun)) => begun,
-                    Ok(Turn::Closed) => return Poll::Ready(Ok(())),
+            let begun = match &mut self.owner {
+                Owner::Fast(driver) => match ready!(driver.poll(context)) {
+                    Ok(Progress::Other(begun)) => begun,
+                    Ok(Progress::Closed) => return Poll::Ready(Ok(())),
                     Err(error) => {
                         tracing::debug!(%error, peer = %self.peer, "connection failed, closing it");
                         return Poll::Ready(Ok(()));
                     }
                 },
-                Way::Hyper { connection, plain } => {
+                Owner::Hyper { connection, plain } => {
                     let plain = *plain;
                     if let Poll::Ready(ended) = connection.poll(context) {
                         return Poll::Ready(ended);
@@ -254,22 +256,22 @@ where
                     }
                     None
                 }
-                Way::Between => return Poll::Ready(Ok(())),
+                Owner::HandingOver => return Poll::Ready(Ok(())),
             };
             self.hand_over(begun);
         }
     }
 
-    fn leave(&mut self) -> bool {
-        self.activity.leave();
+    fn start_draining(&mut self) -> bool {
+        self.activity.start_draining();
         false
     }
 
     fn close(&mut self) {
-        match &mut self.way {
-            Way::Fast(driver) => driver.close(),
-            Way::Hyper { connection, .. } => connection.close(),
-            Way::Between => {}
+        match &mut self.owner {
+            Owner::Fast(driver) => driver.close(),
+            Owner::Hyper { connection, .. } => connection.close(),
+            Owner::HandingOver => {}
         }
     }
 
@@ -278,7 +280,9 @@ where
     }
 
     fn holds_buffers(&self) -> bool {
-        matches!(self.way, Way::Hyper { .. }) && self.service.has_fast_path() && self.may_return()
+        matches!(self.owner, Owner::Hyper { .. })
+            && self.service.has_fast_path()
+            && self.may_return()
     }
 
     fn free_buffers(&mut self) {

@@ -10,9 +10,9 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use crate::server::Unreadable;
 use crate::server::inbound::Inbound;
 use crate::server::outbound::Liveness;
+use crate::server::service::Unreadable;
 
 /// Writes a response and closes the connection. Where the service has none, the response is hyper's
 /// own, or else the status alone.

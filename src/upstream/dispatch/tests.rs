@@ -7,9 +7,10 @@ use http_body_util::Full;
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::file_id::FileId;
 use crate::limit::Quota;
-use crate::upstream::answer::{AnswerKind, Storable};
-use crate::upstream::body::{BodyCoding, InFlight};
+use crate::upstream::body::{BodyCoding, BodyMemory};
+use crate::upstream::response::{ResponseKind, Storable};
 use crate::upstream::{BreakerSettings, RetrySettings, UpstreamUrl};
 
 const WHOLE: Duration = Duration::from_secs(1);
@@ -20,19 +21,19 @@ struct Slow {
     clock: Clock,
     permits: Semaphore,
     calls: AtomicUsize,
-    bodies: InFlight,
+    bodies: BodyMemory,
 }
 
-impl Exchange for Slow {
-    async fn exchange(&self, _order: &Order, _key: &Secret, now: Duration) -> Exchanged {
+impl Transport for Slow {
+    async fn exchange(&self, _request: &FetchRequest, _key: &Secret, now: Duration) -> CallResult {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.permits.acquire().await.unwrap().forget();
         self.clock.advance(LATENCY);
         let body = Full::from(Bytes::from_static(b"[]"));
-        let (bytes, held) = self.bodies.read(body, BodyCoding::Identity).await.unwrap();
-        let (kind, storable) = (AnswerKind::List(bytes), Storable::Yes);
-        let answer = Ok(Answer { kind, storable, asked: now, held });
-        Exchanged { answer, window: None, pause: None }
+        let (bytes, permit) = self.bodies.read(body, BodyCoding::Identity).await.unwrap();
+        let (kind, storable) = (ResponseKind::List(bytes), Storable::Yes);
+        let response = Ok(UpstreamResponse { kind, storable, asked: now, permit });
+        CallResult { response, window: None, pause: None }
     }
 }
 
@@ -55,31 +56,31 @@ fn dispatch(permits: usize) -> Arc<Dispatch<Slow>> {
         clock: clock.clone(),
         permits: Semaphore::new(permits),
         calls: AtomicUsize::new(0),
-        bodies: InFlight::new(1 << 20, 1 << 20),
+        bodies: BodyMemory::new(1 << 20, 1 << 20),
     };
     let key = Arc::new(PrivateKey::fixed(Secret::new("private_a=".to_owned())));
     Arc::new(Dispatch::new(slow, &settings, key, None, clock))
 }
 
-fn order(file: &str) -> Order {
+fn request(file: &str) -> FetchRequest {
     let (file, priority) = (FileId::parse(file).unwrap(), Priority::Authenticated);
-    Order { file, priority, trace: None, began: Instant::now() }
+    FetchRequest { file, priority, trace: None, began: Instant::now() }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_would_be_back_too_late_does_not_leave() {
     let dispatch = dispatch(1);
-    dispatch.versions(&order("a")).await.unwrap();
+    dispatch.versions(&request("a")).await.unwrap();
     let first = tokio::spawn({
         let dispatch = Arc::clone(&dispatch);
-        async move { dispatch.versions(&order("b")).await }
+        async move { dispatch.versions(&request("b")).await }
     });
     while dispatch.transport.calls.load(Ordering::Relaxed) < 2 {
         tokio::task::yield_now().await;
     }
     // The only call permit is taken for the whole time of a fill.
     let began = Instant::now();
-    let error = dispatch.versions(&order("c")).await.unwrap_err();
+    let error = dispatch.versions(&request("c")).await.unwrap_err();
     assert!(matches!(error, UpstreamError::QueueFull(_)), "{error}");
     assert_eq!(began.elapsed(), WHOLE.saturating_sub(LATENCY));
     assert!(matches!(first.await.unwrap(), Err(UpstreamError::Timeout { .. })));

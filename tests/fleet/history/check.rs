@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{History, Purge, Read, Told};
+use super::{History, KnownBy, Purge, Read};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Violation {
@@ -34,7 +34,8 @@ pub(super) fn violations(history: &History, bound: Duration) -> Vec<Violation> {
 fn judge(purge: Purge, read: Read, bound: Duration) -> Option<Violation> {
     if read.gateway == purge.gateway {
         Some(Violation::Broken { purge, read })
-    } else if purge.told == Told::Fleet && read.at > purge.acknowledged.saturating_add(bound) {
+    } else if purge.known_by == KnownBy::Fleet && read.at > purge.acknowledged.saturating_add(bound)
+    {
         Some(Violation::Late { purge, read })
     } else {
         None
@@ -52,44 +53,44 @@ mod tests {
 
     /// Returns a purge of file 0 at gateway 0, acknowledged after one second, when the upstream had
     /// version 2.
-    fn purge(told: Told) -> Purge {
+    fn purge(known_by: KnownBy) -> Purge {
         let acknowledged = Duration::from_secs(1);
-        Purge { gateway: 0, file: 0, version: 2, acknowledged, told }
+        Purge { gateway: 0, file: 0, version: 2, acknowledged, known_by }
     }
 
-    fn found(told: Told, read: Read) -> Vec<Violation> {
-        let (reads, purges) = (vec![read], vec![purge(told)]);
+    fn found(known_by: KnownBy, read: Read) -> Vec<Violation> {
+        let (reads, purges) = (vec![read], vec![purge(known_by)]);
         violations(&History { reads, purges, ..History::default() }, BOUND)
     }
 
     #[test]
     fn what_the_acknowledging_gateway_answers_later_is_never_older() {
-        for told in [Told::Fleet, Told::Itself] {
-            let broken = Violation::Broken { purge: purge(told), read: read(0, 1001, 1) };
-            assert_eq!(found(told, read(0, 1001, 1)), [broken]);
+        for known_by in [KnownBy::Fleet, KnownBy::Itself] {
+            let broken = Violation::Broken { purge: purge(known_by), read: read(0, 1001, 1) };
+            assert_eq!(found(known_by, read(0, 1001, 1)), [broken]);
             for allowed in [read(0, 1000, 1), read(0, 1001, 2), read(0, 9000, 3)] {
-                assert_eq!(found(told, allowed), [], "{told:?} {allowed:?}");
+                assert_eq!(found(known_by, allowed), [], "{known_by:?} {allowed:?}");
             }
             let other = Read { file: 1, ..read(0, 9000, 1) };
-            assert_eq!(found(told, other), [], "{told:?}");
+            assert_eq!(found(known_by, other), [], "{known_by:?}");
         }
     }
 
     #[test]
     fn what_another_gateway_answers_later_than_the_bound_is_never_older() {
-        let late = Violation::Late { purge: purge(Told::Fleet), read: read(1, 4001, 1) };
-        assert_eq!(found(Told::Fleet, read(1, 4001, 1)), [late]);
-        assert_eq!(found(Told::Fleet, read(1, 4000, 1)), []);
-        assert_eq!(found(Told::Fleet, read(1, 4001, 2)), []);
-        assert_eq!(found(Told::Itself, read(1, 9000, 1)), [], "nobody has promised that");
+        let late = Violation::Late { purge: purge(KnownBy::Fleet), read: read(1, 4001, 1) };
+        assert_eq!(found(KnownBy::Fleet, read(1, 4001, 1)), [late]);
+        assert_eq!(found(KnownBy::Fleet, read(1, 4000, 1)), []);
+        assert_eq!(found(KnownBy::Fleet, read(1, 4001, 2)), []);
+        assert_eq!(found(KnownBy::Itself, read(1, 9000, 1)), [], "nobody has promised that");
     }
 
     #[test]
     fn a_read_that_breaks_any_of_several_purges_is_found_once() {
-        let earlier = Purge { version: 1, ..purge(Told::Fleet) };
-        let purges = vec![earlier, purge(Told::Fleet), purge(Told::Itself)];
+        let earlier = Purge { version: 1, ..purge(KnownBy::Fleet) };
+        let purges = vec![earlier, purge(KnownBy::Fleet), purge(KnownBy::Itself)];
         let history = History { reads: vec![read(1, 5000, 1)], purges, ..History::default() };
-        let late = Violation::Late { purge: purge(Told::Fleet), read: read(1, 5000, 1) };
+        let late = Violation::Late { purge: purge(KnownBy::Fleet), read: read(1, 5000, 1) };
         assert_eq!(violations(&history, BOUND), [late]);
     }
 

@@ -43,12 +43,12 @@ struct Purge {
     /// Version at the upstream when the purge was sent.
     version: u64,
     acknowledged: Duration,
-    told: Told,
+    known_by: KnownBy,
 }
 
 /// Gateways that know of an acknowledged purge.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Told {
+enum KnownBy {
     Fleet,
     /// Only the gateway itself so far.
     Itself,

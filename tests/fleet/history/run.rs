@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::check::{Violation, violations};
 use super::trouble::{self, Memory};
 use super::users::User;
-use super::{History, Told};
+use super::{History, KnownBy};
 use crate::support::{Fleet, eventually};
 
 const GATEWAYS: usize = 4;
@@ -55,7 +55,7 @@ async fn found(ttl: Ttl, memory: Memory, seconds: u64) -> Vec<Violation> {
     let seed = given.unwrap_or_else(|| fastrand::u64(..));
     say(&format!("{SEED}={seed}"));
     let history = history(ttl, memory, Duration::from_secs(seconds), seed).await;
-    let alone = history.purges.iter().filter(|purge| purge.told == Told::Itself).count();
+    let alone = history.purges.iter().filter(|purge| purge.known_by == KnownBy::Itself).count();
     let (reads, purges) = (history.reads.len(), history.purges.len());
     say(&format!("{reads} reads, {purges} purges, {alone} of them not told at once"));
     violations(&history, ttl.bound())

@@ -12,7 +12,7 @@ use fastrand::Rng;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::{History, Purge, Read, Told};
+use super::{History, KnownBy, Purge, Read};
 use crate::support::{Fleet, send};
 
 /// Number of files that are read all the time.
@@ -93,13 +93,13 @@ impl User {
         let versions: Vec<_> = files.map(|file| (file, self.upstream(file))).collect();
         let admin = self.fleet.gateways[gateway].admin;
         let purged = send(admin, "DELETE", path, "", "").await.unwrap();
-        let told = match purged.status {
-            200 => Told::Fleet,
-            503 => Told::Itself,
+        let known_by = match purged.status {
+            200 => KnownBy::Fleet,
+            503 => KnownBy::Itself,
             _ => panic!("{purged:#?}"),
         };
         let acknowledged = self.began.elapsed();
-        let of = |(file, version)| Purge { gateway, file, version, acknowledged, told };
+        let of = |(file, version)| Purge { gateway, file, version, acknowledged, known_by };
         self.history.lock().unwrap().purges.extend(versions.into_iter().map(of));
     }
 

@@ -17,7 +17,7 @@ fuzz_target!(|text: &str| {
     let again = config::from_text(&effective.to_string(), nowhere, key());
     let again = again.unwrap_or_else(|problems| panic!("{problems:?}: {effective}"));
     let shown = |settings: &config::Settings| {
-        format!("{:?} {:?} {:?}", settings.policy.limits, settings.cache, settings.public)
+        format!("{:?} {:?} {:?}", settings.access.limits, settings.cache, settings.public)
     };
     assert_eq!(shown(&again), shown(&settings));
 });

@@ -26,7 +26,7 @@ fuzz_target!(|input: (u128, bool, Vec<Vec<u8>>)| {
         }
     }
     let client_of =
-        |map: &HeaderMap| proxies.sender(peer, &RequestFields::of(map, &proxies.field)).client;
+        |map: &HeaderMap| proxies.origin(peer, &RequestFields::of(map, &proxies.field)).client;
     let client = client_of(&fields);
     if !proxies.trust(peer) {
         assert_eq!(client, peer);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ikgate::caller::{
-    AnonymousPolicy, Callers, Claims, LIFETIME_MAX, Recognised, TokenAlgorithm, TokenKey,
+    AnonymousPolicy, Callers, Claims, Identified, LIFETIME_MAX, TokenAlgorithm, TokenKey,
     TokenSettings, TokenSigner,
 };
 use ikgate::message::RequestFields;
@@ -37,13 +37,13 @@ fn enters(credential: &[u8], later: Duration) -> (bool, bool) {
     };
     fields.insert(AUTHORIZATION, value);
     let fields = RequestFields::of(&fields, &CLIENT_ADDRESS);
-    let entered = match callers.recognise(&fields, CLIENT, || WALL) {
-        Ok(Recognised::Caller(_)) => panic!("recognised what nobody has verified"),
-        Ok(Recognised::Stranger(stranger)) => callers.verify(&stranger, WALL).is_ok(),
+    let entered = match callers.identify(&fields, CLIENT, || WALL) {
+        Ok(Identified::Caller(_)) => panic!("identified what nobody has verified"),
+        Ok(Identified::UnverifiedToken(token)) => callers.verify(&token, WALL).is_ok(),
         Err(_) => false,
     };
-    let still = callers.recognise(&fields, CLIENT, || WALL + later);
-    (entered, matches!(still, Ok(Recognised::Caller(_))))
+    let still = callers.identify(&fields, CLIENT, || WALL + later);
+    (entered, matches!(still, Ok(Identified::Caller(_))))
 }
 
 fuzz_target!(|data: &[u8]| {

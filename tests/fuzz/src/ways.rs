@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use ikgate::cache::{Codings, Join, Kind, Origin, StoredResponse};
 use ikgate::clock::Clock;
 use ikgate::file_id::FileId;
-use ikgate::gateway::{Attempt, Begun, Gateway};
+use ikgate::gateway::{Attempt, DecidedRequest, Gateway};
 use ikgate::{app, config};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
@@ -66,7 +66,11 @@ fn gateway() -> Arc<Gateway> {
 }
 
 /// Returns hyper's responses. The first request may have begun on the fast path.
-async fn through_hyper(gateway: &Arc<Gateway>, sent: &[u8], begun: Option<Begun>) -> Vec<u8> {
+async fn through_hyper(
+    gateway: &Arc<Gateway>,
+    sent: &[u8],
+    begun: Option<DecidedRequest>,
+) -> Vec<u8> {
     let (mut client, server) = duplex(RECEIVED_MAX);
     client.write_all(sent).await.expect("there is room");
     client.shutdown().await.expect("it is open");
@@ -105,7 +109,7 @@ async fn fast_path_first(gateway: &Arc<Gateway>, mut sent: &[u8]) -> Vec<u8> {
                     return received;
                 }
             }
-            Attempt::Begun(begun) => {
+            Attempt::Decided(begun) => {
                 received.extend(through_hyper(gateway, sent, Some(begun)).await);
                 return received;
             }

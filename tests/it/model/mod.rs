@@ -74,7 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Connections that wait for one upstream request of a file, in order of arrival. Each has the
 /// floor at its arrival.
-type Waiting = VecDeque<(Connection, usize)>;
+type WaitingConnections = VecDeque<(Connection, usize)>;
 
 /// Gateway and model, with the waiting connections of both.
 struct Run {
@@ -82,9 +82,9 @@ struct Run {
     gateway: TestGateway,
     now: Duration,
     files: [File; FILES.len()],
-    waiting: HashMap<(usize, usize), Waiting>,
+    waiting: HashMap<(usize, usize), WaitingConnections>,
     events: usize,
-    landed: f64,
+    finished: f64,
 }
 
 impl Run {
@@ -107,7 +107,7 @@ impl Run {
         let gateway = TestGateway::configured(&origin, &more);
         let files = [(); FILES.len()].map(|()| File::default());
         let (now, waiting) = (Duration::ZERO, HashMap::new());
-        Self { origin, gateway, now, files, waiting, events: 0, landed: 0.0 }
+        Self { origin, gateway, now, files, waiting, events: 0, finished: 0.0 }
     }
 
     async fn take(&mut self, step: Step) {
@@ -203,7 +203,7 @@ impl Run {
         let expected = model.land(&flight, was_current, outcome, self.now);
         let path = versions_of(FILES[file]);
         self.origin.answer(&path, number, reply(number, outcome));
-        self.landed += 1.0;
+        self.finished += 1.0;
         self.has_landed().await;
         let queue = self.waiting.remove(&(file, number)).unwrap_or_default();
         assert_eq!(queue.len(), expected.len());
@@ -214,19 +214,19 @@ impl Run {
 
     /// Waits until the gateway has taken as many upstream responses as were given.
     async fn has_landed(&self) {
-        let landed = async {
+        let finished = async {
             loop {
                 let exposed = crate::support::get(self.gateway.admin, "/metrics").await.body;
                 let calls = exposed.lines().filter_map(|line| {
                     let value = line.strip_prefix("ikgate_upstream_requests_total{")?;
                     value.rsplit(' ').next()?.parse::<f64>().ok()
                 });
-                if calls.sum::<f64>() >= self.landed {
+                if calls.sum::<f64>() >= self.finished {
                     return;
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), landed).await.expect("not landed");
+        tokio::time::timeout(Duration::from_secs(20), finished).await.expect("not finished");
     }
 
     async fn finish(mut self) {

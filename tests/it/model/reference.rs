@@ -47,17 +47,17 @@ struct Stored {
 }
 
 /// Upstream request without a response yet.
-pub(super) struct Flight {
+pub(super) struct InFlight {
     /// Number of the request among those of its file.
     pub(super) number: usize,
-    asked: Duration,
+    sent: Duration,
     softened: Option<Duration>,
     /// Reads that wait for it: whether a list was stored, and whether the read was collapsed.
-    pub(super) waiting: Vec<Waiting>,
+    pub(super) waiting: Vec<Waiter>,
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Waiting {
+pub(super) struct Waiter {
     was_stored: bool,
     collapsed: bool,
 }
@@ -66,9 +66,9 @@ pub(super) struct Waiting {
 #[derive(Default)]
 pub(super) struct File {
     stored: Option<Stored>,
-    pub(super) current: Option<Flight>,
+    pub(super) current: Option<InFlight>,
     /// Requests sent before an invalidation: no read joins them, and their results are not stored.
-    pub(super) outdated: Vec<Flight>,
+    pub(super) outdated: Vec<InFlight>,
     pub(super) asked: usize,
     invalidated: Option<Duration>,
     /// Requests sent before the last hard invalidation: none of them may answer a later read.
@@ -123,7 +123,7 @@ impl File {
             }
             stale_or_none => {
                 let asks = self.ask(now);
-                let waiting = Waiting { was_stored: stale_or_none.is_some(), collapsed: !asks };
+                let waiting = Waiter { was_stored: stale_or_none.is_some(), collapsed: !asks };
                 self.current.as_mut().unwrap().waiting.push(waiting);
                 Read::Waits { asks }
             }
@@ -136,7 +136,7 @@ impl File {
         }
         let number = self.asked;
         self.asked += 1;
-        self.current = Some(Flight { number, asked: now, softened: None, waiting: Vec::new() });
+        self.current = Some(InFlight { number, sent: now, softened: None, waiting: Vec::new() });
         true
     }
 
@@ -153,8 +153,8 @@ impl File {
         if let Some(stored) = &mut self.stored {
             stored.ttl = stored.ttl.min(now.saturating_sub(stored.as_of));
         }
-        if let Some(flight) = &mut self.current {
-            flight.softened.get_or_insert(now);
+        if let Some(in_flight) = &mut self.current {
+            in_flight.softened.get_or_insert(now);
         }
         if own {
             self.invalidated = Some(now);
@@ -164,7 +164,7 @@ impl File {
     /// Lets the upstream answer a request. Returns the responses for the reads that waited.
     pub(super) fn land(
         &mut self,
-        flight: &Flight,
+        in_flight: &InFlight,
         current: bool,
         outcome: Outcome,
         now: Duration,
@@ -172,26 +172,26 @@ impl File {
         let stores = matches!(outcome, Outcome::List | Outcome::NotFound);
         if current && stores {
             let found = outcome == Outcome::List;
-            let soon = |at: Duration| flight.asked < at + SETTLE;
+            let soon = |at: Duration| in_flight.sent < at + SETTLE;
             let ttl = match (found, self.invalidated.is_some_and(soon)) {
                 (false, _) => NOT_FOUND_TTL,
                 (true, true) => SETTLE,
                 (true, false) => TTL,
             };
-            let as_of = flight.asked;
-            let ttl = flight.softened.map_or(ttl, |at| ttl.min(at.saturating_sub(as_of)));
-            self.stored = Some(Stored { from: flight.number, found, as_of, ttl });
+            let as_of = in_flight.sent;
+            let ttl = in_flight.softened.map_or(ttl, |at| ttl.min(at.saturating_sub(as_of)));
+            self.stored = Some(Stored { from: in_flight.number, found, as_of, ttl });
         } else if current && outcome == Outcome::NoStore {
             self.stored = None;
         }
-        let waiting = flight.waiting.iter();
-        waiting.map(|waiting| self.answer(*waiting, flight, outcome, current, now)).collect()
+        let waiting = in_flight.waiting.iter();
+        waiting.map(|waiting| self.answer(*waiting, in_flight, outcome, current, now)).collect()
     }
 
     fn answer(
         &self,
-        waiting: Waiting,
-        flight: &Flight,
+        waiting: Waiter,
+        in_flight: &InFlight,
         outcome: Outcome,
         current: bool,
         now: Duration,
@@ -205,8 +205,8 @@ impl File {
             cache_status: format!("ikgate; fwd={reason}{came_back}{collapsed}"),
             age,
         };
-        let number = Some(flight.number);
-        let age = Some(now.saturating_sub(flight.asked).as_secs());
+        let number = Some(in_flight.number);
+        let age = Some(now.saturating_sub(in_flight.sent).as_secs());
         match outcome {
             Outcome::List => answer(200, number, &format!("; fwd-status=200{}", stored(true)), age),
             Outcome::NoStore => answer(200, number, "; fwd-status=200", age),

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Report of one exchange, as the log and the metrics receive it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct ExchangeReport {
     pub(crate) ending: u64,
     /// Status of the response; 0 if the client left before there was one.
     pub(crate) status: u64,
@@ -30,11 +30,11 @@ pub(crate) struct Seen {
 
 /// Recorded exchanges, in the order in which they ended.
 #[derive(Clone, Default)]
-pub(crate) struct Exchanges(Arc<Mutex<Vec<Seen>>>);
+pub(crate) struct Exchanges(Arc<Mutex<Vec<ExchangeReport>>>);
 
 impl Exchanges {
     /// Waits until `count` exchanges have ended since the last call, and returns them.
-    pub(crate) async fn ended(&self, count: usize) -> Vec<Seen> {
+    pub(crate) async fn ended(&self, count: usize) -> Vec<ExchangeReport> {
         let ended = async {
             while self.0.lock().unwrap().len() < count {
                 tokio::task::yield_now().await;
@@ -50,14 +50,14 @@ impl Exchanges {
 impl<S: Subscriber> Layer<S> for Exchanges {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         if event.metadata().target() == "ikgate.exchange" {
-            let mut seen = Seen::default();
+            let mut seen = ExchangeReport::default();
             event.record(&mut seen);
             self.0.lock().unwrap().push(seen);
         }
     }
 }
 
-impl Visit for Seen {
+impl Visit for ExchangeReport {
     fn record_u64(&mut self, field: &Field, value: u64) {
         match field.name() {
             "ending" => self.ending = value,

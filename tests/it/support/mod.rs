@@ -16,7 +16,7 @@ pub(crate) mod tokens;
 
 pub(crate) use crate::shared::Answer;
 pub(crate) use client::{Connection, Wire, get, send};
-pub(crate) use exchanges::{Exchanges, Seen};
+pub(crate) use exchanges::{ExchangeReport, Exchanges};
 pub(crate) use gateway::TestGateway;
 pub(crate) use origin::{Origin, Reply};
 pub(crate) use program::{Program, config_file, receive, run, run_passed, scratch};

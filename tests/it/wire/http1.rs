@@ -43,7 +43,7 @@ enum Fate {
 
 /// Way in which the bytes arrive.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Way {
+enum Arrival {
     Whole,
     /// One byte at a time; a few bytes at a time for long cases.
     InPieces,
@@ -71,15 +71,15 @@ pub(super) fn cases() -> Vec<Http1Case> {
 
 impl Http1Case {
     /// Runs the case. The error describes the actual result.
-    async fn run(&self, way: Way, bench: &mut Bench) -> Result<(), String> {
+    async fn run(&self, arrival: Arrival, bench: &mut Bench) -> Result<(), String> {
         let bytes = expand(&self.bytes, &bench.new_file());
         let before = bench.origin.requests().len();
-        let mut connection = bench.connect(way == Way::OverTls).await;
-        if way == Way::ThroughHyper {
+        let mut connection = bench.connect(arrival == Arrival::OverTls).await;
+        if arrival == Arrival::ThroughHyper {
             connection.write(plain("stored").replace("Host", "TE: trailers\r\nHost")).await;
             connection.read("GET").await.unwrap();
         }
-        let pieces = if way == Way::InPieces { PIECES_MAX } else { 1 };
+        let pieces = if arrival == Arrival::InPieces { PIECES_MAX } else { 1 };
         for piece in bytes.chunks(bytes.len().div_ceil(pieces).max(1)) {
             // A refusal may arrive before the last piece is sent.
             if !connection.try_write(piece).await {
@@ -137,35 +137,35 @@ impl Http1Case {
     }
 }
 
-async fn all_hold(way: Way) {
-    let mut bench = Bench::start(way == Way::OverTls).await;
+async fn all_hold(arrival: Arrival) {
+    let mut bench = Bench::start(arrival == Arrival::OverTls).await;
     let mut wrong = Vec::new();
     for case in cases() {
-        if let Err(found) = case.run(way, &mut bench).await {
+        if let Err(found) = case.run(arrival, &mut bench).await {
             wrong.push(format!("{}: {found} ({})", case.id, case.why));
         }
         bench.rest();
     }
-    assert!(wrong.is_empty(), "{way:?}: {} cases\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{arrival:?}: {} cases\n{}", wrong.len(), wrong.join("\n"));
     bench.gateway.finish().await;
 }
 
 #[tokio::test]
 async fn each_case_holds_whole() {
-    all_hold(Way::Whole).await;
+    all_hold(Arrival::Whole).await;
 }
 
 #[tokio::test]
 async fn each_case_holds_in_pieces() {
-    all_hold(Way::InPieces).await;
+    all_hold(Arrival::InPieces).await;
 }
 
 #[tokio::test]
 async fn each_case_holds_over_tls() {
-    all_hold(Way::OverTls).await;
+    all_hold(Arrival::OverTls).await;
 }
 
 #[tokio::test]
 async fn each_case_holds_through_hyper() {
-    all_hold(Way::ThroughHyper).await;
+    all_hold(Arrival::ThroughHyper).await;
 }

@@ -7,9 +7,11 @@ use arc_swap::Guard;
 use http::Response;
 use http::request::Parts;
 
-use super::decide::Rest;
-use super::request_body::discard;
-use super::{Gateway, GatewayBody, RequestContext, versions};
+use super::context::RequestContext;
+use super::decide::Continuation;
+use super::request_body::{GatewayBody, discard};
+use super::state::Gateway;
+use super::versions;
 use crate::error::GatewayError;
 use crate::exchange::ExchangeBody;
 use crate::file_id::FileId;
@@ -25,15 +27,17 @@ const IDLE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Answers a request that its head alone did not decide.
 pub(super) async fn finish<B: GatewayBody>(
     gateway: Arc<Gateway>,
-    rest: Box<Rest>,
+    rest: Box<Continuation>,
     parts: Parts,
     body: B,
     mut context: RequestContext,
 ) -> Response<ExchangeBody> {
     let answer = match *rest {
-        Rest::Fill(missed) => versions::fill(&gateway, &missed, &mut context).await,
-        Rest::Webhook => take_webhook(&gateway, &parts, body, &context).await,
-        Rest::Discard(read) => discarded(&gateway, read, &parts, body, &mut context).await,
+        Continuation::Fill(miss) => versions::fill(&gateway, &miss, &mut context).await,
+        Continuation::Webhook => receive_webhook(&gateway, &parts, body, &context).await,
+        Continuation::Discard(read) => {
+            discard_body(&gateway, read, &parts, body, &mut context).await
+        }
     };
     let head = RequestHead::of(&parts, &gateway.proxies.field);
     match answer {
@@ -42,8 +46,8 @@ pub(super) async fn finish<B: GatewayBody>(
     }
 }
 
-/// Discards the body, then decides on the request by the policy that is in force by then.
-async fn discarded<B: GatewayBody>(
+/// Discards the body, then decides on the request by the rules that are in force by then.
+async fn discard_body<B: GatewayBody>(
     gateway: &Arc<Gateway>,
     read: Option<(FileId, Selector)>,
     parts: &Parts,
@@ -52,26 +56,26 @@ async fn discarded<B: GatewayBody>(
 ) -> Result<Answer, GatewayError> {
     discard(body, IDLE_BODY_MAX, IDLE_BODY_TIMEOUT).await?;
     let Some((file, selector)) = read else { return Ok(Answer::Preflight) };
-    context.policy = Guard::from_inner(gateway.policy.load_full());
+    context.rules = Guard::from_inner(gateway.rules.load_full());
     let decided = {
         let head = RequestHead::of(parts, &gateway.proxies.field);
         gateway.decide_read(&file, &selector, &head, gateway.clock.monotonic(), context)?
     };
     match decided {
         Ok(answer) => Ok(answer),
-        Err(missed) => versions::fill(gateway, &missed, context).await,
+        Err(miss) => versions::fill(gateway, &miss, context).await,
     }
 }
 
-async fn take_webhook<B: GatewayBody>(
+async fn receive_webhook<B: GatewayBody>(
     gateway: &Gateway,
     parts: &Parts,
     body: B,
     context: &RequestContext,
 ) -> Result<Answer, GatewayError> {
-    let entrance = gateway.webhooks.as_ref().ok_or(GatewayError::Route(RouteFault::NoRoute))?;
-    let limits = &context.policy.limits;
+    let receiver = gateway.webhooks.as_ref().ok_or(GatewayError::Route(RouteFault::NoRoute))?;
+    let limits = &context.rules.limits;
     let from = limits.subscriber(context.exchange.client);
-    entrance.take(parts, body, from, limits, &gateway.clock).await?;
+    receiver.take(parts, body, from, limits, &gateway.clock).await?;
     Ok(Answer::Accepted)
 }

@@ -20,11 +20,11 @@ const LINE_BYTES_MAX: usize = 300;
 
 /// Recent events, oldest first.
 #[derive(Default)]
-pub struct Tail(Mutex<VecDeque<TailLine>>);
+pub struct RecentEvents(Mutex<VecDeque<RecentEvent>>);
 
 #[derive(Clone, Debug, Serialize)]
 /// One recent event.
-pub struct TailLine {
+pub struct RecentEvent {
     /// Unix time, in seconds.
     pub at: u64,
     /// Level: `error`, `warn` or `info`.
@@ -33,20 +33,20 @@ pub struct TailLine {
     pub text: String,
 }
 
-impl Tail {
+impl RecentEvents {
     /// Returns the recent events, oldest first.
-    pub fn lines(&self) -> Vec<TailLine> {
+    pub fn list(&self) -> Vec<RecentEvent> {
         self.0.lock().iter().cloned().collect()
     }
 }
 
 /// Layer that keeps log events at level info and above.
-pub(super) struct TailLayer {
-    pub(super) tail: Arc<Tail>,
+pub(super) struct RecentEventsLayer {
+    pub(super) events: Arc<RecentEvents>,
     pub(super) clock: Clock,
 }
 
-impl<S: Subscriber> Layer<S> for TailLayer {
+impl<S: Subscriber> Layer<S> for RecentEventsLayer {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let level = match *event.metadata().level() {
             Level::ERROR => "error",
@@ -59,11 +59,11 @@ impl<S: Subscriber> Layer<S> for TailLayer {
         if text.len() > LINE_BYTES_MAX {
             text.truncate(text.floor_char_boundary(LINE_BYTES_MAX));
         }
-        let mut lines = self.tail.0.lock();
+        let mut lines = self.events.0.lock();
         if lines.len() == LINES_MAX {
             lines.pop_front();
         }
-        lines.push_back(TailLine { at: self.clock.unix_time().as_secs(), level, text });
+        lines.push_back(RecentEvent { at: self.clock.unix_time().as_secs(), level, text });
     }
 }
 

@@ -6,42 +6,42 @@ use std::task::{Context, Poll, ready};
 
 use http::Response;
 
-use super::Answering;
+use super::service::ServiceResponse;
 
 /// Hook of a connection that runs when a response is ready, and may change it.
-pub(super) trait OnAnswer<B>: Unpin {
+pub(super) trait OnResponse<B>: Unpin {
     type Body;
 
-    fn answered(&mut self, response: Response<B>) -> Response<Self::Body>;
+    fn on_response(&mut self, response: Response<B>) -> Response<Self::Body>;
 }
 
 /// Response of a service, and the hook that runs when it is ready.
-pub(super) struct Answered<B, C> {
+pub(super) struct ResponseFuture<B, C> {
     /// `None` once the response was taken.
-    answering: Option<Answering<B>>,
+    answering: Option<ServiceResponse<B>>,
     connection: C,
 }
 
-impl<B, C> Answered<B, C> {
-    pub(super) fn new(answering: Answering<B>, connection: C) -> Self {
+impl<B, C> ResponseFuture<B, C> {
+    pub(super) fn new(answering: ServiceResponse<B>, connection: C) -> Self {
         Self { answering: Some(answering), connection }
     }
 }
 
-impl<B: Unpin, C: OnAnswer<B>> Future for Answered<B, C> {
+impl<B: Unpin, C: OnResponse<B>> Future for ResponseFuture<B, C> {
     type Output = Result<Response<C::Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let response = match this.answering.take() {
-            Some(Answering::Now(response)) => response,
-            Some(Answering::Later(mut later)) => {
+            Some(ServiceResponse::Ready(response)) => response,
+            Some(ServiceResponse::Pending(mut later)) => {
                 let polled = later.as_mut().poll(context);
-                this.answering = Some(Answering::Later(later));
+                this.answering = Some(ServiceResponse::Pending(later));
                 ready!(polled)
             }
             None => return Poll::Pending,
         };
-        Poll::Ready(Ok(this.connection.answered(response)))
+        Poll::Ready(Ok(this.connection.on_response(response)))
     }
 }

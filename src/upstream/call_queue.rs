@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Mutex as Turn, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex as InOrder, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
 use super::budget::{Budget, Priority};
@@ -32,9 +32,9 @@ const GRANTED_WITHIN: Duration = Duration::from_millis(50);
 const QUEUE_MAX: usize = 512;
 
 /// Queue that grants call permits and cells of the budget.
-pub(super) struct Turns {
+pub(super) struct CallQueue {
     budget: Mutex<Budget>,
-    places: Semaphore,
+    permits: Semaphore,
     authenticated: Queue,
     anonymous: Queue,
     clock: Clock,
@@ -43,31 +43,36 @@ pub(super) struct Turns {
 /// Waiting calls of one priority, first in, first out.
 #[derive(Default)]
 struct Queue {
-    turn: Turn<()>,
+    order: InOrder<()>,
     waiting: AtomicUsize,
 }
 
 /// Permission for one call to leave. Dropping it frees the call permit.
-pub(super) struct Leave<'a> {
-    _place: SemaphorePermit<'a>,
+pub(super) struct CallPermit<'a> {
+    _permit: SemaphorePermit<'a>,
     /// Time of the decision, on the monotonic clock.
     pub(super) at: Duration,
 }
 
 /// Reason why a call may not leave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Held {
+pub(super) enum NotAdmitted {
     /// The budget is spent. The duration is the time until a cell, as far as known.
     Budget(Duration),
     /// No call permit is free, or too many calls wait for one.
-    Places,
+    QueueFull,
 }
 
-impl Turns {
-    pub(super) fn new(quota: Quota, desk: Option<Arc<Desk>>, places: usize, clock: &Clock) -> Self {
+impl CallQueue {
+    pub(super) fn new(
+        quota: Quota,
+        desk: Option<Arc<Desk>>,
+        permits: usize,
+        clock: &Clock,
+    ) -> Self {
         Self {
             budget: Mutex::new(Budget::new(quota, desk)),
-            places: Semaphore::new(places),
+            permits: Semaphore::new(permits),
             authenticated: Queue::default(),
             anonymous: Queue::default(),
             clock: clock.clone(),
@@ -79,39 +84,42 @@ impl Turns {
         &self,
         priority: Priority,
         deadline: Instant,
-    ) -> Result<Leave<'_>, Held> {
+    ) -> Result<CallPermit<'_>, NotAdmitted> {
         let queue = match priority {
             Priority::Authenticated => &self.authenticated,
             Priority::Anonymous => &self.anonymous,
-            Priority::Background if Instant::now() >= deadline => return Err(Held::Places),
+            Priority::Background if Instant::now() >= deadline => {
+                return Err(NotAdmitted::QueueFull);
+            }
             Priority::Background => {
-                let place = self.places.try_acquire().map_err(|_| Held::Places)?;
-                let at = self.spend_soon(priority).await.map_err(Held::Budget)?;
-                return Ok(Leave { _place: place, at });
+                let permit = self.permits.try_acquire().map_err(|_| NotAdmitted::QueueFull)?;
+                let at =
+                    self.spend_within_grant_time(priority).await.map_err(NotAdmitted::Budget)?;
+                return Ok(CallPermit { _permit: permit, at });
             }
         };
-        let own = queue.enter();
-        let ahead = self.ahead(priority, own.before);
-        if own.before >= QUEUE_MAX {
-            return Err(Held::Places);
+        let entry = queue.enter();
+        let ahead = self.ahead(priority, entry.before);
+        if entry.before >= QUEUE_MAX {
+            return Err(NotAdmitted::QueueFull);
         }
         if ahead > WAIT_MAX {
-            return Err(Held::Budget(ahead));
+            return Err(NotAdmitted::Budget(ahead));
         }
-        let mut leave = std::pin::pin!(self.wait(priority, queue));
+        let mut acquiring = std::pin::pin!(self.wait(priority, queue));
         let mut extended = false;
         loop {
             tokio::select! {
                 biased;
                 // Checked first: no cell is spent on a call that would return too late.
-                () = sleep_until(deadline) => return Err(self.held(priority, own.before)),
-                leave = &mut leave => return Ok(leave),
+                () = sleep_until(deadline) => return Err(self.not_admitted(priority, entry.before)),
+                acquired = &mut acquiring => return Ok(acquired),
                 () = self.clock.sleep(WAIT_MAX) => {
                     // With all permits taken, the call waits for a permit and not for the budget.
-                    let ahead = self.ahead(priority, own.before);
+                    let ahead = self.ahead(priority, entry.before);
                     // After the process slept, the wait is over although a cell is about to come.
-                    if self.places.available_permits() > 0 && (ahead > SOON || extended) {
-                        return Err(Held::Budget(ahead));
+                    if self.permits.available_permits() > 0 && (ahead > SOON || extended) {
+                        return Err(NotAdmitted::Budget(ahead));
                     }
                     extended = true;
                 }
@@ -120,28 +128,28 @@ impl Turns {
     }
 
     /// Returns what a call waits for, if `others` calls are ahead of it.
-    fn held(&self, priority: Priority, others: usize) -> Held {
+    fn not_admitted(&self, priority: Priority, others: usize) -> NotAdmitted {
         // With all permits taken, the call waits for a permit and not for the budget.
-        if self.places.available_permits() > 0 {
-            Held::Budget(self.ahead(priority, others))
+        if self.permits.available_permits() > 0 {
+            NotAdmitted::Budget(self.ahead(priority, others))
         } else {
-            Held::Places
+            NotAdmitted::QueueFull
         }
     }
 
-    async fn wait(&self, priority: Priority, queue: &Queue) -> Leave<'_> {
-        let _in_order = queue.turn.lock().await;
-        let place = self.places.acquire().await.expect("the semaphore is never closed");
+    async fn wait(&self, priority: Priority, queue: &Queue) -> CallPermit<'_> {
+        let _in_order = queue.order.lock().await;
+        let permit = self.permits.acquire().await.expect("the semaphore is never closed");
         loop {
             match self.spend(priority) {
-                Ok(at) => return Leave { _place: place, at },
+                Ok(at) => return CallPermit { _permit: permit, at },
                 Err(wait) => self.clock.sleep(wait).await,
             }
         }
     }
 
     /// Spends a cell that is here, or that the fleet's ledger grants within `GRANTED_WITHIN`.
-    async fn spend_soon(&self, priority: Priority) -> Result<Duration, Duration> {
+    async fn spend_within_grant_time(&self, priority: Priority) -> Result<Duration, Duration> {
         let until = self.clock.monotonic() + GRANTED_WITHIN;
         loop {
             let wait = match self.spend(priority) {
@@ -159,7 +167,7 @@ impl Turns {
     fn spend(&self, priority: Priority) -> Result<Duration, Duration> {
         let now = self.clock.monotonic();
         let mut budget = self.budget.lock();
-        if self.must_give_way(priority) {
+        if self.must_yield(priority) {
             return Err(budget.wait(priority, now).max(budget.interval(now)));
         }
         let urgent = self.authenticated.waiting.load(Ordering::Acquire) > 0;
@@ -173,7 +181,7 @@ impl Turns {
     }
 
     /// Returns whether a more urgent call is waiting. That call takes the next cell.
-    fn must_give_way(&self, priority: Priority) -> bool {
+    fn must_yield(&self, priority: Priority) -> bool {
         priority != Priority::Authenticated
             && self.authenticated.waiting.load(Ordering::Acquire) > 0
     }
@@ -190,8 +198,8 @@ impl Turns {
     /// Returns whether a background refresh could leave now.
     pub(super) fn has_for_background(&self) -> bool {
         let now = self.clock.monotonic();
-        !self.must_give_way(Priority::Background)
-            && self.places.available_permits() > 0
+        !self.must_yield(Priority::Background)
+            && self.permits.available_permits() > 0
             && self.budget.lock().has_for_background(now)
     }
 
@@ -220,25 +228,25 @@ impl Turns {
     }
 
     /// Returns the budget in force: its burst, and the time in which the whole burst comes back.
-    pub(super) fn shown(&self) -> (u32, Duration) {
-        self.budget.lock().shown(self.clock.monotonic())
+    pub(super) fn bucket(&self) -> (u32, Duration) {
+        self.budget.lock().bucket(self.clock.monotonic())
     }
 }
 
 impl Queue {
-    fn enter(&self) -> Own<'_> {
-        Own { queue: self, before: self.waiting.fetch_add(1, Ordering::AcqRel) }
+    fn enter(&self) -> QueueEntry<'_> {
+        QueueEntry { queue: self, before: self.waiting.fetch_add(1, Ordering::AcqRel) }
     }
 }
 
 /// Place of one call in a queue. Dropping it leaves the queue.
-struct Own<'a> {
+struct QueueEntry<'a> {
     queue: &'a Queue,
     /// Number of calls that were in the queue before it.
     before: usize,
 }
 
-impl Drop for Own<'_> {
+impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
         self.queue.waiting.fetch_sub(1, Ordering::AcqRel);
     }

@@ -9,15 +9,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::STATE_CHANGE;
-use super::breaker::{Breaker, BreakerSettings, Change};
+use super::breaker::{Breaker, BreakerSettings, Transition};
+use super::settings::STATE_CHANGE;
 use crate::secret::{PrivateKey, Secret};
 
 const REFUSALS: BreakerSettings =
     BreakerSettings { failures: 3, open_for: Duration::from_secs(10) };
 
 /// Private key, and the breaker for it.
-pub(super) struct KeyGate {
+pub(super) struct KeyCircuit {
     key: Arc<PrivateKey>,
     state: Mutex<State>,
 }
@@ -28,7 +28,7 @@ struct State {
     of: Arc<Secret>,
 }
 
-impl KeyGate {
+impl KeyCircuit {
     pub(super) fn new(key: Arc<PrivateKey>) -> Self {
         let state = State { breaker: Breaker::new(REFUSALS), of: key.current() };
         Self { key, state: Mutex::new(state) }
@@ -65,7 +65,7 @@ impl KeyGate {
     pub(super) fn refused(&self, key: &Arc<Secret>, now: Duration) {
         let mut state = self.state.lock();
         // A call that left with the last key says nothing about this one.
-        if Arc::ptr_eq(&state.of, key) && state.breaker.failed(now) == Change::Opened {
+        if Arc::ptr_eq(&state.of, key) && state.breaker.failed(now) == Transition::Opened {
             tracing::error!(
                 target: STATE_CHANGE,
                 part = "private_key",
@@ -78,7 +78,7 @@ impl KeyGate {
 
     pub(super) fn accepted(&self, key: &Arc<Secret>) {
         let mut state = self.state.lock();
-        if Arc::ptr_eq(&state.of, key) && state.breaker.succeeded() == Change::Closed {
+        if Arc::ptr_eq(&state.of, key) && state.breaker.succeeded() == Transition::Closed {
             tracing::info!(
                 target: STATE_CHANGE,
                 part = "private_key",

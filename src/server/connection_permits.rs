@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::ServerSettings;
+use super::settings::ServerSettings;
 use crate::limit::{KeyedPermit, KeyedPermits};
 
 /// Prefix length of IPv6, in bits. A client that has one address has all addresses with the same
@@ -14,57 +14,57 @@ use crate::limit::{KeyedPermit, KeyedPermits};
 const IPV6_PREFIX: u32 = 64;
 
 /// Connection permits of one kind of listener.
-pub(super) struct Places {
+pub(super) struct ConnectionPermits {
     free: Arc<Semaphore>,
-    of_one: KeyedPermits<IpAddr>,
+    per_address: KeyedPermits<IpAddr>,
     uncounted: Vec<IpNet>,
 }
 
 /// Permit of one connection. Dropping it frees it.
-pub(super) struct Place {
-    _one_of_all: OwnedSemaphorePermit,
-    _one_of_its_address: Option<KeyedPermit<IpAddr>>,
+pub(super) struct ConnectionPermit {
+    _permit: OwnedSemaphorePermit,
+    _address_permit: Option<KeyedPermit<IpAddr>>,
 }
 
 /// Error: the address has all the connections that it may have.
 #[derive(Debug)]
 pub(super) struct AddressFull;
 
-impl Places {
+impl ConnectionPermits {
     pub(super) fn new(settings: &ServerSettings) -> Self {
         Self {
             free: Arc::new(Semaphore::new(settings.max_connections)),
-            of_one: KeyedPermits::new(settings.max_connections_per_ip),
+            per_address: KeyedPermits::new(settings.max_connections_per_ip),
             uncounted: settings.uncounted.clone(),
         }
     }
 
     /// Waits until a connection of any address may be accepted.
-    pub(super) async fn one(&self) -> OwnedSemaphorePermit {
+    pub(super) async fn acquire(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// Returns a permit of [`Places::one`], if one is free now.
-    pub(super) fn one_at_once(&self) -> Option<OwnedSemaphorePermit> {
+    /// Returns a permit of [`ConnectionPermits::acquire`], if one is free now.
+    pub(super) fn try_acquire(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.free).try_acquire_owned().ok()
     }
 
     /// Completes the permit for a peer, unless its address has reached its limit.
-    pub(super) fn give(
+    pub(super) fn for_peer(
         &self,
-        one: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         peer: IpAddr,
-    ) -> Result<Place, AddressFull> {
-        let address = whole(peer.to_canonical());
+    ) -> Result<ConnectionPermit, AddressFull> {
+        let address = client_network(peer.to_canonical());
         let counted = !self.uncounted.iter().any(|network| network.contains(&peer.to_canonical()));
-        let take = || self.of_one.try_take(address).ok_or(AddressFull);
+        let take = || self.per_address.try_take(address).ok_or(AddressFull);
         let of_address = counted.then(take).transpose()?;
-        Ok(Place { _one_of_all: one, _one_of_its_address: of_address })
+        Ok(ConnectionPermit { _permit: permit, _address_permit: of_address })
     }
 }
 
 /// Returns the address that stands for all addresses of one client.
-fn whole(address: IpAddr) -> IpAddr {
+fn client_network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {
@@ -78,8 +78,8 @@ fn whole(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn places() -> Places {
-        Places::new(&ServerSettings {
+    fn permits() -> ConnectionPermits {
+        ConnectionPermits::new(&ServerSettings {
             max_connections: 10,
             max_connections_per_ip: 2,
             uncounted: vec!["10.0.0.0/8".parse().unwrap()],
@@ -87,42 +87,45 @@ mod tests {
         })
     }
 
-    async fn take(places: &Places, peer: &str) -> Result<Place, AddressFull> {
-        places.give(places.one().await, peer.parse().unwrap())
+    async fn take(
+        permits: &ConnectionPermits,
+        peer: &str,
+    ) -> Result<ConnectionPermit, AddressFull> {
+        permits.for_peer(permits.acquire().await, peer.parse().unwrap())
     }
 
     #[tokio::test]
-    async fn an_address_has_its_places_and_no_more() {
-        let places = places();
-        let first = take(&places, "192.0.2.1").await.unwrap();
-        let _second = take(&places, "::ffff:192.0.2.1").await.unwrap();
-        assert!(take(&places, "192.0.2.1").await.is_err());
-        let _other = take(&places, "192.0.2.2").await.unwrap();
+    async fn an_address_has_its_permits_and_no_more() {
+        let permits = permits();
+        let first = take(&permits, "192.0.2.1").await.unwrap();
+        let _second = take(&permits, "::ffff:192.0.2.1").await.unwrap();
+        assert!(take(&permits, "192.0.2.1").await.is_err());
+        let _other = take(&permits, "192.0.2.2").await.unwrap();
         drop(first);
-        let _again = take(&places, "192.0.2.1").await.unwrap();
-        assert_eq!(places.free.available_permits(), 7);
+        let _again = take(&permits, "192.0.2.1").await.unwrap();
+        assert_eq!(permits.free.available_permits(), 7);
     }
 
     #[tokio::test]
     async fn addresses_of_one_network_of_ipv6_are_one() {
-        let places = places();
+        let permits = permits();
         let held = [
-            take(&places, "2001:db8:0:1::1").await.unwrap(),
-            take(&places, "2001:db8:0:1:ffff::2").await.unwrap(),
+            take(&permits, "2001:db8:0:1::1").await.unwrap(),
+            take(&permits, "2001:db8:0:1:ffff::2").await.unwrap(),
         ];
-        assert!(take(&places, "2001:db8:0:1::3").await.is_err());
-        assert!(take(&places, "2001:db8:0:2::1").await.is_ok());
+        assert!(take(&permits, "2001:db8:0:1::3").await.is_err());
+        assert!(take(&permits, "2001:db8:0:2::1").await.is_ok());
         drop(held);
-        assert_eq!(places.of_one.keys(), 0, "nothing is kept of those who left");
+        assert_eq!(permits.per_address.keys(), 0, "nothing is kept of those who left");
     }
 
     #[tokio::test]
     async fn a_proxy_of_ours_has_as_many_as_there_are() {
-        let places = places();
+        let permits = permits();
         let mut held = Vec::new();
         for _ in 0..10 {
-            held.push(take(&places, "10.1.2.3").await.unwrap());
+            held.push(take(&permits, "10.1.2.3").await.unwrap());
         }
-        assert_eq!(places.free.available_permits(), 0);
+        assert_eq!(permits.free.available_permits(), 0);
     }
 }

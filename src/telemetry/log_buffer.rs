@@ -13,20 +13,20 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 /// Limit of the buffer, in bytes. Beyond it lines are dropped.
-const WAITING_MAX: usize = 8 << 20;
+const QUEUED_MAX: usize = 8 << 20;
 
 /// Size of one write, in bytes, if lines come fast enough.
-const TOGETHER: usize = 64 * 1024;
+const WRITE_MAX: usize = 64 * 1024;
 
 /// Longest time that a line waits for others.
-const GATHERING: Duration = Duration::from_millis(20);
+const WRITE_DELAY: Duration = Duration::from_millis(20);
 
 /// Longest time that the drop of [`LogWriter`] waits for the buffer to be written.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Handle that log lines are written to. Each write is one line.
 #[derive(Clone)]
-pub struct Lines(Arc<Shared>);
+pub struct LogBuffer(Arc<Shared>);
 
 /// Owner of the writing thread. When dropped, it writes the rest of the buffer; later lines are
 /// lost. So it must be dropped last.
@@ -45,13 +45,13 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    waiting: Waiting,
+    waiting: QueuedLines,
     dropped: u64,
     end: End,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct QueuedLines {
     bytes: Vec<u8>,
     lines: u64,
 }
@@ -65,26 +65,26 @@ enum End {
     Reached,
 }
 
-impl Lines {
+impl LogBuffer {
     /// Returns the number of lines that were not written: they came too fast, or writing failed.
     pub fn dropped(&self) -> u64 {
         self.0.state.lock().dropped
     }
 }
 
-impl Write for Lines {
+impl Write for LogBuffer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.0.state.lock();
         let before = state.waiting.bytes.len();
         let after = before + line.len();
-        if after > WAITING_MAX || state.end != End::Open {
+        if after > QUEUED_MAX || state.end != End::Open {
             state.dropped += 1;
             return Ok(line.len());
         }
         state.waiting.bytes.extend_from_slice(line);
         state.waiting.lines += 1;
         drop(state);
-        if before == 0 || (before < TOGETHER && after >= TOGETHER) {
+        if before == 0 || (before < WRITE_MAX && after >= WRITE_MAX) {
             self.0.said.notify_one();
         }
         Ok(line.len())
@@ -97,11 +97,11 @@ impl Write for Lines {
 
 impl LogWriter {
     /// Starts the thread that writes to `sink`.
-    pub fn start(sink: impl Write + Send + 'static) -> io::Result<(Lines, Self)> {
+    pub fn start(sink: impl Write + Send + 'static) -> io::Result<(LogBuffer, Self)> {
         let shared = Arc::<Shared>::default();
         let thread = Arc::clone(&shared);
         thread::Builder::new().name("log".to_owned()).spawn(move || thread.write_to(sink))?;
-        Ok((Lines(Arc::clone(&shared)), Self(shared)))
+        Ok((LogBuffer(Arc::clone(&shared)), Self(shared)))
     }
 }
 
@@ -110,13 +110,13 @@ impl Drop for LogWriter {
         let mut state = self.0.state.lock();
         state.end = End::Asked;
         self.0.said.notify_one();
-        self.0.ended.wait_while_for(&mut state, |state| state.end != End::Reached, PATIENCE);
+        self.0.ended.wait_while_for(&mut state, |state| state.end != End::Reached, CLOSE_TIMEOUT);
     }
 }
 
 impl Shared {
     fn write_to(&self, mut sink: impl Write) {
-        let mut taken = Waiting::default();
+        let mut taken = QueuedLines::default();
         while self.take(&mut taken) {
             let written = sink.write_all(&taken.bytes).and_then(|()| sink.flush());
             if written.is_err() {
@@ -125,20 +125,20 @@ impl Shared {
             taken.lines = 0;
             taken.bytes.clear();
             // A buffer that grew in a flood is not kept.
-            taken.bytes.shrink_to(2 * TOGETHER);
+            taken.bytes.shrink_to(2 * WRITE_MAX);
         }
         self.state.lock().end = End::Reached;
         self.ended.notify_all();
     }
 
     /// Waits for lines, and a little for more of them. Returns `false` if no more lines will come.
-    fn take(&self, taken: &mut Waiting) -> bool {
+    fn take(&self, taken: &mut QueuedLines) -> bool {
         let mut state = self.state.lock();
         let less_than = |size: usize| {
             move |state: &mut State| state.waiting.bytes.len() < size && state.end == End::Open
         };
         self.said.wait_while(&mut state, less_than(1));
-        self.said.wait_while_for(&mut state, less_than(TOGETHER), GATHERING);
+        self.said.wait_while_for(&mut state, less_than(WRITE_MAX), WRITE_DELAY);
         mem::swap(&mut state.waiting, taken);
         taken.lines > 0
     }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     struct Parts {
-        lines: Lines,
+        lines: LogBuffer,
         writer: LogWriter,
         script: SyncSender<io::Result<()>>,
         written: Receiver<Vec<u8>>,
@@ -203,21 +203,21 @@ mod tests {
         lines.write_all(b"first\n").unwrap();
         // From here on the write is under way, and does not end.
         assert_eq!(written.recv().unwrap(), b"first\n");
-        let line = vec![b'x'; WAITING_MAX / 4];
+        let line = vec![b'x'; QUEUED_MAX / 4];
         for _ in 0..7 {
             lines.write_all(&line).unwrap();
         }
         assert_eq!(lines.dropped(), 3);
         drop(script);
         drop(writer);
-        assert_eq!(written.try_iter().map(|bytes| bytes.len()).sum::<usize>(), WAITING_MAX);
+        assert_eq!(written.try_iter().map(|bytes| bytes.len()).sum::<usize>(), QUEUED_MAX);
     }
 
     #[test]
     fn lines_that_could_not_be_written_are_counted_and_the_next_ones_are_tried() {
         let Parts { mut lines, writer, script, written } = parts();
         script.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
-        let line = vec![b'x'; TOGETHER];
+        let line = vec![b'x'; WRITE_MAX];
         lines.write_all(&line).unwrap();
         written.recv().unwrap();
         drop(script);

@@ -13,14 +13,14 @@ use crate::server::inbound::Inbound;
 use crate::server::outbound::Liveness;
 
 /// Interface of hyper's connection, whose type cannot be written down.
-pub(super) trait Engine<I> {
+pub(super) trait HyperConnection<I> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>>;
     fn close(&mut self);
     /// Returns the stream, and the bytes that hyper has read from it and not used.
     fn into_stream(self) -> (Inbound<I>, Bytes);
 }
 
-impl<I, S, B> Engine<I> for http1::Connection<TokioIo<Inbound<I>>, S>
+impl<I, S, B> HyperConnection<I> for http1::Connection<TokioIo<Inbound<I>>, S>
 where
     I: AsyncRead + AsyncWrite + Liveness + Unpin,
     S: hyper::service::HttpService<Incoming, ResBody = B>,

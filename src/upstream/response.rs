@@ -10,25 +10,25 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::body::Held;
+use super::body::BodyPermit;
 use super::error::{BadAnswer, UpstreamError, UpstreamOutcome};
 use super::rate_fields::delta_seconds;
 
 /// Response of the upstream that the gateway can pass on.
 #[derive(Debug)]
-pub struct Answer {
-    pub kind: AnswerKind,
+pub struct UpstreamResponse {
+    pub kind: ResponseKind,
     pub storable: Storable,
     /// Time at which the call left, on the monotonic clock, minus the response's `Age`.
     pub asked: Duration,
     /// Bytes that the body occupies in the limit for bodies in flight. Keep it until the body is
     /// stored.
-    pub held: Held,
+    pub permit: BodyPermit,
 }
 
 /// Kind of an answer, by status, with its body.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum AnswerKind {
+pub enum ResponseKind {
     /// 400, with its body if that is an error object in ImageKit's form.
     BadRequest(Option<Bytes>),
     /// 200 with a JSON array.
@@ -49,12 +49,12 @@ pub enum Storable {
     Yes,
 }
 
-impl Answer {
+impl UpstreamResponse {
     pub(super) fn outcome(&self) -> UpstreamOutcome {
         match self.kind {
-            AnswerKind::BadRequest(_) => UpstreamOutcome::BadRequest,
-            AnswerKind::List(_) => UpstreamOutcome::Ok,
-            AnswerKind::NotFound(_) => UpstreamOutcome::NotFound,
+            ResponseKind::BadRequest(_) => UpstreamOutcome::BadRequest,
+            ResponseKind::List(_) => UpstreamOutcome::Ok,
+            ResponseKind::NotFound(_) => UpstreamOutcome::NotFound,
         }
     }
 
@@ -63,17 +63,17 @@ impl Answer {
         status: StatusCode,
         fields: &HeaderMap,
         body: Bytes,
-        held: Held,
+        permit: BodyPermit,
         asked: Duration,
     ) -> Result<Self, UpstreamError> {
-        let kind = AnswerKind::judge(status, body)?;
+        let kind = ResponseKind::judge(status, body)?;
         // The upstream's `Age` adds to the age of the response (RFC 9111 section 4.2.3).
         let asked = asked.saturating_sub(age(fields));
-        Ok(Self { kind, storable: storable(fields), asked, held })
+        Ok(Self { kind, storable: storable(fields), asked, permit })
     }
 }
 
-impl AnswerKind {
+impl ResponseKind {
     fn judge(status: StatusCode, body: Bytes) -> Result<Self, UpstreamError> {
         match status {
             StatusCode::OK if is_array(&body) => Ok(Self::List(body)),
@@ -155,9 +155,9 @@ fn error_object(body: Bytes) -> Option<Bytes> {
 mod tests {
     use super::*;
 
-    fn judge(status: u16, body: &'static str) -> Option<AnswerKind> {
+    fn judge(status: u16, body: &'static str) -> Option<ResponseKind> {
         let status = StatusCode::from_u16(status).unwrap();
-        AnswerKind::judge(status, Bytes::from_static(body.as_bytes())).ok()
+        ResponseKind::judge(status, Bytes::from_static(body.as_bytes())).ok()
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
         for body in ["[]", " [ {\"a\": 1}, 2 ]\n"] {
             assert_eq!(
                 judge(200, body),
-                Some(AnswerKind::List(Bytes::from_static(body.as_bytes())))
+                Some(ResponseKind::List(Bytes::from_static(body.as_bytes())))
             );
         }
         for body in ["", "{}", "null", "[", "[]]", "[1,]", "<html>", "\"[]\""] {
@@ -176,17 +176,17 @@ mod tests {
     #[test]
     fn an_array_that_is_not_utf_8_is_no_list() {
         let body = Bytes::from_static(b"[\"\xff\"]");
-        assert!(AnswerKind::judge(StatusCode::OK, body).is_err());
+        assert!(ResponseKind::judge(StatusCode::OK, body).is_err());
     }
 
     #[test]
     fn an_error_body_is_passed_on_only_in_the_shape_that_sdks_can_read() {
         let good = r#"{"message":"The requested file does not exist.","help":"Ask."}"#;
         let bytes = Some(Bytes::from_static(good.as_bytes()));
-        assert_eq!(judge(404, good), Some(AnswerKind::NotFound(bytes.clone())));
-        assert_eq!(judge(400, good), Some(AnswerKind::BadRequest(bytes)));
+        assert_eq!(judge(404, good), Some(ResponseKind::NotFound(bytes.clone())));
+        assert_eq!(judge(400, good), Some(ResponseKind::BadRequest(bytes)));
         for body in ["", "{}", r#"{"message":"a"}"#, r#"{"message":1,"help":""}"#, r#"["a","b"]"#] {
-            assert_eq!(judge(404, body), Some(AnswerKind::NotFound(None)), "{body}");
+            assert_eq!(judge(404, body), Some(ResponseKind::NotFound(None)), "{body}");
         }
     }
 

@@ -6,10 +6,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::versions::Visibility;
+use super::query::Visibility;
 use crate::cache::CacheStatus;
 use crate::caller::{
-    AnonymousPolicy, AuthFailure, Caller, CallerId, CallerSettings, Callers, Recognised,
+    AnonymousPolicy, AuthFailure, Caller, CallerId, CallerSettings, Callers, Identified,
     TokenSettings,
 };
 use crate::clock::Clock;
@@ -18,12 +18,12 @@ use crate::exchange::{CallerLabel, Exchange};
 use crate::file_id::FileId;
 use crate::limit::{Desk, Enforcement, Limit, LimitSettings, Limits, Standing, Throttled};
 use crate::message::RequestFields;
-use crate::response::{Cors, Facts, RateLimitFields};
+use crate::response::{Cors, RateLimitFields, ResponseFacts};
 use crate::upstream::Priority;
 
-/// Settings that a [`Policy`] is built from.
+/// Settings that [`AccessRules`] are built from.
 #[derive(Clone, Debug)]
-pub struct PolicySettings {
+pub struct AccessSettings {
     pub anonymous: AnonymousPolicy,
     pub callers: Vec<CallerSettings>,
     /// `None`: tokens are not accepted.
@@ -38,8 +38,8 @@ pub struct PolicySettings {
 }
 
 /// Access rules of a request, in force from its head to its response.
-pub struct Policy {
-    settings: PolicySettings,
+pub struct AccessRules {
+    settings: AccessSettings,
     /// Number of gateways that share each quota.
     nodes: NonZeroU32,
     pub(super) callers: Callers,
@@ -61,11 +61,11 @@ struct CallerFields {
     tokens: Option<RateLimitFields>,
 }
 
-impl Policy {
+impl AccessRules {
     /// Builds the rules. `labels` are those of the configured callers, in their order. `desk` is
     /// set if a fleet shares the quotas.
     pub fn new(
-        settings: PolicySettings,
+        settings: AccessSettings,
         labels: Vec<CallerLabel>,
         desk: Option<Arc<Desk>>,
         clock: &Clock,
@@ -78,7 +78,7 @@ impl Policy {
     /// Returns new rules for the same callers. Spent quota stays spent. Verified tokens stay
     /// verified while the settings that judge them are the same.
     #[must_use]
-    pub fn renewed(&self, settings: PolicySettings, labels: Vec<CallerLabel>) -> Self {
+    pub fn renewed(&self, settings: AccessSettings, labels: Vec<CallerLabel>) -> Self {
         self.of_fleet(settings, labels, self.nodes)
     }
 
@@ -90,7 +90,7 @@ impl Policy {
 
     fn of_fleet(
         &self,
-        settings: PolicySettings,
+        settings: AccessSettings,
         labels: Vec<CallerLabel>,
         nodes: NonZeroU32,
     ) -> Self {
@@ -101,13 +101,13 @@ impl Policy {
     }
 
     fn of(
-        settings: PolicySettings,
+        settings: AccessSettings,
         labels: Vec<CallerLabel>,
         callers: Callers,
         limits: Limits,
         nodes: NonZeroU32,
     ) -> Self {
-        let PolicySettings { limits: quotas, browser_max_age, expose_private, cors, .. } =
+        let AccessSettings { limits: quotas, browser_max_age, expose_private, cors, .. } =
             settings.clone();
         let known = quotas.callers.iter();
         let known = known.map(|caller| RateLimitFields::new(&caller.name, caller.quota));
@@ -151,11 +151,11 @@ impl Policy {
         client: IpAddr,
         clock: &Clock,
     ) -> Result<Caller, GatewayError> {
-        let caller = match self.callers.recognise(fields, client, || clock.unix_time()) {
-            Ok(Recognised::Caller(caller)) => Ok(caller),
-            Ok(Recognised::Stranger(stranger)) => {
+        let caller = match self.callers.identify(fields, client, || clock.unix_time()) {
+            Ok(Identified::Caller(caller)) => Ok(caller),
+            Ok(Identified::UnverifiedToken(token)) => {
                 self.limits.may_fail_auth(client).map_err(auth_throttled)?;
-                self.callers.verify(&stranger, clock.unix_time())
+                self.callers.verify(&token, clock.unix_time())
             }
             Err(failure) => Err(failure),
         };
@@ -182,7 +182,7 @@ impl Policy {
             Ok(standing) => return (standing, Ok(())),
             Err(throttled) => throttled,
         };
-        count_refusal(throttled.limit, self.label(caller));
+        count_throttled(throttled.limit, self.label(caller));
         let standing = Standing { limit: throttled.limit, quota: throttled.quota, left: 0 };
         match self.limits.enforcement {
             Enforcement::DryRun => (standing, Ok(())),
@@ -216,13 +216,13 @@ impl Policy {
         exchange: &'a Exchange,
         cache: CacheStatus,
         standing: Option<(&Caller, Standing)>,
-    ) -> Facts<'a> {
+    ) -> ResponseFacts<'a> {
         let standing = standing.and_then(|(caller, standing)| {
             Some((self.rate_limit_fields(caller, standing.limit)?, standing))
         });
         let (browser_max_age, cors) = (self.browser_max_age, self.cors.as_ref());
         let (request_id, now) = (exchange.request_id(), exchange.unix_time());
-        Facts { request_id, cache, standing, browser_max_age, cors, now }
+        ResponseFacts { request_id, cache, standing, browser_max_age, cors, now }
     }
 
     fn rate_limit_fields(&self, caller: &Caller, limit: Limit) -> Option<&RateLimitFields> {
@@ -238,11 +238,11 @@ impl Policy {
 
 /// Returns the refusal of an address with too many failed credentials, and counts it.
 fn auth_throttled(throttled: Throttled) -> GatewayError {
-    count_refusal(throttled.limit, CallerLabel::NONE);
+    count_throttled(throttled.limit, CallerLabel::NONE);
     throttled.into()
 }
 
 /// Counts one refusal for lack of quota.
-pub(super) fn count_refusal(limit: Limit, caller: CallerLabel) {
+pub(super) fn count_throttled(limit: Limit, caller: CallerLabel) {
     tracing::info!(target: "ikgate.throttled", caller = caller.0, limit = limit as u64);
 }

@@ -1,0 +1,51 @@
+//! State of the gateway that all requests share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::access_rules::AccessRules;
+use super::webhook::WebhookReceiver;
+use crate::cache::Cache;
+use crate::caller::Proxies;
+use crate::clock::Clock;
+use crate::cluster::{Cluster, ClusterState};
+use crate::invalidation::Invalidator;
+use crate::route::Operations;
+use crate::upstream::{Upstream, UpstreamError};
+
+/// Gateway: all state that requests pass through, shared by all connections.
+pub struct Gateway {
+    pub clock: Clock,
+    pub operations: Operations,
+    /// `None`: webhooks are not accepted.
+    pub webhooks: Option<WebhookReceiver>,
+    pub proxies: Proxies,
+    /// Replaced as a whole by a reload. A request keeps the rules that it began with.
+    pub rules: ArcSwap<AccessRules>,
+    pub cache: Arc<Cache<Arc<UpstreamError>>>,
+    pub upstream: Upstream,
+    /// `None`: this gateway has no fleet.
+    pub cluster: Option<Arc<Cluster>>,
+    pub invalidator: Invalidator,
+    /// Longest wait of a caller for the upstream.
+    pub request_timeout: Duration,
+    /// Tasks of fills. A fill outlives the request that started it, but not the process.
+    pub fills: TaskTracker,
+    /// Cancelled late in a drain: requests that still wait for a fill are then answered with 503
+    /// `shutting_down`.
+    pub closing: CancellationToken,
+    /// Permits for compression tasks. Their number leaves processors free for other work.
+    pub encoders: Semaphore,
+}
+
+impl Gateway {
+    /// Returns whether this gateway may miss purges of the other gateways.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.state() == ClusterState::CutOff)
+    }
+}
