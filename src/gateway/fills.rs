@@ -84,8 +84,6 @@ struct Fetched {
 /// Fetches the list from the upstream and wakes the waiters. Returns the response if it may be
 /// shared.
 async fn fetch(gateway: &Gateway, fill: Fill, request: &FetchRequest) -> Option<Fetched> {
-    let priority = request.priority as u64;
-    tracing::info!(target: "ikgate.fill", priority, file.id = request.file.as_bytes());
     let answer = match gateway.upstream.versions(request).await {
         Ok(answer) => answer,
         Err(error) => {

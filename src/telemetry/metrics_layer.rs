@@ -47,9 +47,8 @@ const RELOAD: EventKind = EventKind { target: "ikgate.config_reload", fields: &[
 const REFUSED: EventKind = EventKind { target: "ikgate.connection_refused", fields: &["reason"] };
 const DEADLINE: EventKind =
     EventKind { target: "ikgate.connection_deadline", fields: &["deadline"] };
-const FILL: EventKind = EventKind { target: "ikgate.fill", fields: &[] };
 const SECOND_LEVEL: EventKind = EventKind { target: "ikgate.second_level", fields: &["outcome"] };
-const EVENT_KINDS: [EventKind; 11] = [
+const EVENT_KINDS: [EventKind; 10] = [
     EXCHANGE,
     UPSTREAM,
     INVALIDATION,
@@ -59,11 +58,10 @@ const EVENT_KINDS: [EventKind; 11] = [
     RELOAD,
     REFUSED,
     DEADLINE,
-    FILL,
     SECOND_LEVEL,
 ];
 
-/// Name of the one text field that is read: the file of an exchange or a fill.
+/// Name of the one text field that is read: the file of an exchange or of a call.
 const FILE: &str = "file.id";
 
 /// One kind of event, and the fields that are read from it, by slot.
@@ -111,7 +109,7 @@ impl MetricsLayer {
     fn top_files(&self, target: &str) -> Option<&TopFiles> {
         match target {
             "ikgate.exchange" => Some(&self.metrics.requested),
-            "ikgate.fill" => Some(&self.metrics.fetched),
+            "ikgate.upstream" => Some(&self.metrics.fetched),
             _ => None,
         }
     }
@@ -121,8 +119,6 @@ impl MetricsLayer {
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         match event.metadata().target() {
             "ikgate.exchange" => self.exchanged(event, values),
-            // A fill counts only its file.
-            "ikgate.fill" => {}
             "ikgate.upstream" => {
                 let outcome = UpstreamOutcome::ALL.get(number(first));
                 let outcome = outcome.map_or("unknown", |outcome| outcome.as_str());
@@ -186,11 +182,19 @@ impl<S: Subscriber> Layer<S> for MetricsLayer {
         let mut values =
             Values { places, slots: [0; VALUES_MAX], wants_file: counting.is_some(), file: None };
         event.record(&mut values);
-        if let (Some((top, weight)), Some(file)) = (counting, values.file) {
+        if let (Some((top, weight)), Some(file)) = (counting, values.file)
+            && was_made(metadata.target(), values.slots)
+        {
             top.count(file.as_str(), weight);
         }
         self.count(event, values.slots);
     }
+}
+
+/// Returns whether the event is not one of a call that the breaker or the budget stopped.
+fn was_made(target: &str, values: [u64; VALUES_MAX]) -> bool {
+    let [_, nanos, ..] = values;
+    target != "ikgate.upstream" || nanos > 0
 }
 
 fn field_indexes(kind: usize, metadata: &Metadata<'_>) -> FieldIndexes {

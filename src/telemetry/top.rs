@@ -3,8 +3,9 @@
 //! There may be millions of files, and none of them may become a series.
 //!
 //! The sketch is Space-Saving (Metwally, Agrawal, El Abbadi 2005). A file that is not in it
-//! replaces the one with the lowest count, and takes over that count. Each file with more than one
-//! in [`TRACKED_MAX`] of all counts is in the sketch, and no count is less than the true one.
+//! replaces the one with the lowest count, and takes over that count as its error. Each file with
+//! more than one in [`TRACKED_MAX`] of all counts is in the sketch. A file is reported only if more
+//! than half of its count is certain.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -45,8 +46,18 @@ struct Halves {
 
 #[derive(Default)]
 struct Sketch {
-    counts: HashMap<Box<str>, u64, RandomState>,
+    tallies: HashMap<Box<str>, Tally, RandomState>,
     sum: u64,
+}
+
+/// Estimated count of one file.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    count: u64,
+    /// Count that was taken over from another file.
+    inherited: u64,
+    /// Variance of the count that sampling causes: `weight * (weight - 1)` for each sample.
+    variance: u64,
 }
 
 /// A file and its approximate count.
@@ -56,6 +67,9 @@ pub struct FileCount {
     pub file: String,
     /// Approximate number of events in this half and the last.
     pub count: u64,
+    /// Bound of the difference from the true number: certain for what a file took over from
+    /// another, two standard deviations for what sampling adds. Less than half of `count`.
+    pub error: u64,
 }
 
 impl Default for TopFiles {
@@ -95,14 +109,15 @@ impl TopFiles {
     /// Returns the most frequent files, most frequent first.
     pub(super) fn most(&self) -> Vec<FileCount> {
         let halves = self.halves.lock();
-        let mut sums: HashMap<&str, u64> = HashMap::new();
-        for (file, count) in halves.current.counts.iter().chain(&halves.last.counts) {
-            *sums.entry(file).or_default() += count;
+        let mut sums: HashMap<&str, Tally> = HashMap::new();
+        for (file, tally) in halves.current.tallies.iter().chain(&halves.last.tallies) {
+            sums.entry(file).or_default().add(*tally);
         }
-        let mut files: Vec<_> = sums
-            .into_iter()
-            .map(|(file, count)| FileCount { file: file.to_owned(), count })
-            .collect();
+        let counted = |(file, tally): (&str, Tally)| {
+            let (count, error) = (tally.count, tally.error());
+            (2 * error < count).then(|| FileCount { file: file.to_owned(), count, error })
+        };
+        let mut files: Vec<_> = sums.into_iter().filter_map(counted).collect();
         files.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.file.cmp(&b.file)));
         files.truncate(LISTED_MAX);
         files
@@ -112,20 +127,40 @@ impl TopFiles {
 impl Sketch {
     fn count(&mut self, file: &str, weight: u64) {
         self.sum += weight;
-        if let Some(count) = self.counts.get_mut(file) {
-            *count += weight;
+        if let Some(tally) = self.tallies.get_mut(file) {
+            tally.add(Tally::sample(weight));
             return;
         }
-        let mut count = 0;
-        if self.counts.len() >= TRACKED_MAX {
-            let least = self.counts.iter().min_by_key(|&(_, count)| *count);
-            let Some((least, &lowest)) = least.map(|(file, count)| (file.clone(), count)) else {
+        let mut tally = Tally::default();
+        if self.tallies.len() >= TRACKED_MAX {
+            let lowest = self.tallies.iter().min_by_key(|&(_, tally)| tally.count);
+            let Some((replaced, count)) = lowest.map(|(file, tally)| (file.clone(), tally.count))
+            else {
                 return;
             };
-            self.counts.remove(&least);
-            count = lowest;
+            self.tallies.remove(&replaced);
+            tally = Tally { count, inherited: count, variance: 0 };
         }
-        self.counts.insert(file.into(), count + weight);
+        tally.add(Tally::sample(weight));
+        self.tallies.insert(file.into(), tally);
+    }
+}
+
+impl Tally {
+    /// Returns the tally of one event that stands for `weight` events.
+    fn sample(weight: u64) -> Self {
+        Self { count: weight, inherited: 0, variance: weight * (weight - 1) }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.inherited += other.inherited;
+        self.variance += other.variance;
+    }
+
+    /// Returns the bound that [`FileCount::error`] states.
+    fn error(self) -> u64 {
+        self.inherited.saturating_add(2 * self.variance.isqrt())
     }
 }
 
@@ -153,7 +188,25 @@ mod tests {
         assert_eq!((files[0].file.as_str(), files[1].file.as_str()), ("often", "sometimes"));
         assert!((4_000..4_200).contains(&files[0].count), "{files:?}");
         assert!((1_000..1_200).contains(&files[1].count), "{files:?}");
-        assert!(top.halves.lock().current.counts.len() <= TRACKED_MAX);
+        let bounds = |file: &FileCount, truth: u64| file.count.abs_diff(truth) <= file.error;
+        assert!(bounds(&files[0], 4_000) && bounds(&files[1], 1_000), "{files:?}");
+        assert!(top.halves.lock().current.tallies.len() <= TRACKED_MAX);
+    }
+
+    #[test]
+    fn a_file_that_was_requested_once_among_very_many_is_not_reported() {
+        let top = TopFiles::default();
+        for round in 0..100_000 {
+            count(&top, &format!("once-{round}"));
+        }
+        assert_eq!(top.most(), [], "each count is within its error");
+        count(&top, "often");
+        for _ in 0..10_000 {
+            count(&top, "often");
+        }
+        let files = top.most();
+        assert_eq!(files.len(), 1, "{files:?}");
+        assert!(2 * files[0].error < files[0].count, "{files:?}");
     }
 
     #[test]
@@ -162,8 +215,9 @@ mod tests {
         for _ in 0..1_000_000 {
             count(&top, "often");
         }
-        let count = top.most()[0].count;
+        let FileCount { count, error, .. } = top.most()[0].clone();
         assert!((900_000..1_100_000).contains(&count), "{count}");
+        assert!((9_000..13_000).contains(&error), "two standard deviations: {error}");
         top.age(HALF);
         assert_eq!(top.weight(), Some(1), "a new half begins with each one counted");
     }

@@ -23,6 +23,7 @@ use super::retry::{self, RetryBudget};
 use super::settings::{STATE_CHANGE, UpstreamSettings};
 use super::transport::{CallResult, FetchRequest, Transport};
 use crate::clock::Clock;
+use crate::file_id::FileId;
 use crate::limit::Desk;
 use crate::secret::{PrivateKey, Secret};
 
@@ -163,7 +164,7 @@ impl<T: Transport> Dispatch<T> {
         let permit = match self.acquire(key, request.priority, self.latest_start(deadline)).await {
             Ok(permit) => permit,
             Err(error) => {
-                count(error.outcome(), None);
+                count(&request.file, error.outcome(), None);
                 return Err(error);
             }
         };
@@ -173,7 +174,7 @@ impl<T: Transport> Dispatch<T> {
             window: None,
             pause: None,
         });
-        self.record(&result, key, permit.at);
+        self.record(request, &result, key, permit.at);
         result.response.map_err(|error| self.with_bucket(error))
     }
 
@@ -239,14 +240,20 @@ impl<T: Transport> Dispatch<T> {
 
     /// Updates metrics, latency, retries, budget, breaker and key circuit with the result of an
     /// exchange.
-    fn record(&self, result: &CallResult, key: &Arc<Secret>, sent: Duration) {
+    fn record(
+        &self,
+        request: &FetchRequest,
+        result: &CallResult,
+        key: &Arc<Secret>,
+        sent: Duration,
+    ) {
         let now = self.clock.monotonic();
         let error = result.response.as_ref().err();
         let outcome = match &result.response {
             Ok(response) => response.outcome(),
             Err(error) => error.outcome(),
         };
-        count(outcome, Some(now.saturating_sub(sent)));
+        count(&request.file, outcome, Some(now.saturating_sub(sent)));
         if result.response.is_ok() {
             self.latency.lock().took(now.saturating_sub(sent));
         }
@@ -298,9 +305,10 @@ impl<T: Transport> Dispatch<T> {
 }
 
 /// Counts the outcome of a call. A call that was not made has a duration of zero.
-fn count(outcome: UpstreamOutcome, took: Option<Duration>) {
+fn count(file: &FileId, outcome: UpstreamOutcome, took: Option<Duration>) {
     let nanos = took.map_or(0, |took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1));
-    tracing::info!(target: "ikgate.upstream", outcome = outcome as u64, duration_nanos = nanos);
+    let (outcome, file) = (outcome as u64, file.as_bytes());
+    tracing::info!(target: "ikgate.upstream", outcome, duration_nanos = nanos, file.id = file);
 }
 
 #[cfg(test)]

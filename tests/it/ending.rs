@@ -124,9 +124,17 @@ async fn an_answer_that_is_taken_whole_ends_answered_with_its_bytes() {
             ("OPTIONS", FILE, "", 204, 0),
         ] {
             connection.write(code_path.request(method, file, more)).await;
-            assert_eq!(connection.read(method).await.unwrap().status, status, "{code_path:?} {method}");
+            assert_eq!(
+                connection.read(method).await.unwrap().status,
+                status,
+                "{code_path:?} {method}"
+            );
             let seen = started.ends_with(Ending::Answered).await;
-            assert_eq!((seen.status, seen.bytes), (u64::from(status), bytes), "{code_path:?} {method}");
+            assert_eq!(
+                (seen.status, seen.bytes),
+                (u64::from(status), bytes),
+                "{code_path:?} {method}"
+            );
         }
         drop(connection);
         started.gateway.finish().await;
@@ -238,8 +246,13 @@ async fn a_client_that_has_closed_its_sending_side_is_answered_whoever_answers()
                 started.origin.has_seen(&versions_of("held"), 1).await;
                 started.origin.release(&versions_of("held"));
             }
-            let answer = connection.read(method).await.unwrap_or_else(|| panic!("{code_path:?} {file}"));
-            assert_eq!(answer.status, if file == "held" { 404 } else { 200 }, "{code_path:?} {file}");
+            let answer =
+                connection.read(method).await.unwrap_or_else(|| panic!("{code_path:?} {file}"));
+            assert_eq!(
+                answer.status,
+                if file == "held" { 404 } else { 200 },
+                "{code_path:?} {file}"
+            );
         }
         assert!(connection.is_closed().await, "{code_path:?}");
         started.gateway.finish().await;

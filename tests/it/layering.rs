@@ -257,7 +257,9 @@ fn path_at(rest: &str) -> &str {
 /// Returns the modules of the same room that a source file names by `super::`, `self::` or as a
 /// child module.
 fn modules_used_by(source: &str, own: &Module, all: &BTreeMap<Module, String>) -> BTreeSet<Module> {
-    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let tests = ["#[cfg(test)]\nmod tests", "#[cfg(test)]\npub(crate) mod tests"];
+    let end = tests.iter().filter_map(|begin| source.find(begin)).min();
+    let code = end.map_or(source, |end| &source[..end]);
     let code: Vec<_> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let code = code.join("\n");
     let mut named = Vec::new();

@@ -7,7 +7,6 @@ use http_body_util::Full;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::file_id::FileId;
 use crate::limit::Quota;
 use crate::upstream::body::{BodyCoding, BodyMemory};
 use crate::upstream::response::{ResponseKind, Storable};
