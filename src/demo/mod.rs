@@ -1,7 +1,7 @@
 //! Web server of the demo page, which shows the version history of a file from another origin.
 //!
 //! `ikgate demo` runs it as an example for frontend developers. The page and its fetch helper are
-//! plain JavaScript modules, embedded from `page/` and `deploy/page/`.
+//! plain JavaScript modules, embedded from `page/` and `helper/`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl DemoPage {
             "/" => ("text/html; charset=utf-8", include_bytes!("page/index.html")),
             "/page.css" => ("text/css; charset=utf-8", include_bytes!("page/page.css")),
             "/page.js" => (SCRIPT, include_bytes!("page/page.js")),
-            "/ikgate.js" => (SCRIPT, include_bytes!("../../deploy/page/ikgate.js")),
+            "/ikgate.js" => (SCRIPT, include_bytes!("helper/ikgate.js")),
             "/settings.json" => {
                 return reply(StatusCode::OK, "application/json", self.settings.clone());
             }
