@@ -19,7 +19,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Addresses of the servers that the page uses, and its first file.
 #[derive(Clone, Copy, Debug)]
-pub struct Places {
+pub struct DemoAddresses {
     pub gateway: SocketAddr,
     pub admin: SocketAddr,
     pub sandbox: SocketAddr,
@@ -34,7 +34,7 @@ pub struct DemoPage {
 }
 
 impl DemoPage {
-    pub fn new(places: &Places) -> Self {
+    pub fn new(addresses: &DemoAddresses) -> Self {
         #[derive(Serialize)]
         struct Settings {
             gateway: String,
@@ -42,7 +42,7 @@ impl DemoPage {
             dashboard: String,
             file: &'static str,
         }
-        let Places { gateway, admin, sandbox, file } = *places;
+        let DemoAddresses { gateway, admin, sandbox, file } = *addresses;
         let settings = Settings {
             gateway: format!("http://{gateway}"),
             sandbox: format!("http://{sandbox}"),
