@@ -96,7 +96,7 @@ function build() {
     charts.append(card);
     const axis = { stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
     const options = {
-      width: width(card), height: 180, padding: [10, 14, 0, 0],
+      width: width(card), height: 180, padding: [10, 28, 0, 0],
       cursor: { sync: { key: "ikgate" } },
       scales: { y: { range: (_, __, max) => [0, chart.max ?? Math.max(max * 1.1, 0.001)] } },
       axes: [axis, { ...axis, size: 76, values: (_, values) => values.map(chart.format), ...(chart.steps && { incrs: chart.steps }) }],
