@@ -6,7 +6,8 @@ use std::time::Duration;
 use http::{StatusCode, Uri};
 use serde::Serialize;
 
-use super::{Admin, json, problem};
+use super::replies::{json, problem};
+use super::state::Admin;
 use crate::cache::{Lookup, PurgeMode, Reuse, StoredResponse, Target};
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
@@ -15,21 +16,21 @@ use crate::server::Reply;
 
 /// Body of `GET /api/cache/{fileId}`: the cache entry, the fill in progress and the last purge.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct CacheEntryView<'a> {
     file_id: &'a str,
     stored: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response: Option<ShownResponse>,
+    response: Option<ResponseView>,
     /// Present while a fill fetches from the upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
-    fill: Option<ShownFill>,
+    fill: Option<FillView>,
     /// Present if the cache remembers an invalidation of this file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_invalidation: Option<ShownInvalidation>,
+    last_invalidation: Option<InvalidationView>,
 }
 
 #[derive(Serialize)]
-struct ShownResponse {
+struct ResponseView {
     status: u16,
     reuse: &'static str,
     age_seconds: f64,
@@ -44,19 +45,19 @@ struct ShownResponse {
 }
 
 #[derive(Serialize)]
-struct ShownFill {
+struct FillView {
     waiting: usize,
 }
 
 #[derive(Serialize)]
-struct ShownInvalidation {
+struct InvalidationView {
     seconds_ago: f64,
     source: &'static str,
     kind: &'static str,
 }
 
 #[derive(Serialize)]
-struct Purged<'a> {
+struct PurgeView<'a> {
     purged: &'a str,
     soft: bool,
 }
@@ -66,19 +67,22 @@ pub(super) fn show(admin: &Admin, id: &str) -> Reply {
     let now = admin.clock().monotonic();
     let response = match admin.cache().lookup(&id, now) {
         Lookup::Absent => None,
-        Lookup::Found { response, reuse } => Some(shown_response(&response, reuse, now)),
+        Lookup::Found { response, reuse } => Some(response_view(&response, reuse, now)),
     };
-    let last_invalidation = admin.cache().last_invalidation(&id).map(|last| ShownInvalidation {
+    let last_invalidation = admin.cache().last_invalidation(&id).map(|last| InvalidationView {
         seconds_ago: now.saturating_sub(last.at).as_secs_f64(),
         source: last.source,
         kind: last.mode.as_str(),
     });
-    let fill = admin.cache().waiting(&id).map(|waiting| ShownFill { waiting });
+    let fill = admin.cache().waiting(&id).map(|waiting| FillView { waiting });
     let stored = response.is_some();
-    json(StatusCode::OK, &Shown { file_id: id.as_str(), stored, response, fill, last_invalidation })
+    json(
+        StatusCode::OK,
+        &CacheEntryView { file_id: id.as_str(), stored, response, fill, last_invalidation },
+    )
 }
 
-fn shown_response(response: &StoredResponse, reuse: Reuse, now: Duration) -> ShownResponse {
+fn response_view(response: &StoredResponse, reuse: Reuse, now: Duration) -> ResponseView {
     let (reuse, ttl_left_seconds) = match reuse {
         Reuse::Fresh { ttl_left } => ("fresh", Some(ttl_left.as_secs_f64())),
         Reuse::Revalidate { stale_for } => {
@@ -91,7 +95,7 @@ fn shown_response(response: &StoredResponse, reuse: Reuse, now: Duration) -> Sho
         .into_iter()
         .filter_map(|coding| response.body_in(coding).map(|body| (coding.as_str(), body.len())));
     let etag = response.tag.map(|tag| tag.to_field_value(Coding::Identity));
-    ShownResponse {
+    ResponseView {
         status: response.kind.status().as_u16(),
         reuse,
         age_seconds: response.age(now).as_secs_f64(),
@@ -128,7 +132,7 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
             "They are told as soon as the fleet's Redis can be reached. Send it again to be sure.",
         );
     }
-    let purged = Purged { purged: id.unwrap_or("all"), soft: mode == PurgeMode::Soft };
+    let purged = PurgeView { purged: id.unwrap_or("all"), soft: mode == PurgeMode::Soft };
     json(StatusCode::OK, &purged)
 }
 

@@ -55,7 +55,7 @@ pub(super) enum Access {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {
     /// A page of another origin requested a mutation.
-    Foreign,
+    CrossOrigin,
     Host,
     Token,
 }
@@ -69,20 +69,20 @@ pub(super) fn check(settings: &AdminSettings, head: &Parts, access: Access) -> R
     }
     let host = host_of(head).ok_or(Refusal::Host)?;
     let bare = host.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    let named = bare == "localhost" || settings.hosts.contains(&bare);
-    if !named && bare.parse::<IpAddr>().is_err() {
+    let is_known_name = bare == "localhost" || settings.hosts.contains(&bare);
+    if !is_known_name && bare.parse::<IpAddr>().is_err() {
         return Err(Refusal::Host);
     }
-    if access == Access::Mutate && is_foreign(&head.headers, &host) {
-        return Err(Refusal::Foreign);
+    if access == Access::Mutate && is_cross_origin(&head.headers, &host) {
+        return Err(Refusal::CrossOrigin);
     }
-    let needed = match (&settings.exposure, access) {
+    let required = match (&settings.exposure, access) {
         (_, Access::Health | Access::Metrics) | (Exposure::Loopback { .. }, Access::Read) => None,
         (Exposure::Loopback { token }, Access::Mutate) => token.as_ref(),
         (Exposure::Network { token }, Access::Mutate | Access::Read) => Some(token),
     };
-    match needed {
-        Some(token) if !presents(&head.headers, token) => Err(Refusal::Token),
+    match required {
+        Some(token) if !has_token(&head.headers, token) => Err(Refusal::Token),
         _ => Ok(()),
     }
 }
@@ -98,16 +98,16 @@ fn host_of(head: &Parts) -> Option<Authority> {
     hosts.next().is_none().then_some(host)
 }
 
-fn is_foreign(fields: &HeaderMap, host: &Authority) -> bool {
-    let elsewhere = fields.get_all(ORIGIN).iter().any(|origin| {
+fn is_cross_origin(fields: &HeaderMap, host: &Authority) -> bool {
+    let other_origin = fields.get_all(ORIGIN).iter().any(|origin| {
         let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
         authority.is_none_or(|(_, authority)| !authority.eq_ignore_ascii_case(host.as_str()))
     });
     let site = fields.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
-    elsewhere || site.is_some_and(|site| site != b"same-origin" && site != b"none")
+    other_origin || site.is_some_and(|site| site != b"same-origin" && site != b"none")
 }
 
-fn presents(fields: &HeaderMap, token: &Secret) -> bool {
+fn has_token(fields: &HeaderMap, token: &Secret) -> bool {
     let mut values = fields.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     let credential = value.to_str().ok().and_then(|value| value.split_once(' '));
@@ -177,7 +177,7 @@ mod tests {
         ];
         for [case] in cases {
             let judged = judge(OPEN, Access::Mutate, &[HOST, case]);
-            assert_eq!(judged, Err(Refusal::Foreign), "{case:?}");
+            assert_eq!(judged, Err(Refusal::CrossOrigin), "{case:?}");
         }
         let own = [HOST, ("origin", "http://127.0.0.1:9090"), ("sec-fetch-site", "same-origin")];
         assert_eq!(judge(OPEN, Access::Mutate, &own), Ok(()));

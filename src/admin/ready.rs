@@ -6,19 +6,19 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::sync::Mutex;
 
-use super::text;
+use super::replies::text;
 use crate::secret::PrivateKey;
 use crate::server::Drain;
 use crate::server::Reply;
 
 /// Time limit for reading the key file. After it the probe answers "not ready".
-const PATIENCE: Duration = Duration::from_secs(1);
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Readiness check that reads the key file for one probe at a time. A disk that hangs would
 /// otherwise block one thread for each probe.
 #[derive(Default)]
 pub struct Readiness {
-    looking: Arc<Mutex<()>>,
+    reading: Arc<Mutex<()>>,
 }
 
 impl Readiness {
@@ -28,7 +28,7 @@ impl Readiness {
         if drain.is_announced() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
         }
-        match tokio::time::timeout(PATIENCE, self.can_be_read(Arc::clone(key))).await {
+        match tokio::time::timeout(READ_TIMEOUT, self.can_be_read(Arc::clone(key))).await {
             Ok(true) => text(StatusCode::OK, "ready\n"),
             Ok(false) => text(StatusCode::SERVICE_UNAVAILABLE, "the private key cannot be read\n"),
             Err(_elapsed) => {
@@ -38,13 +38,13 @@ impl Readiness {
     }
 
     async fn can_be_read(&self, key: Arc<PrivateKey>) -> bool {
-        let place = Arc::clone(&self.looking).lock_owned().await;
-        let look = tokio::task::spawn_blocking(move || {
+        let guard = Arc::clone(&self.reading).lock_owned().await;
+        let read = tokio::task::spawn_blocking(move || {
             // The lock is held until the disk answers, even after the probe has timed out.
-            let _place = place;
+            let _guard = guard;
             key.refresh().is_ok()
         });
-        look.await.unwrap_or(false)
+        read.await.unwrap_or(false)
     }
 }
 
@@ -66,10 +66,10 @@ mod tests {
             let reply = readiness.answer(&key, &drain).await;
             assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
         }
-        assert!(readiness.looking.try_lock().is_err());
-        assert_eq!(Arc::strong_count(&key), 2, "one look holds it");
+        assert!(readiness.reading.try_lock().is_err());
+        assert_eq!(Arc::strong_count(&key), 2, "one read holds it");
         std::fs::write(&path, "private_b=").unwrap();
-        drop(readiness.looking.lock().await);
+        drop(readiness.reading.lock().await);
         assert_eq!(key.current().expose(), "private_b=");
     }
 }

@@ -4,7 +4,8 @@
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{Admin, json};
+use super::replies::json;
+use super::state::Admin;
 use crate::server::Reply;
 use crate::telemetry::{Capacity, FileCount, HISTORY_INTERVAL, Point, RecentEvent};
 
@@ -36,7 +37,7 @@ pub(super) fn show(admin: &Admin) -> Reply {
             version: env!("CARGO_PKG_VERSION"),
             now: admin.clock().unix_time().as_secs(),
             interval_seconds: HISTORY_INTERVAL.as_secs(),
-            most: admin.capacity,
+            most: admin.limits,
             points,
             top: Top { requests, fills },
             events: admin.log.as_ref().map(|log| log.recent().list()).unwrap_or_default(),

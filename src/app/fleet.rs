@@ -2,22 +2,25 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::LAST_WORDS;
 use crate::cluster::Cluster;
 use crate::gateway::Gateway;
 use crate::server::Drain;
 
+/// Time limit for the message that tells the fleet that this gateway leaves.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Runs the fleet membership of this gateway until it drains, then tells the fleet that it leaves.
-pub(super) async fn belong(gateway: Arc<Gateway>, cluster: Arc<Cluster>, drain: Drain) {
+pub(super) async fn run_membership(gateway: Arc<Gateway>, cluster: Arc<Cluster>, drain: Drain) {
     tokio::select! {
         () = Arc::clone(&cluster).run() => {}
         () = share_quotas(&gateway, cluster.nodes()) => {}
         () = drain.begun() => {}
     }
-    _ = tokio::time::timeout(LAST_WORDS, cluster.leave()).await;
+    _ = tokio::time::timeout(LEAVE_TIMEOUT, cluster.leave()).await;
     let untold = cluster.readings().pending_purges;
     if untold > 0 {
         tracing::error!(untold, "purges end with this gateway that the others have not heard of");

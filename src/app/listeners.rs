@@ -16,7 +16,7 @@ pub enum StartError {
         "server.listen says \"systemd\", and no socket was passed for it: one named \"admin\" is \
          the admin listener's"
     )]
-    NothingPassed,
+    NoPassedSocket,
     #[error(
         "admin.listen says \"systemd\", and {count} sockets named \"admin\" were passed: it takes \
          exactly one (FileDescriptorName=admin)"
@@ -25,18 +25,18 @@ pub enum StartError {
     #[error(transparent)]
     Passed(#[from] UnusableSocket),
     #[error("cannot read the local address of a listening socket")]
-    Nameless { source: io::Error },
+    LocalAddress { source: io::Error },
     #[error(transparent)]
     Upstream(#[from] UpstreamStartError),
 }
 
 /// Listener and its actual local address: port 0 is replaced by the port that the system chose.
-type Addressed = (SocketAddr, Listener);
+type BoundListener = (SocketAddr, Listener);
 
 /// Open listeners of the gateway.
 pub(super) struct Listeners {
-    pub(super) public: Vec<Addressed>,
-    pub(super) admin: Addressed,
+    pub(super) public: Vec<BoundListener>,
+    pub(super) admin: BoundListener,
 }
 
 impl Listeners {
@@ -52,10 +52,10 @@ impl Listeners {
         passed: PassedSockets,
     ) -> Result<Self, StartError> {
         let takes_public = public.contains(&ListenSource::Passed);
-        let takers = PassedTo { admin: admin == ListenSource::Passed, public: takes_public };
-        let passed = passed.listeners(takers)?;
+        let wanted = PassedTo { admin: admin == ListenSource::Passed, public: takes_public };
+        let passed = passed.listeners(wanted)?;
         if takes_public && passed.public.is_empty() {
-            return Err(StartError::NothingPassed);
+            return Err(StartError::NoPassedSocket);
         }
         let addresses = public.iter().filter_map(|listen| match listen {
             ListenSource::Address(address) => Some(bind("server.listen", *address)),
@@ -66,23 +66,23 @@ impl Listeners {
             public: addresses.chain(passed_public).collect::<Result<_, _>>()?,
             admin: match admin {
                 ListenSource::Address(address) => bind("admin.listen", address)?,
-                ListenSource::Passed => addressed(only(passed.admin)?)?,
+                ListenSource::Passed => addressed(exactly_one(passed.admin)?)?,
             },
         })
     }
 }
 
-fn only(admin: Vec<Listener>) -> Result<Listener, StartError> {
+fn exactly_one(admin: Vec<Listener>) -> Result<Listener, StartError> {
     let one: Result<[Listener; 1], _> = admin.try_into();
     one.map(|[listener]| listener).map_err(|admin| StartError::NotOneAdmin { count: admin.len() })
 }
 
-fn bind(key: &'static str, address: SocketAddr) -> Result<Addressed, StartError> {
+fn bind(key: &'static str, address: SocketAddr) -> Result<BoundListener, StartError> {
     let listener = server::bind(address);
     addressed(listener.map_err(|source| StartError::Bind { key, address, source })?)
 }
 
-fn addressed(listener: Listener) -> Result<Addressed, StartError> {
-    let address = listener.local_addr().map_err(|source| StartError::Nameless { source })?;
+fn addressed(listener: Listener) -> Result<BoundListener, StartError> {
+    let address = listener.local_addr().map_err(|source| StartError::LocalAddress { source })?;
     Ok((address, listener))
 }

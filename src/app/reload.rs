@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::App;
+use super::running::App;
 use crate::config::{Problems, Settings};
 
 impl App {
@@ -15,7 +15,7 @@ impl App {
     ///
     /// Returns the problems if `new` does not fit this running gateway. Then nothing is changed.
     pub fn reload(&mut self, new: Settings) -> Result<Vec<String>, Problems> {
-        let (settings, waiting) = self.settings.reloaded(new)?;
+        let (settings, needs_restart) = self.settings.reloaded(new)?;
         let parts = &self.parts;
         let gateway = &parts.gateway;
         let labels = parts.metrics.label_callers(settings.caller_names());
@@ -26,10 +26,10 @@ impl App {
         parts.tls.store(settings.public.tls.clone());
         parts.admin.config.store(Arc::new(settings.effective.clone()));
         tracing::info!("the configuration has been reloaded");
-        if !waiting.is_empty() {
+        if !needs_restart.is_empty() {
             // Logged as an error, so that it shows even if the log filter allows only errors.
             tracing::error!(
-                keys = waiting.join(", "),
+                keys = needs_restart.join(", "),
                 "changed keys need a restart: the old values stay in force"
             );
         }
@@ -38,6 +38,6 @@ impl App {
             log.set_filter(&settings.telemetry.log);
         }
         self.settings = settings;
-        Ok(waiting)
+        Ok(needs_restart)
     }
 }

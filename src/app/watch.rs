@@ -13,23 +13,23 @@ use crate::server::{Drain, TlsChange, TlsSlot};
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Reloads changed files at each tick, and logs when a file becomes unusable or usable again.
-pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut due: Ticks, drain: Drain) {
+pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut ticks: Ticks, drain: Drain) {
     let mut key_state = FileState::new("the private key");
     let mut tls_state = FileState::new("the TLS certificate or its key");
     loop {
         tokio::select! {
-            () = due.tick() => {}
+            () = ticks.tick() => {}
             () = drain.begun() => return,
         }
         let (key, tls) = (Arc::clone(&key), tls.load_full());
         // On a blocking thread: a slow disk must not delay requests.
-        let looked = tokio::task::spawn_blocking(move || {
+        let checked = tokio::task::spawn_blocking(move || {
             let key = key.refresh().map(|change| change == KeyChange::Changed);
             let tls = tls.map(|tls| tls.refresh().map(|change| change == TlsChange::Changed));
             (key, tls)
         });
-        let (key, tls) = match looked.await {
-            Ok(looked) => looked,
+        let (key, tls) = match checked.await {
+            Ok(checked) => checked,
             Err(error) => {
                 tracing::error!(
                     %error,
@@ -38,35 +38,35 @@ pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut due: Ticks, dr
                 continue;
             }
         };
-        key_state.record(key.as_ref().map_err(|error| error as _).copied());
+        key_state.note(key.as_ref().map_err(|error| error as _).copied());
         if let Some(tls) = tls {
-            tls_state.record(tls.as_ref().map_err(|error| error as _).copied());
+            tls_state.note(tls.as_ref().map_err(|error| error as _).copied());
         }
     }
 }
 
 /// Last logged state of a file, so that the same state is not logged at each check.
 struct FileState {
-    what: &'static str,
+    file: &'static str,
     usable: bool,
 }
 
 impl FileState {
-    fn new(what: &'static str) -> Self {
-        Self { what, usable: true }
+    fn new(file: &'static str) -> Self {
+        Self { file, usable: true }
     }
 
     /// Logs the result of one check, if the state is new. `Ok(true)` means that the file changed.
-    fn record(&mut self, looked: Result<bool, &(dyn Error + 'static)>) {
-        let what = self.what;
-        match looked {
-            Ok(true) => tracing::info!("{what} has changed: the new one is in use"),
-            Ok(false) if !self.usable => tracing::info!("{what} can be read again"),
+    fn note(&mut self, checked: Result<bool, &(dyn Error + 'static)>) {
+        let file = self.file;
+        match checked {
+            Ok(true) => tracing::info!("{file} has changed: the new one is in use"),
+            Ok(false) if !self.usable => tracing::info!("{file} can be read again"),
             Err(error) if self.usable => {
-                tracing::error!(error, "{what} cannot be used: the previous one stays in use");
+                tracing::error!(error, "{file} cannot be used: the previous one stays in use");
             }
             Ok(false) | Err(_) => {}
         }
-        self.usable = looked.is_ok();
+        self.usable = checked.is_ok();
     }
 }

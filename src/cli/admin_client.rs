@@ -11,14 +11,14 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::Failure;
+use super::report::Failure;
 use crate::error::chain;
 use crate::secret::Secret;
 
 /// Time limit for a whole exchange. It is longer than any of these requests should take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Limit of a response body, in bytes. The longest response is shorter.
-const ANSWER_MAX: usize = 64 * 1024;
+const RESPONSE_MAX: usize = 64 * 1024;
 
 /// URL of the admin listener: scheme `http`, without path and query.
 #[derive(Clone, Debug)]
@@ -61,12 +61,12 @@ pub(super) async fn send(
         request.headers_mut().insert(AUTHORIZATION, value);
     }
     let failed = |why: String| Failure::Run(format!("no answer from {}: {why}", url.0));
-    let answered = tokio::time::timeout(TIMEOUT, async {
+    let response = tokio::time::timeout(TIMEOUT, async {
         let client: Client<HttpConnector, _> = Client::builder(TokioExecutor::new()).build_http();
         let response = client.request(request).await.map_err(|error| chain(&error))?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+        let body = Limited::new(response.into_body(), RESPONSE_MAX).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     });
-    answered.await.unwrap_or_else(|_| Err("no response in time".to_owned())).map_err(failed)
+    response.await.unwrap_or_else(|_| Err("no response in time".to_owned())).map_err(failed)
 }

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::say;
+use super::report::print;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Completions {
@@ -16,6 +16,6 @@ impl Completions {
         // written.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "ikgate", &mut script);
-        say(String::from_utf8_lossy(&script).trim_end());
+        print(String::from_utf8_lossy(&script).trim_end());
     }
 }

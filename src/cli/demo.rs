@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-use super::beside::Bound;
+use super::companion::CompanionListener;
+use super::report::{Failure, print};
+use super::runtime::runtime;
+use super::sandbox;
 use super::serve::{self, StopSignals};
-use super::{Failure, runtime, sandbox, say};
 use crate::caller::KeyDigest;
 use crate::config::{self, PRIVATE_KEY_VARIABLE};
-use crate::demo::{DemoPage, DemoUrls};
+use crate::demo::{DemoAddresses, DemoPage};
 use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::sandbox::{
     DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, SandboxSettings, WebhookTarget, WebhookUrl,
@@ -68,16 +70,16 @@ impl Demo {
             settings.webhooks =
                 Some(WebhookSettings { secret: secret.clone(), tolerance: TOLERANCE });
             let started = serve::start(settings, PassedSockets::default());
-            let (app, _log) = started.map_err(other_ports)?;
+            let (app, _log) = started.map_err(with_port_options)?;
             let public = app.public.first().copied().unwrap_or(self.listen);
             let url = format!("http://{public}/webhooks/imagekit");
             let url = WebhookUrl::parse(&url).map_err(|error| Failure::Run(error.to_owned()))?;
             sandbox.sandbox.deliver_to(WebhookTarget { url, secret });
             let file = IMAGE_WITH_VERSIONS;
             let (admin, sandbox_at, page_at) = (app.admin, sandbox.address, page.address);
-            let places = DemoUrls { gateway: public, admin, sandbox: sandbox_at, file };
-            let page = page.serve(Arc::new(DemoPage::new(&places)));
-            say(&greeting(&places, page_at));
+            let addresses = DemoAddresses { gateway: public, admin, sandbox: sandbox_at, file };
+            let page = page.serve(Arc::new(DemoPage::new(&addresses)));
+            print(&greeting(&addresses, page_at));
             stop.next().await;
             page.stop().await;
             let ended = stop.drain(app).await;
@@ -88,8 +90,8 @@ impl Demo {
 
     /// Binds the demo page. Without `--page`, a default port that is in use does not fail the
     /// demo: the page takes any free port.
-    fn bind_page(&self) -> Result<Bound, Failure> {
-        let bind = |address| Bound::new(address, "the page").map_err(other_ports);
+    fn bind_page(&self) -> Result<CompanionListener, Failure> {
+        let bind = |address| CompanionListener::new(address, "the page").map_err(with_port_options);
         match self.page {
             Some(address) => bind(address),
             None => bind(PAGE).or_else(|_| bind(SocketAddr::from((PAGE.ip(), 0)))),
@@ -134,7 +136,7 @@ fn origin(page: SocketAddr) -> String {
     }
 }
 
-fn other_ports(failure: Failure) -> Failure {
+fn with_port_options(failure: Failure) -> Failure {
     let Failure::Run(message) = failure else { return failure };
     Failure::Run(format!("{message} (other ports: --listen, --admin and --page)"))
 }
@@ -147,8 +149,8 @@ fn webhook_secret() -> Result<Secret, Failure> {
     Ok(Secret::new(format!("whsec_{}", BASE64_STANDARD.encode(bits))))
 }
 
-fn greeting(places: &DemoUrls, page: SocketAddr) -> String {
-    let DemoUrls { gateway, admin, sandbox, file } = places;
+fn greeting(addresses: &DemoAddresses, page: SocketAddr) -> String {
+    let DemoAddresses { gateway, admin, sandbox, file } = addresses;
     let list = format!("http://{gateway}/v1/files/{file}/versions");
     format!(
         "ikgate is running in front of a sandbox of ImageKit. Paste these:

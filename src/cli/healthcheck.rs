@@ -3,7 +3,8 @@
 use http::{Method, StatusCode};
 
 use super::admin_client::{AdminUrl, send};
-use super::{Failure, runtime, say};
+use super::report::{Failure, print};
+use super::runtime::runtime;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Healthcheck {
@@ -15,11 +16,11 @@ pub(super) struct Healthcheck {
 
 impl Healthcheck {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let answer = runtime()?.block_on(send(Method::GET, &self.admin, "/readyz", None));
-        let (status, body) = answer?;
+        let response = runtime()?.block_on(send(Method::GET, &self.admin, "/readyz", None));
+        let (status, body) = response?;
         let body = String::from_utf8_lossy(body.trim_ascii()).into_owned();
         if status == StatusCode::OK {
-            say(&body);
+            print(&body);
             Ok(())
         } else {
             Err(Failure::Run(format!("not ready: {body}")))

@@ -1,6 +1,6 @@
 //! `ikgate keygen`: makes a key for a new caller, and prints the configuration with its digest.
 
-use super::{Failure, say};
+use super::report::{Failure, print};
 use crate::caller::CallerKey;
 use crate::config::caller_name;
 
@@ -15,7 +15,7 @@ impl Keygen {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let key = CallerKey::generate()
             .map_err(|error| Failure::Run(format!("cannot get random numbers: {error}")))?;
-        say(&format!(
+        print(&format!(
             "# The key. Hand it over now: it is not kept anywhere.
 # {}
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use http::{Method, StatusCode};
 
 use super::admin_client::{AdminUrl, send};
-use super::{Failure, runtime, say};
+use super::report::{Failure, print};
+use super::runtime::runtime;
 use crate::error::chain;
 use crate::file_id::FileId;
 use crate::secret::Secret;
@@ -48,7 +49,7 @@ impl Purge {
                     send(Method::DELETE, &self.admin, &path, token.as_ref()).await?;
                 let body = String::from_utf8_lossy(body.trim_ascii()).into_owned();
                 match status {
-                    StatusCode::OK => say(&body),
+                    StatusCode::OK => print(&body),
                     // This gateway has purged, and it will tell the others later. The next files
                     // can still be purged.
                     StatusCode::SERVICE_UNAVAILABLE if body.contains("purge_partial") => {

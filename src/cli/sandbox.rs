@@ -5,9 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::beside::{Beside, Bound};
+use super::companion::{Companion, CompanionListener};
+use super::report::{Failure, print};
+use super::runtime::runtime;
 use super::serve::StopSignals;
-use super::{Failure, runtime, say};
 use crate::clock::Clock;
 use crate::invalidation::SigningSecret;
 use crate::sandbox::{
@@ -40,10 +41,10 @@ pub(super) struct SandboxCommand {
 }
 
 /// Running sandbox.
-pub(super) struct Running {
+pub(super) struct RunningSandbox {
     pub(super) address: SocketAddr,
     pub(super) sandbox: Arc<Sandbox>,
-    server: Beside,
+    server: Companion,
 }
 
 impl SandboxCommand {
@@ -59,7 +60,7 @@ impl SandboxCommand {
                 let secret = SigningSecret::new(secret);
                 sandbox.sandbox.deliver_to(WebhookTarget { url, secret });
             }
-            say(&greeting(sandbox.address, &key));
+            print(&greeting(sandbox.address, &key));
             stop.next().await;
             sandbox.stop().await;
             Ok(())
@@ -68,15 +69,18 @@ impl SandboxCommand {
 }
 
 /// Binds the listener and starts the sandbox. Must be called within a Tokio runtime.
-pub(super) fn start(listen: SocketAddr, settings: SandboxSettings) -> Result<Running, Failure> {
-    let bound = Bound::new(listen, "the sandbox")?;
-    let address = bound.address;
+pub(super) fn start(
+    listen: SocketAddr,
+    settings: SandboxSettings,
+) -> Result<RunningSandbox, Failure> {
+    let listener = CompanionListener::new(listen, "the sandbox")?;
+    let address = listener.address;
     let sandbox = Arc::new(Sandbox::new(settings, Clock::system()));
-    let server = bound.serve(Arc::clone(&sandbox));
-    Ok(Running { address, sandbox, server })
+    let server = listener.serve(Arc::clone(&sandbox));
+    Ok(RunningSandbox { address, sandbox, server })
 }
 
-impl Running {
+impl RunningSandbox {
     pub(super) async fn stop(&self) {
         self.server.stop().await;
     }

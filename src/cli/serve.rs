@@ -6,7 +6,10 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::{ConfigFile, Failure, environment, load, runtime, service_manager};
+use super::config_file::{ConfigFile, environment, load};
+use super::report::Failure;
+use super::runtime::runtime;
+use super::service_manager;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Problems, Settings};
@@ -38,7 +41,7 @@ pub(super) fn run(file: &ConfigFile) -> Result<(), Failure> {
         }
         let status = format!("answering on {:?}, operators on {}", app.public, app.admin);
         service_manager::ready(&status);
-        tokio::spawn(service_manager::keep_watchdog_quiet());
+        tokio::spawn(service_manager::send_watchdog_messages());
         let mut loading = Loading::default();
         loop {
             tokio::select! {
@@ -101,7 +104,7 @@ impl Loading {
 
 fn apply(app: &mut App, loaded: Result<Settings, Problems>) {
     match loaded.and_then(|settings| app.reload(settings)) {
-        Ok(_waiting) => ReloadOutcome::Applied.emit(),
+        Ok(_needs_restart) => ReloadOutcome::Applied.emit(),
         Err(problems) => {
             for problem in &problems.0 {
                 tracing::error!(path = problem.path, problem = problem.message, "not reloaded");

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 
-use super::{ConfigFile, Failure, environment, say};
+use super::config_file::{ConfigFile, environment};
+use super::report::{Failure, print};
 use crate::caller::{
     Audience, Claims, FILES_MAX, LIFETIME_MAX, NumericDate, TokenSettings, TokenSigner,
 };
@@ -44,7 +45,7 @@ impl Token {
         let clock = Clock::system();
         let claims = self.claims(&settings, clock.unix_time())?;
         let token = signer.sign(&claims, clock.unix_time()).map_err(|error| failed(&error))?;
-        say(token.expose());
+        print(token.expose());
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Web server of the demo page, which shows the version history of a file from another origin.
 //!
 //! `ikgate demo` runs it as an example for frontend developers. The page and its fetch helper are
-//! plain JavaScript modules, embedded from `page/` and `deploy/page/`.
+//! plain JavaScript modules, embedded from `page/` and `helper/`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Addresses of the servers that the page uses, and its first file.
 #[derive(Clone, Copy, Debug)]
-pub struct DemoUrls {
+pub struct DemoAddresses {
     pub gateway: SocketAddr,
     pub admin: SocketAddr,
     pub sandbox: SocketAddr,
@@ -34,7 +34,7 @@ pub struct DemoPage {
 }
 
 impl DemoPage {
-    pub fn new(urls: &DemoUrls) -> Self {
+    pub fn new(addresses: &DemoAddresses) -> Self {
         #[derive(Serialize)]
         struct Settings {
             gateway: String,
@@ -42,7 +42,7 @@ impl DemoPage {
             dashboard: String,
             file: &'static str,
         }
-        let DemoUrls { gateway, admin, sandbox, file } = *urls;
+        let DemoAddresses { gateway, admin, sandbox, file } = *addresses;
         let settings = Settings {
             gateway: format!("http://{gateway}"),
             sandbox: format!("http://{sandbox}"),
@@ -73,7 +73,7 @@ impl DemoPage {
             "/" => ("text/html; charset=utf-8", include_bytes!("page/index.html")),
             "/page.css" => ("text/css; charset=utf-8", include_bytes!("page/page.css")),
             "/page.js" => (SCRIPT, include_bytes!("page/page.js")),
-            "/ikgate.js" => (SCRIPT, include_bytes!("../../deploy/page/ikgate.js")),
+            "/ikgate.js" => (SCRIPT, include_bytes!("helper/ikgate.js")),
             "/settings.json" => {
                 return reply(StatusCode::OK, "application/json", self.settings.clone());
             }

@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::IMAGE_WITH_VERSIONS;
-use super::object::{Described, Media, Version, VersionObject};
+use super::object::{FileInfo, Media, Version, VersionObject};
 use crate::file_id::FileId;
+
+/// Id of an image that exists at the start of the sandbox, with three versions.
+pub const IMAGE_WITH_VERSIONS: &str = "64a1b2c3d4e5f60718293a4b";
 
 /// Maximum number of versions of a file at ImageKit.
 const VERSIONS_MAX: usize = 100;
@@ -42,7 +44,7 @@ pub(super) enum AddError {
 /// Entry in the list of all files.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Summary {
+pub(super) struct FileSummary {
     file_id: String,
     name: String,
     is_private_file: bool,
@@ -52,7 +54,7 @@ pub(super) struct Summary {
 /// Result of a removal: the removed version, and the number of versions left.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Removed {
+pub(super) struct RemovedVersion {
     pub(super) version_id: String,
     pub(super) versions_left: usize,
 }
@@ -90,17 +92,15 @@ impl Library {
     /// Returns the versions of a file as ImageKit lists them, the newest first.
     pub(super) fn versions(&self, id: &str) -> Option<Vec<VersionObject>> {
         let file = self.files.get(id)?;
-        let described = file.described(id);
+        let info = file.info(id);
         let objects = file.versions.iter().enumerate();
         Some(
-            objects
-                .map(|(place, version)| VersionObject::new(described, version, place == 0))
-                .collect(),
+            objects.map(|(index, version)| VersionObject::new(info, version, index == 0)).collect(),
         )
     }
 
-    pub(super) fn summary(&self) -> Vec<Summary> {
-        let summary = |(id, file): (&String, &File)| Summary {
+    pub(super) fn summary(&self) -> Vec<FileSummary> {
+        let summary = |(id, file): (&String, &File)| FileSummary {
             file_id: id.clone(),
             name: file.name.clone(),
             is_private_file: file.private,
@@ -138,14 +138,14 @@ impl Library {
     }
 
     /// Removes the oldest version of a file. With the last version it removes the file.
-    pub(super) fn remove_version(&mut self, id: &str) -> Option<Removed> {
+    pub(super) fn remove_version(&mut self, id: &str) -> Option<RemovedVersion> {
         let file = self.files.get_mut(id)?;
         let oldest = file.versions.pop()?;
         let versions_left = file.versions.len();
         if versions_left == 0 {
             self.files.remove(id);
         }
-        Some(Removed { version_id: oldest.id, versions_left })
+        Some(RemovedVersion { version_id: oldest.id, versions_left })
     }
 
     fn push_version(&mut self, id: &str, created: SystemTime) {
@@ -162,8 +162,8 @@ impl Library {
 }
 
 impl File {
-    fn described<'a>(&'a self, id: &'a str) -> Described<'a> {
-        Described { file_id: id, name: &self.name, media: self.media, private: self.private }
+    fn info<'a>(&'a self, id: &'a str) -> FileInfo<'a> {
+        FileInfo { file_id: id, name: &self.name, media: self.media, private: self.private }
     }
 }
 

@@ -86,7 +86,7 @@ struct CustomMetadata {
 
 /// Data that all versions of a file share.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Described<'a> {
+pub(super) struct FileInfo<'a> {
     pub(super) file_id: &'a str,
     pub(super) name: &'a str,
     pub(super) media: Media,
@@ -95,7 +95,7 @@ pub(super) struct Described<'a> {
 
 impl VersionObject {
     /// Makes the JSON object of a version. `current` is true for the newest version of its file.
-    pub(super) fn new(file: Described<'_>, version: &Version, current: bool) -> Self {
+    pub(super) fn new(file: FileInfo<'_>, version: &Version, current: bool) -> Self {
         let path = format!("/sandbox/{}", file.name);
         let query = if current {
             String::new()
@@ -108,7 +108,7 @@ impl VersionObject {
             Media::Image => ("image", "image/jpeg"),
             Media::Video => ("non-image", "video/mp4"),
         };
-        let pictured = (file.media != Media::Document).then_some((1600, 900));
+        let dimensions = (file.media != Media::Document).then_some((1600, 900));
         let updated = version.created + Duration::from_secs(90);
         Self {
             file_id: file.file_id.to_owned(),
@@ -128,10 +128,10 @@ impl VersionObject {
             thumbnail: format!("https://ik.imagekit.io/sandbox/tr:n-ik_ml_thumbnail{path}{query}"),
             file_type,
             mime,
-            width: pictured.map(|(width, _)| width),
-            height: pictured.map(|(_, height)| height),
+            width: dimensions.map(|(width, _)| width),
+            height: dimensions.map(|(_, height)| height),
             size: 120_000 + version.number * 137,
-            has_alpha: pictured.map(|_| false),
+            has_alpha: dimensions.map(|_| false),
             video: (file.media == Media::Video).then_some(VideoFields {
                 bit_rate: 1_453_966,
                 duration: 7,

@@ -18,7 +18,7 @@ pub(super) struct RateWindow {
 
 /// Values of the rate-limit fields of a response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Rate {
+pub(super) struct RateLimitFields {
     limit: u32,
     reset_millis: u64,
 }
@@ -29,7 +29,7 @@ impl RateWindow {
     }
 
     /// Spends one request at `now`, if one is left in this interval.
-    pub(super) fn spend(&mut self, now: Duration) -> (bool, Rate) {
+    pub(super) fn spend(&mut self, now: Duration) -> (bool, RateLimitFields) {
         let interval = now.as_nanos() / INTERVAL.as_nanos();
         if self.interval != Some(interval) {
             self.interval = Some(interval);
@@ -40,11 +40,11 @@ impl RateWindow {
         let end = (interval + 1) * INTERVAL.as_nanos();
         let reset = (end - now.as_nanos()).div_ceil(1_000_000);
         let reset_millis = u64::try_from(reset).unwrap_or(u64::MAX);
-        (left, Rate { limit: self.limit.get(), reset_millis })
+        (left, RateLimitFields { limit: self.limit.get(), reset_millis })
     }
 }
 
-impl Rate {
+impl RateLimitFields {
     pub(super) fn write(self, fields: &mut HeaderMap) {
         let interval = u64::try_from(INTERVAL.as_millis()).unwrap_or(u64::MAX);
         for (name, value) in [
@@ -65,9 +65,15 @@ mod tests {
     fn the_limit_holds_within_an_interval_and_reset_says_when_the_next_begins() {
         let mut window = RateWindow::new(NonZeroU32::new(2).unwrap());
         let at = Duration::from_millis;
-        assert_eq!(window.spend(at(5_250)), (true, Rate { limit: 2, reset_millis: 750 }));
+        assert_eq!(
+            window.spend(at(5_250)),
+            (true, RateLimitFields { limit: 2, reset_millis: 750 })
+        );
         assert!(window.spend(at(5_999)).0);
-        assert_eq!(window.spend(at(5_999)), (false, Rate { limit: 2, reset_millis: 1 }));
-        assert_eq!(window.spend(at(6_000)), (true, Rate { limit: 2, reset_millis: 1000 }));
+        assert_eq!(window.spend(at(5_999)), (false, RateLimitFields { limit: 2, reset_millis: 1 }));
+        assert_eq!(
+            window.spend(at(6_000)),
+            (true, RateLimitFields { limit: 2, reset_millis: 1000 })
+        );
     }
 }

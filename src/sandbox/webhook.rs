@@ -13,19 +13,19 @@ use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::library::Removed;
+use super::library::RemovedVersion;
 use super::object::VersionObject;
-use super::uuid;
+use super::uuid::uuid;
 use crate::clock::Clock;
 use crate::invalidation::{SigningSecret, signature};
 
 /// Maximum number of events that wait to be sent. An event that finds the queue full is lost, as
 /// webhooks can be in production.
-const QUEUED_MAX: usize = 1024;
+const QUEUE_MAX: usize = 1024;
 const ATTEMPTS: u32 = 3;
 /// Pause before the second attempt; it is twice as long before the third.
-const PAUSE: Duration = Duration::from_secs(1);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 type HttpClient = Client<HttpConnector, Full<Bytes>>;
 
@@ -56,15 +56,15 @@ impl WebhookUrl {
 
 /// Change of a file that is reported as an event.
 #[derive(Debug)]
-pub(super) enum Happened {
+pub(super) enum FileChange {
     /// A file was created, or a version was added to an existing file.
     Created { object: Box<VersionObject>, first: bool },
     /// A version was removed, and with the last version the file.
-    Deleted { file: String, removed: Removed },
+    Deleted { file: String, removed: RemovedVersion },
 }
 
 /// Queue of events that wait to be sent.
-pub(super) struct Outbox(mpsc::Sender<(SystemTime, Happened)>);
+pub(super) struct WebhookQueue(mpsc::Sender<(SystemTime, FileChange)>);
 
 #[derive(Serialize)]
 struct Event<'a, T> {
@@ -83,37 +83,37 @@ struct Deleted<'a> {
     version_id: Option<&'a str>,
 }
 
-impl Outbox {
+impl WebhookQueue {
     /// Starts a task that sends the queued events in order. Must be called within a Tokio runtime.
     pub(super) fn open(target: WebhookTarget, clock: Clock) -> Self {
-        let (sender, mut events) = mpsc::channel::<(SystemTime, Happened)>(QUEUED_MAX);
+        let (sender, mut events) = mpsc::channel::<(SystemTime, FileChange)>(QUEUE_MAX);
         tokio::spawn(async move {
             let client = Client::builder(TokioExecutor::new()).build_http();
-            while let Some((now, happened)) = events.recv().await {
-                let (id, body) = event(now, &happened);
+            while let Some((now, change)) = events.recv().await {
+                let (id, body) = event(now, &change);
                 deliver(&client, &target, &clock, &id, &body).await;
             }
         });
         Self(sender)
     }
 
-    pub(super) fn put(&self, now: SystemTime, happened: Happened) {
-        if self.0.try_send((now, happened)).is_err() {
+    pub(super) fn enqueue(&self, now: SystemTime, change: FileChange) {
+        if self.0.try_send((now, change)).is_err() {
             tracing::warn!("the webhook queue is full: this event is lost");
         }
     }
 }
 
 /// Returns the id and the body of one event.
-fn event(now: SystemTime, happened: &Happened) -> (String, Bytes) {
+fn event(now: SystemTime, change: &FileChange) -> (String, Bytes) {
     let id = format!("evt_{}", uuid());
     let created_at = humantime::format_rfc3339_millis(now).to_string();
-    let body = match happened {
-        Happened::Created { object, first } => {
+    let body = match change {
+        FileChange::Created { object, first } => {
             let kind = if *first { "file.created" } else { "file-version.created" };
             serde_json::to_vec(&Event { id: id.clone(), kind, created_at, data: object })
         }
-        Happened::Deleted { file, removed } => {
+        FileChange::Deleted { file, removed } => {
             let (kind, version_id) = match removed.versions_left {
                 0 => ("file.deleted", None),
                 _ => ("file-version.deleted", Some(removed.version_id.as_str())),
@@ -136,23 +136,23 @@ async fn deliver(
     for attempt in 1..=ATTEMPTS {
         // Each attempt gets a new signature, because the first timestamp may be too old by then.
         let call = client.request(request(target, clock.wall(), id, body));
-        let error = match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
+        let error = match tokio::time::timeout(RESPONSE_TIMEOUT, call).await {
             Ok(Ok(response)) if response.status().is_success() => {
                 tracing::info!(id, %url, status = response.status().as_u16(), "webhook delivered");
                 return;
             }
-            Ok(Ok(response)) => refusal(response.status()).to_owned(),
+            Ok(Ok(response)) => refusal_text(response.status()).to_owned(),
             Ok(Err(error)) => crate::error::chain(&error),
             Err(_) => "no answer in time".to_owned(),
         };
         tracing::warn!(id, %url, attempt, error, "webhook not delivered");
         if attempt < ATTEMPTS {
-            tokio::time::sleep(PAUSE * attempt).await;
+            tokio::time::sleep(RETRY_PAUSE * attempt).await;
         }
     }
 }
 
-fn refusal(status: StatusCode) -> &'static str {
+fn refusal_text(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => "refused with 401: do both sides have the same secret?",
         StatusCode::NOT_FOUND => "refused with 404: is [webhooks] configured there?",
@@ -188,12 +188,12 @@ fn request(
 mod tests {
     use super::super::library::Library;
     use super::*;
-    use crate::invalidation::event::Event as Understood;
+    use crate::invalidation::event::Event as ParsedEvent;
 
-    fn kind_and_files(happened: &Happened) -> (String, usize) {
-        let (_, body) = event(SystemTime::UNIX_EPOCH, happened);
+    fn kind_and_files(change: &FileChange) -> (String, usize) {
+        let (_, body) = event(SystemTime::UNIX_EPOCH, change);
         let shown: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let Understood::Changed { files, .. } = Understood::parse(&body).unwrap() else {
+        let ParsedEvent::Changed { files, .. } = ParsedEvent::parse(&body).unwrap() else {
             panic!("{shown}")
         };
         (shown["type"].as_str().unwrap().to_owned(), files.len())
@@ -204,13 +204,13 @@ mod tests {
         let mut library = Library::seeded();
         let add = |library: &mut Library| {
             let (object, first) = library.add_version("new", SystemTime::UNIX_EPOCH).unwrap();
-            kind_and_files(&Happened::Created { object: Box::new(object), first })
+            kind_and_files(&FileChange::Created { object: Box::new(object), first })
         };
         assert_eq!(add(&mut library), ("file.created".to_owned(), 2));
         assert_eq!(add(&mut library), ("file-version.created".to_owned(), 2));
         let remove = |library: &mut Library| {
             let removed = library.remove_version("new").unwrap();
-            kind_and_files(&Happened::Deleted { file: "new".to_owned(), removed })
+            kind_and_files(&FileChange::Deleted { file: "new".to_owned(), removed })
         };
         assert_eq!(remove(&mut library), ("file-version.deleted".to_owned(), 2));
         assert_eq!(remove(&mut library), ("file.deleted".to_owned(), 1));

@@ -79,14 +79,14 @@ test("the versions appear, the newest first, at either size and in either colour
   }
 });
 
-test("a first ask is a miss, and a second one a hit that is not sent again", async () => {
+test("a first request is a miss, and a second one a hit that is not sent again", async () => {
   const { page, wrong, end } = await open();
   await show(page, PORTRAIT);
   await reads(page, "versions-title", /portrait/);
   assert.equal(await text(page, "outcome"), "ImageKit: a miss");
   assert.match(await text(page, "cache-status"), /^Cache-Status: ikgate; fwd=uri-miss; fwd-status=200; stored/);
   assert.equal(await text(page, "sent"), "sent in full");
-  await page.getByRole("button", { name: "Ask again" }).click();
+  await page.getByRole("button", { name: "Request again" }).click();
   await reads(page, "outcome", /The cache: a hit/);
   assert.match(await text(page, "cache-status"), /^Cache-Status: ikgate; hit; ttl=\d+$/);
   assert.match(await text(page, "age"), /^Age: \d+$/);
@@ -105,7 +105,7 @@ test("a version that is added appears without a reload, however late the gateway
   const notYet = { status: 304, headers: { "Access-Control-Allow-Origin": "*" } };
   await page.route(`${settings.gateway}/**`, (route) => route.fulfill(notYet), { times: 1 });
   await page.getByRole("button", { name: "Add a version" }).click();
-  await reads(page, "state", /^Version 3 is in the list, after [2-9] asks$/);
+  await reads(page, "state", /^Version 3 is in the list, after [2-9] requests$/);
   assert.deepEqual(await names(page), ["Version 3 current new", "Version 2", "Version 1"]);
   assert.equal(await page.evaluate(() => window.sameDocument), true);
   assert.deepEqual(wrong, []);
@@ -129,7 +129,7 @@ test("two versions are compared field by field, and what changed is marked, by k
   assert.deepEqual(await cells("AITags[1].name"), ["Sky", "Sky"]);
   assert.deepEqual(await cells("embeddedMetadata"), ["null", "null"]);
   assert.equal(await page.locator("#fields .changed").filter({ hasText: "AITags" }).count(), 0);
-  await page.getByRole("checkbox", { name: "only what changed" }).press("Space");
+  await page.getByRole("checkbox", { name: "only changed fields" }).press("Space");
   assert.equal(await row("AITags[1].name").count(), 0);
   assert.equal(await row("size changed").count(), 1);
   assert.deepEqual(wrong, []);

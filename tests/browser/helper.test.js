@@ -14,7 +14,7 @@ import { chromium } from "playwright-core";
 import { Programs } from "./programs.js";
 
 const FILE = "64a1b2c3d4e5f60718293a4b";
-const HELPER = new URL("../../deploy/page/ikgate.js", import.meta.url);
+const HELPER = new URL("../../src/demo/helper/ikgate.js", import.meta.url);
 
 const programs = new Programs();
 let origin, gateway, browser;

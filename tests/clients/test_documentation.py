@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tomllib
 import unittest
 import urllib.request
 
@@ -62,6 +63,11 @@ class Documentation(unittest.TestCase):
     def test_each_page_is_linked_from_the_readme(self):
         links = {link.partition("#")[0] for link in LINK.findall(PAGES[0].read_text())}
         self.assertEqual({name(page) for page in PAGES[1:]} - links, set())
+
+    def test_the_helper_has_the_version_of_the_program(self):
+        package = json.loads((ROOT / "src/demo/helper/package.json").read_text())
+        manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+        self.assertEqual(package["version"], manifest["package"]["version"])
 
     def test_metrics_are_those_of_the_table(self):
         # Some series begin with the first request, or the first refused request.

@@ -151,7 +151,7 @@ class Pages(unittest.TestCase):
 
     def js(self, text):
         for file in ("ikgate.js", "package.json"):
-            shutil.copy(ROOT / "deploy/page" / file, self.home)
+            shutil.copy(ROOT / "src/demo/helper" / file, self.home)
         given = f'const session = {{ token: "ikg_demo" }}, fileId = "{FILE}";\n'
         expected = 'if (versions.length === 0) throw Error("no versions");\n'
         (self.home / "page.js").write_text(given + self.local(text) + expected)

@@ -20,6 +20,8 @@ const total = (object) => Object.values(object).reduce((sum, number) => sum + nu
 const BREAKER = ["closed", "probing", "open"];
 const FLEET = ["none", "connected", "cut off"];
 
+const POWERS_OF_TWO = Array.from({ length: 41 }, (_, power) => 2 ** power);
+
 const CHARTS = [
   { title: "Requests per second by cache outcome", format: number, series: [
     ["hit", "--c3", (p) => perSecond(count(p, "hit"))],
@@ -32,12 +34,12 @@ const CHARTS = [
   { title: "Hit ratio", format: percent, max: 1, series: [
     ["hits", "--c3", (p) => answered(p) ? count(p, "hit", "stale") / answered(p) : null],
   ] },
-  { title: "Hit latency (upper bound)", format: milliseconds, series: [
+  { title: "Hit latency (≈)", format: milliseconds, series: [
     ["p50", "--c3", (p) => p.hits?.p50 ?? null],
     ["p90", "--c2", (p) => p.hits?.p90 ?? null],
     ["p99", "--c6", (p) => p.hits?.p99 ?? null],
   ] },
-  { title: "Miss latency (upper bound)", format: milliseconds, series: [
+  { title: "Miss latency (≈)", format: milliseconds, series: [
     ["p50", "--c3", (p) => p.misses?.p50 ?? null],
     ["p90", "--c2", (p) => p.misses?.p90 ?? null],
     ["p99", "--c6", (p) => p.misses?.p99 ?? null],
@@ -49,18 +51,18 @@ const CHARTS = [
     ["refused: breaker, key", "--c6", (p) => perSecond((p.upstream.breaker_open ?? 0) + (p.upstream.auth_stopped ?? 0))],
   ] },
   { title: "Upstream budget and fills", format: number, series: [
-    ["budget left", "--c3", (p) => p.budget_available],
+    ["budget", "--c3", (p) => p.budget_available],
     ["fills in progress", "--c1", (p) => p.fills_in_progress],
   ] },
-  { title: "Circuit breaker", format: (state) => BREAKER[state] ?? "", max: 2, series: [
+  { title: "Circuit breaker", format: (state) => BREAKER[state] ?? "", max: 2, steps: [1], series: [
     ["state", "--c6", (p) => p.breaker_state],
   ] },
-  { title: "Throttled, errors and invalidations per second", format: number, series: [
+  { title: "Throttled, errors, invalidations per second", format: number, series: [
     ["throttled", "--c2", (p) => perSecond(total(p.throttled))],
     ["errors (5xx)", "--c6", (p) => perSecond(p.failed)],
     ["invalidations", "--c4", (p) => perSecond(p.invalidations)],
   ] },
-  { title: "Memory", format: bytes, series: [
+  { title: "Memory", format: bytes, steps: POWERS_OF_TWO, series: [
     ["resident", "--c1", (p) => p.resident_bytes],
     ["cache", "--c3", (p) => p.cache_bytes],
   ] },
@@ -71,7 +73,7 @@ const CHARTS = [
     ["gateways", "--c3", (p) => p.cluster_nodes],
     ["pending purges", "--c6", (p) => p.cluster_pending_purges],
   ] },
-  { title: "Fleet message lag", format: milliseconds, fleet: true, series: [
+  { title: "Fleet lag", format: milliseconds, fleet: true, series: [
     ["lag", "--c1", (p) => p.cluster_state === 1 ? p.cluster_lag_seconds * 1000 : null],
   ] },
 ];
@@ -94,11 +96,11 @@ function build() {
     charts.append(card);
     const axis = { stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
     const options = {
-      width: width(card), height: 190,
+      width: width(card), height: 180, padding: [10, 28, 0, 0],
       cursor: { sync: { key: "ikgate" } },
       scales: { y: { range: (_, __, max) => [0, chart.max ?? Math.max(max * 1.1, 0.001)] } },
-      axes: [axis, { ...axis, size: 76, values: (_, values) => values.map(chart.format) }],
-      series: [{}, ...chart.series.map(([label, name]) => ({
+      axes: [axis, { ...axis, size: 76, values: (_, values) => values.map(chart.format), ...(chart.steps && { incrs: chart.steps }) }],
+      series: [{ value: "{HH}:{mm}:{ss}" }, ...chart.series.map(([label, name]) => ({
         label, stroke: colour(name), width: 1.5, points: { show: false },
         value: (_, value) => value == null ? "–" : chart.format(value),
       }))],
@@ -121,6 +123,16 @@ function draw(points) {
   for (const { plot, chart } of plots) {
     plot.setData([times, ...chart.series.map(([, , value]) => points.map(value))]);
   }
+  requestAnimationFrame(showLast);
+}
+
+// Shows the last values in the legends, unless the pointer is on a chart and chooses others.
+function showLast() {
+  if (byId("charts").matches(":hover")) return;
+  for (const { plot } of plots) {
+    const last = plot.data[0].length - 1;
+    if (last >= 0) plot.setLegend({ idx: last });
+  }
 }
 
 // Texts and tables -------------------------------------------------------------------------------
@@ -129,7 +141,7 @@ function number(value) {
   if (value >= 10000) return `${(value / 1000).toFixed(0)}k`;
   return value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
 }
-function percent(value) { return `${(value * 100).toFixed(value === 1 || value === 0 ? 0 : 1)} %`; }
+function percent(value) { return `${Number((value * 100).toFixed(1))} %`; }
 function milliseconds(value) { return value >= 1000 ? `${number(value / 1000)} s` : `${number(value)} ms`; }
 function bytes(value) {
   const units = ["B", "KiB", "MiB", "GiB"];
@@ -286,8 +298,9 @@ byId("purge").addEventListener("submit", (event) => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { build(); refresh(); });
 new ResizeObserver(() => {
-  for (const { plot, card } of plots) plot.setSize({ width: width(card), height: 190 });
+  for (const { plot, card } of plots) plot.setSize({ width: width(card), height: 180 });
 }).observe(byId("charts"));
+byId("charts").addEventListener("mouseleave", () => requestAnimationFrame(showLast));
 
 build();
 refresh();

@@ -4,7 +4,7 @@
 import { Ikgate } from "/ikgate.js";
 
 /** Maximum number of requests that wait for a new version. The list has it once the webhook has come. */
-const ADDED_ASKS_MAX = 20;
+const ADDED_REQUESTS_MAX = 20;
 const ADDED_PAUSE = 1000;
 
 const byId = (id) => document.getElementById(id);
@@ -29,14 +29,14 @@ function act(deed, file) {
 }
 
 /** Fetches and shows the versions of a file, or the problem. Resolves with the versions; none on a problem. */
-async function ask(file, signal) {
-  say("state", "Asking…");
+async function request(file, signal) {
+  say("state", "Requesting…");
   const started = performance.now();
   try {
     const answer = await gateway.versions(file, { signal });
     showAnswer(answer, performance.now() - started);
     showVersions(file, answer.data);
-    say("state", `${plural(answer.data.length, "version")}, asked for at ${new Date().toLocaleTimeString()}`);
+    say("state", `${plural(answer.data.length, "version")}, requested at ${new Date().toLocaleTimeString()}`);
     return answer.data;
   } catch (error) {
     if (!signal.aborted) showProblem(file, error);
@@ -52,10 +52,10 @@ async function add(file, signal) {
   const added = await reply.then((answer) => answer.json()).catch(unreachable);
   if (signal.aborted) return undefined;
   if (!added.versionInfo) return showProblem(file, { code: "sandbox", ...added });
-  for (let asks = 1; asks <= ADDED_ASKS_MAX && !signal.aborted; asks += 1) {
-    const versions = await ask(file, signal);
+  for (let requests = 1; requests <= ADDED_REQUESTS_MAX && !signal.aborted; requests += 1) {
+    const versions = await request(file, signal);
     if (versions.some((version) => idOf(version) === idOf(added))) {
-      return say("state", `${added.versionInfo.name} is in the list, after ${plural(asks, "ask")}`);
+      return say("state", `${added.versionInfo.name} is in the list, after ${plural(requests, "request")}`);
     }
     await new Promise((resolve) => setTimeout(resolve, ADDED_PAUSE));
   }
@@ -74,7 +74,7 @@ async function offerFiles() {
 
 const OUTCOMES = [
   [/.*hit; ttl=(\d+).*/, "The cache: a hit, fresh for $1 s more"],
-  [/.*hit; ttl=-(\d+).*/, "The cache: a stale hit, $1 s over; a new list is being fetched"],
+  [/.*hit; ttl=-(\d+).*/, "The cache: a stale hit, expired $1 s ago; a new list is being fetched"],
   [/.*hit.*/, "The fleet's shared cache: a hit"],
   [/.*stale-if-error.*/, "The cache: stale, because ImageKit failed"],
   [/.*collapsed.*/, "ImageKit: a miss, shared with other callers that waited"],
@@ -230,9 +230,9 @@ function element(name, properties = {}, ...children) {
 
 byId("choose").addEventListener("submit", (event) => {
   event.preventDefault();
-  act(ask, byId("file").value);
+  act(request, byId("file").value);
 });
-for (const [id, deed] of [["again", ask], ["add", add]]) {
+for (const [id, deed] of [["again", request], ["add", add]]) {
   byId(id).addEventListener("click", () => byId("choose").reportValidity() && act(deed, byId("file").value));
 }
 byId("only-changed").addEventListener("change", ({ target }) => {
@@ -241,6 +241,6 @@ byId("only-changed").addEventListener("change", ({ target }) => {
 Object.assign(byId("dashboard"), { href: settings.dashboard, hidden: false });
 byId("file").value = settings.file;
 byId("controls").disabled = false;
-act(ask, settings.file);
+act(request, settings.file);
 // The input also works without these suggestions, so an error is ignored.
 offerFiles().catch(() => undefined);

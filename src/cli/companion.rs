@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Failure;
+use super::report::Failure;
 use crate::server::{self, Drain, Listener, Server, ServerSettings, Service};
 
 const CONNECTIONS_MAX: usize = 1024;
@@ -13,24 +13,24 @@ const CONNECTIONS_MAX: usize = 1024;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Bound listener that does not serve requests yet.
-pub(super) struct Bound {
+pub(super) struct CompanionListener {
     pub(super) address: SocketAddr,
     listener: Listener,
 }
 
 /// Running companion server.
-pub(super) struct Beside(Drain);
+pub(super) struct Companion(Drain);
 
-impl Bound {
-    /// Binds `listen`. `what` names the server in the error message. Must be called within a Tokio
+impl CompanionListener {
+    /// Binds `listen`. `name` names the server in the error message. Must be called within a Tokio
     /// runtime.
-    pub(super) fn new(listen: SocketAddr, what: &str) -> Result<Self, Failure> {
-        let failed = |error| Failure::Run(format!("{what} cannot listen on {listen}: {error}"));
+    pub(super) fn new(listen: SocketAddr, name: &str) -> Result<Self, Failure> {
+        let failed = |error| Failure::Run(format!("{name} cannot listen on {listen}: {error}"));
         let listener = server::bind(listen).map_err(failed)?;
         Ok(Self { address: listener.local_addr().map_err(failed)?, listener })
     }
 
-    pub(super) fn serve<S: Service>(self, service: Arc<S>) -> Beside {
+    pub(super) fn serve<S: Service>(self, service: Arc<S>) -> Companion {
         let drain = Drain::default();
         let limits = ServerSettings {
             max_connections: CONNECTIONS_MAX,
@@ -38,11 +38,11 @@ impl Bound {
             ..ServerSettings::internal()
         };
         Server::new(service, limits, drain.clone()).listen(vec![self.listener]);
-        Beside(drain)
+        Companion(drain)
     }
 }
 
-impl Beside {
+impl Companion {
     pub(super) async fn stop(&self) {
         self.0.finish(GRACE).await;
         self.0.cut().await;

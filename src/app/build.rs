@@ -1,0 +1,69 @@
+//! Construction of the request pipeline from the settings.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::config::Settings;
+use crate::exchange::CallerLabel;
+use crate::gateway::{AccessRules, Gateway, WebhookReceiver};
+use crate::invalidation::{Invalidator, LocalInvalidator, Webhooks};
+use crate::limit::Desk;
+use crate::route::Operations;
+use crate::upstream::{Upstream, UpstreamStartError};
+
+/// Builds the request pipeline and the parts behind it, without listeners.
+///
+/// `labels` are the metric labels of the configured callers, in the order of the configuration.
+///
+/// # Errors
+///
+/// Fails if TLS towards the upstream cannot be set up.
+pub fn gateway(
+    settings: Settings,
+    labels: Vec<CallerLabel>,
+    clock: &Clock,
+) -> Result<Arc<Gateway>, UpstreamStartError> {
+    let request_timeout = settings.upstream.request_timeout;
+    let cache = Cache::new(&settings.cache);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let encoders = cores.div_ceil(2);
+    let local = LocalInvalidator::new(Arc::clone(&cache), clock.clone());
+    let desk = settings.cluster.is_some().then(Arc::<Desk>::default);
+    let cluster = settings.cluster.zip(desk.clone());
+    let cluster =
+        cluster.map(|(settings, desk)| Cluster::new(&settings, local.clone(), desk, clock));
+    let bus = cluster.as_ref().map(|cluster| cluster.bus());
+    let invalidator = Invalidator::new(local, bus);
+    Ok(Arc::new(Gateway {
+        clock: clock.clone(),
+        operations: Operations {
+            base_path: settings.public.base_path,
+            webhooks: settings.webhooks.is_some(),
+        },
+        webhooks: settings.webhooks.map(|settings| {
+            WebhookReceiver::new(Webhooks::new(settings, invalidator.clone(), clock.clone()))
+        }),
+        invalidator,
+        cluster,
+        proxies: settings.public.proxies,
+        rules: ArcSwap::from_pointee(AccessRules::new(
+            settings.access,
+            labels,
+            desk.clone(),
+            clock,
+        )),
+        cache,
+        upstream: Upstream::new(&settings.upstream, settings.key, desk, clock.clone())?,
+        request_timeout,
+        fills: TaskTracker::new(),
+        closing: CancellationToken::new(),
+        encoders: Semaphore::new(encoders),
+    }))
+}

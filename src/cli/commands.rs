@@ -1,0 +1,115 @@
+//! Commands of the program with their help texts; parses the arguments and runs one command.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use super::completions::Completions;
+use super::config_file::{ConfigFile, check};
+use super::demo::Demo;
+use super::healthcheck::Healthcheck;
+use super::keygen::Keygen;
+use super::man::Man;
+use super::purge::Purge;
+use super::report::EXIT_USAGE;
+use super::sandbox::SandboxCommand;
+use super::serve;
+use super::token::Token;
+
+/// Version of the program, with the git commit of the build if it is known.
+const VERSION: &str = env!("IKGATE_VERSION");
+
+/// A caching gateway in front of ImageKit's Media API.
+#[derive(Debug, Parser)]
+#[command(version = VERSION, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration file and the secret files that it names.
+    ///
+    /// Prints `ok`, or every problem with the key that it is about.
+    #[command(after_help = "Example:\n  ikgate check --config ikgate.toml")]
+    Check(ConfigFile),
+    /// Print the completion script for a shell.
+    #[command(after_help = "Example:\n  ikgate completions bash > \
+                            ~/.local/share/bash-completion/completions/ikgate")]
+    Completions(Completions),
+    /// Try everything on this machine: a sandbox and the gateway in front of it.
+    ///
+    /// Needs no account and no configuration. Prints commands to paste.
+    #[command(after_help = "Example:\n  ikgate demo --listen 127.0.0.1:8081")]
+    Demo(Demo),
+    /// Ask a running gateway whether it is ready. Exit code 0 if so, else 1.
+    #[command(after_help = "Example:\n  ikgate healthcheck --admin http://127.0.0.1:9090")]
+    Healthcheck(Healthcheck),
+    /// Make a key for a new caller.
+    ///
+    /// Prints the key, once, and the configuration that lets it in. Only its digest is kept.
+    #[command(after_help = "Example:\n  ikgate keygen --caller web-team")]
+    Keygen(Keygen),
+    /// Write manual pages into a directory.
+    #[command(after_help = "Example:\n  ikgate man ~/.local/share/man/man1")]
+    Man(Man),
+    /// Purge files, or all of them, from the cache of a running gateway.
+    #[command(after_help = "Examples:\n  ikgate purge 64a1b2c3d4e5f60718293a4b\n  \
+                            ikgate purge --all --soft --token-file admin.token")]
+    Purge(Purge),
+    /// Run the stand-in for ImageKit alone.
+    ///
+    /// It answers version lists like the real API, and lets you add and remove versions.
+    #[command(after_help = "Examples:\n  ikgate sandbox --listen 127.0.0.1:8090\n  \
+                            curl -u private_sandbox=: \
+                            http://127.0.0.1:8090/v1/files/64a1b2c3d4e5f60718293a4b/versions\n  \
+                            curl -X POST \
+                            http://127.0.0.1:8090/_sandbox/files/64a1b2c3d4e5f60718293a4b/versions")]
+    Sandbox(SandboxCommand),
+    /// Run the gateway.
+    #[command(after_help = "Example:\n  \
+                            IMAGEKIT_PRIVATE_KEY=private_... ikgate serve --config ikgate.toml")]
+    Serve(ConfigFile),
+    /// Sign a token for a page, as a team's own back end would.
+    ///
+    /// Reads only the `jwt` section of the configuration. The token goes to standard output.
+    #[command(
+        after_help = "Examples:\n  ikgate token --config ikgate.toml --sub user-1 --key jwt.pem\n  \
+                            ikgate token --config ikgate.toml --sub user-1 \
+                            --files 64a1b2c3d4e5f60718293a4b --ttl 15m"
+    )]
+    Token(Token),
+}
+
+/// Parses the arguments, runs the command and returns its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // This fails only if the output cannot be written. Then the error cannot be reported.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let done = match cli.command {
+        Command::Check(file) => return check(&file),
+        Command::Completions(completions) => {
+            completions.run(Cli::command());
+            Ok(())
+        }
+        Command::Demo(demo) => demo.run(),
+        Command::Healthcheck(healthcheck) => healthcheck.run(),
+        Command::Keygen(keygen) => keygen.run(),
+        Command::Man(man) => man.run(Cli::command()),
+        Command::Purge(purge) => purge.run(),
+        Command::Sandbox(sandbox) => sandbox.run(),
+        Command::Serve(file) => serve::run(&file),
+        Command::Token(token) => token.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,44 @@
+//! Reports of a command to the terminal: its result, its failure and its exit code.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::config::Problems;
+
+/// Reason why a command failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The configuration is not valid. Nothing was started.
+    Config(Problems),
+    /// The command could not start or complete.
+    Run(String),
+}
+
+/// `EX_USAGE` and `EX_CONFIG` of sysexits.h.
+pub(super) const EXIT_USAGE: u8 = 64;
+pub(super) const EXIT_CONFIG: u8 = 78;
+
+impl Failure {
+    /// Prints the failure to standard error and returns the exit code of the program.
+    pub(super) fn report(&self) -> ExitCode {
+        match self {
+            Self::Config(problems) => {
+                print_error(&format!("the configuration cannot be used:\n{problems}"));
+                ExitCode::from(EXIT_CONFIG)
+            }
+            Self::Run(message) => {
+                print_error(message);
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Prints the result of a command to standard output. It ignores a reader that has closed the pipe.
+pub(super) fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+fn print_error(text: &str) {
+    let _ = writeln!(io::stderr(), "ikgate: {text}");
+}
