@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::file_id::FileId;
 use crate::invalidation::Purge;
-use crate::limit::{Claim, Grant};
+use crate::limit::{LeaseGrant, LeaseRequest};
 
 /// Id of one gateway process; random, so a restarted process has another one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -184,11 +184,11 @@ pub(super) trait Values: Send + Sync + 'static {
 
 /// Ledger of the quotas that the fleet shares.
 pub(super) trait Ledger: Send + Sync + 'static {
-    /// Debits all claims. Returns one grant for each claim, in order.
+    /// Debits the cells of all requests. Returns one grant for each request, in order.
     fn debit(
         &self,
-        claims: &[Claim],
-    ) -> impl Future<Output = Result<Vec<Grant>, ServerFault>> + Send;
+        requests: &[LeaseRequest],
+    ) -> impl Future<Output = Result<Vec<LeaseGrant>, ServerFault>> + Send;
 }
 
 /// Reason why a call to the server failed.

@@ -16,8 +16,7 @@ use super::twin::{Twin, Without};
 use crate::cache::{PurgeMode, Target};
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
-use crate::limit::gcra::Gcra;
-use crate::limit::{Credit, Desk, Quota, Share, SharedKey};
+use crate::limit::{Credit, InMemoryLedger, LeaseQueue, Quota, QuotaLease, SharedKey};
 
 const NODE: NodeId = NodeId(7);
 
@@ -188,23 +187,23 @@ async fn cells_are_counted_as_in_the_same_process() {
     let running = Running::start(&[]);
     let (server, _) = running.joined(NODE).await;
     let mut rng = Rng::with_seed(3);
-    let desk = Desk::default();
+    let queue = LeaseQueue::default();
     for quota in [Quota::new(1, 1000), Quota::new(7, 50), Quota::new(1_000_000, 3)] {
         // The rate is so low that no cell is refilled during the test, or so high that all of them
         // are.
-        let (quota, mut same) = (quota.unwrap(), Gcra::default());
+        let (quota, mut same) = (quota.unwrap(), InMemoryLedger::default());
         let key = || SharedKey::Caller(format!("{quota:?}").into());
         for step in 0..40 {
-            let share = Arc::<Share>::default();
-            share.want(rng.u32(..30), rng.u32(..10));
-            let terms = desk.terms(quota, Credit::Allowed);
+            let lease = Arc::<QuotaLease>::default();
+            lease.set_waiting_calls(rng.u32(..30), rng.u32(..10));
+            let terms = queue.terms(quota, Credit::Allowed);
             for _ in 0..rng.u8(..5) {
-                share.spend(terms, LONG);
+                lease.spend(terms, LONG);
             }
-            desk.claim(key, terms, &share);
-            let claims = desk.collect(10, LONG);
-            let real = server.debit(&claims).await.unwrap();
-            let expected = same.debit(quota, claims[0].debit, LONG);
+            queue.request(key, terms, &lease);
+            let requests = queue.take_batch(10, LONG);
+            let real = server.debit(&requests).await.unwrap();
+            let expected = same.debit(quota, requests[0].cells, LONG);
             let off =
                 real[0].granted.abs_diff(expected.granted) + real[0].left.abs_diff(expected.left);
             let most = if quota.burst.get() == 1000 { 0 } else { 3 };

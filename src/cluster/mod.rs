@@ -54,7 +54,7 @@ use crate::cache::{FreshnessSettings, Kind};
 use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::invalidation::{Bus, LocalInvalidator};
-use crate::limit::Desk;
+use crate::limit::LeaseQueue;
 use bus::NodeId;
 use link::Link;
 use redis::RedisServer;
@@ -80,7 +80,7 @@ pub struct Cluster {
     link: Arc<Link<RedisServer>>,
     second_level: SecondLevel<RedisServer>,
     server: Arc<RedisServer>,
-    desk: Arc<Desk>,
+    lease_queue: Arc<LeaseQueue>,
     standing: Arc<Standing>,
     clock: Clock,
 }
@@ -107,7 +107,7 @@ impl Cluster {
     pub fn new(
         settings: &ClusterSettings,
         local: LocalInvalidator,
-        desk: Arc<Desk>,
+        lease_queue: Arc<LeaseQueue>,
         clock: &Clock,
     ) -> Arc<Self> {
         let node = NodeId::random();
@@ -123,7 +123,7 @@ impl Cluster {
             clock.clone(),
             settings.limits,
         );
-        Arc::new(Self { link, second_level, server, desk, standing, clock: clock.clone() })
+        Arc::new(Self { link, second_level, server, lease_queue, standing, clock: clock.clone() })
     }
 
     /// Returns the bus that publishes purges to the fleet.
@@ -133,9 +133,9 @@ impl Cluster {
 
     /// Keeps this node in the fleet. Does not return.
     pub async fn run(self: Arc<Self>) {
-        let (server, desk) = (Arc::clone(&self.server), Arc::clone(&self.desk));
+        let (server, lease_queue) = (Arc::clone(&self.server), Arc::clone(&self.lease_queue));
         let (standing, clock) = (Arc::clone(&self.standing), self.clock.clone());
-        tokio::join!(self.link.keep(), quotas::keep(server, desk, standing, clock));
+        tokio::join!(self.link.keep(), quotas::run(server, lease_queue, standing, clock));
     }
 
     /// Returns a watch of the number of gateways in the fleet. It changes when that number does.

@@ -1,4 +1,4 @@
-//! Client of the quota ledger: sends this node's lease requests to Redis, and settles the grants.
+//! Client of the quota ledger: sends this node's lease requests to Redis, and applies the grants.
 //!
 //! The requests of one interval go in one call.
 
@@ -8,62 +8,63 @@ use std::time::Duration;
 use super::bus::{Ledger, ServerFault};
 use super::standing::{ClusterState, Standing};
 use crate::clock::Clock;
-use crate::limit::{Claim, Desk};
+use crate::limit::{LeaseQueue, LeaseRequest};
 
 /// Pause between two calls. A shorter one keeps closer to the quota; each call costs Redis some
 /// time.
-const INTERVAL: Duration = Duration::from_millis(20);
+const CALL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Interval of the check of the connection while there are no lease requests.
-const LOOK: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Timeout of a call to the ledger. Requests stop waiting long before it.
-const ANSWER: Duration = Duration::from_millis(250);
+const CALL_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Lease requests per call. A call is one script, and Redis does nothing else while it runs.
-const CLAIMS_MAX: usize = 200;
+const BATCH_MAX: usize = 200;
 
 /// Runs the ledger client. Does not return.
-pub(super) async fn keep<L: Ledger>(
+pub(super) async fn run<L: Ledger>(
     ledger: Arc<L>,
-    desk: Arc<Desk>,
+    queue: Arc<LeaseQueue>,
     standing: Arc<Standing>,
     clock: Clock,
 ) {
     loop {
-        _ = tokio::time::timeout(LOOK, desk.has_claims()).await;
+        _ = tokio::time::timeout(CHECK_INTERVAL, queue.wait_for_requests()).await;
         let now = clock.monotonic();
-        let is_there = standing.state(now) == ClusterState::Connected;
-        desk.note_fleet(is_there, standing.nodes());
-        if call(&*ledger, &desk, &clock).await.is_err() {
+        let is_connected = standing.state(now) == ClusterState::Connected;
+        queue.set_fleet(is_connected, standing.nodes());
+        if call(&*ledger, &queue, &clock).await.is_err() {
             // Each node enforces its own part of the quota until the next check.
-            desk.note_fleet(false, standing.nodes());
-            tokio::time::sleep(LOOK).await;
+            queue.set_fleet(false, standing.nodes());
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(CALL_INTERVAL).await;
     }
 }
 
-async fn call<L: Ledger>(ledger: &L, desk: &Desk, clock: &Clock) -> Result<(), ServerFault> {
+/// Sends one batch of lease requests, if any are queued.
+async fn call<L: Ledger>(ledger: &L, queue: &LeaseQueue, clock: &Clock) -> Result<(), ServerFault> {
     let sent = clock.monotonic();
-    let claims = desk.collect(CLAIMS_MAX, sent);
-    if claims.is_empty() {
+    let requests = queue.take_batch(BATCH_MAX, sent);
+    if requests.is_empty() {
         return Ok(());
     }
-    desk.ask(sent);
-    let answer = tokio::time::timeout(ANSWER, ledger.debit(&claims)).await;
+    queue.call_started(sent);
+    let answer = tokio::time::timeout(CALL_TIMEOUT, ledger.debit(&requests)).await;
     let answer = answer.unwrap_or(Err(ServerFault::Timeout));
     let now = clock.monotonic();
-    desk.answered();
+    queue.call_ended();
     match answer {
         Ok(grants) => {
-            for (claim, grant) in claims.into_iter().zip(grants) {
-                desk.settle(claim, grant, sent, now);
+            for (request, grant) in requests.into_iter().zip(grants) {
+                queue.apply_grant(request, grant, sent, now);
             }
             Ok(())
         }
         Err(fault) => {
-            claims.iter().for_each(Claim::unsettled);
+            requests.iter().for_each(LeaseRequest::failed);
             Err(fault)
         }
     }

@@ -34,7 +34,7 @@ use crate::cluster::{Cluster, ClusterState};
 use crate::error::GatewayError;
 use crate::exchange::{Delivery, Exchange, ExchangeBody};
 use crate::invalidation::Invalidator;
-use crate::limit::Standing;
+use crate::limit::QuotaStatus;
 use crate::message::{HeadFault, RequestHead};
 use crate::response::{self, Answer, Facts};
 use crate::route::Operations;
@@ -85,7 +85,7 @@ struct RequestContext {
     policy: Guard<Arc<Policy>>,
     cache: Option<CacheStatus>,
     /// The caller and its quota's status, once the request has been charged to the quota.
-    quota: Option<(Caller, Standing)>,
+    quota: Option<(Caller, QuotaStatus)>,
 }
 
 impl Gateway {
@@ -164,7 +164,7 @@ impl RequestContext {
         let code = self.exchange.code;
         let cache = self.cache.unwrap_or(CacheStatus::NotConsulted { code });
         self.exchange.cache = cache.into();
-        let quota = self.quota.as_ref().map(|(caller, standing)| (caller, *standing));
+        let quota = self.quota.as_ref().map(|(caller, quota_status)| (caller, *quota_status));
         self.policy.facts(&self.exchange, cache, quota)
     }
 }

@@ -23,7 +23,7 @@ use super::turns::{Held, Leave, Turns};
 use super::{STATE_CHANGE, UpstreamSettings};
 use crate::clock::Clock;
 use crate::file_id::FileId;
-use crate::limit::Desk;
+use crate::limit::LeaseQueue;
 use crate::message::TraceContext;
 use crate::secret::{PrivateKey, Secret};
 
@@ -71,11 +71,11 @@ impl Upstream {
     pub fn new(
         settings: &UpstreamSettings,
         key: Arc<PrivateKey>,
-        desk: Option<Arc<Desk>>,
+        lease_queue: Option<Arc<LeaseQueue>>,
         clock: Clock,
     ) -> Result<Self, UpstreamStartError> {
         let transport = Transport::new(settings, clock.clone())?;
-        Ok(Self(Dispatch::new(transport, settings, key, desk, clock)))
+        Ok(Self(Dispatch::new(transport, settings, key, lease_queue, clock)))
     }
 
     /// Fetches a version list. Retries while that is worthwhile, within the time of a fill.
@@ -108,12 +108,12 @@ impl<T: Exchange> Dispatch<T> {
         transport: T,
         settings: &UpstreamSettings,
         key: Arc<PrivateKey>,
-        desk: Option<Arc<Desk>>,
+        lease_queue: Option<Arc<LeaseQueue>>,
         clock: Clock,
     ) -> Self {
         Self {
             transport,
-            turns: Turns::new(settings.budget, desk, settings.max_concurrency, &clock),
+            turns: Turns::new(settings.budget, lease_queue, settings.max_concurrency, &clock),
             breaker: Mutex::new(Breaker::new(settings.breaker)),
             retries: Mutex::new(RetryBudget::new(settings.retries)),
             key_gate: KeyGate::new(key),

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::budget::{Budget, Priority};
 use super::window::Window;
 use crate::clock::Clock;
-use crate::limit::{Desk, Quota};
+use crate::limit::{LeaseQueue, Quota};
 
 /// Longest wait for a cell. A longer wait serves callers who prefer to wait. A shorter one gives
 /// them a stale response, or a time to retry, sooner.
@@ -64,9 +64,14 @@ pub(super) enum Held {
 }
 
 impl Turns {
-    pub(super) fn new(quota: Quota, desk: Option<Arc<Desk>>, places: usize, clock: &Clock) -> Self {
+    pub(super) fn new(
+        quota: Quota,
+        lease_queue: Option<Arc<LeaseQueue>>,
+        places: usize,
+        clock: &Clock,
+    ) -> Self {
         Self {
-            budget: Mutex::new(Budget::new(quota, desk)),
+            budget: Mutex::new(Budget::new(quota, lease_queue)),
             places: Semaphore::new(places),
             authenticated: Queue::default(),
             anonymous: Queue::default(),

@@ -76,12 +76,13 @@ impl SingleLimiter {
 
     fn check(&self, cells: NonZeroU32, now: Duration) -> Result<Conforming, Option<Duration>> {
         let now = Nanos::from(now);
-        let clock = ZeroThen { now, begun: Cell::new(false) };
-        let limiter = RateLimiter::<NotKeyed, State, ZeroThen, StateInformationMiddleware>::new(
-            self.quota,
-            State(Cell::new(self.tat)),
-            clock,
-        );
+        let clock = FixedClock { now, has_started: Cell::new(false) };
+        let limiter =
+            RateLimiter::<NotKeyed, CopiedState, FixedClock, StateInformationMiddleware>::new(
+                self.quota,
+                CopiedState(Cell::new(self.tat)),
+                clock,
+            );
         match limiter.check_n(cells) {
             Ok(Ok(snapshot)) => {
                 let left = snapshot.remaining_burst_capacity();
@@ -93,10 +94,10 @@ impl SingleLimiter {
     }
 }
 
-/// State of the single key.
-struct State(Cell<Option<Nanos>>);
+/// Copy of the state of the single key.
+struct CopiedState(Cell<Option<Nanos>>);
 
-impl StateStore for State {
+impl StateStore for CopiedState {
     type Key = NotKeyed;
 
     fn measure_and_replace<T, F, E>(&self, _key: &NotKeyed, decide: F) -> Result<T, E>
@@ -111,16 +112,16 @@ impl StateStore for State {
 
 /// Clock whose first reading is zero, which governor takes as the limiter's start, and then `now`.
 #[derive(Clone)]
-struct ZeroThen {
+struct FixedClock {
     now: Nanos,
-    begun: Cell<bool>,
+    has_started: Cell<bool>,
 }
 
-impl governor::clock::Clock for ZeroThen {
+impl governor::clock::Clock for FixedClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        if self.begun.replace(true) { self.now } else { Nanos::default() }
+        if self.has_started.replace(true) { self.now } else { Nanos::default() }
     }
 }
 
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn asking_counts_nothing_and_says_how_long() {
+    fn a_query_counts_nothing_and_returns_the_wait() {
         let mut limiter = SingleLimiter::new(Quota::new(10, 4).unwrap());
         let now = Duration::from_secs(100);
         for _ in 0..10 {
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn another_quota_keeps_what_was_spent_and_lets_nobody_wait_for_longer_than_it_says() {
+    fn a_new_quota_keeps_spent_cells_and_bounds_the_wait_by_its_own_burst() {
         let mut limiter = SingleLimiter::new(Quota::new(1, 100).unwrap());
         let now = Duration::from_secs(100);
         for _ in 0..100 {
@@ -167,7 +168,7 @@ mod tests {
     proptest! {
         /// The decisions equal those of GCRA, computed here directly.
         #[test]
-        fn it_decides_as_gcra_does(
+        fn decisions_equal_gcra(
             per_second in 1..1000_u32,
             burst in 1..50_u32,
             steps in prop::collection::vec((0..2_000_000_u64, 1..60_u32), 1..200),

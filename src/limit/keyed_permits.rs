@@ -9,35 +9,35 @@ use parking_lot::Mutex;
 
 /// Permits by key. A key that holds none takes no memory.
 #[derive(Debug)]
-pub struct KeyedPermits<K: Eq + Hash>(Arc<Held<K>>);
+pub struct KeyedPermits<K: Eq + Hash>(Arc<PermitCounts<K>>);
 
 #[derive(Debug)]
-struct Held<K> {
+struct PermitCounts<K> {
     by_key: Mutex<HashMap<K, usize, RandomState>>,
-    max_of_one: usize,
+    max_per_key: usize,
 }
 
 /// Permit of one key. Dropping it returns it.
 #[derive(Debug)]
 pub struct KeyedPermit<K: Eq + Hash> {
-    held: Arc<Held<K>>,
+    counts: Arc<PermitCounts<K>>,
     key: K,
 }
 
 impl<K: Copy + Eq + Hash> KeyedPermits<K> {
-    pub fn new(max_of_one: usize) -> Self {
-        Self(Arc::new(Held { by_key: Mutex::default(), max_of_one }))
+    pub fn new(max_per_key: usize) -> Self {
+        Self(Arc::new(PermitCounts { by_key: Mutex::default(), max_per_key }))
     }
 
     /// Takes a permit; `None` if the key holds as many as it may.
     pub fn try_take(&self, key: K) -> Option<KeyedPermit<K>> {
         let mut by_key = self.0.by_key.lock();
-        let own = by_key.get(&key).copied().unwrap_or_default();
-        if own >= self.0.max_of_one {
+        let count = by_key.get(&key).copied().unwrap_or_default();
+        if count >= self.0.max_per_key {
             return None;
         }
-        by_key.insert(key, own + 1);
-        Some(KeyedPermit { held: Arc::clone(&self.0), key })
+        by_key.insert(key, count + 1);
+        Some(KeyedPermit { counts: Arc::clone(&self.0), key })
     }
 
     /// Returns the number of keys that hold a permit.
@@ -49,10 +49,10 @@ impl<K: Copy + Eq + Hash> KeyedPermits<K> {
 
 impl<K: Eq + Hash> Drop for KeyedPermit<K> {
     fn drop(&mut self) {
-        let mut by_key = self.held.by_key.lock();
-        if let Some(own) = by_key.get_mut(&self.key) {
-            *own -= 1;
-            if *own == 0 {
+        let mut by_key = self.counts.by_key.lock();
+        if let Some(count) = by_key.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
                 by_key.remove(&self.key);
             }
         }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_has_its_permits_and_no_more_and_all_are_given_back() {
+    fn a_key_has_at_most_its_permits_and_all_are_returned() {
         let permits = KeyedPermits::new(2);
         let take = |key, count: usize| -> Vec<_> {
             (0..count).filter_map(|_| permits.try_take(key)).collect()
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_may_hold_none_leaves_nothing_behind() {
+    fn a_limit_of_zero_stores_no_key() {
         let permits = KeyedPermits::new(0);
         assert!(permits.try_take("a").is_none());
         assert_eq!(permits.keys(), 0);

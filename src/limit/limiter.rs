@@ -12,25 +12,25 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{NotUntil, RateLimiter};
 
-use super::quota::{Limit, Quota, Standing, Throttled};
-use super::store::{BoundedStore, Unchanged};
+use super::bounded_store::{BoundedStore, ReadOnlyStore};
+use super::quota::{Limit, Quota, QuotaStatus, Throttled};
 use crate::clock::Clock;
 
-type Limiter<K, S> = RateLimiter<K, S, FromZero, StateInformationMiddleware>;
+type GovernorLimiter<K, S> = RateLimiter<K, S, LimiterClock, StateInformationMiddleware>;
 
 /// Limiter of one quota, by key.
-pub(super) struct Bucket<K, S: StateStore<Key = K>> {
+pub(super) struct Limiter<K, S: StateStore<Key = K>> {
     limit: Limit,
     pub(super) quota: Quota,
     pub(super) store: S,
-    limiter: Limiter<K, S>,
+    governor: GovernorLimiter<K, S>,
     clock: Clock,
 }
 
-impl<K: Clone + Eq + Hash, S: StateStore<Key = K> + Clone> Bucket<K, S> {
+impl<K: Clone + Eq + Hash, S: StateStore<Key = K> + Clone> Limiter<K, S> {
     pub(super) fn new(limit: Limit, quota: Quota, store: S, clock: &Clock) -> Self {
-        let limiter = RateLimiter::new(quota.into(), store.clone(), FromZero::new(clock));
-        Self { limit, quota, store, limiter, clock: clock.clone() }
+        let governor = RateLimiter::new(quota.into(), store.clone(), LimiterClock::new(clock));
+        Self { limit, quota, store, governor, clock: clock.clone() }
     }
 
     /// Returns a limiter with another quota over the same state.
@@ -44,11 +44,11 @@ impl<K: Clone + Eq + Hash, S: StateStore<Key = K> + Clone> Bucket<K, S> {
     }
 
     /// Admits one request, or says when to retry.
-    pub(super) fn check(&self, key: &K) -> Result<Standing, Throttled> {
-        match self.limiter.check_key(key) {
+    pub(super) fn check(&self, key: &K) -> Result<QuotaStatus, Throttled> {
+        match self.governor.check_key(key) {
             Ok(snapshot) => {
                 let left = snapshot.remaining_burst_capacity();
-                Ok(Standing { limit: self.limit, quota: self.quota, left })
+                Ok(QuotaStatus { limit: self.limit, quota: self.quota, left })
             }
             Err(not_until) => Err(self.throttled(&not_until)),
         }
@@ -60,7 +60,7 @@ impl<K: Clone + Eq + Hash, S: StateStore<Key = K> + Clone> Bucket<K, S> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Bucket<K, BoundedStore<K>> {
+impl<K: Clone + Eq + Hash> Limiter<K, BoundedStore<K>> {
     /// Shortens waits to the time in which a whole burst comes back. A key that was counted against
     /// a slower quota may have a longer one.
     pub(super) fn clamp(&self) {
@@ -69,70 +69,70 @@ impl<K: Clone + Eq + Hash> Bucket<K, BoundedStore<K>> {
 
     /// Returns whether a request would be admitted. Counts nothing.
     pub(super) fn peek(&self, key: &K) -> Result<(), Throttled> {
-        let store = Unchanged(&self.store);
-        let limiter: Limiter<K, _> =
-            RateLimiter::new(self.quota.into(), store, FromZero::new(&self.clock));
-        limiter.check_key(key).map(drop).map_err(|not_until| self.throttled(&not_until))
+        let store = ReadOnlyStore(&self.store);
+        let governor: GovernorLimiter<K, _> =
+            RateLimiter::new(self.quota.into(), store, LimiterClock::new(&self.clock));
+        governor.check_key(key).map(drop).map_err(|not_until| self.throttled(&not_until))
     }
 }
 
-impl Bucket<Only, Cell> {
+impl Limiter<SingleKey, SingleState> {
     /// Shortens the wait of the one caller to the time in which a whole burst comes back.
     pub(super) fn clamp(&self) {
         let latest = self.latest();
-        let clamped: Result<(), ()> = self.store.measure_and_replace(&Only, |tat| match tat {
+        let clamped: Result<(), ()> = self.store.measure_and_replace(&SingleKey, |tat| match tat {
             Some(tat) => Ok(((), tat.min(latest))),
             None => Err(()),
         });
-        // A cell that was never used has nothing to shorten.
+        // A state that was never used has nothing to shorten.
         clamped.unwrap_or_default();
     }
 }
 
 /// Clock whose first reading is zero: governor takes that as the limiter's start.
-struct FromZero {
+struct LimiterClock {
     clock: Clock,
     // Set while the limiter is made, before it is shared.
-    begun: AtomicBool,
+    has_started: AtomicBool,
 }
 
-impl FromZero {
+impl LimiterClock {
     fn new(clock: &Clock) -> Self {
-        Self { clock: clock.clone(), begun: AtomicBool::new(false) }
+        Self { clock: clock.clone(), has_started: AtomicBool::new(false) }
     }
 }
 
-impl Clone for FromZero {
+impl Clone for LimiterClock {
     fn clone(&self) -> Self {
-        let begun = AtomicBool::new(self.begun.load(Ordering::Relaxed));
-        Self { clock: self.clock.clone(), begun }
+        let has_started = AtomicBool::new(self.has_started.load(Ordering::Relaxed));
+        Self { clock: self.clock.clone(), has_started }
     }
 }
 
-impl governor::clock::Clock for FromZero {
+impl governor::clock::Clock for LimiterClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        if self.begun.load(Ordering::Relaxed) {
+        if self.has_started.load(Ordering::Relaxed) {
             return Nanos::from(self.clock.monotonic());
         }
-        self.begun.store(true, Ordering::Relaxed);
+        self.has_started.store(true, Ordering::Relaxed);
         Nanos::default()
     }
 }
 
 /// State of a single caller, shared by successive limiters.
 #[derive(Clone, Default)]
-pub(super) struct Cell(Arc<InMemoryState>);
+pub(super) struct SingleState(Arc<InMemoryState>);
 
-/// Only key of a [`Cell`].
+/// The key of a [`SingleState`].
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Only;
+pub(super) struct SingleKey;
 
-impl StateStore for Cell {
-    type Key = Only;
+impl StateStore for SingleState {
+    type Key = SingleKey;
 
-    fn measure_and_replace<T, F, E>(&self, _key: &Only, decide: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, _key: &SingleKey, decide: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limit::settings::CallerQuota;
 
 fn address(text: &str) -> Caller {
     Caller::Anonymous(text.parse().unwrap())
@@ -30,7 +31,7 @@ fn settings(per_second: u32, burst: u32) -> LimitSettings {
 }
 
 #[test]
-fn what_was_spent_stays_spent_when_quotas_change_and_nobody_waits_longer_than_they_say() {
+fn a_quota_change_keeps_spent_cells_and_bounds_waits_by_the_new_quota() {
     for caller in [address("192.0.2.1"), Caller::Known(CallerId(0))] {
         let (limits, clock) = limits(1, 10);
         for _ in 0..10 {
@@ -56,7 +57,7 @@ fn what_was_spent_stays_spent_when_quotas_change_and_nobody_waits_longer_than_th
 }
 
 #[test]
-fn callers_keep_their_state_by_name_wherever_they_stand() {
+fn callers_keep_their_state_by_name_at_any_position() {
     let (limits, _) = limits(1, 1);
     assert!(limits.admit(&Caller::Known(CallerId(0))).is_ok());
     let mut settings = settings(1, 1);
@@ -88,20 +89,20 @@ fn callers_do_not_share_a_quota() {
 }
 
 #[test]
-fn hopping_from_prefix_to_prefix_does_not_pay() {
+fn changing_prefixes_does_not_raise_the_quota() {
     let (limits, clock) = limits(1, 3);
-    let hop = |number: u32| limits.admit(&address(&format!("2001:db8:0:{number:x}::1")));
-    let admitted = (0..100).filter(|number| hop(*number).is_ok()).count();
+    let request = |number: u32| limits.admit(&address(&format!("2001:db8:0:{number:x}::1")));
+    let admitted = (0..100).filter(|number| request(*number).is_ok()).count();
     assert_eq!(admitted, 4 * 3);
-    let refused = hop(100).unwrap_err();
+    let refused = request(100).unwrap_err();
     assert_eq!((refused.limit, refused.wait), (Limit::Prefix, Duration::from_millis(250)));
-    assert!(limits.admit(&address("2001:db8:1::1")).is_ok(), "others are not concerned");
+    assert!(limits.admit(&address("2001:db8:1::1")).is_ok(), "other prefixes are not affected");
     clock.advance(Duration::from_millis(250));
-    assert!(hop(101).is_ok());
+    assert!(request(101).is_ok());
 }
 
 #[test]
-fn credentials_that_fail_are_counted_by_the_wider_prefix_too() {
+fn failed_credentials_are_counted_by_the_wide_prefix_too() {
     let (limits, _clock) = limits(1, 3);
     let fail = |number: u32| {
         let address = format!("2001:db8:0:{number:x}::1").parse().unwrap();
@@ -111,7 +112,7 @@ fn credentials_that_fail_are_counted_by_the_wider_prefix_too() {
 }
 
 #[test]
-fn what_was_spent_is_not_given_back_while_nobody_may_use_it() {
+fn a_quota_that_is_switched_off_and_on_is_not_refilled() {
     let (limits, _) = limits(1, 60);
     for _ in 0..60 {
         assert!(limits.admit(&address("192.0.2.1")).is_ok());
@@ -125,7 +126,7 @@ fn what_was_spent_is_not_given_back_while_nobody_may_use_it() {
 }
 
 #[test]
-fn whoever_has_used_up_their_own_quota_spends_nothing_of_their_neighbours() {
+fn a_caller_over_its_own_quota_spends_nothing_of_the_wide_quota() {
     let (limits, _clock) = limits(1, 3);
     for _ in 0..100 {
         let _ = limits.admit(&address("2001:db8::1"));
@@ -138,7 +139,7 @@ fn whoever_has_used_up_their_own_quota_spends_nothing_of_their_neighbours() {
 }
 
 #[test]
-fn a_refusal_for_the_neighbours_sake_costs_nothing_of_ones_own() {
+fn a_refusal_by_the_wide_quota_costs_nothing_of_the_own_quota() {
     let (limits, clock) = limits(1, 2);
     let neighbour = |number: u32| address(&format!("2001:db8:0:{number:x}::1"));
     for number in 1..=8 {
@@ -155,7 +156,7 @@ fn a_refusal_for_the_neighbours_sake_costs_nothing_of_ones_own() {
 }
 
 #[test]
-fn the_tightest_quota_is_told() {
+fn the_tightest_quota_is_reported() {
     let (limits, _clock) = limits(1, 3);
     let left = |text: &str| limits.admit(&address(text)).map(|own| (own.limit, own.left));
     assert_eq!(left("2001:db8::1").unwrap(), (Limit::Address, 2));

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 
-use super::bounded::BoundedMap;
+use super::bounded_map::BoundedMap;
 use crate::clock::Clock;
 
 /// Bounded map from caller to TAT, in the clock's own time. Clones share it.
-pub(super) struct BoundedStore<K>(Arc<Tats<K>>);
+pub(super) struct BoundedStore<K>(Arc<TatMap<K>>);
 
-struct Tats<K> {
+struct TatMap<K> {
     /// The map's extra value of each shard is the overflow cell.
     map: BoundedMap<K, Nanos, Option<Nanos>>,
     clock: Clock,
@@ -32,7 +32,7 @@ impl<K> Clone for BoundedStore<K> {
 
 impl<K: Clone + Eq + Hash> BoundedStore<K> {
     pub(super) fn new(capacity: usize, clock: Clock) -> Self {
-        Self(Arc::new(Tats { map: BoundedMap::new(capacity), clock }))
+        Self(Arc::new(TatMap { map: BoundedMap::new(capacity), clock }))
     }
 
     /// Returns the test whether a key can be evicted: its TAT has passed.
@@ -56,9 +56,9 @@ impl<K> BoundedStore<K> {
 
 /// Read-only view of a store: it decides without counting. A key with a full quota may still be
 /// evicted.
-pub(super) struct Unchanged<'a, K>(pub(super) &'a BoundedStore<K>);
+pub(super) struct ReadOnlyStore<'a, K>(pub(super) &'a BoundedStore<K>);
 
-impl<K: Clone + Eq + Hash> StateStore for Unchanged<'_, K> {
+impl<K: Clone + Eq + Hash> StateStore for ReadOnlyStore<'_, K> {
     type Key = K;
 
     fn measure_and_replace<T, F, E>(&self, key: &K, decide: F) -> Result<T, E>
@@ -104,77 +104,78 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::limit::bounded::SHARDS;
-    use crate::limit::bucket::Bucket;
+    use crate::limit::bounded_map::SHARDS;
+    use crate::limit::limiter::Limiter;
     use crate::limit::{Limit, Quota};
 
-    fn bucket(capacity: usize) -> (Bucket<u32, BoundedStore<u32>>, Clock) {
+    fn limiter(capacity: usize) -> (Limiter<u32, BoundedStore<u32>>, Clock) {
         let clock = Clock::manual();
         clock.advance(Duration::from_secs(5));
         let store = BoundedStore::new(capacity, clock.clone());
         let quota = Quota::new(1, 1).unwrap();
-        (Bucket::new(Limit::Address, quota, store, &clock), clock)
+        (Limiter::new(Limit::Address, quota, store, &clock), clock)
     }
 
     /// A limiter starts at the clock's zero, whenever it is made: governor reads its clock for the
     /// start before anything else. Otherwise a limiter over the same store would count from another
     /// time.
     #[test]
-    fn what_is_stored_counts_from_the_clocks_zero() {
-        let (bucket, clock) = bucket(64);
-        assert!(bucket.check(&1).is_ok());
-        let stored = |key| bucket.store.0.map.shard(&key).get_mut(&key).copied();
+    fn stored_times_count_from_the_zero_of_the_clock() {
+        let (limiter, clock) = limiter(64);
+        assert!(limiter.check(&1).is_ok());
+        let stored = |key| limiter.store.0.map.shard(&key).get_mut(&key).copied();
         assert_eq!(stored(1), Some(Nanos::from(Duration::from_secs(6))));
         clock.advance(Duration::from_secs(10));
-        let later = bucket.renewed(Quota::new(1, 1).unwrap());
+        let later = limiter.renewed(Quota::new(1, 1).unwrap());
         assert!(later.check(&2).is_ok());
         assert_eq!(stored(2), Some(Nanos::from(Duration::from_secs(16))));
     }
 
     #[test]
-    fn a_spray_of_new_keys_neither_grows_the_state_nor_refills_a_known_one() {
-        let (bucket, _clock) = bucket(640);
-        assert!(bucket.check(&0).is_ok());
-        let admitted = (1..100_000).filter(|key| bucket.check(key).is_ok()).count();
-        assert_eq!(bucket.store.len(), 640);
+    fn a_flood_of_new_keys_neither_grows_the_state_nor_refills_an_old_key() {
+        let (limiter, _clock) = limiter(640);
+        assert!(limiter.check(&0).is_ok());
+        let admitted = (1..100_000).filter(|key| limiter.check(key).is_ok()).count();
+        assert_eq!(limiter.store.len(), 640);
         // Each key that fits has its own state; the rest share one cell in each shard.
         assert_eq!(admitted, 639 + SHARDS);
-        assert!(bucket.check(&0).is_err(), "still throttled after the spray");
+        assert!(limiter.check(&0).is_err(), "still throttled after the flood");
     }
 
     #[test]
-    fn keys_with_a_full_quota_make_room() {
-        let (bucket, clock) = bucket(64);
+    fn keys_with_a_full_quota_are_evicted() {
+        let (limiter, clock) = limiter(64);
         for key in 0..10_000 {
-            let _ = bucket.check(&key);
+            let _ = limiter.check(&key);
         }
         clock.advance(Duration::from_secs(1));
-        let admitted = (10_000..20_000).filter(|key| bucket.check(key).is_ok()).count();
-        assert_eq!(bucket.store.len(), 64);
-        assert_eq!(admitted, 64 + SHARDS, "each old key gave way, each shared cell was full");
-    }
-    #[test]
-    fn asking_whether_a_request_would_be_admitted_counts_nothing() {
-        let (bucket, clock) = bucket(64);
-        for _ in 0..10 {
-            assert!(bucket.peek(&1).is_ok());
-        }
-        assert!(bucket.check(&1).is_ok());
-        let refused = bucket.peek(&1).unwrap_err();
-        assert_eq!(refused.wait, Duration::from_secs(1));
-        clock.advance(Duration::from_millis(999));
-        assert!(bucket.peek(&1).is_err());
-        clock.advance(Duration::from_millis(1));
-        assert!(bucket.peek(&1).is_ok());
+        let admitted = (10_000..20_000).filter(|key| limiter.check(key).is_ok()).count();
+        assert_eq!(limiter.store.len(), 64);
+        assert_eq!(admitted, 64 + SHARDS, "each old key was evicted, each shared cell was full");
     }
 
     #[test]
-    fn newcomers_that_share_a_cell_are_told_how_that_one_stands() {
-        let (bucket, _clock) = bucket(64);
-        for key in 0..10_000 {
-            let _ = bucket.check(&key);
+    fn a_peek_counts_nothing() {
+        let (limiter, clock) = limiter(64);
+        for _ in 0..10 {
+            assert!(limiter.peek(&1).is_ok());
         }
-        let admitted = (10_000..20_000).filter(|key| bucket.peek(key).is_ok()).count();
+        assert!(limiter.check(&1).is_ok());
+        let refused = limiter.peek(&1).unwrap_err();
+        assert_eq!(refused.wait, Duration::from_secs(1));
+        clock.advance(Duration::from_millis(999));
+        assert!(limiter.peek(&1).is_err());
+        clock.advance(Duration::from_millis(1));
+        assert!(limiter.peek(&1).is_ok());
+    }
+
+    #[test]
+    fn a_peek_of_a_new_key_decides_by_the_overflow_cell() {
+        let (limiter, _clock) = limiter(64);
+        for key in 0..10_000 {
+            let _ = limiter.check(&key);
+        }
+        let admitted = (10_000..20_000).filter(|key| limiter.peek(key).is_ok()).count();
         assert_eq!(admitted, 0);
     }
 }
