@@ -24,7 +24,9 @@ use super::outbox::Outbox;
 use super::standing::{CUT_OFF_AFTER, Standing};
 use crate::cache::{PurgeMode, Target};
 use crate::clock::Clock;
-use crate::invalidation::{Bus, InvalidationSource, LocalInvalidator, Partial, Published, Purge};
+use crate::invalidation::{
+    InvalidationSource, LocalInvalidator, PartialPurge, Published, Purge, PurgeBus,
+};
 
 /// Interval of a node's heartbeats.
 const BEAT: Duration = Duration::from_secs(1);
@@ -298,16 +300,16 @@ impl<S: Stream> Link<S> {
     }
 }
 
-impl<S: Stream> Bus for Link<S> {
+impl<S: Stream> PurgeBus for Link<S> {
     fn publish(
         self: Arc<Self>,
         purge: Purge,
-    ) -> Pin<Box<dyn Future<Output = Result<Published, Partial>> + Send>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Published, PartialPurge>> + Send>> {
         Box::pin(async move {
             self.purge(&purge).await.map_err(|fault| {
                 let error = &fault as &(dyn std::error::Error + 'static);
                 tracing::warn!(error, "a purge could not be told to the fleet, and will be");
-                Partial
+                PartialPurge
             })
         })
     }

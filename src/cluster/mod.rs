@@ -53,7 +53,7 @@ use tokio::sync::watch;
 use crate::cache::{FreshnessSettings, Kind};
 use crate::clock::Clock;
 use crate::file_id::FileId;
-use crate::invalidation::{Bus, LocalInvalidator};
+use crate::invalidation::{LocalInvalidator, PurgeBus};
 use crate::limit::LeaseQueue;
 use bus::NodeId;
 use link::Link;
@@ -127,7 +127,7 @@ impl Cluster {
     }
 
     /// Returns the bus that publishes purges to the fleet.
-    pub fn bus(&self) -> Arc<dyn Bus> {
+    pub fn bus(&self) -> Arc<dyn PurgeBus> {
         Arc::clone(&self.link) as _
     }
 

@@ -17,10 +17,10 @@ use super::bus::{Found, Look, Ticket, Token, Values};
 use super::outbox::Outbox;
 use super::standing::{ClusterState, Standing};
 use super::value::Value;
+use crate::breaker::{Breaker, BreakerSettings};
 use crate::cache::{FreshnessSettings, Kind};
 use crate::clock::Clock;
 use crate::file_id::FileId;
-use crate::upstream::{Breaker, BreakerSettings};
 
 /// Timeout of a lookup. A longer one finds more on a busy network. While Redis fails, each cache
 /// miss takes this much longer until the breaker opens.

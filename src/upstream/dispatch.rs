@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Answer;
-use super::breaker::{Breaker, BreakerState, Change};
 use super::budget::Priority;
 use super::error::{Refusal, UpstreamError, UpstreamOutcome};
 use super::key_gate::KeyGate;
@@ -21,6 +20,7 @@ use super::retry::{self, RetryBudget};
 use super::transport::{Exchanged, Transport, UpstreamStartError};
 use super::turns::{Held, Leave, Turns};
 use super::{STATE_CHANGE, UpstreamSettings};
+use crate::breaker::{Breaker, BreakerState, Change};
 use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::limit::LeaseQueue;

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::STATE_CHANGE;
-use super::breaker::{Breaker, BreakerSettings, Change};
+use crate::breaker::{Breaker, BreakerSettings, Change};
 use crate::secret::{PrivateKey, Secret};
 
 const REFUSALS: BreakerSettings =

@@ -8,14 +8,13 @@
 //! - `turns`: priority queue of calls that wait for a permit and a cell of the budget.
 //! - `budget`: call budget of the account (GCRA); `shared_budget`: the same budget in a fleet.
 //! - `window`, `pause`, `rate_fields`: the upstream's own rate limit, as its responses state it.
-//! - `breaker`: circuit breaker; `key_gate`: circuit breaker for a refused private key.
+//! - `key_gate`: circuit breaker for a refused private key; for failures it is [`crate::breaker`].
 //! - `retry`: retry budget and backoff; `latency`: recent latency of the upstream.
 //! - `transport`: one HTTP exchange; `body`, `answer`, `error`: its result.
 //! - `url`: address of the upstream, checked when it is configured.
 
 mod answer;
 mod body;
-mod breaker;
 mod budget;
 mod dispatch;
 mod error;
@@ -25,8 +24,6 @@ mod pause;
 mod rate_fields;
 mod retry;
 mod shared_budget;
-#[cfg(test)]
-mod simulation;
 mod transport;
 mod turns;
 mod url;
@@ -34,9 +31,9 @@ mod window;
 
 use std::time::Duration;
 
+pub use crate::breaker::{BreakerSettings, BreakerState};
 pub use answer::{Answer, AnswerKind, Storable};
 pub use body::Held;
-pub use breaker::{Breaker, BreakerSettings, BreakerState, Change};
 pub use budget::Priority;
 pub use dispatch::{Order, Upstream};
 pub use error::{BadAnswer, Refusal, UpstreamError, UpstreamOutcome};
@@ -73,3 +70,6 @@ pub struct UpstreamSettings {
     pub retries: RetrySettings,
     pub breaker: BreakerSettings,
 }
+
+#[cfg(test)]
+mod tests;

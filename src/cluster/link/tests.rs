@@ -11,7 +11,6 @@ use crate::cache::{
 };
 use crate::cluster::standing::ClusterState;
 use crate::file_id::FileId;
-use crate::upstream::UpstreamError;
 
 fn at(epoch: &str, seq: u64) -> Position {
     Position { epoch: epoch.to_owned(), seq, id: format!("{seq}-0") }
@@ -68,7 +67,7 @@ impl Stream for Scripted {
 
 struct Node {
     link: Arc<Link<Scripted>>,
-    cache: Arc<Cache<Arc<UpstreamError>>>,
+    cache: Arc<Cache<()>>,
     clock: Clock,
 }
 

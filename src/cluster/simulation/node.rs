@@ -19,9 +19,8 @@ use crate::cluster::second_level::{FillLimits, SecondLevel, Seen};
 use crate::cluster::standing::{ClusterState, Standing};
 use crate::file_id::FileId;
 use crate::invalidation::{Invalidator, LocalInvalidator};
-use crate::upstream::UpstreamError;
 
-type Fill = crate::cache::Fill<Arc<UpstreamError>>;
+type Fill = crate::cache::Fill<()>;
 
 /// Timeout of a fill in a simulation.
 pub(super) const FILL_TIMEOUT: Duration = Duration::from_secs(4);
@@ -32,7 +31,7 @@ pub(super) struct Node {
     pub(super) invalidator: Invalidator,
     second_level: SecondLevel<Way>,
     standing: Arc<Standing>,
-    cache: Arc<Cache<Arc<UpstreamError>>>,
+    cache: Arc<Cache<()>>,
     clock: Clock,
     truth: Truth,
     /// Longest latency of the upstream.
@@ -127,7 +126,7 @@ impl Node {
         };
         match waiter.wait().await {
             Some(FillEnd::Answered { response, .. }) => Some(version_of(&response)),
-            Some(FillEnd::Failed(_)) | None => None,
+            Some(FillEnd::Failed(())) | None => None,
         }
     }
 

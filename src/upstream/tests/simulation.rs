@@ -13,18 +13,18 @@ use http_body_util::Full;
 use parking_lot::Mutex;
 use tokio::task::LocalSet;
 
-use super::answer::{Answer, AnswerKind, Storable};
-use super::body::{BodyCoding, InFlight};
-use super::dispatch::{Dispatch, Exchange, Order};
-use super::error::UpstreamError;
-use super::rate_fields::RateFields;
-use super::transport::Exchanged;
-use super::window::Window;
-use super::{BreakerSettings, Priority, RetrySettings, UpstreamSettings, UpstreamUrl};
 use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::limit::Quota;
 use crate::secret::{PrivateKey, Secret};
+use crate::upstream::answer::{Answer, AnswerKind, Storable};
+use crate::upstream::body::{BodyCoding, InFlight};
+use crate::upstream::dispatch::{Dispatch, Exchange, Order};
+use crate::upstream::error::UpstreamError;
+use crate::upstream::rate_fields::RateFields;
+use crate::upstream::transport::Exchanged;
+use crate::upstream::window::Window;
+use crate::upstream::{BreakerSettings, Priority, RetrySettings, UpstreamSettings, UpstreamUrl};
 
 const TICK: Duration = Duration::from_millis(10);
 const RUN: Duration = Duration::from_mins(10);

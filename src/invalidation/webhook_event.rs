@@ -9,7 +9,7 @@ use crate::file_id::FileId;
 
 /// Effect of an event on stored lists.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Event {
+pub enum WebhookEvent {
     /// The lists of these files have changed. `id` identifies deliveries of the same event.
     Changed { id: Option<String>, files: Vec<FileId> },
     /// The event concerns no stored list.
@@ -61,7 +61,7 @@ fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw?.get()).ok()
 }
 
-impl Event {
+impl WebhookEvent {
     /// Parses the body of a delivery.
     ///
     /// The result names the file and also a version's own id. ImageKit does not say whether the
@@ -100,13 +100,13 @@ mod tests {
 
     use super::*;
 
-    fn changed(id: Option<&str>, files: &[&str]) -> Event {
+    fn changed(id: Option<&str>, files: &[&str]) -> WebhookEvent {
         let files = files.iter().map(|id| FileId::parse(id).unwrap()).collect();
-        Event::Changed { id: id.map(str::to_owned), files }
+        WebhookEvent::Changed { id: id.map(str::to_owned), files }
     }
 
     #[test]
-    fn every_event_about_a_file_names_its_lists() {
+    fn an_event_about_a_file_names_its_lists() {
         let table = [
             (r#"{"id":"e","type":"file.deleted","data":{"fileId":"f"}}"#, Some("e"), &["f"][..]),
             (r#"{"type":"file.renamed","data":{"fileId":"f"}}"#, None, &["f"]),
@@ -140,24 +140,28 @@ mod tests {
             ),
         ];
         for (body, id, files) in table {
-            assert_eq!(Event::parse(body.as_bytes()).unwrap(), changed(id, files), "{body}");
+            assert_eq!(WebhookEvent::parse(body.as_bytes()).unwrap(), changed(id, files), "{body}");
         }
     }
 
     #[test]
-    fn other_events_are_none_of_our_business() {
+    fn events_about_no_list_are_ignored() {
         for body in [
             r#"{"id":"e","type":"video.transformation.ready","data":{"asset":{"url":"u"}}}"#,
             r#"{"type":"upload.post-transform.success","data":{"fileId":"f"}}"#,
             r#"{"type":"files.moved"}"#,
             r#"{"type":""}"#,
         ] {
-            assert_eq!(Event::parse(body.as_bytes()).unwrap(), Event::Other, "{body}");
+            assert_eq!(
+                WebhookEvent::parse(body.as_bytes()).unwrap(),
+                WebhookEvent::Other,
+                "{body}"
+            );
         }
     }
 
     #[test]
-    fn what_names_no_file_is_not_acted_on() {
+    fn an_event_that_names_no_file_is_invalid() {
         for body in [
             "",
             "[]",
@@ -169,14 +173,14 @@ mod tests {
             r#"{"type":"file.deleted","data":{"fileId":"no id"}}"#,
             r#"{"type":"file.deleted","data":{"fileId":7}}"#,
         ] {
-            assert!(Event::parse(body.as_bytes()).is_err(), "{body}");
+            assert!(WebhookEvent::parse(body.as_bytes()).is_err(), "{body}");
         }
     }
 
     proptest! {
         #[test]
-        fn any_body_is_read_without_panic(body in "[{}\\[\\]\":,a-f. ]{0,80}") {
-            let _ = Event::parse(body.as_bytes());
+        fn any_body_is_parsed_without_panic(body in "[{}\\[\\]\":,a-f. ]{0,80}") {
+            let _ = WebhookEvent::parse(body.as_bytes());
         }
     }
 }
