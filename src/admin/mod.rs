@@ -238,17 +238,17 @@ impl Admin {
 }
 
 fn cluster_readings(cluster: &Cluster) -> ClusterReadings {
-    let readings = cluster.readings();
+    let status = cluster.status();
     ClusterReadings {
-        state: match readings.state {
+        state: match status.state {
             ClusterState::Connected => 1,
             ClusterState::CutOff => 2,
         },
-        nodes: readings.nodes,
-        lag: readings.lag.as_secs_f64(),
-        clock_skew: readings.clock_skew,
-        pending_purges: readings.pending_purges,
-        resets: readings.resets,
+        nodes: status.nodes,
+        lag: status.lag.as_secs_f64(),
+        clock_skew: status.clock_skew,
+        pending_purges: status.pending_purges,
+        resets: status.resets,
     }
 }
 

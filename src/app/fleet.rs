@@ -18,7 +18,7 @@ pub(super) async fn belong(gateway: Arc<Gateway>, cluster: Arc<Cluster>, drain: 
         () = drain.begun() => {}
     }
     _ = tokio::time::timeout(LAST_WORDS, cluster.leave()).await;
-    let untold = cluster.readings().pending_purges;
+    let untold = cluster.status().pending_purges;
     if untold > 0 {
         tracing::error!(untold, "purges end with this gateway that the others have not heard of");
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use crate::cache::{Codings, Fill, Freshness, Join, Kind, Origin, StoredResponse};
-use crate::cluster::{Seen, SharedResponse};
+use crate::cluster::{SharedLookup, SharedResponse};
 use crate::error::{self, chain};
 use crate::file_id::FileId;
 use crate::upstream::{AnswerKind, Held, Order, Priority, Storable, UpstreamError};
@@ -39,7 +39,7 @@ async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
     let permit = match &gateway.cluster {
         None => None,
         Some(cluster) => match cluster.find(&order.file, &rules).await {
-            Seen::Shared(shared) => {
+            SharedLookup::Found(shared) => {
                 let SharedResponse { kind, body, as_of, ttl } = shared;
                 let response = Arc::new(StoredResponse::new(kind, body, as_of));
                 let finished = ticket.finish(Arc::clone(&response), Origin::SecondLevel { ttl });
@@ -48,7 +48,7 @@ async fn redeem(gateway: Arc<Gateway>, ticket: Ticket, order: Order) {
                 }
                 return;
             }
-            Seen::Nothing(permit) => permit,
+            SharedLookup::Missing(permit) => permit,
         },
     };
     let fetched = fetch(&gateway, ticket, &order).await;

@@ -72,7 +72,7 @@ impl Invalidator {
     ///
     /// # Errors
     ///
-    /// [`PartialPurge`] if the rest of the fleet could not be told. The purge is final on this gateway.
+    /// [`PartialPurge`] if the purge could not be published. It is final on this gateway.
     pub async fn invalidate(&self, purge: Purge) -> Result<(), PartialPurge> {
         let Some(bus) = &self.bus else {
             self.local.apply(&purge);

@@ -1,7 +1,7 @@
 //! Invalidation of stored version lists, requested by operators, ImageKit's webhooks, or the fleet.
 //!
-//! The cache defines what an invalidation promises ([`crate::cache`]), and [`PurgeBus`] what a fleet
-//! promises. This module counts each invalidation and logs it.
+//! The cache defines what an invalidation promises ([`crate::cache`]), and [`PurgeBus`] what a
+//! fleet promises. This module counts each invalidation and logs it.
 //!
 //! - `purge`: a purge and its source; `purge_bus`: channel to the other gateways of a fleet.
 //! - `invalidator`: applies purges to this gateway's cache, and publishes them.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::purge::Purge;
 
-/// Partial purge: applied on this gateway, but the rest of the fleet does not know of it yet. The
-/// gateway tells the fleet as soon as it can.
+/// Partial purge: applied on this gateway, but not published to the fleet yet. The gateway publishes
+/// it as soon as it can.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the purge is applied on this gateway; the rest of the fleet could not be told yet")]
 pub struct PartialPurge;
 
-/// Purge that the fleet's Redis knows: each node that asks Redis finds it.
+/// Published purge: from now on, each lookup in the fleet's Redis respects it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Published {
     /// Redis has delivered it back, so it is applied on this gateway too.
@@ -22,8 +22,8 @@ pub enum Published {
 
 /// Channel that tells the other gateways of a fleet about a purge.
 pub trait PurgeBus: Send + Sync {
-    /// Publishes a purge. It is done when each node that asks the fleet's Redis finds it, even a
-    /// node whose own cache does not know of it yet.
+    /// Publishes a purge. When this returns, each lookup in the fleet's Redis respects it, even on
+    /// a node that has not received it yet.
     fn publish(
         self: Arc<Self>,
         purge: Purge,

@@ -45,7 +45,7 @@ pub enum WebhookOutcome {
     MalformedSignature,
     MissingSignature,
     OutOfTolerance,
-    /// Lists were invalidated on this gateway, but the rest of the fleet could not be told yet.
+    /// Lists were invalidated on this gateway, but the purge is not published to the fleet yet.
     /// ImageKit has to send the delivery again.
     Partial,
     /// The body was too long or did not come in time.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::RedisServer;
-use crate::cluster::bus::{Ledger, ServerFault};
+use super::server::RedisServer;
+use crate::cluster::protocol::{QuotaLedger, ServerFault};
 use crate::limit::{LeaseGrant, LeaseRequest, SharedKey};
 
-impl Ledger for RedisServer {
+impl QuotaLedger for RedisServer {
     async fn debit(&self, requests: &[LeaseRequest]) -> Result<Vec<LeaseGrant>, ServerFault> {
         let mut commands = self.commands()?;
         let mut script = self.scripts.debit.prepare_invoke();

@@ -2,9 +2,7 @@
 //! nodes.
 
 use std::collections::HashMap;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,22 +10,27 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::Truth;
+use super::node::UpstreamVersions;
+use super::suspension::Suspension;
 use crate::clock::Clock;
-use crate::cluster::bus::{
-    Joined, Look, NodeId, Position, Record, ServerFault, Stream, Taken, Ticket, Token, Values, What,
+use crate::cluster::protocol::{
+    FenceSnapshot, Joined, LeaseToken, LookupReply, NodeId, PurgeStream, Record, RecordKind,
+    RecordNumber, ServerFault, SharedValues, StreamPosition,
 };
-use crate::cluster::twin::{Twin, Without};
+use crate::cluster::tests::in_memory_bus::{DisabledRule, InMemoryBus};
 use crate::file_id::FileId;
 use crate::invalidation::Purge;
 
+/// Timeout of a call, as in `redis::server`.
+const CALL_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Simulated server, and facts about it that it does not know itself.
-pub(super) struct Server {
-    pub(super) twin: Twin,
-    /// Newest versions at the time of each purge, by the id of its record.
+pub(super) struct SimulatedServer {
+    pub(super) bus: InMemoryBus,
+    /// Newest versions (floors) at the time of each purge, by the id of its record.
     pub(super) floors: HashMap<String, Vec<u64>>,
     /// Newest version of each file.
-    pub(super) truth: Truth,
+    pub(super) versions: UpstreamVersions,
     /// Id of the server process. A connection belongs to one process and ends with it.
     pub(super) process: u64,
     /// Time until which the server does not respond.
@@ -37,20 +40,20 @@ pub(super) struct Server {
 }
 
 /// Callback for each purge that a node receives.
-pub(super) type Heard = Box<dyn Fn(&Purge, &[u64]) + Send + Sync>;
+pub(super) type OnReceived = Box<dyn Fn(&Purge, &[u64]) + Send + Sync>;
 
 /// Connection of one node to the server.
-pub(super) struct Way {
+pub(super) struct SimulatedConnection {
     pub(super) node: NodeId,
-    server: Arc<Mutex<Server>>,
+    server: Arc<Mutex<SimulatedServer>>,
     pub(super) clock: Clock,
-    pub(super) sleeper: Sleeper,
-    state: Mutex<State>,
+    pub(super) suspension: Suspension,
+    state: Mutex<ConnectionState>,
     /// Called with each purge that was received, and the newest versions when the server took it.
-    heard: Heard,
+    on_received: OnReceived,
 }
 
-struct State {
+struct ConnectionState {
     rng: Rng,
     /// Time until which no bytes pass.
     cut_until: Duration,
@@ -61,17 +64,18 @@ struct State {
     last: u64,
 }
 
-impl Way {
+impl SimulatedConnection {
     pub(super) fn new(
         node: NodeId,
-        server: Arc<Mutex<Server>>,
+        server: Arc<Mutex<SimulatedServer>>,
         clock: Clock,
         rng: Rng,
-        heard: Heard,
+        on_received: OnReceived,
     ) -> Self {
         let cut_until = Duration::ZERO;
-        let state = Mutex::new(State { rng, cut_until, process: None, skipped: 0, last: 0 });
-        Self { node, server, clock, sleeper: Sleeper::default(), state, heard }
+        let state =
+            Mutex::new(ConnectionState { rng, cut_until, process: None, skipped: 0, last: 0 });
+        Self { node, server, clock, suspension: Suspension::default(), state, on_received }
     }
 
     pub(super) fn cut(&self, until: Duration) {
@@ -108,10 +112,10 @@ impl Way {
     async fn call<T>(
         &self,
         timeout: Duration,
-        mut done: impl FnMut(&mut Server, Duration) -> Option<T>,
+        mut effect: impl FnMut(&mut SimulatedServer, Duration) -> Option<T>,
     ) -> Result<T, ServerFault> {
         let process = self.state.lock().process.ok_or(ServerFault::NotConnected)?;
-        let answered = async {
+        let reply = async {
             self.pass().await;
             let value = loop {
                 let now = self.clock.monotonic();
@@ -122,7 +126,7 @@ impl Way {
                     }
                     let paused_until = server.paused_until;
                     if paused_until <= now
-                        && let Some(value) = done(&mut server, now)
+                        && let Some(value) = effect(&mut server, now)
                     {
                         break value;
                     }
@@ -135,34 +139,32 @@ impl Way {
             self.pass().await;
             Ok(value)
         };
-        match self.sleeper.run(tokio::time::timeout(timeout, answered)).await {
-            Ok(answered) => answered,
+        match self.suspension.run(tokio::time::timeout(timeout, reply)).await {
+            Ok(reply) => reply,
             Err(_elapsed) => Err(ServerFault::Timeout),
         }
     }
 }
 
-const ANSWER: Duration = Duration::from_secs(1);
-
-impl Stream for Way {
+impl PurgeStream for SimulatedConnection {
     async fn join(&self) -> Result<Joined, ServerFault> {
         let process = self.server.lock().process;
-        let was_there = self.state.lock().process.replace(process).is_some();
+        let was_connected = self.state.lock().process.replace(process).is_some();
         let epoch = self.epoch();
-        let mut stands = self.call(ANSWER, |server, _| Some(server.twin.join(&epoch))).await?;
-        if self.server.lock().twin.without == Without::Replay && was_there {
+        let mut end = self.call(CALL_TIMEOUT, |server, _| Some(server.bus.join(&epoch))).await?;
+        if self.server.lock().bus.disabled == DisabledRule::Replay && was_connected {
             let mut state = self.state.lock();
-            state.skipped = stands.seq.saturating_sub(state.last);
-            stands.seq = state.last;
+            state.skipped = end.seq.saturating_sub(state.last);
+            end.seq = state.last;
         }
-        Ok(Joined { stands, nodes: Vec::new() })
+        Ok(Joined { end, nodes: Vec::new() })
     }
 
-    async fn read(&self, position: &Position) -> Result<Vec<Record>, ServerFault> {
+    async fn read(&self, position: &StreamPosition) -> Result<Vec<Record>, ServerFault> {
         let skipped = self.state.lock().skipped;
         let until = self.clock.monotonic() + Duration::from_secs(1);
-        let found = |server: &mut Server, now| {
-            let mut records = server.twin.read(position);
+        let found = |server: &mut SimulatedServer, now| {
+            let mut records = server.bus.read(position);
             if skipped > 0 {
                 records.retain(|record| record.position.seq > position.seq + skipped);
                 for record in &mut records {
@@ -171,107 +173,69 @@ impl Stream for Way {
             }
             (!records.is_empty() || now >= until).then_some(records)
         };
-        let records = self.call(ANSWER * 2, found).await?;
+        let records = self.call(CALL_TIMEOUT * 2, found).await?;
         for record in &records {
             self.state.lock().last = record.position.seq;
-            if let What::Purge(purge) = &record.what {
+            if let RecordKind::Purge(purge) = &record.kind {
                 let server = self.server.lock();
                 let floors = server.floors.get(&record.position.id);
-                (self.heard)(purge, floors.expect("each purge has been noted"));
+                (self.on_received)(purge, floors.expect("each purge has its floors"));
             }
         }
         Ok(records)
     }
 
-    async fn tell(&self, what: What) -> Result<Duration, ServerFault> {
+    async fn append(&self, kind: RecordKind) -> Result<Duration, ServerFault> {
         let epoch = self.epoch();
-        let told = |server: &mut Server, now| {
-            server.twin.append(self.node, what, &epoch, now);
+        let appended = |server: &mut SimulatedServer, now| {
+            server.bus.append(self.node, kind, &epoch, now);
             server.changed.notify_waiters();
             Some(now)
         };
-        self.call(ANSWER, told).await
+        self.call(CALL_TIMEOUT, appended).await
     }
 
-    async fn purge(&self, purge: &Purge) -> Result<Taken, ServerFault> {
+    async fn purge(&self, purge: &Purge) -> Result<RecordNumber, ServerFault> {
         let epoch = self.epoch();
-        let purged = |server: &mut Server, now| {
-            let mut taken = server.twin.purge(self.node, purge, &epoch, now);
-            taken.seq -= self.state.lock().skipped;
-            let floors = server.truth.lock().clone();
-            server.floors.insert(server.twin.last_id(), floors);
+        let purged = |server: &mut SimulatedServer, now| {
+            let mut number = server.bus.purge(self.node, purge, &epoch, now);
+            number.seq -= self.state.lock().skipped;
+            let floors = server.versions.lock().clone();
+            server.floors.insert(server.bus.last_id(), floors);
             server.changed.notify_waiters();
-            Some(taken)
+            Some(number)
         };
-        self.call(ANSWER, purged).await
+        self.call(CALL_TIMEOUT, purged).await
     }
 }
 
-impl Values for Way {
-    async fn look(&self, file: &FileId, token: Token) -> Result<Look, ServerFault> {
-        let look =
-            self.call(ANSWER, |server, now| Some(server.twin.look(file, token, now))).await?;
-        look.ok_or(ServerFault::Unreadable("no node has joined"))
+impl SharedValues for SimulatedConnection {
+    async fn look_up(&self, file: &FileId, token: LeaseToken) -> Result<LookupReply, ServerFault> {
+        let reply = self
+            .call(CALL_TIMEOUT, |server, now| Some(server.bus.look_up(file, token, now)))
+            .await?;
+        reply.ok_or(ServerFault::Unreadable("no node has joined"))
     }
 
     async fn keep(
         &self,
         file: &FileId,
-        ticket: &Ticket,
-        token: Token,
+        snapshot: &FenceSnapshot,
+        token: LeaseToken,
         value: Bytes,
         ttl: Duration,
     ) -> Result<bool, ServerFault> {
-        let kept = |server: &mut Server, now| {
-            Some(server.twin.keep(file, ticket, token, (value.clone(), ttl), now))
+        let kept = |server: &mut SimulatedServer, now| {
+            Some(server.bus.keep(file, snapshot, token, (value.clone(), ttl), now))
         };
-        self.call(ANSWER, kept).await
+        self.call(CALL_TIMEOUT, kept).await
     }
 
-    async fn release(&self, file: &FileId, token: Token) -> Result<(), ServerFault> {
-        let released = |server: &mut Server, now| {
-            server.twin.release(file, token, now);
+    async fn release(&self, file: &FileId, token: LeaseToken) -> Result<(), ServerFault> {
+        let released = |server: &mut SimulatedServer, now| {
+            server.bus.release(file, token, now);
             Some(())
         };
-        self.call(ANSWER, released).await
-    }
-}
-
-/// Process that can be suspended and resumed. While it sleeps nothing in it runs, timers included.
-#[derive(Clone, Default)]
-pub(super) struct Sleeper(Arc<Mutex<Asleep>>);
-
-#[derive(Default)]
-struct Asleep {
-    asleep: bool,
-    waiting: Vec<Waker>,
-}
-
-impl Sleeper {
-    pub(super) fn stop(&self) {
-        self.0.lock().asleep = true;
-    }
-
-    pub(super) fn go_on(&self) {
-        let mut state = self.0.lock();
-        state.asleep = false;
-        state.waiting.drain(..).for_each(Waker::wake);
-    }
-
-    /// Runs `inner` as a part of the process.
-    pub(super) async fn run<F: Future>(&self, inner: F) -> F::Output {
-        let mut inner = pin!(inner);
-        std::future::poll_fn(|context| self.poll(inner.as_mut(), context)).await
-    }
-
-    fn poll<F: Future>(&self, inner: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
-        {
-            let mut state = self.0.lock();
-            if state.asleep {
-                state.waiting.push(context.waker().clone());
-                return Poll::Pending;
-            }
-        }
-        inner.poll(context)
+        self.call(CALL_TIMEOUT, released).await
     }
 }

@@ -1,14 +1,14 @@
-//! Members of the fleet, as far as their records in the stream show.
+//! Members of the fleet, as their records in the stream show.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::bus::NodeId;
+use crate::cluster::protocol::NodeId;
 
 /// Time without a record after which a node is no longer counted.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 
-/// Number of nodes that are told apart. Above it, each node takes a larger part of a quota than it
+/// Number of nodes that are counted. Above it, each node takes a larger part of a quota than it
 /// should.
 const MEMBERS_MAX: usize = 4096;
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_counts_while_it_is_heard() {
+    fn a_node_counts_while_its_records_come() {
         let mut members = Members::default();
         let at = Duration::from_secs;
         assert_eq!(members.saw(NodeId(1), at(0)), 1);

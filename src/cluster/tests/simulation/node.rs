@@ -7,33 +7,34 @@ use bytes::Bytes;
 use fastrand::Rng;
 use parking_lot::Mutex;
 
-use super::Truth;
-use super::network::Way;
+use super::network::SimulatedConnection;
 use crate::cache::{
     Cache, CacheSettings, FillEnd, FreshnessSettings, Join, Kind, Lookup, Origin, Reuse,
     StoredResponse,
 };
 use crate::clock::Clock;
-use crate::cluster::link::Link;
-use crate::cluster::second_level::{FillLimits, SecondLevel, Seen};
-use crate::cluster::standing::{ClusterState, Standing};
+use crate::cluster::node::{ClusterState, FillLimits, Link, LinkHealth, SecondLevel, SharedLookup};
 use crate::file_id::FileId;
 use crate::invalidation::{Invalidator, LocalInvalidator};
 
 type Fill = crate::cache::Fill<()>;
 
+/// Newest version of each file, as the upstream has it.
+pub(super) type UpstreamVersions = Arc<Mutex<Vec<u64>>>;
+
 /// Timeout of a fill in a simulation.
 pub(super) const FILL_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// Simulated gateway of the fleet.
 pub(super) struct Node {
-    pub(super) way: Arc<Way>,
-    pub(super) link: Arc<Link<Way>>,
+    pub(super) connection: Arc<SimulatedConnection>,
+    pub(super) link: Arc<Link<SimulatedConnection>>,
     pub(super) invalidator: Invalidator,
-    second_level: SecondLevel<Way>,
-    standing: Arc<Standing>,
+    second_level: SecondLevel<SimulatedConnection>,
+    health: Arc<LinkHealth>,
     cache: Arc<Cache<()>>,
     clock: Clock,
-    truth: Truth,
+    versions: UpstreamVersions,
     /// Longest latency of the upstream.
     latency: Duration,
     rules: FreshnessSettings,
@@ -46,13 +47,13 @@ pub(super) fn file_id(file: usize) -> FileId {
 
 impl Node {
     pub(super) fn new(
-        way: Way,
+        connection: SimulatedConnection,
         ttl: Duration,
         latency: Duration,
-        truth: Truth,
+        versions: UpstreamVersions,
         rng: Rng,
     ) -> Arc<Self> {
-        let (clock, way) = (way.clock.clone(), Arc::new(way));
+        let (clock, connection) = (connection.clock.clone(), Arc::new(connection));
         let freshness = FreshnessSettings {
             ttl,
             ttl_jitter_percent: 10,
@@ -64,17 +65,17 @@ impl Node {
         let (max_bytes, fill_timeout) = (1 << 20, FILL_TIMEOUT);
         let cache = Cache::new(&CacheSettings { max_bytes, fill_timeout, freshness });
         let local = LocalInvalidator::new(Arc::clone(&cache), clock.clone());
-        let standing = Arc::new(Standing::new());
+        let health = Arc::new(LinkHealth::new());
         let link = Link::new(
-            Arc::clone(&way),
-            way.node,
-            Arc::clone(&standing),
+            Arc::clone(&connection),
+            connection.node,
+            Arc::clone(&health),
             local.clone(),
             clock.clone(),
         );
         let second_level = SecondLevel::new(
-            Arc::clone(&way),
-            Arc::clone(&standing),
+            Arc::clone(&connection),
+            Arc::clone(&health),
             Arc::clone(&link.outbox),
             clock.clone(),
             FillLimits { body_max: 1 << 20, fill_timeout: FILL_TIMEOUT },
@@ -83,14 +84,14 @@ impl Node {
         let invalidator = Invalidator::new(local, Some(Arc::clone(&link) as _));
         let rng = Mutex::new(rng);
         Arc::new(Self {
-            way,
+            connection,
             link,
             invalidator,
             second_level,
-            standing,
+            health,
             cache,
             clock,
-            truth,
+            versions,
             latency,
             rules: freshness,
             rng,
@@ -98,7 +99,7 @@ impl Node {
     }
 
     pub(super) fn is_cut_off(&self) -> bool {
-        self.standing.state(self.clock.monotonic()) == ClusterState::CutOff
+        self.health.state(self.clock.monotonic()) == ClusterState::CutOff
     }
 
     /// Returns the version that a caller gets, by the same steps as `gateway::versions`.
@@ -108,8 +109,8 @@ impl Node {
             match reuse {
                 Reuse::Fresh { .. } => return Some(version_of(&response)),
                 Reuse::Revalidate { .. } if !self.is_cut_off() => {
-                    if let Join::Leader(ticket, _) = self.cache.join(&id, now) {
-                        self.start(ticket, file);
+                    if let Join::Leader(pending, _) = self.cache.join(&id, now) {
+                        self.start(pending, file);
                     }
                     return Some(version_of(&response));
                 }
@@ -118,8 +119,8 @@ impl Node {
         }
         let waiter = match self.cache.join(&id, self.clock.monotonic()) {
             Join::Hit { response, .. } => return Some(version_of(&response)),
-            Join::Leader(ticket, waiter) => {
-                self.start(ticket, file);
+            Join::Leader(pending, waiter) => {
+                self.start(pending, file);
                 waiter
             }
             Join::Follower(waiter) => waiter,
@@ -130,26 +131,28 @@ impl Node {
         }
     }
 
-    fn start(self: &Arc<Self>, ticket: Fill, file: usize) {
+    fn start(self: &Arc<Self>, pending: Fill, file: usize) {
         let node = Arc::clone(self);
-        tokio::spawn(async move { node.way.sleeper.run(node.redeem(ticket, file)).await });
+        tokio::spawn(
+            async move { node.connection.suspension.run(node.complete(pending, file)).await },
+        );
     }
 
     /// Completes a fill by the same steps as `gateway::fills`.
-    async fn redeem(&self, ticket: Fill, file: usize) {
+    async fn complete(&self, pending: Fill, file: usize) {
         let id = file_id(file);
         let permit = match self.second_level.find(&id, &self.rules).await {
-            Seen::Shared(shared) => {
+            SharedLookup::Found(shared) => {
                 let response = StoredResponse::new(shared.kind, shared.body, shared.as_of);
-                ticket.finish(Arc::new(response), Origin::SecondLevel { ttl: shared.ttl });
+                pending.finish(Arc::new(response), Origin::SecondLevel { ttl: shared.ttl });
                 return;
             }
-            Seen::Nothing(permit) => permit,
+            SharedLookup::Missing(permit) => permit,
         };
-        let asked = self.clock.monotonic();
-        let body = self.ask_upstream(file).await;
-        let response = Arc::new(StoredResponse::new(Kind::List, body.clone(), asked));
-        let finished = ticket.finish(response, Origin::Upstream);
+        let began = self.clock.monotonic();
+        let body = self.fetch(file).await;
+        let response = Arc::new(StoredResponse::new(Kind::List, body.clone(), began));
+        let finished = pending.finish(response, Origin::Upstream);
         match (permit, finished.freshness()) {
             (Some(permit), Some(freshness)) => {
                 self.second_level
@@ -161,14 +164,14 @@ impl Node {
         }
     }
 
-    async fn ask_upstream(&self, file: usize) -> Bytes {
-        let way = || {
+    async fn fetch(&self, file: usize) -> Bytes {
+        let latency = || {
             let most = u64::try_from(self.latency.as_micros()).unwrap();
             Duration::from_micros(self.rng.lock().u64(100..most))
         };
-        let (there, back) = (way(), way());
-        tokio::time::sleep(there).await;
-        let version = self.truth.lock()[file];
+        let (forth, back) = (latency(), latency());
+        tokio::time::sleep(forth).await;
+        let version = self.versions.lock()[file];
         tokio::time::sleep(back).await;
         Bytes::from(format!("[{version}]"))
     }

@@ -1,5 +1,5 @@
 //! Tests of sharing: which responses, and for how long. The promise itself is tested in
-//! `simulation`.
+//! `cluster::tests::simulation`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::cache::{PurgeMode, Target};
-use crate::cluster::bus::{NodeId, ServerFault};
-use crate::cluster::standing::CUT_OFF_AFTER;
-use crate::cluster::twin::{Twin, Without};
+use crate::cluster::node::link_health::CUT_OFF_AFTER;
+use crate::cluster::protocol::{NodeId, ServerFault};
+use crate::cluster::tests::in_memory_bus::{DisabledRule, InMemoryBus};
 use crate::invalidation::{InvalidationSource, Purge};
 
 const RULES: FreshnessSettings = FreshnessSettings {
@@ -24,46 +24,46 @@ const RULES: FreshnessSettings = FreshnessSettings {
 };
 
 /// In-process double with no network between, or one that never responds.
-struct Direct {
-    twin: Mutex<Twin>,
+struct DirectConnection {
+    bus: Mutex<InMemoryBus>,
     clock: Clock,
-    looks: AtomicUsize,
+    lookups: AtomicUsize,
     silent: Mutex<bool>,
 }
 
-impl Values for Direct {
-    async fn look(&self, file: &FileId, token: Token) -> Result<Look, ServerFault> {
-        self.looks.fetch_add(1, Ordering::Relaxed);
+impl SharedValues for DirectConnection {
+    async fn look_up(&self, file: &FileId, token: LeaseToken) -> Result<LookupReply, ServerFault> {
+        self.lookups.fetch_add(1, Ordering::Relaxed);
         if *self.silent.lock() {
             std::future::pending::<()>().await;
         }
-        let look = self.twin.lock().look(file, token, self.clock.monotonic());
-        look.ok_or(ServerFault::Unreadable("no node has joined"))
+        let reply = self.bus.lock().look_up(file, token, self.clock.monotonic());
+        reply.ok_or(ServerFault::Unreadable("no node has joined"))
     }
 
     async fn keep(
         &self,
         file: &FileId,
-        ticket: &Ticket,
-        token: Token,
+        snapshot: &FenceSnapshot,
+        token: LeaseToken,
         value: Bytes,
         ttl: Duration,
     ) -> Result<bool, ServerFault> {
         let now = self.clock.monotonic();
-        Ok(self.twin.lock().keep(file, ticket, token, (value, ttl), now))
+        Ok(self.bus.lock().keep(file, snapshot, token, (value, ttl), now))
     }
 
-    async fn release(&self, file: &FileId, token: Token) -> Result<(), ServerFault> {
-        self.twin.lock().release(file, token, self.clock.monotonic());
+    async fn release(&self, file: &FileId, token: LeaseToken) -> Result<(), ServerFault> {
+        self.bus.lock().release(file, token, self.clock.monotonic());
         Ok(())
     }
 }
 
 /// One node, and the server that it shares with others.
 struct Node {
-    level: SecondLevel<Direct>,
-    server: Arc<Direct>,
-    standing: Arc<Standing>,
+    level: SecondLevel<DirectConnection>,
+    server: Arc<DirectConnection>,
+    health: Arc<LinkHealth>,
     outbox: Arc<Outbox>,
     clock: Clock,
 }
@@ -75,46 +75,46 @@ fn file() -> FileId {
 impl Node {
     fn alone() -> Self {
         let clock = Clock::system();
-        let mut twin = Twin::new(Without::Nothing);
-        twin.join("epoch");
-        let (twin, silent) = (Mutex::new(twin), Mutex::new(false));
-        Self::of(Arc::new(Direct { twin, clock, looks: AtomicUsize::new(0), silent }))
+        let mut bus = InMemoryBus::new(DisabledRule::None);
+        bus.join("epoch");
+        let (bus, silent) = (Mutex::new(bus), Mutex::new(false));
+        Self::of(Arc::new(DirectConnection { bus, clock, lookups: AtomicUsize::new(0), silent }))
     }
 
-    fn of(server: Arc<Direct>) -> Self {
-        let (standing, outbox) = (Arc::new(Standing::new()), Arc::<Outbox>::default());
+    fn of(server: Arc<DirectConnection>) -> Self {
+        let (health, outbox) = (Arc::new(LinkHealth::new()), Arc::<Outbox>::default());
         let clock = server.clock.clone();
-        standing.note_heard(clock.monotonic());
+        health.set_read_until(clock.monotonic());
         let level = SecondLevel::new(
             Arc::clone(&server),
-            Arc::clone(&standing),
+            Arc::clone(&health),
             Arc::clone(&outbox),
             clock.clone(),
             FillLimits { body_max: 1000, fill_timeout: SECOND * 10 },
         );
-        Self { level, server, standing, outbox, clock }
+        Self { level, server, health, outbox, clock }
     }
 
-    async fn find(&self) -> Seen {
+    async fn find(&self) -> SharedLookup {
         self.level.find(&file(), &RULES).await
     }
 
-    async fn permit(&self) -> Permit {
+    async fn permit(&self) -> StorePermit {
         match self.find().await {
-            Seen::Nothing(Some(permit)) => permit,
-            Seen::Nothing(None) => panic!("it did not look"),
-            Seen::Shared(shared) => panic!("{shared:?} is there"),
+            SharedLookup::Missing(Some(permit)) => permit,
+            SharedLookup::Missing(None) => panic!("it did not look up"),
+            SharedLookup::Found(shared) => panic!("{shared:?} is there"),
         }
     }
 
     async fn shared(&self) -> Option<SharedResponse> {
         match self.find().await {
-            Seen::Shared(shared) => Some(shared),
-            Seen::Nothing(_) => None,
+            SharedLookup::Found(shared) => Some(shared),
+            SharedLookup::Missing(_) => None,
         }
     }
 
-    async fn keep(&self, permit: Permit, kind: Kind, ttl: Duration) {
+    async fn keep(&self, permit: StorePermit, kind: Kind, ttl: Duration) {
         let body = Bytes::from_static(b"[]");
         self.level.keep(&file(), permit, (kind, body), ttl, &RULES).await;
     }
@@ -122,34 +122,34 @@ impl Node {
     fn purge(&self) {
         let (target, source) = (Target::File(file()), InvalidationSource::Admin);
         let purge = Purge { target, mode: PurgeMode::Hard, source };
-        self.server.twin.lock().purge(NodeId(9), &purge, "", self.clock.monotonic());
+        self.server.bus.lock().purge(NodeId(9), &purge, "", self.clock.monotonic());
     }
 
     async fn wait(&self, time: Duration) {
         tokio::time::sleep(time).await;
-        self.standing.note_heard(self.clock.monotonic());
+        self.health.set_read_until(self.clock.monotonic());
     }
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn what_one_fetched_the_others_have_with_its_age() {
+async fn a_response_that_one_node_fetched_is_found_by_others_with_its_age() {
     let (node, began) = (Node::alone(), Clock::system());
     let other = Node::of(Arc::clone(&node.server));
-    let asked = node.clock.monotonic();
+    let looked_up = node.clock.monotonic();
     let permit = node.permit().await;
     node.keep(permit, Kind::List, SECOND * 54).await;
     other.wait(SECOND * 53).await;
     let shared = other.shared().await.unwrap();
     assert_eq!((shared.kind, &shared.body[..]), (Kind::List, &b"[]"[..]));
-    assert_eq!((shared.as_of, shared.ttl), (asked, SECOND * 54));
+    assert_eq!((shared.as_of, shared.ttl), (looked_up, SECOND * 54));
     other.wait(SECOND).await;
     assert!(other.shared().await.is_none(), "after {:?}", began.uptime());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_would_not_be_fresh_here_is_not_taken() {
+async fn a_response_that_is_not_fresh_on_this_node_is_not_found() {
     let node = Node::alone();
     let permit = node.permit().await;
     node.keep(permit, Kind::NotFound, SECOND * 60).await;
@@ -160,7 +160,7 @@ async fn what_would_not_be_fresh_here_is_not_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_fetched_soon_after_a_purge_is_shared_for_as_long_as_it_settles() {
+async fn a_response_fetched_soon_after_a_purge_is_shared_for_the_settle_time() {
     let node = Node::alone();
     node.purge();
     node.wait(SECOND).await;
@@ -174,29 +174,29 @@ async fn what_is_fetched_soon_after_a_purge_is_shared_for_as_long_as_it_settles(
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_have_missed_a_purge_or_has_one_to_tell_shares_nothing() {
+async fn a_node_that_is_cut_off_or_has_pending_purges_shares_nothing() {
     let node = Node::alone();
     let permit = node.permit().await;
     node.keep(permit, Kind::List, SECOND * 60).await;
     let (target, source) = (Target::All, InvalidationSource::Admin);
     let purge = Purge { target, mode: PurgeMode::Hard, source };
     node.outbox.push(purge);
-    assert!(matches!(node.find().await, Seen::Nothing(None)));
-    node.outbox.told(&node.outbox.first().unwrap());
+    assert!(matches!(node.find().await, SharedLookup::Missing(None)));
+    node.outbox.remove_published(&node.outbox.first().unwrap());
     assert!(node.shared().await.is_some());
     tokio::time::sleep(CUT_OFF_AFTER + SECOND).await;
-    assert!(matches!(node.find().await, Seen::Nothing(None)));
+    assert!(matches!(node.find().await, SharedLookup::Missing(None)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_answer_is_waited_for_briefly_and_then_left_alone() {
+async fn a_silent_server_opens_the_breaker_after_five_timeouts() {
     let node = Node::alone();
     *node.server.silent.lock() = true;
     let began = node.clock.monotonic();
     for _ in 0..50 {
-        assert!(matches!(node.find().await, Seen::Nothing(None)));
+        assert!(matches!(node.find().await, SharedLookup::Missing(None)));
     }
-    assert_eq!(node.server.looks.load(Ordering::Relaxed), 5);
+    assert_eq!(node.server.lookups.load(Ordering::Relaxed), 5);
     assert_eq!(node.clock.monotonic().saturating_sub(began), Duration::from_millis(5 * 20));
     *node.server.silent.lock() = false;
     node.wait(SECOND).await;
@@ -204,7 +204,7 @@ async fn a_server_that_does_not_answer_is_waited_for_briefly_and_then_left_alone
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_one_fetches_the_others_wait_but_not_for_long() {
+async fn while_one_node_fetches_the_others_wait_for_a_second_at_most() {
     let node = Node::alone();
     let other = Node::of(Arc::clone(&node.server));
     let permit = node.permit().await;

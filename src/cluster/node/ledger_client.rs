@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bus::{Ledger, ServerFault};
-use super::standing::{ClusterState, Standing};
+use super::link_health::{ClusterState, LinkHealth};
 use crate::clock::Clock;
+use crate::cluster::protocol::{QuotaLedger, ServerFault};
 use crate::limit::{LeaseQueue, LeaseRequest};
 
 /// Pause between two calls. A shorter one keeps closer to the quota; each call costs Redis some
@@ -21,23 +21,23 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 const CALL_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Lease requests per call. A call is one script, and Redis does nothing else while it runs.
-const BATCH_MAX: usize = 200;
+const REQUESTS_PER_CALL_MAX: usize = 200;
 
 /// Runs the ledger client. Does not return.
-pub(super) async fn run<L: Ledger>(
+pub(in crate::cluster) async fn run_ledger_client<L: QuotaLedger>(
     ledger: Arc<L>,
     queue: Arc<LeaseQueue>,
-    standing: Arc<Standing>,
+    health: Arc<LinkHealth>,
     clock: Clock,
 ) {
     loop {
         _ = tokio::time::timeout(CHECK_INTERVAL, queue.wait_for_requests()).await;
         let now = clock.monotonic();
-        let is_connected = standing.state(now) == ClusterState::Connected;
-        queue.set_fleet(is_connected, standing.nodes());
+        let is_connected = health.state(now) == ClusterState::Connected;
+        queue.set_fleet(is_connected, health.nodes());
         if call(&*ledger, &queue, &clock).await.is_err() {
             // Each node enforces its own part of the quota until the next check.
-            queue.set_fleet(false, standing.nodes());
+            queue.set_fleet(false, health.nodes());
             tokio::time::sleep(CHECK_INTERVAL).await;
         }
         tokio::time::sleep(CALL_INTERVAL).await;
@@ -45,9 +45,13 @@ pub(super) async fn run<L: Ledger>(
 }
 
 /// Sends one batch of lease requests, if any are queued.
-async fn call<L: Ledger>(ledger: &L, queue: &LeaseQueue, clock: &Clock) -> Result<(), ServerFault> {
+async fn call<L: QuotaLedger>(
+    ledger: &L,
+    queue: &LeaseQueue,
+    clock: &Clock,
+) -> Result<(), ServerFault> {
     let sent = clock.monotonic();
-    let requests = queue.take_batch(BATCH_MAX, sent);
+    let requests = queue.take_batch(REQUESTS_PER_CALL_MAX, sent);
     if requests.is_empty() {
         return Ok(());
     }

@@ -21,7 +21,7 @@ const VERSION: u8 = 1;
 const IDENTITY: u8 = 0;
 const DEFLATE: u8 = 1;
 /// Length of the header before the body, in bytes.
-const HEAD: usize = 1 + 1 + 1 + 8 + 8 + 4;
+const HEADER_LENGTH: usize = 1 + 1 + 1 + 8 + 8 + 4;
 
 /// Shortest body that is compressed, in bytes. A shorter one would hardly shrink.
 const DEFLATE_MIN: usize = 256;
@@ -32,7 +32,7 @@ const VALUE_MAX: usize = 512 * 1024;
 
 /// Response that one node fetched, as it is shared with the others.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Value {
+pub struct SharedValue {
     /// Kind of the response: a version list or a negative response.
     pub kind: Kind,
     /// Body, uncompressed.
@@ -44,7 +44,7 @@ pub struct Value {
     pub ttl: Duration,
 }
 
-impl Value {
+impl SharedValue {
     /// Encodes the value. Returns `None` if it is too long to be shared.
     pub fn encode(&self) -> Option<Bytes> {
         let length = u32::try_from(self.body.len()).ok()?;
@@ -53,12 +53,12 @@ impl Value {
             Some(deflated) if deflated.len() < self.body.len() => (DEFLATE, &deflated[..]),
             _ => (IDENTITY, &self.body[..]),
         };
-        if HEAD + body.len() > VALUE_MAX {
+        if HEADER_LENGTH + body.len() > VALUE_MAX {
             return None;
         }
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let mut bytes = BytesMut::with_capacity(HEAD + body.len());
-        bytes.put_slice(&[VERSION, kind_to_byte(self.kind), coding]);
+        let mut bytes = BytesMut::with_capacity(HEADER_LENGTH + body.len());
+        bytes.put_slice(&[VERSION, byte_of_kind(self.kind), coding]);
         bytes.put_u64(micros(self.as_of));
         bytes.put_u64(micros(self.ttl));
         bytes.put_u32(length);
@@ -68,13 +68,13 @@ impl Value {
 
     /// Decodes a value. Returns `None` if it cannot be read or its body exceeds `body_max` bytes.
     pub fn decode(bytes: &Bytes, body_max: usize) -> Option<Self> {
-        let (head, _) = bytes.split_first_chunk::<HEAD>()?;
+        let (head, _) = bytes.split_first_chunk::<HEADER_LENGTH>()?;
         let &[VERSION, kind, coding, ref numbers @ ..] = head else { return None };
         let (as_of, numbers) = numbers.split_first_chunk()?;
         let (ttl, numbers) = numbers.split_first_chunk()?;
         let (length, _) = numbers.split_first_chunk()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        let body = bytes.slice(HEAD..);
+        let body = bytes.slice(HEADER_LENGTH..);
         if length > body_max {
             return None;
         }
@@ -92,7 +92,7 @@ impl Value {
     }
 }
 
-fn kind_to_byte(kind: Kind) -> u8 {
+fn byte_of_kind(kind: Kind) -> u8 {
     match kind {
         Kind::BadRequest => 0,
         Kind::List => 1,
@@ -127,8 +127,8 @@ mod tests {
     const BODY_MAX: usize = 1 << 20;
 
     #[test]
-    fn lists_become_less_and_what_is_too_long_is_not_shared() {
-        let value = |body: Bytes| Value {
+    fn lists_are_compressed_and_values_that_are_too_long_are_not_shared() {
+        let value = |body: Bytes| SharedValue {
             kind: Kind::List,
             body,
             as_of: Duration::from_secs(1_700_000_000),
@@ -137,41 +137,42 @@ mod tests {
         let list = value(Bytes::from(r#"{"type":"file-version","name":"a"},"#.repeat(1000)));
         let encoded = list.encode().unwrap();
         assert!(encoded.len() < list.body.len() / 20, "{}", encoded.len());
-        assert_eq!(Value::decode(&encoded, BODY_MAX), Some(list.clone()));
-        assert_eq!(Value::decode(&encoded, list.body.len() - 1), None);
+        assert_eq!(SharedValue::decode(&encoded, BODY_MAX), Some(list.clone()));
+        assert_eq!(SharedValue::decode(&encoded, list.body.len() - 1), None);
         let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(VALUE_MAX).collect();
         assert_eq!(value(noise.into()).encode(), None);
     }
 
     #[test]
-    fn another_version_is_as_if_it_were_not_there() {
+    fn a_value_of_another_version_counts_as_absent() {
         let (kind, ttl) = (Kind::NotFound, Duration::from_secs(10));
-        let value = Value { kind, body: Bytes::from_static(b"{}"), as_of: ttl, ttl };
+        let value = SharedValue { kind, body: Bytes::from_static(b"{}"), as_of: ttl, ttl };
         let mut encoded = value.encode().unwrap().to_vec();
         encoded[0] = 2;
-        assert_eq!(Value::decode(&encoded.into(), BODY_MAX), None);
+        assert_eq!(SharedValue::decode(&encoded.into(), BODY_MAX), None);
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_what_is_read(
+        fn an_encoded_value_decodes_to_the_same(
             kind in 0..3_u8,
             body in proptest::collection::vec(0..4_u8, 0..2000),
             as_of in 0..u64::MAX,
             ttl in 0..u64::MAX,
         ) {
             let (as_of, ttl) = (Duration::from_micros(as_of), Duration::from_micros(ttl));
-            let value = Value { kind: kind_of_byte(kind).unwrap(), body: body.into(), as_of, ttl };
-            prop_assert_eq!(Value::decode(&value.encode().unwrap(), BODY_MAX), Some(value));
+            let (kind, body) = (kind_of_byte(kind).unwrap(), body.into());
+            let value = SharedValue { kind, body, as_of, ttl };
+            prop_assert_eq!(SharedValue::decode(&value.encode().unwrap(), BODY_MAX), Some(value));
         }
 
         #[test]
-        fn any_bytes_are_read_without_panic_and_within_the_limit(
+        fn any_bytes_are_decoded_without_panic_and_within_the_limit(
             head in proptest::collection::vec(0..3_u8, 0..3),
             rest in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
             let bytes = Bytes::from([head, rest].concat());
-            if let Some(value) = Value::decode(&bytes, 100) {
+            if let Some(value) = SharedValue::decode(&bytes, 100) {
                 prop_assert!(value.body.len() <= 100);
             }
         }

@@ -8,12 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 
-use super::bus::{
-    Found, Ledger as _, NodeId, Position, Record, ServerFault, Stream, Ticket, Token, Values, What,
-};
-use super::redis::{RedisServer, RedisUrl};
-use super::twin::{Twin, Without};
+use super::in_memory_bus::{DisabledRule, InMemoryBus};
 use crate::cache::{PurgeMode, Target};
+use crate::cluster::protocol::{
+    FenceSnapshot, LeaseToken, LookupResult, NodeId, PurgeStream as _, QuotaLedger as _, Record,
+    RecordKind, ServerFault, SharedValues as _, StreamPosition,
+};
+use crate::cluster::redis::{RedisServer, RedisUrl};
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
 use crate::limit::{Credit, InMemoryLedger, LeaseQueue, Quota, QuotaLease, SharedKey};
@@ -21,14 +22,14 @@ use crate::limit::{Credit, InMemoryLedger, LeaseQueue, Quota, QuotaLease, Shared
 const NODE: NodeId = NodeId(7);
 
 /// A redis-server process of the test. It is killed when this is dropped.
-pub(super) struct Running {
+struct RedisProcess {
     child: Child,
-    pub(super) url: RedisUrl,
+    url: RedisUrl,
     _directory: tempfile::TempDir,
 }
 
-impl Running {
-    pub(super) fn start(options: &[&str]) -> Self {
+impl RedisProcess {
+    fn start(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let child = Command::new("redis-server")
@@ -43,12 +44,12 @@ impl Running {
     }
 
     /// Returns a node's connection, once the server responds.
-    pub(super) async fn joined(&self, node: NodeId) -> (RedisServer, Position) {
+    async fn joined(&self, node: NodeId) -> (RedisServer, StreamPosition) {
         let server = RedisServer::new(&self.url, "test", node);
         let joined = async {
             loop {
                 match server.join().await {
-                    Ok(joined) => return joined.stands,
+                    Ok(joined) => return joined.end,
                     Err(ServerFault::Refused(unfit)) => panic!("{unfit}"),
                     Err(_) => tokio::task::yield_now().await,
                 }
@@ -59,7 +60,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RedisProcess {
     fn drop(&mut self) {
         // Kills our own child by its handle. It may have ended already.
         _ = self.child.kill();
@@ -77,24 +78,25 @@ fn purge(rng: &mut Rng) -> Purge {
     Purge { target, mode, source: InvalidationSource::Webhook }
 }
 
-fn told(records: &[Record]) -> Vec<(u64, NodeId, What)> {
-    records.iter().map(|record| (record.position.seq, record.node, record.what)).collect()
+/// Returns what both implementations must agree on: number, node and kind of each record.
+fn contents(records: &[Record]) -> Vec<(u64, NodeId, RecordKind)> {
+    records.iter().map(|record| (record.position.seq, record.node, record.kind)).collect()
 }
 
 /// Result of a lookup as text that is the same for both implementations.
-fn said(found: &Found) -> String {
-    format!("{found:?}")
+fn text_of(result: &LookupResult) -> String {
+    format!("{result:?}")
 }
 
 #[tokio::test]
-async fn the_twin_does_what_the_scripts_do() {
-    let running = Running::start(&[]);
-    let (server, mut real_end) = running.joined(NODE).await;
-    let mut twin = Twin::new(Without::Nothing);
-    let mut twin_end = twin.join("twin");
-    assert_eq!((real_end.seq, twin_end.seq), (0, 0));
+async fn the_in_memory_bus_does_what_the_scripts_do() {
+    let process = RedisProcess::start(&[]);
+    let (server, mut real_end) = process.joined(NODE).await;
+    let mut bus = InMemoryBus::new(DisabledRule::None);
+    let mut bus_end = bus.join("in memory");
+    assert_eq!((real_end.seq, bus_end.seq), (0, 0));
     let mut rng = Rng::with_seed(1);
-    let mut tickets: Vec<(FileId, Token, Ticket, Ticket)> = Vec::new();
+    let mut snapshots: Vec<(FileId, LeaseToken, FenceSnapshot, FenceSnapshot)> = Vec::new();
     let mut now = Duration::from_secs(1_000_000);
     for step in 0..600 {
         now += Duration::from_millis(1);
@@ -102,37 +104,37 @@ async fn the_twin_does_what_the_scripts_do() {
             0 => {
                 let purge = purge(&mut rng);
                 let real = server.purge(&purge).await.unwrap();
-                let same = twin.purge(NODE, &purge, "", now);
+                let same = bus.purge(NODE, &purge, "", now);
                 assert_eq!(real.seq, same.seq, "step {step}");
             }
             1 => {
-                let beat = What::Beat { sent: Duration::from_nanos(rng.u64(..)) };
-                server.tell(beat).await.unwrap();
-                twin.append(NODE, beat, "", now);
-                let (real, same) = (server.read(&real_end).await.unwrap(), twin.read(&twin_end));
-                assert_eq!(told(&real), told(&same), "step {step}");
+                let heartbeat = RecordKind::Heartbeat { sent: Duration::from_nanos(rng.u64(..)) };
+                server.append(heartbeat).await.unwrap();
+                bus.append(NODE, heartbeat, "", now);
+                let (real, same) = (server.read(&real_end).await.unwrap(), bus.read(&bus_end));
+                assert_eq!(contents(&real), contents(&same), "step {step}");
                 real_end = real.last().unwrap().position.clone();
-                twin_end = same.last().unwrap().position.clone();
+                bus_end = same.last().unwrap().position.clone();
             }
             2 | 3 => {
-                let (file, token) = (file(&mut rng), Token(rng.u64(..)));
-                let real = server.look(&file, token).await.unwrap();
-                let same = twin.look(&file, token, now).unwrap();
-                assert_eq!(said(&real.found), said(&same.found), "step {step}");
-                assert_eq!(real.ticket.fence == "0", same.ticket.fence == "0", "step {step}");
-                tickets.push((file, token, real.ticket, same.ticket));
+                let (file, token) = (file(&mut rng), LeaseToken(rng.u64(..)));
+                let real = server.look_up(&file, token).await.unwrap();
+                let same = bus.look_up(&file, token, now).unwrap();
+                assert_eq!(text_of(&real.result), text_of(&same.result), "step {step}");
+                assert_eq!(real.snapshot.fence == "0", same.snapshot.fence == "0", "step {step}");
+                snapshots.push((file, token, real.snapshot, same.snapshot));
             }
-            4 | 5 if !tickets.is_empty() => {
-                let at = rng.usize(..tickets.len());
-                let (file, token, real, same) = tickets.swap_remove(at);
+            4 | 5 if !snapshots.is_empty() => {
+                let at = rng.usize(..snapshots.len());
+                let (file, token, real, same) = snapshots.swap_remove(at);
                 let (value, ttl) = (Bytes::from(format!("value {step}")), Duration::from_mins(1));
                 let kept = server.keep(&file, &real, token, value.clone(), ttl).await.unwrap();
-                assert_eq!(kept, twin.keep(&file, &same, token, (value, ttl), now), "step {step}");
+                assert_eq!(kept, bus.keep(&file, &same, token, (value, ttl), now), "step {step}");
             }
-            _ if !tickets.is_empty() => {
-                let (file, token, ..) = tickets.swap_remove(rng.usize(..tickets.len()));
+            _ if !snapshots.is_empty() => {
+                let (file, token, ..) = snapshots.swap_remove(rng.usize(..snapshots.len()));
                 server.release(&file, token).await.unwrap();
-                twin.release(&file, token, now);
+                bus.release(&file, token, now);
             }
             _ => {}
         }
@@ -140,52 +142,54 @@ async fn the_twin_does_what_the_scripts_do() {
 }
 
 #[tokio::test]
-async fn a_ticket_of_long_ago_is_refused() {
-    let running = Running::start(&[]);
-    let (server, _) = running.joined(NODE).await;
+async fn a_store_long_after_its_lookup_is_refused() {
+    let process = RedisProcess::start(&[]);
+    let (server, _) = process.joined(NODE).await;
     let file = FileId::parse("a").unwrap();
-    let look = server.look(&file, Token(1)).await.unwrap();
+    let reply = server.look_up(&file, LeaseToken(1)).await.unwrap();
     let value = || Bytes::from_static(b"value");
     let (ttl, long_ago) = (Duration::from_mins(1), Duration::from_secs(31));
-    let old = Ticket { at: look.ticket.at.saturating_sub(long_ago), ..look.ticket.clone() };
-    assert!(!server.keep(&file, &old, Token(1), value(), ttl).await.unwrap());
-    assert!(server.keep(&file, &look.ticket, Token(1), value(), ttl).await.unwrap());
+    let old =
+        FenceSnapshot { at: reply.snapshot.at.saturating_sub(long_ago), ..reply.snapshot.clone() };
+    assert!(!server.keep(&file, &old, LeaseToken(1), value(), ttl).await.unwrap());
+    assert!(server.keep(&file, &reply.snapshot, LeaseToken(1), value(), ttl).await.unwrap());
 }
 
 /// Redis responds with nil here. That is no fault, and the next record is not missed.
 #[tokio::test]
 async fn a_read_at_the_end_of_the_stream_is_empty() {
-    let running = Running::start(&[]);
-    let (server, position) = running.joined(NODE).await;
+    let process = RedisProcess::start(&[]);
+    let (server, position) = process.joined(NODE).await;
     assert!(server.read(&position).await.unwrap().is_empty());
-    server.tell(What::Leave).await.unwrap();
+    server.append(RecordKind::Leave).await.unwrap();
     let records = server.read(&position).await.unwrap();
-    assert_eq!(told(&records), [(1, NODE, What::Leave)]);
+    assert_eq!(contents(&records), [(1, NODE, RecordKind::Leave)]);
     assert!(server.read(&records[0].position).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_server_that_is_full_takes_purges_and_signs_of_life_and_no_values() {
-    let running = Running::start(&[]);
-    let (server, position) = running.joined(NODE).await;
+async fn a_full_server_takes_purges_and_heartbeats_but_no_values() {
+    let process = RedisProcess::start(&[]);
+    let (server, position) = process.joined(NODE).await;
     let file = FileId::parse("a").unwrap();
-    let look = server.look(&file, Token(1)).await.unwrap();
+    let reply = server.look_up(&file, LeaseToken(1)).await.unwrap();
     server.configure("maxmemory", "1").await;
-    let kept = server.keep(&file, &look.ticket, Token(1), Bytes::from_static(b"v"), LONG).await;
+    let kept =
+        server.keep(&file, &reply.snapshot, LeaseToken(1), Bytes::from_static(b"v"), LONG).await;
     assert!(matches!(kept, Err(ServerFault::Failed(_))), "{kept:?}");
     let source = InvalidationSource::Admin;
     let purge = Purge { target: Target::File(file), mode: PurgeMode::Hard, source };
     assert_eq!(server.purge(&purge).await.unwrap().seq, 1);
-    server.tell(What::Leave).await.unwrap();
-    let look = server.look(&file, Token(2)).await.unwrap();
-    assert!(matches!(look.found, Found::Lead), "the purge ended the lease");
+    server.append(RecordKind::Leave).await.unwrap();
+    let reply = server.look_up(&file, LeaseToken(2)).await.unwrap();
+    assert!(matches!(reply.result, LookupResult::LeaseGranted), "the purge ended the lease");
     assert_eq!(server.read(&position).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn cells_are_counted_as_in_the_same_process() {
-    let running = Running::start(&[]);
-    let (server, _) = running.joined(NODE).await;
+async fn the_ledger_counts_cells_as_its_in_memory_double() {
+    let process = RedisProcess::start(&[]);
+    let (server, _) = process.joined(NODE).await;
     let mut rng = Rng::with_seed(3);
     let queue = LeaseQueue::default();
     for quota in [Quota::new(1, 1000), Quota::new(7, 50), Quota::new(1_000_000, 3)] {
@@ -215,13 +219,13 @@ async fn cells_are_counted_as_in_the_same_process() {
 const LONG: Duration = Duration::from_mins(1);
 
 #[tokio::test]
-async fn what_may_forget_a_purge_is_refused() {
+async fn a_server_that_may_forget_a_purge_is_refused() {
     for (options, expected) in [
         (&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"][..], "noeviction"),
         (&["--cluster-enabled", "yes"], "Redis Cluster"),
     ] {
-        let running = Running::start(options);
-        let server = RedisServer::new(&running.url, "test", NODE);
+        let process = RedisProcess::start(options);
+        let server = RedisServer::new(&process.url, "test", NODE);
         let refused = async {
             loop {
                 match server.join().await {

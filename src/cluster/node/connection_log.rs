@@ -1,7 +1,9 @@
 //! Log lines about the connection to the fleet's Redis.
 
-use crate::cluster::STATE_CHANGE;
-use crate::cluster::bus::ServerFault;
+use crate::cluster::protocol::ServerFault;
+
+/// Target of events that report a change of state.
+const STATE_CHANGE: &str = "ikgate.state_change";
 
 /// Log state of the connection since it last changed. Each cause is logged once, not at every
 /// attempt.
