@@ -41,7 +41,7 @@ struct Envelope<'a> {
 /// the first. Each is parsed by itself, so that a malformed one does not hide the others.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Data<'a> {
+struct EventData<'a> {
     #[serde(borrow)]
     file_id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -51,7 +51,7 @@ struct Data<'a> {
 }
 
 #[derive(Deserialize)]
-struct VersionInfo<'a> {
+struct EventVersionInfo<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
 }
@@ -74,8 +74,8 @@ impl WebhookEvent {
             return Ok(Self::Other);
         }
         let data = envelope.data.ok_or(InvalidEvent::NoFile)?;
-        let data: Data<'_> = serde_json::from_str(data.get())?;
-        let info: Option<VersionInfo<'_>> =
+        let data: EventData<'_> = serde_json::from_str(data.get())?;
+        let info: Option<EventVersionInfo<'_>> =
             data.version_info.and_then(|info| serde_json::from_str(info.get()).ok());
         let version = info.and_then(|info| info.id);
         let mut files: Vec<FileId> = Vec::new();
