@@ -35,11 +35,12 @@
 //! | [`file_id`] | validated ids of files and versions, and their upstream path |
 //! | [`secret`] | secrets: read, redacted, wiped |
 //! | [`message`] | HTTP heads: parsing, head rules, fields |
+//! | [`breaker`] | circuit breaker |
 //! | [`route`] | router: path and method to operation |
 //! | [`caller`] | authentication, and permission for a file |
 //! | [`limit`] | rate limits (GCRA) |
 //! | [`cache`] | cache: lookup, freshness, request collapsing |
-//! | [`upstream`] | client of ImageKit: budget, queue, retries, circuit breaker |
+//! | [`upstream`] | client of ImageKit: budget, queue, retries |
 //! | [`invalidation`] | purges and ImageKit's webhooks |
 //! | [`cluster`] | fleet: second-level cache, purge stream and quotas in Redis |
 //! | [`response`] | response for one caller: conditional, coding, fields |
@@ -57,6 +58,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod breaker;
 pub mod cache;
 pub mod caller;
 pub mod cli;

@@ -63,16 +63,16 @@ impl Admin {
 }
 
 fn cluster_gauges(cluster: &Cluster) -> ClusterGauges {
-    let readings = cluster.readings();
+    let status = cluster.status();
     ClusterGauges {
-        state: match readings.state {
+        state: match status.state {
             ClusterState::Connected => 1,
             ClusterState::CutOff => 2,
         },
-        nodes: readings.nodes,
-        lag: readings.lag.as_secs_f64(),
-        clock_skew: readings.clock_skew,
-        pending_purges: readings.pending_purges,
-        resets: readings.resets,
+        nodes: status.nodes,
+        lag: status.lag.as_secs_f64(),
+        clock_skew: status.clock_skew,
+        pending_purges: status.pending_purges,
+        resets: status.resets,
     }
 }

@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::exchange::CallerLabel;
 use crate::gateway::{AccessRules, Gateway, WebhookReceiver};
 use crate::invalidation::{Invalidator, LocalInvalidator, Webhooks};
-use crate::limit::Desk;
+use crate::limit::LeaseQueue;
 use crate::route::Operations;
 use crate::upstream::{Upstream, UpstreamStartError};
 
@@ -35,10 +35,10 @@ pub fn gateway(
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let encoders = cores.div_ceil(2);
     let local = LocalInvalidator::new(Arc::clone(&cache), clock.clone());
-    let desk = settings.cluster.is_some().then(Arc::<Desk>::default);
-    let cluster = settings.cluster.zip(desk.clone());
-    let cluster =
-        cluster.map(|(settings, desk)| Cluster::new(&settings, local.clone(), desk, clock));
+    let lease_queue = settings.cluster.is_some().then(Arc::<LeaseQueue>::default);
+    let cluster = settings.cluster.zip(lease_queue.clone());
+    let cluster = cluster
+        .map(|(settings, lease_queue)| Cluster::new(&settings, local.clone(), lease_queue, clock));
     let bus = cluster.as_ref().map(|cluster| cluster.bus());
     let invalidator = Invalidator::new(local, bus);
     Ok(Arc::new(Gateway {
@@ -56,11 +56,11 @@ pub fn gateway(
         rules: ArcSwap::from_pointee(AccessRules::new(
             settings.access,
             labels,
-            desk.clone(),
+            lease_queue.clone(),
             clock,
         )),
         cache,
-        upstream: Upstream::new(&settings.upstream, settings.key, desk, clock.clone())?,
+        upstream: Upstream::new(&settings.upstream, settings.key, lease_queue, clock.clone())?,
         request_timeout,
         fills: TaskTracker::new(),
         closing: CancellationToken::new(),

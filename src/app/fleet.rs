@@ -21,7 +21,7 @@ pub(super) async fn run_membership(gateway: Arc<Gateway>, cluster: Arc<Cluster>,
         () = drain.begun() => {}
     }
     _ = tokio::time::timeout(LEAVE_TIMEOUT, cluster.leave()).await;
-    let untold = cluster.readings().pending_purges;
+    let untold = cluster.status().pending_purges;
     if untold > 0 {
         tracing::error!(untold, "purges end with this gateway that the others have not heard of");
     }

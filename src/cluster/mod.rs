@@ -15,37 +15,23 @@
 //! serves only fresh responses. So it may serve purged bytes for the ttl and no longer; it serves
 //! stale ones only where the upstream fails, too.
 //!
-//! - `bus`: interface of the server, as small traits; `redis`: the implementation; `twin`: an
-//!   in-process double for tests.
-//! - `link`: connection of a node to the stream; `members`: nodes of the fleet; `outbox`: purges
-//!   that wait to be published; `standing`: health of the connection, for the rest of the gateway.
-//! - `second_level`: cache that the fleet shares; `value`: encoding of its entries.
-//! - `quotas`: quotas of callers and the budget of upstream calls, counted once for the fleet.
+//! - `protocol`: what nodes and server exchange, as small traits; `redis`: their implementation.
+//! - `node`: state of one node: its link to the stream, the second level, and the ledger client.
+//! - `tests`: in-process double of Redis, and simulations with it.
 
-mod bus;
-#[cfg(test)]
-mod conformance;
-mod link;
-mod members;
-mod outbox;
-mod quotas;
+mod node;
+mod protocol;
 mod redis;
-mod second_level;
-#[cfg(test)]
-mod simulation;
-mod standing;
-#[cfg(test)]
-mod twin;
-mod value;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use node::{
+    ClusterState, FillLimits, SecondLevelOutcome, SharedLookup, SharedResponse, SharedValue,
+    StorePermit,
+};
 pub use redis::{InvalidRedisUrl, RedisUrl};
-pub use second_level::{FillLimits, Permit, SecondLevelOutcome, Seen, SharedResponse};
-pub use standing::ClusterState;
-pub use value::Value;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -53,16 +39,11 @@ use tokio::sync::watch;
 use crate::cache::{FreshnessSettings, Kind};
 use crate::clock::Clock;
 use crate::file_id::FileId;
-use crate::invalidation::{Bus, LocalInvalidator};
-use crate::limit::Desk;
-use bus::NodeId;
-use link::Link;
+use crate::invalidation::{LocalInvalidator, PurgeBus};
+use crate::limit::LeaseQueue;
+use node::{Link, LinkHealth, SecondLevel, run_ledger_client};
+use protocol::NodeId;
 use redis::RedisServer;
-use second_level::SecondLevel;
-use standing::Standing;
-
-/// Target of events that report a change of state.
-const STATE_CHANGE: &str = "ikgate.state_change";
 
 /// Settings of the fleet: its Redis, and the limits of fills.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -80,15 +61,15 @@ pub struct Cluster {
     link: Arc<Link<RedisServer>>,
     second_level: SecondLevel<RedisServer>,
     server: Arc<RedisServer>,
-    desk: Arc<Desk>,
-    standing: Arc<Standing>,
+    lease_queue: Arc<LeaseQueue>,
+    health: Arc<LinkHealth>,
     clock: Clock,
 }
 
-/// Readings of the cluster for metrics and the admin listener.
+/// Status of the cluster for metrics and the admin listener.
 #[derive(Clone, Copy, Debug)]
-pub struct ClusterReadings {
-    /// Whether the node hears of the fleet's purges.
+pub struct ClusterStatus {
+    /// Whether the node receives the fleet's purges.
     pub state: ClusterState,
     /// Number of nodes when the stream was last read, this one included.
     pub nodes: usize,
@@ -107,50 +88,49 @@ impl Cluster {
     pub fn new(
         settings: &ClusterSettings,
         local: LocalInvalidator,
-        desk: Arc<Desk>,
+        lease_queue: Arc<LeaseQueue>,
         clock: &Clock,
     ) -> Arc<Self> {
         let node = NodeId::random();
         let server = Arc::new(RedisServer::new(&settings.url, &settings.namespace, node));
-        let standing = Arc::new(Standing::new());
-        let link =
-            Link::new(Arc::clone(&server), node, Arc::clone(&standing), local, clock.clone());
+        let health = Arc::new(LinkHealth::new());
+        let link = Link::new(Arc::clone(&server), node, Arc::clone(&health), local, clock.clone());
         let link = Arc::new(link);
         let second_level = SecondLevel::new(
             Arc::clone(&server),
-            Arc::clone(&standing),
+            Arc::clone(&health),
             Arc::clone(&link.outbox),
             clock.clone(),
             settings.limits,
         );
-        Arc::new(Self { link, second_level, server, desk, standing, clock: clock.clone() })
+        Arc::new(Self { link, second_level, server, lease_queue, health, clock: clock.clone() })
     }
 
     /// Returns the bus that publishes purges to the fleet.
-    pub fn bus(&self) -> Arc<dyn Bus> {
+    pub fn bus(&self) -> Arc<dyn PurgeBus> {
         Arc::clone(&self.link) as _
     }
 
     /// Keeps this node in the fleet. Does not return.
     pub async fn run(self: Arc<Self>) {
-        let (server, desk) = (Arc::clone(&self.server), Arc::clone(&self.desk));
-        let (standing, clock) = (Arc::clone(&self.standing), self.clock.clone());
-        tokio::join!(self.link.keep(), quotas::keep(server, desk, standing, clock));
+        let (server, lease_queue) = (Arc::clone(&self.server), Arc::clone(&self.lease_queue));
+        let (health, clock) = (Arc::clone(&self.health), self.clock.clone());
+        tokio::join!(self.link.run(), run_ledger_client(server, lease_queue, health, clock));
     }
 
     /// Returns a watch of the number of gateways in the fleet. It changes when that number does.
     pub fn nodes(&self) -> watch::Receiver<NonZeroU32> {
-        self.standing.watch_nodes()
+        self.health.watch_nodes()
     }
 
-    /// Publishes the pending purges, and tells the fleet that this node ends.
+    /// Publishes the pending purges, and announces to the fleet that this node ends.
     pub async fn leave(&self) {
         self.link.leave().await;
     }
 
     /// Looks up a response in the second level. While another gateway fetches it, waits at most a
     /// second.
-    pub async fn find(&self, file: &FileId, rules: &FreshnessSettings) -> Seen {
+    pub async fn find(&self, file: &FileId, rules: &FreshnessSettings) -> SharedLookup {
         self.second_level.find(file, rules).await
     }
 
@@ -158,34 +138,37 @@ impl Cluster {
     pub async fn keep(
         &self,
         file: &FileId,
-        permit: Permit,
-        what: (Kind, Bytes),
+        permit: StorePermit,
+        response: (Kind, Bytes),
         ttl: Duration,
         rules: &FreshnessSettings,
     ) {
-        self.second_level.keep(file, permit, what, ttl, rules).await;
+        self.second_level.keep(file, permit, response, ttl, rules).await;
     }
 
     /// Gives the fill lease back, so that another gateway may fetch. The fill here produced nothing
     /// to store.
-    pub async fn release(&self, file: &FileId, permit: Permit) {
+    pub async fn release(&self, file: &FileId, permit: StorePermit) {
         self.second_level.release(file, permit).await;
     }
 
-    /// Returns whether the node hears of the fleet's purges.
+    /// Returns whether the node receives the fleet's purges.
     pub fn state(&self) -> ClusterState {
-        self.standing.state(self.clock.monotonic())
+        self.health.state(self.clock.monotonic())
     }
 
-    /// Returns the current readings.
-    pub fn readings(&self) -> ClusterReadings {
-        ClusterReadings {
+    /// Returns the current status.
+    pub fn status(&self) -> ClusterStatus {
+        ClusterStatus {
             state: self.state(),
-            nodes: usize::try_from(self.standing.nodes().get()).unwrap_or(usize::MAX),
-            lag: self.standing.lag(),
-            clock_skew: self.standing.skew(),
+            nodes: usize::try_from(self.health.nodes().get()).unwrap_or(usize::MAX),
+            lag: self.health.lag(),
+            clock_skew: self.health.clock_skew(),
             pending_purges: self.link.outbox.len(),
-            resets: self.standing.resets(),
+            resets: self.health.resets(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

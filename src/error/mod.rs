@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use problems::{bad_request, not_found, version_not_found};
 
 use crate::caller::{AuthFailure, FileForbidden};
-use crate::invalidation::{Partial, SignatureFault, WebhookFault};
+use crate::invalidation::{PartialPurge, SignatureFault, WebhookFault};
 use crate::limit::Throttled;
 use crate::message::HeadFault;
 use crate::route::RouteFault;
@@ -38,7 +38,7 @@ pub enum GatewayError {
     #[error("a fill ended without a result")]
     Internal,
     #[error(transparent)]
-    PurgePartial(#[from] Partial),
+    PurgePartial(#[from] PartialPurge),
     #[error(transparent)]
     Route(#[from] RouteFault),
     #[error("the gateway is shutting down")]

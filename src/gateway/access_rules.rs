@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::error::GatewayError;
 use crate::exchange::{CallerLabel, Exchange};
 use crate::file_id::FileId;
-use crate::limit::{Desk, Enforcement, Limit, LimitSettings, Limits, Standing, Throttled};
+use crate::limit::{Enforcement, LeaseQueue, Limit, LimitSettings, Limits, QuotaStatus, Throttled};
 use crate::message::RequestFields;
 use crate::response::{Cors, RateLimitFields, ResponseFacts};
 use crate::upstream::Priority;
@@ -62,15 +62,15 @@ struct CallerFields {
 }
 
 impl AccessRules {
-    /// Builds the rules. `labels` are those of the configured callers, in their order. `desk` is
+    /// Builds the rules. `labels` are those of the configured callers, in their order. `lease_queue` is
     /// set if a fleet shares the quotas.
     pub fn new(
         settings: AccessSettings,
         labels: Vec<CallerLabel>,
-        desk: Option<Arc<Desk>>,
+        lease_queue: Option<Arc<LeaseQueue>>,
         clock: &Clock,
     ) -> Self {
-        let limits = Limits::new(&settings.limits, desk, clock);
+        let limits = Limits::new(&settings.limits, lease_queue, clock);
         let callers = Callers::new(&settings.callers, settings.anonymous, settings.tokens.clone());
         Self::of(settings, labels, callers, limits, NonZeroU32::MIN)
     }
@@ -177,16 +177,16 @@ impl AccessRules {
 
     /// Charges one request to the caller's quota. Returns the quota's status, and the refusal if
     /// there is one.
-    pub(super) fn admit(&self, caller: &Caller) -> (Standing, Result<(), Throttled>) {
+    pub(super) fn admit(&self, caller: &Caller) -> (QuotaStatus, Result<(), Throttled>) {
         let throttled = match self.limits.admit(caller) {
-            Ok(standing) => return (standing, Ok(())),
+            Ok(quota_status) => return (quota_status, Ok(())),
             Err(throttled) => throttled,
         };
         count_throttled(throttled.limit, self.label(caller));
-        let standing = Standing { limit: throttled.limit, quota: throttled.quota, left: 0 };
+        let quota_status = QuotaStatus { limit: throttled.limit, quota: throttled.quota, left: 0 };
         match self.limits.enforcement {
-            Enforcement::DryRun => (standing, Ok(())),
-            Enforcement::Refuse => (standing, Err(throttled)),
+            Enforcement::DryRun => (quota_status, Ok(())),
+            Enforcement::Refuse => (quota_status, Err(throttled)),
         }
     }
 
@@ -209,20 +209,20 @@ impl AccessRules {
         }
     }
 
-    /// Returns the facts that every response states. `standing` is the caller's quota status, if
+    /// Returns the facts that every response states. `quota_status` is the caller's quota status, if
     /// the caller is known.
     pub(super) fn facts<'a>(
         &'a self,
         exchange: &'a Exchange,
         cache: CacheStatus,
-        standing: Option<(&Caller, Standing)>,
+        quota_status: Option<(&Caller, QuotaStatus)>,
     ) -> ResponseFacts<'a> {
-        let standing = standing.and_then(|(caller, standing)| {
-            Some((self.rate_limit_fields(caller, standing.limit)?, standing))
+        let quota_status = quota_status.and_then(|(caller, quota_status)| {
+            Some((self.rate_limit_fields(caller, quota_status.limit)?, quota_status))
         });
         let (browser_max_age, cors) = (self.browser_max_age, self.cors.as_ref());
         let (request_id, now) = (exchange.request_id(), exchange.unix_time());
-        ResponseFacts { request_id, cache, standing, browser_max_age, cors, now }
+        ResponseFacts { request_id, cache, quota_status, browser_max_age, cors, now }
     }
 
     fn rate_limit_fields(&self, caller: &Caller, limit: Limit) -> Option<&RateLimitFields> {

@@ -10,7 +10,7 @@ use crate::cache::CacheStatus;
 use crate::caller::Caller;
 use crate::error::GatewayError;
 use crate::exchange::{Delivery, Exchange, ExchangeBody};
-use crate::limit::Standing;
+use crate::limit::QuotaStatus;
 use crate::message::RequestHead;
 use crate::response::{self, Answer, ResponseFacts};
 
@@ -20,7 +20,7 @@ pub(super) struct RequestContext {
     pub(super) rules: Guard<Arc<AccessRules>>,
     pub(super) cache: Option<CacheStatus>,
     /// The caller and its quota's status, once the request has been charged to the quota.
-    pub(super) quota: Option<(Caller, Standing)>,
+    pub(super) quota: Option<(Caller, QuotaStatus)>,
 }
 
 impl RequestContext {
@@ -51,7 +51,7 @@ impl RequestContext {
         let code = self.exchange.code;
         let cache = self.cache.unwrap_or(CacheStatus::NotConsulted { code });
         self.exchange.cache = cache.into();
-        let quota = self.quota.as_ref().map(|(caller, standing)| (caller, *standing));
+        let quota = self.quota.as_ref().map(|(caller, quota_status)| (caller, *quota_status));
         self.rules.facts(&self.exchange, cache, quota)
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::state::Gateway;
 use crate::cache::{self, Codings, Freshness, Join, Kind, Origin, StoredResponse};
-use crate::cluster::{Seen, SharedResponse};
+use crate::cluster::{SharedLookup, SharedResponse};
 use crate::error::{self, chain};
 use crate::file_id::FileId;
 use crate::upstream::{BodyPermit, FetchRequest, Priority, ResponseKind, Storable, UpstreamError};
@@ -39,7 +39,7 @@ async fn run(gateway: Arc<Gateway>, fill: Fill, request: FetchRequest) {
     let permit = match &gateway.cluster {
         None => None,
         Some(cluster) => match cluster.find(&request.file, &rules).await {
-            Seen::Shared(shared) => {
+            SharedLookup::Found(shared) => {
                 let SharedResponse { kind, body, as_of, ttl } = shared;
                 let response = Arc::new(StoredResponse::new(kind, body, as_of));
                 let finished = fill.finish(Arc::clone(&response), Origin::SecondLevel { ttl });
@@ -48,7 +48,7 @@ async fn run(gateway: Arc<Gateway>, fill: Fill, request: FetchRequest) {
                 }
                 return;
             }
-            Seen::Nothing(permit) => permit,
+            SharedLookup::Missing(permit) => permit,
         },
     };
     let fetched = fetch(&gateway, fill, &request).await;

@@ -106,13 +106,13 @@ impl SigningSecret {
         body: &[u8],
         in_time: impl Fn(Duration) -> Result<(), SignatureFault>,
     ) -> Result<(), SignatureFault> {
-        let value = only(fields, LEGACY)?;
+        let value = single_value(fields, LEGACY)?;
         let part = |name: &'static str| {
             let mut parts = value.split(',').map(str::trim);
             parts.find_map(|part| part.strip_prefix(name)).ok_or(SignatureFault::Malformed)
         };
         let (time, signature) = (part("t=")?, part("v1=")?);
-        in_time(Duration::from_millis(digits(time)?))?;
+        in_time(Duration::from_millis(parse_digits(time)?))?;
         // The signed text holds the time as it was sent, so it is used as received.
         let mac = mac(self.whole.expose().as_bytes(), &[time.as_bytes(), body]);
         let same = hex(&mac).as_bytes().ct_eq(signature.to_ascii_lowercase().as_bytes());
@@ -125,9 +125,10 @@ impl SigningSecret {
         body: &[u8],
         in_time: impl Fn(Duration) -> Result<(), SignatureFault>,
     ) -> Result<(), SignatureFault> {
-        let signatures = only(fields, STANDARD)?;
-        let (id, time) = (only(fields, STANDARD_ID)?, only(fields, STANDARD_TIMESTAMP)?);
-        in_time(Duration::from_secs(digits(time)?))?;
+        let signatures = single_value(fields, STANDARD)?;
+        let (id, time) =
+            (single_value(fields, STANDARD_ID)?, single_value(fields, STANDARD_TIMESTAMP)?);
+        in_time(Duration::from_secs(parse_digits(time)?))?;
         let keys =
             [Some(self.whole.expose().as_bytes()), self.decoded.as_deref().map(Vec::as_slice)];
         let macs = keys.map(|key| key.map(|key| mac(key, &[id.as_bytes(), time.as_bytes(), body])));
@@ -141,7 +142,7 @@ impl SigningSecret {
 }
 
 /// Returns the value of a field that must occur once.
-fn only<'a>(fields: &'a HeaderMap, name: &str) -> Result<&'a str, SignatureFault> {
+fn single_value<'a>(fields: &'a HeaderMap, name: &str) -> Result<&'a str, SignatureFault> {
     let mut values = fields.get_all(name).iter();
     let value = values.next().ok_or(SignatureFault::Missing)?;
     match (value.to_str(), values.next()) {
@@ -150,7 +151,7 @@ fn only<'a>(fields: &'a HeaderMap, name: &str) -> Result<&'a str, SignatureFault
     }
 }
 
-fn digits(text: &str) -> Result<u64, SignatureFault> {
+fn parse_digits(text: &str) -> Result<u64, SignatureFault> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(SignatureFault::Malformed);
     }

@@ -7,15 +7,17 @@ use ahash::RandomState;
 use http::HeaderMap;
 use parking_lot::Mutex;
 
-use super::event::{Event, InvalidEvent};
+use super::invalidator::Invalidator;
+use super::purge::{InvalidationSource, Purge};
+use super::purge_bus::PartialPurge;
 use super::signature::{SignatureFault, SigningSecret};
-use super::{InvalidationSource, Invalidator, Partial, Purge};
+use super::webhook_event::{InvalidEvent, WebhookEvent};
 use crate::cache::{PurgeMode, Target};
 use crate::clock::Clock;
 
 /// Number of applied events that are remembered. ImageKit delivers each event at least once. A
 /// repeat after more events than this is applied again, which costs one upstream call.
-const REMEMBERED_EVENTS: usize = 4096;
+const APPLIED_EVENTS_MAX: usize = 4096;
 
 /// Settings for the verification of deliveries.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,7 +45,7 @@ pub enum WebhookOutcome {
     MalformedSignature,
     MissingSignature,
     OutOfTolerance,
-    /// Lists were invalidated on this gateway, but the rest of the fleet could not be told yet.
+    /// Lists were invalidated on this gateway, but the purge is not published to the fleet yet.
     /// ImageKit has to send the delivery again.
     Partial,
     /// The body was too long or did not come in time.
@@ -115,7 +117,7 @@ impl From<SignatureFault> for WebhookOutcome {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum WebhookFault {
     #[error(transparent)]
-    Partial(#[from] Partial),
+    Partial(#[from] PartialPurge),
     #[error(transparent)]
     Signature(#[from] SignatureFault),
 }
@@ -123,7 +125,7 @@ pub enum WebhookFault {
 /// Receiver of webhook deliveries.
 pub struct Webhooks {
     settings: WebhookSettings,
-    applied: Mutex<Applied>,
+    applied: Mutex<AppliedEvents>,
     hasher: RandomState,
     invalidator: Invalidator,
     clock: Clock,
@@ -146,19 +148,19 @@ impl Webhooks {
         secret
             .verify(fields, body, now, *tolerance)
             .inspect_err(|fault| WebhookOutcome::from(*fault).emit(now))?;
-        let outcome = match Event::parse(body) {
+        let outcome = match WebhookEvent::parse(body) {
             Ok(event) => self.apply(event).await,
             Err(error) => {
-                invalid(&error);
+                log_invalid(&error);
                 WebhookOutcome::InvalidEvent
             }
         };
         outcome.emit(now);
-        if outcome == WebhookOutcome::Partial { Err(Partial.into()) } else { Ok(()) }
+        if outcome == WebhookOutcome::Partial { Err(PartialPurge.into()) } else { Ok(()) }
     }
 
-    async fn apply(&self, event: Event) -> WebhookOutcome {
-        let Event::Changed { id, files } = event else { return WebhookOutcome::Ignored };
+    async fn apply(&self, event: WebhookEvent) -> WebhookOutcome {
+        let WebhookEvent::Changed { id, files } = event else { return WebhookOutcome::Ignored };
         // The hash includes the files. If an id is not as unique as promised, no invalidation is
         // lost.
         let event = id.map(|id| self.hasher.hash_one((id, &files)));
@@ -166,12 +168,12 @@ impl Webhooks {
             return WebhookOutcome::Duplicate;
         }
         let (mode, source) = (PurgeMode::Hard, InvalidationSource::Webhook);
-        let mut told = Ok(());
+        let mut published = Ok(());
         for file in files {
             let purge = Purge { target: Target::File(file), mode, source };
-            told = self.invalidator.invalidate(purge).await.and(told);
+            published = self.invalidator.invalidate(purge).await.and(published);
         }
-        if told.is_err() {
+        if published.is_err() {
             return WebhookOutcome::Partial;
         }
         // Recorded after the invalidation: a repeat that is answered at once must be as final.
@@ -183,7 +185,7 @@ impl Webhooks {
 }
 
 /// Logs a body that cannot be parsed. ImageKit need not send it again: it would be the same.
-fn invalid(error: &InvalidEvent) {
+fn log_invalid(error: &InvalidEvent) {
     let error = error as &(dyn std::error::Error + 'static);
     tracing::warn!(
         error,
@@ -193,12 +195,12 @@ fn invalid(error: &InvalidEvent) {
 
 /// Recently applied events, as keyed hashes of their ids and files.
 #[derive(Default)]
-struct Applied {
+struct AppliedEvents {
     events: HashSet<u64, RandomState>,
     order: VecDeque<u64>,
 }
 
-impl Applied {
+impl AppliedEvents {
     fn contains(&self, event: u64) -> bool {
         self.events.contains(&event)
     }
@@ -208,7 +210,7 @@ impl Applied {
             return;
         }
         self.order.push_back(event);
-        if self.order.len() > REMEMBERED_EVENTS
+        if self.order.len() > APPLIED_EVENTS_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.events.remove(&oldest);
@@ -221,8 +223,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_events_are_remembered_and_no_more() {
-        let mut applied = Applied::default();
+    fn the_latest_applied_events_are_remembered() {
+        let mut applied = AppliedEvents::default();
         for event in 0..10_000 {
             applied.insert(event);
             applied.insert(event);

@@ -47,7 +47,7 @@ impl Limit {
 
 /// State of a caller's quota after a request was admitted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Standing {
+pub struct QuotaStatus {
     /// Kind of the quota; the tightest, if more than one applies.
     pub limit: Limit,
     pub quota: Quota,
@@ -122,7 +122,7 @@ impl From<Quota> for governor::Quota {
     }
 }
 
-impl Standing {
+impl QuotaStatus {
     /// Returns the time until the burst is whole again. It may be up to one interval too long,
     /// since a cell that is partly back counts as missing.
     pub fn until_full(self) -> Duration {

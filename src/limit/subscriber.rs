@@ -17,29 +17,30 @@ pub struct Ipv6Limits {
 
 /// Caller's address, reduced to what identifies a subscriber: all of IPv4, the first bits of IPv6.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Subscriber(Kind);
+pub struct Subscriber(Prefix);
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Kind {
+enum Prefix {
     V4(Ipv4Addr),
     V6(Ipv6Addr),
 }
 
 impl Subscriber {
+    /// Returns the subscriber of an address. `v6_prefix`: prefix length in bits.
     pub fn of(address: IpAddr, v6_prefix: u8) -> Self {
         // A dual-stack listener sees IPv4 peers as ::ffff:a.b.c.d.
         match address.to_canonical() {
-            IpAddr::V4(address) => Self(Kind::V4(address)),
+            IpAddr::V4(address) => Self(Prefix::V4(address)),
             IpAddr::V6(address) => {
                 let free = 128_u32.saturating_sub(u32::from(v6_prefix));
                 let mask = u128::MAX.checked_shl(free).unwrap_or(0);
-                Self(Kind::V6(Ipv6Addr::from(u128::from(address) & mask)))
+                Self(Prefix::V6(Ipv6Addr::from(u128::from(address) & mask)))
             }
         }
     }
 
     pub(super) fn is_v6(self) -> bool {
-        matches!(self.0, Kind::V6(_))
+        matches!(self.0, Prefix::V6(_))
     }
 }
 
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_in_a_v6_prefix_and_mapped_v4_addresses_are_one_caller() {
+    fn addresses_in_one_v6_prefix_and_mapped_v4_addresses_are_one_subscriber() {
         let of = |text: &str, prefix| Subscriber::of(text.parse().unwrap(), prefix);
         assert_eq!(of("2001:db8:0:1::1", 64), of("2001:db8:0:1:ffff::2", 64));
         assert_ne!(of("2001:db8:0:1::1", 64), of("2001:db8:0:2::1", 64));

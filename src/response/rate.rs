@@ -3,7 +3,7 @@
 
 use http::HeaderValue;
 
-use crate::limit::{Quota, Standing};
+use crate::limit::{Quota, QuotaStatus};
 use crate::message::{FieldText, Fields, ResponseField};
 
 /// Both fields of one caller, prepared as far as they are the same for each of its requests.
@@ -25,10 +25,10 @@ impl RateLimitFields {
         }
     }
 
-    pub(super) fn write(&self, fields: &mut impl Fields, standing: Standing) {
-        let until_full = whole_seconds(standing.until_full().as_nanos());
+    pub(super) fn write(&self, fields: &mut impl Fields, quota_status: QuotaStatus) {
+        let until_full = whole_seconds(quota_status.until_full().as_nanos());
         let mut text = FieldText::new(&self.start);
-        text.number(u64::from(standing.left)).text(";t=").number(until_full);
+        text.number(u64::from(quota_status.left)).text(";t=").number(until_full);
         fields.put_bytes(ResponseField::RateLimit, text.as_bytes());
         fields.put(ResponseField::RateLimitPolicy, &self.policy);
     }
@@ -50,7 +50,7 @@ mod tests {
         let quota = Quota::new(10, 25).unwrap();
         let mut fields = FieldMap::default();
         RateLimitFields::new("web-team", quota)
-            .write(&mut fields, Standing { limit: Limit::Caller, quota, left: 14 });
+            .write(&mut fields, QuotaStatus { limit: Limit::Caller, quota, left: 14 });
         let fields = fields.take_map();
         assert_eq!(fields.get("ratelimit-policy").unwrap(), "\"web-team\";q=25;w=3");
         assert_eq!(fields.get("ratelimit").unwrap(), "\"web-team\";r=14;t=2");

@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::rate::RateLimitFields;
 use super::reusable::Reusable;
 use crate::cache::CacheStatus;
-use crate::limit::Standing;
+use crate::limit::QuotaStatus;
 use crate::message::{
     Coding, ConstantField, FieldMap, Fields, RequestFields, RequestHead, ResponseField,
     ResponseHead,
@@ -35,7 +35,7 @@ pub struct ResponseFacts<'a> {
     pub request_id: &'a [u8],
     pub cache: CacheStatus,
     /// Quota fields of the caller and its status. `None` while the caller is not known.
-    pub standing: Option<(&'a RateLimitFields, Standing)>,
+    pub quota_status: Option<(&'a RateLimitFields, QuotaStatus)>,
     /// Time for which browsers may reuse a response without revalidation.
     pub browser_max_age: Duration,
     /// `None`: no page of another origin may read a response.
@@ -124,8 +124,8 @@ impl ResponseFacts<'_> {
         fields.put_constant(&NOSNIFF);
         fields.put_constant(vary);
         fields.put_bytes(ResponseField::CacheStatus, self.cache.to_text().as_bytes());
-        if let Some((names, standing)) = self.standing {
-            names.write(fields, standing);
+        if let Some((names, quota_status)) = self.quota_status {
+            names.write(fields, quota_status);
         }
         if let Some(origin) = page {
             Cors::write(origin, fields);

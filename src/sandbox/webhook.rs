@@ -188,12 +188,12 @@ fn request(
 mod tests {
     use super::super::library::Library;
     use super::*;
-    use crate::invalidation::event::Event as ParsedEvent;
+    use crate::invalidation::WebhookEvent;
 
     fn kind_and_files(change: &FileChange) -> (String, usize) {
         let (_, body) = event(SystemTime::UNIX_EPOCH, change);
         let shown: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let ParsedEvent::Changed { files, .. } = ParsedEvent::parse(&body).unwrap() else {
+        let WebhookEvent::Changed { files, .. } = WebhookEvent::parse(&body).unwrap() else {
             panic!("{shown}")
         };
         (shown["type"].as_str().unwrap().to_owned(), files.len())

@@ -6,9 +6,10 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 const CRATE: &str = "ikgate";
 
 /// Modules of this crate, as the paths of its log lines begin.
-const MODULES: [&str; 23] = [
+const MODULES: [&str; 24] = [
     "admin",
     "app",
+    "breaker",
     "cache",
     "caller",
     "cli",

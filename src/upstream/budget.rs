@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::pause::Pause;
 use super::shared_budget::SharedBudget;
 use super::window::{LearnedWindow, Window};
-use crate::limit::{Desk, Quota, SingleLimiter};
+use crate::limit::{LeaseQueue, Quota, SingleLimiter};
 
 /// Non-urgent calls that may leave ahead of their even pace, if the upstream limits by intervals.
 /// With none, each call that leaves late would be lost.
@@ -67,13 +67,14 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Creates a budget. `desk` queues lease requests, if the gateway is in a fleet.
-    pub(super) fn new(quota: Quota, desk: Option<Arc<Desk>>) -> Self {
+    /// Creates a budget. `lease_queue` queues lease requests, if the gateway is in a fleet.
+    pub(super) fn new(quota: Quota, lease_queue: Option<Arc<LeaseQueue>>) -> Self {
         Self {
             quota,
             own: SingleLimiter::new(quota),
             nodes: NonZeroU32::MIN,
-            fleet: desk.map(|desk| SharedBudget { desk, share: Arc::default() }),
+            fleet: lease_queue
+                .map(|lease_queue| SharedBudget { lease_queue, lease: Arc::default() }),
             learned: LearnedWindow::default(),
             pace: None,
             pause: Pause::None,
@@ -82,7 +83,7 @@ impl Budget {
 
     /// Returns the shared budget, if the ledger is available now.
     fn shared(&self, now: Duration) -> Option<&SharedBudget> {
-        self.fleet.as_ref().filter(|fleet| fleet.desk.is_open(now))
+        self.fleet.as_ref().filter(|fleet| fleet.lease_queue.is_available(now))
     }
 
     /// Returns the quota that is counted now: the whole one if it is shared, else this gateway's
@@ -98,7 +99,7 @@ impl Budget {
 
     /// Updates the state: the number of gateways, and a window that is no longer believed.
     fn follow(&mut self, now: Duration) {
-        let nodes = self.fleet.as_ref().map_or(NonZeroU32::MIN, |fleet| fleet.desk.nodes());
+        let nodes = self.fleet.as_ref().map_or(NonZeroU32::MIN, |fleet| fleet.lease_queue.nodes());
         if nodes != self.nodes {
             self.nodes = nodes;
             self.own.set_quota(self.quota.part_of(nodes), now);
@@ -131,7 +132,7 @@ impl Budget {
     pub(super) fn want(&self, calls: usize, priority: Priority) {
         if let Some(fleet) = &self.fleet {
             let calls = u32::try_from(calls).unwrap_or(u32::MAX);
-            fleet.share.want(calls, priority.reserved(self.quota.burst.get()));
+            fleet.lease.set_waiting_calls(calls, priority.reserved(self.quota.burst.get()));
         }
     }
 
@@ -149,7 +150,7 @@ impl Budget {
             self.own.spend(now)?;
             if let Some(fleet) = &self.fleet {
                 // The ledger is debited later.
-                fleet.share.owe(self.quota, now);
+                fleet.lease.add_debt(self.quota, now);
             }
         } else {
             return Err(wait);
@@ -200,7 +201,7 @@ impl Budget {
         let Some(shared) = self.shared(now) else {
             return self.wait(Priority::Background, now).is_zero();
         };
-        let available = shared.share.available(shared.terms(self.quota), now);
+        let available = shared.lease.available(shared.terms(self.quota), now);
         available > self.burst(now) / 2 && self.held_back(now).is_zero()
     }
 
@@ -235,7 +236,7 @@ impl Budget {
             return 0;
         }
         let left = match self.shared(now) {
-            Some(shared) => shared.share.available(shared.terms(self.quota), now),
+            Some(shared) => shared.lease.available(shared.terms(self.quota), now),
             None => self.own.left(now),
         };
         let in_window = self.window().map_or(u32::MAX, |window| self.learned.left(window, now));

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::budget::{Budget, Priority};
 use super::window::Window;
 use crate::clock::Clock;
-use crate::limit::{Desk, Quota};
+use crate::limit::{LeaseQueue, Quota};
 
 /// Longest wait for a cell. A longer wait serves callers who prefer to wait. A shorter one gives
 /// them a stale response, or a time to retry, sooner.
@@ -66,12 +66,12 @@ pub(super) enum NotAdmitted {
 impl CallQueue {
     pub(super) fn new(
         quota: Quota,
-        desk: Option<Arc<Desk>>,
+        lease_queue: Option<Arc<LeaseQueue>>,
         permits: usize,
         clock: &Clock,
     ) -> Self {
         Self {
-            budget: Mutex::new(Budget::new(quota, desk)),
+            budget: Mutex::new(Budget::new(quota, lease_queue)),
             permits: Semaphore::new(permits),
             authenticated: Queue::default(),
             anonymous: Queue::default(),

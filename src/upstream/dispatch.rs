@@ -11,7 +11,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-use super::breaker::{Breaker, BreakerState, Transition};
 use super::budget::Priority;
 use super::call_queue::{CallPermit, CallQueue, NotAdmitted};
 use super::error::{Refusal, UpstreamError, UpstreamOutcome};
@@ -22,9 +21,10 @@ use super::response::UpstreamResponse;
 use super::retry::{self, RetryBudget};
 use super::settings::{STATE_CHANGE, UpstreamSettings};
 use super::transport::{CallResult, FetchRequest, Transport};
+use crate::breaker::{Breaker, BreakerState, Transition};
 use crate::clock::Clock;
 use crate::file_id::FileId;
-use crate::limit::Desk;
+use crate::limit::LeaseQueue;
 use crate::secret::{PrivateKey, Secret};
 
 /// Wait that is reported to callers when too many calls wait already.
@@ -49,11 +49,11 @@ impl Upstream {
     pub fn new(
         settings: &UpstreamSettings,
         key: Arc<PrivateKey>,
-        desk: Option<Arc<Desk>>,
+        lease_queue: Option<Arc<LeaseQueue>>,
         clock: Clock,
     ) -> Result<Self, UpstreamStartError> {
         let transport = HttpTransport::new(settings, clock.clone())?;
-        Ok(Self(Dispatch::new(transport, settings, key, desk, clock)))
+        Ok(Self(Dispatch::new(transport, settings, key, lease_queue, clock)))
     }
 
     /// Fetches a version list. Retries while that is worthwhile, within the time of a fill.
@@ -89,12 +89,12 @@ impl<T: Transport> Dispatch<T> {
         transport: T,
         settings: &UpstreamSettings,
         key: Arc<PrivateKey>,
-        desk: Option<Arc<Desk>>,
+        lease_queue: Option<Arc<LeaseQueue>>,
         clock: Clock,
     ) -> Self {
         Self {
             transport,
-            queue: CallQueue::new(settings.budget, desk, settings.max_concurrency, &clock),
+            queue: CallQueue::new(settings.budget, lease_queue, settings.max_concurrency, &clock),
             breaker: Mutex::new(Breaker::new(settings.breaker)),
             retries: Mutex::new(RetryBudget::new(settings.retries)),
             key_circuit: KeyCircuit::new(key),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, BreakerSettings, Transition};
 use super::settings::STATE_CHANGE;
+use crate::breaker::{Breaker, BreakerSettings, Transition};
 use crate::secret::{PrivateKey, Secret};
 
 const REFUSALS: BreakerSettings =

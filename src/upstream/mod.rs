@@ -8,14 +8,13 @@
 //! - `call_queue`: priority queue of calls that wait for a permit and a cell of the budget.
 //! - `budget`: call budget of the account (GCRA); `shared_budget`: the same budget in a fleet.
 //! - `window`, `pause`, `rate_fields`: the upstream's own rate limit, as its responses state it.
-//! - `breaker`: circuit breaker; `key_circuit`: circuit breaker for a refused private key.
+//! - `key_circuit`: circuit breaker for a refused private key; for failures it is [`crate::breaker`].
 //! - `retry`: retry budget and backoff; `latency`: recent latency of the upstream.
 //! - `transport`: interface of one exchange; `http_transport`: the exchange over HTTP; `body`,
 //!   `response`, `error`: its result.
 //! - `url`: address of the upstream, checked when it is configured.
 
 mod body;
-mod breaker;
 mod budget;
 mod call_queue;
 mod dispatch;
@@ -29,14 +28,12 @@ mod response;
 mod retry;
 mod settings;
 mod shared_budget;
-#[cfg(test)]
-mod simulation;
 mod transport;
 mod url;
 mod window;
 
+pub use crate::breaker::{BreakerSettings, BreakerState};
 pub use body::BodyPermit;
-pub use breaker::{Breaker, BreakerSettings, BreakerState, Transition};
 pub use budget::Priority;
 pub use dispatch::Upstream;
 pub use error::{BadAnswer, Refusal, UpstreamError, UpstreamOutcome};
@@ -47,3 +44,6 @@ pub use retry::RetrySettings;
 pub use settings::UpstreamSettings;
 pub use transport::FetchRequest;
 pub use url::{InvalidUpstreamUrl, UpstreamUrl};
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
-use super::breaker::BreakerSettings;
 use super::retry::RetrySettings;
 use super::url::UpstreamUrl;
+use crate::breaker::BreakerSettings;
 use crate::limit::Quota;
 
 /// Tracing target of events that report a change of state.

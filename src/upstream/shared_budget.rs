@@ -3,29 +3,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limit::{Credit, Desk, Quota, Share, SharedKey, Spent, Terms};
+use crate::limit::{Credit, LeaseQueue, LeaseTerms, Quota, QuotaLease, SharedKey, SpendOutcome};
 
 /// Call budget of a fleet: the other gateways spend from it, too.
 pub(super) struct SharedBudget {
-    pub(super) desk: Arc<Desk>,
-    pub(super) share: Arc<Share>,
+    pub(super) lease_queue: Arc<LeaseQueue>,
+    pub(super) lease: Arc<QuotaLease>,
 }
 
 impl SharedBudget {
     /// Returns the terms of the lease for `quota`.
-    pub(super) fn terms(&self, quota: Quota) -> Terms {
+    pub(super) fn terms(&self, quota: Quota) -> LeaseTerms {
         // ImageKit counts every call that arrives, so no call leaves on credit.
-        self.desk.terms(quota, Credit::None)
+        self.lease_queue.terms(quota, Credit::None)
     }
 
     /// Returns the time until a call may spend a cell, if it leaves `reserved` cells to more urgent
     /// calls.
     pub(super) fn wait(&self, quota: Quota, reserved: u32, now: Duration) -> Duration {
-        let available = self.share.available(self.terms(quota), now);
+        let available = self.lease.available(self.terms(quota), now);
         if reserved > 0 && available <= reserved {
             return quota.interval() * (reserved + 1 - available);
         }
-        self.share.wait(now)
+        self.lease.wait(now)
     }
 
     /// Spends a leased cell if `wait` is zero. Requests more cells from the ledger if needed.
@@ -36,20 +36,20 @@ impl SharedBudget {
         now: Duration,
     ) -> Result<(), Duration> {
         let terms = self.terms(quota);
-        let claim = || self.desk.claim(|| SharedKey::Budget, terms, &self.share);
+        let request = || self.lease_queue.request(|| SharedKey::Budget, terms, &self.lease);
         if !wait.is_zero() {
-            if self.share.is_to_be_asked(now) {
-                claim();
+            if self.lease.needs_request(now) {
+                request();
             }
             return Err(wait);
         }
-        let (spent, more) = self.share.spend(terms, now);
-        if more {
-            claim();
+        let (outcome, needs_more) = self.lease.spend(terms, now);
+        if needs_more {
+            request();
         }
-        match spent {
-            Spent::Cell { .. } => Ok(()),
-            Spent::Not { wait } => Err(wait),
+        match outcome {
+            SpendOutcome::Spent { .. } => Ok(()),
+            SpendOutcome::Refused { wait } => Err(wait),
         }
     }
 }

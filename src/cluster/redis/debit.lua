@@ -6,17 +6,18 @@
 -- would conform.
 local time = now()
 local replies = {}
-for place, key in ipairs(KEYS) do
-  local at = 5 * place - 4
+for index, key in ipairs(KEYS) do
+  local at = 5 * index - 4
   local cell, burst = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-  local asked, owed, reserve = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local requested, owed = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local reserve = tonumber(ARGV[at + 4])
   local tat = math.max(tonumber(redis.call('GET', key) or '0'), time)
   -- Debt is limited: a burst, and two cells on credit from each of very many nodes. A clock that
   -- was set back makes no debt beyond that.
   tat = math.min(math.max(tat + owed * cell, time), time + (2 * burst + 64) * cell)
   -- A thousandth of a cell makes up for the rounding of doubles.
   local left = math.max(0, math.floor((time + burst * cell - tat) / cell + 0.001))
-  local granted = math.min(asked, math.max(0, left - reserve))
+  local granted = math.min(requested, math.max(0, left - reserve))
   tat = tat + granted * cell
   local wait = math.max(0, tat + cell - burst * cell - time)
   if tat > time then
@@ -24,6 +25,6 @@ for place, key in ipairs(KEYS) do
   else
     redis.call('DEL', key)
   end
-  replies[place] = {granted, left - granted, whole(math.ceil(wait))}
+  replies[index] = {granted, left - granted, whole(math.ceil(wait))}
 end
 return replies

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::cluster::bus::{ServerFault, Unfit};
+use crate::cluster::protocol::{ServerFault, Unfit};
 
 /// Lowest major version. It is the first whose scripts can be allowed on a server that is full.
 const VERSION_MIN: u32 = 7;
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_cannot_forget_a_purge_is_fit() {
+    fn only_a_server_that_cannot_forget_a_purge_is_fit() {
         assert_eq!(check("master_replid:abc", "master_replid:abc"), Ok(()));
         assert_eq!(check("cluster_enabled:0", "cluster_enabled:1"), Err(Unfit::Cluster));
         assert_eq!(check("role:master", "role:slave"), Err(Unfit::Replica));
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_say_it_is_unreadable() {
+    fn an_info_without_a_field_is_unreadable() {
         assert!(matches!(Info::parse("redis_version:7"), Err(ServerFault::Unreadable(_))));
     }
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::RedisServer;
-use crate::cluster::bus::{Ledger, ServerFault};
-use crate::limit::{Claim, Grant, SharedKey};
+use super::server::RedisServer;
+use crate::cluster::protocol::{QuotaLedger, ServerFault};
+use crate::limit::{LeaseGrant, LeaseRequest, SharedKey};
 
-impl Ledger for RedisServer {
-    async fn debit(&self, claims: &[Claim]) -> Result<Vec<Grant>, ServerFault> {
+impl QuotaLedger for RedisServer {
+    async fn debit(&self, requests: &[LeaseRequest]) -> Result<Vec<LeaseGrant>, ServerFault> {
         let mut commands = self.commands()?;
         let mut script = self.scripts.debit.prepare_invoke();
-        for Claim { key, terms, debit, .. } in claims {
+        for LeaseRequest { key, terms, cells, .. } in requests {
             script.key(match key {
                 SharedKey::Budget => self.keys.of("quota", "budget"),
                 SharedKey::Caller(name) => self.keys.of("quota:caller", name),
@@ -20,15 +20,15 @@ impl Ledger for RedisServer {
             let quota = terms.quota;
             let cell = quota.interval().as_secs_f64() * 1e6;
             script.arg(cell).arg(quota.burst.get());
-            script.arg(debit.asked).arg(debit.owed).arg(debit.reserve);
+            script.arg(cells.requested).arg(cells.owed).arg(cells.reserve);
         }
         let grants: Vec<(u32, u32, u64)> = script.invoke_async(&mut commands).await?;
-        if grants.len() != claims.len() {
+        if grants.len() != requests.len() {
             return Err(ServerFault::Unreadable("a grant is missing"));
         }
         let grant = |(granted, left, micros)| {
             let wait = Duration::from_micros(micros);
-            Grant { granted, left, wait }
+            LeaseGrant { granted, left, wait }
         };
         Ok(grants.into_iter().map(grant).collect())
     }

@@ -1,10 +1,11 @@
--- Ends what the fleet has stored of one file, or of all files, and tells every node. A value that
--- was fetched before cannot be stored afterwards, since the fence has moved.
+-- Ends what the fleet has stored of one file, or of all files, and appends the purge for every
+-- node. A value that was fetched before cannot be stored afterwards, since the fence has moved.
 -- KEYS: state, stream; to purge one file also its fence, value and lease.
 -- ARGV: a fresh epoch, then the fields of the record.
 local state, stream, fence, value, lease = unpack(KEYS)
 if fence then
-  -- The fence outlives every ticket that may still store a value, so an absent fence is safe.
+  -- The fence outlives every lookup after which a value may still be stored, so an absent fence is
+  -- safe.
   redis.call('SET', fence, later(redis.call('GET', fence)), 'EX', 60)
   redis.call('DEL', value, lease)
 else

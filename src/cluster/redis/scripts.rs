@@ -8,11 +8,11 @@ const ALWAYS: &str = "#!lua flags=allow-oom\n";
 
 /// The scripts, loaded once per client.
 pub(super) struct Scripts {
-    pub(super) beat: Script,
+    pub(super) append: Script,
     pub(super) debit: Script,
     pub(super) join: Script,
     pub(super) keep: Script,
-    pub(super) look: Script,
+    pub(super) lookup: Script,
     pub(super) purge: Script,
     pub(super) release: Script,
 }
@@ -20,11 +20,11 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            beat: always(include_str!("beat.lua")),
+            append: always(include_str!("append.lua")),
             debit: always(include_str!("debit.lua")),
             join: always(include_str!("join.lua")),
             keep: script("#!lua\n", include_str!("keep.lua")),
-            look: always(include_str!("look.lua")),
+            lookup: always(include_str!("lookup.lua")),
             purge: always(include_str!("purge.lua")),
             release: always(include_str!("release.lua")),
         }

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_server_on_a_network_is_refused() {
+    fn a_url_of_another_kind_is_refused() {
         for text in
             ["", "localhost:6379", "http://h", "unix:///s", "redis://", "rediss://h#insecure"]
         {

@@ -35,7 +35,7 @@ const LEGACY_MAC: &str = "3d1aa2c6b55d9767a6838a9108ecd85d3e4bd2376efa9e18354203
 const LEGACY_TIME: u64 = 1_700_000_000_000;
 
 #[test]
-fn the_legacy_scheme_holds_in_any_order_and_beside_other_parts() {
+fn the_legacy_scheme_is_valid_in_any_order_and_with_other_parts() {
     for value in [
         format!("t={LEGACY_TIME},v1={LEGACY_MAC}"),
         format!("v1={LEGACY_MAC},t={LEGACY_TIME}"),
@@ -48,7 +48,7 @@ fn the_legacy_scheme_holds_in_any_order_and_beside_other_parts() {
 
 /// Delivery published by ImageKit with its Node SDK 6.0.0: secret, body and signature.
 #[test]
-fn a_published_delivery_holds_and_no_other_like_it() {
+fn a_published_delivery_is_valid_and_a_changed_one_is_not() {
     let body = concat!(
         r#"{"type":"video.transformation.accepted","id":"58e6d24d-6098-4319-be8d-40c3cb0a40"#,
         r#"2d","created_at":"2022-06-20T11:59:58.461Z","request":{"x_request_id":"fa98fa2e-"#,
@@ -73,7 +73,7 @@ fn a_published_delivery_holds_and_no_other_like_it() {
 }
 
 #[test]
-fn what_is_not_signed_so_is_refused_for_its_own_reason() {
+fn a_wrong_signature_is_refused_with_its_reason() {
     use SignatureFault::{Incorrect, Malformed, Missing};
     let table = [
         (format!("t={},v1={LEGACY_MAC}", LEGACY_TIME + 1), Incorrect),
@@ -102,7 +102,7 @@ fn what_is_not_signed_so_is_refused_for_its_own_reason() {
 }
 
 #[test]
-fn a_time_within_the_tolerance_holds_on_both_sides_and_no_further() {
+fn a_time_is_valid_within_the_tolerance_on_both_sides() {
     let value = format!("t={LEGACY_TIME},v1={LEGACY_MAC}");
     for offset in [0, 299_999, 300_000] {
         assert_eq!(legacy(&value, LEGACY_BODY, LEGACY_TIME - offset), Ok(()), "{offset}");
@@ -139,7 +139,7 @@ fn standard(id: &str, time: &str, signature: &str, body: &str) -> Result<(), Sig
 }
 
 #[test]
-fn the_standard_scheme_holds_with_either_key() {
+fn the_standard_scheme_is_valid_with_either_key() {
     let time = STANDARD_TIME.to_string();
     for (body, whole, decoded) in STANDARD_VECTORS {
         for signature in [
@@ -164,7 +164,7 @@ fn the_standard_scheme_holds_with_either_key() {
 }
 
 #[test]
-fn one_scheme_that_holds_is_enough() {
+fn one_valid_scheme_is_enough() {
     let secret = secret(SECRET);
     let (now, body) = (at_millis(STANDARD_TIME * 1000), b"{}");
     let good = secret.sign_legacy(now, body);
@@ -186,7 +186,7 @@ fn one_scheme_that_holds_is_enough() {
 
 proptest! {
     #[test]
-    fn any_fields_are_judged_without_panic(
+    fn any_fields_are_verified_without_panic(
         legacy in "[ -~]{0,80}",
         standard in "[ -~]{0,80}",
         time in "[0-9 x]{0,25}",
@@ -202,7 +202,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_signed_holds(body: Vec<u8>, id in "[!-~]{1,20}", millis in 0..u64::MAX / 2) {
+    fn a_signed_delivery_is_valid(body: Vec<u8>, id in "[!-~]{1,20}", millis in 0..u64::MAX / 2) {
         let (secret, now) = (secret(SECRET), at_millis(millis));
         let legacy = secret.sign_legacy(now, &body);
         let legacy = fields(&[(LEGACY, &legacy)]);

@@ -3,18 +3,20 @@
 #![no_main]
 
 use bytes::Bytes;
-use ikgate::cluster::Value;
+use ikgate::cluster::SharedValue;
 use libfuzzer_sys::fuzz_target;
 
 /// Limit of a body in bytes. It is larger than an input, so that only compressed bodies exceed it.
 const BODY_MAX: usize = 16 * 1024;
 
 fuzz_target!(|stored: &[u8]| {
-    let Some(value) = Value::decode(&Bytes::copy_from_slice(stored), BODY_MAX) else { return };
+    let Some(value) = SharedValue::decode(&Bytes::copy_from_slice(stored), BODY_MAX) else {
+        return;
+    };
     assert!(value.body.len() <= BODY_MAX);
     let written = value.encode().expect("what is no longer than BODY_MAX may be shared");
-    assert_eq!(Value::decode(&written, BODY_MAX).as_ref(), Some(&value));
+    assert_eq!(SharedValue::decode(&written, BODY_MAX).as_ref(), Some(&value));
     if let Some(shorter) = value.body.len().checked_sub(1) {
-        assert_eq!(Value::decode(&written, shorter), None);
+        assert_eq!(SharedValue::decode(&written, shorter), None);
     }
 });

@@ -269,18 +269,38 @@ fn check(answer: &Answer, expected: &Expected, floor: usize) {
     assert_eq!(found, *expected);
 }
 
+/// Takes the steps on a new gateway, each compared with the model.
+fn check_steps(steps: Vec<Step>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut run = Run::start().await;
+        for step in steps {
+            run.take(step).await;
+        }
+        run.finish().await;
+    });
+}
+
+/// The list is 123 s old, and its longest stale window ends at 120 s.
+#[test]
+fn a_list_past_all_its_stale_windows_is_fetched_again() {
+    let advance = |seconds| Step::Advance(Duration::from_secs(seconds));
+    check_steps(vec![
+        Step::Read { file: 1 },
+        Step::Answer { file: 1, which: 0, outcome: Outcome::List },
+        advance(28),
+        advance(28),
+        advance(9),
+        advance(58),
+        Step::Read { file: 1 },
+    ]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_time: 10_000, ..ProptestConfig::with_cases(200) })]
 
     #[test]
     fn every_interleaving_ends_as_the_model_says(steps in prop::collection::vec(step(), 1..80)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut run = Run::start().await;
-            for step in steps {
-                run.take(step).await;
-            }
-            run.finish().await;
-        });
+        check_steps(steps);
     }
 }

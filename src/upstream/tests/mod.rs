@@ -1,0 +1,3 @@
+//! Tests of the whole room: a simulation of an account's traffic.
+
+mod simulation;
