@@ -11,7 +11,7 @@
 //!            -> caller    credential, allowed files     401 403
 //!            -> cache     look up
 //!            -> limit     the caller's quota            429
-//!               (caller, limit and CORS form one policy; a reload replaces it as a whole)
+//!               (caller, limit and CORS form the access rules; a reload replaces them as a whole)
 //!               fresh: a hit; stale within its window: a hit, and a fill in the background
 //!             rest, asynchronously
 //!               webhook: its own quota, its signature, invalidation, 204
