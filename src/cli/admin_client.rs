@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::error::chain;
 use crate::secret::Secret;
 

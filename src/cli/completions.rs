@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::say;
+use super::output::say;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Completions {

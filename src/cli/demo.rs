@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-use super::beside::Bound;
+use super::companion::Bound;
+use super::failure::Failure;
+use super::output::say;
+use super::runtime::runtime;
+use super::sandbox;
 use super::serve::{self, StopSignals};
-use super::{Failure, runtime, sandbox, say};
 use crate::caller::KeyDigest;
 use crate::config::{self, PRIVATE_KEY_VARIABLE};
 use crate::demo::{DemoPage, Places};

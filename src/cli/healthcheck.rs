@@ -3,7 +3,9 @@
 use http::{Method, StatusCode};
 
 use super::admin_client::{AdminUrl, send};
-use super::{Failure, runtime, say};
+use super::failure::Failure;
+use super::output::say;
+use super::runtime::runtime;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Healthcheck {

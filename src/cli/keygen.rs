@@ -1,6 +1,7 @@
 //! `ikgate keygen`: makes a key for a new caller, and prints the configuration with its digest.
 
-use super::{Failure, say};
+use super::failure::Failure;
+use super::output::say;
 use crate::caller::CallerKey;
 use crate::config::caller_name;
 

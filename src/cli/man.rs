@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Failure;
+use super::failure::Failure;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Man {

@@ -1,26 +1,30 @@
 //! Command line of the program: the commands, their arguments and the exit codes.
 
 mod admin_client;
-mod beside;
+mod check;
+mod companion;
 mod completions;
+mod config_file;
 mod demo;
+mod failure;
 mod healthcheck;
 mod keygen;
 mod man;
+mod output;
 mod purge;
+mod runtime;
 mod sandbox;
 mod serve;
 mod service_manager;
 mod token;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-
-use crate::config::{self, Problems, Settings};
+use config_file::ConfigFile;
+use failure::EXIT_USAGE;
+use output::complain;
 
 /// Version of the program, with the git commit of the build if it is known.
 const VERSION: &str = env!("IKGATE_VERSION");
@@ -88,26 +92,6 @@ enum Command {
     Token(token::Token),
 }
 
-#[derive(Debug, clap::Args)]
-struct ConfigFile {
-    /// Configuration file, in TOML. Relative paths in it start at its own directory.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-}
-
-/// Reason why a command failed.
-#[derive(Debug)]
-enum Failure {
-    /// The configuration is not valid. Nothing was started.
-    Config(Problems),
-    /// The command could not start or complete.
-    Run(String),
-}
-
-/// `EX_USAGE` and `EX_CONFIG` of sysexits.h.
-const EXIT_USAGE: u8 = 64;
-const EXIT_CONFIG: u8 = 78;
-
 /// Parses the arguments, runs the command and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
@@ -119,7 +103,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let done = match cli.command {
-        Command::Check(file) => return check(&file),
+        Command::Check(file) => return check::run(&file),
         Command::Completions(completions) => {
             completions.run(Cli::command());
             Ok(())
@@ -135,57 +119,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Config(problems)) => {
-            complain(&format!("the configuration cannot be used:\n{problems}"));
-            ExitCode::from(EXIT_CONFIG)
-        }
-        Err(Failure::Run(message)) => {
-            complain(&message);
-            ExitCode::FAILURE
+        Err(failure) => {
+            complain(&failure.message());
+            failure.exit_code()
         }
     }
-}
-
-fn load(file: &ConfigFile) -> Result<Settings, Failure> {
-    config::load(&file.config, environment()).map_err(Failure::Config)
-}
-
-/// Returns the environment variables that are UTF-8. The names and values of the gateway's own
-/// variables always are.
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-fn check(file: &ConfigFile) -> ExitCode {
-    match config::load(&file.config, environment()) {
-        Ok(_) => {
-            say("ok");
-            ExitCode::SUCCESS
-        }
-        Err(problems) => {
-            say(&problems.to_string());
-            ExitCode::from(EXIT_CONFIG)
-        }
-    }
-}
-
-/// Prints the result of a command to standard output. It ignores a reader that has closed the pipe.
-fn say(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
-}
-
-fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "ikgate: {text}");
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    // On one core, a pool of one thread only adds the cost of handing tasks over.
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut builder = match cores {
-        1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    let runtime = builder.enable_all().build();
-    runtime.map_err(|error| Failure::Run(format!("cannot start the runtime: {error}")))
 }

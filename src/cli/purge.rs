@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use http::{Method, StatusCode};
 
 use super::admin_client::{AdminUrl, send};
-use super::{Failure, runtime, say};
+use super::failure::Failure;
+use super::output::say;
+use super::runtime::runtime;
 use crate::error::chain;
 use crate::file_id::FileId;
 use crate::secret::Secret;

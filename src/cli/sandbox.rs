@@ -5,9 +5,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::beside::{Beside, Bound};
+use super::companion::{Bound, Companion};
+use super::failure::Failure;
+use super::output::say;
+use super::runtime::runtime;
 use super::serve::StopSignals;
-use super::{Failure, runtime, say};
 use crate::clock::Clock;
 use crate::invalidation::SigningSecret;
 use crate::sandbox::{
@@ -43,7 +45,7 @@ pub(super) struct SandboxCommand {
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) sandbox: Arc<Sandbox>,
-    server: Beside,
+    server: Companion,
 }
 
 impl SandboxCommand {

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::{ConfigFile, Failure, environment, load, runtime, service_manager};
+use super::config_file::{ConfigFile, environment, load};
+use super::failure::Failure;
+use super::runtime::runtime;
+use super::service_manager;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Problems, Settings};

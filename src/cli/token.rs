@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 
-use super::{ConfigFile, Failure, environment, say};
+use super::config_file::{ConfigFile, environment};
+use super::failure::Failure;
+use super::output::say;
 use crate::caller::{
     Audience, Claims, FILES_MAX, LIFETIME_MAX, NumericDate, TokenSettings, TokenSigner,
 };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::server::{self, Drain, Listener, Server, ServerSettings, Service};
 
 const CONNECTIONS_MAX: usize = 1024;
@@ -19,7 +19,7 @@ pub(super) struct Bound {
 }
 
 /// Running companion server.
-pub(super) struct Beside(Drain);
+pub(super) struct Companion(Drain);
 
 impl Bound {
     /// Binds `listen`. `what` names the server in the error message. Must be called within a Tokio
@@ -30,7 +30,7 @@ impl Bound {
         Ok(Self { address: listener.local_addr().map_err(failed)?, listener })
     }
 
-    pub(super) fn serve<S: Service>(self, service: Arc<S>) -> Beside {
+    pub(super) fn serve<S: Service>(self, service: Arc<S>) -> Companion {
         let drain = Drain::default();
         let limits = ServerSettings {
             max_connections: CONNECTIONS_MAX,
@@ -38,11 +38,11 @@ impl Bound {
             ..ServerSettings::internal()
         };
         Server::new(service, limits, drain.clone()).listen(vec![self.listener]);
-        Beside(drain)
+        Companion(drain)
     }
 }
 
-impl Beside {
+impl Companion {
     pub(super) async fn stop(&self) {
         self.0.finish(GRACE).await;
         self.0.cut().await;

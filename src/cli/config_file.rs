@@ -1,0 +1,24 @@
+//! Argument `--config`, and the configuration that it names.
+
+use std::path::PathBuf;
+
+use super::failure::Failure;
+use crate::config::{self, Settings};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigFile {
+    /// Configuration file, in TOML. Relative paths in it start at its own directory.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+}
+
+pub(super) fn load(file: &ConfigFile) -> Result<Settings, Failure> {
+    config::load(&file.config, environment()).map_err(Failure::Config)
+}
+
+/// Returns the environment variables that are UTF-8. The names and values of the gateway's own
+/// variables always are.
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
