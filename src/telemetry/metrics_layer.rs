@@ -13,6 +13,7 @@ use tracing_subscriber::layer::Context;
 
 use super::ReloadOutcome;
 use super::access_log::AccessLog;
+use super::events::COUNTED;
 use super::metrics::{Exchanged, Metrics};
 use super::top::TopFiles;
 use crate::cache::PurgeMode;
@@ -30,43 +31,8 @@ const SLOTS: usize = 8;
 const FIELDS: usize = 16;
 const UNREAD: usize = usize::MAX;
 
-// The targets have dots, so that no module path is equal to one of them.
-const EXCHANGE: Kind = Kind {
-    target: "ikgate.exchange",
-    fields: &["route", "caller", "cache", "status", "coding", "bytes", "duration_nanos", "ending"],
-};
-const UPSTREAM: Kind = Kind { target: "ikgate.upstream", fields: &["outcome", "duration_nanos"] };
-const INVALIDATION: Kind = Kind { target: "ikgate.invalidation", fields: &["source", "force"] };
-const THROTTLED: Kind = Kind { target: "ikgate.throttled", fields: &["caller", "limit"] };
-const AUTH_FAILURE: Kind = Kind { target: "ikgate.auth_failure", fields: &["reason"] };
-const WEBHOOK: Kind = Kind { target: "ikgate.webhook", fields: &["outcome", "unix_seconds"] };
-const RELOAD: Kind = Kind { target: "ikgate.config_reload", fields: &["outcome"] };
-const REFUSED: Kind = Kind { target: "ikgate.connection_refused", fields: &["reason"] };
-const DEADLINE: Kind = Kind { target: "ikgate.connection_deadline", fields: &["deadline"] };
-const FILL: Kind = Kind { target: "ikgate.fill", fields: &[] };
-const SECOND_LEVEL: Kind = Kind { target: "ikgate.second_level", fields: &["outcome"] };
-const KINDS: [Kind; 11] = [
-    EXCHANGE,
-    UPSTREAM,
-    INVALIDATION,
-    THROTTLED,
-    AUTH_FAILURE,
-    WEBHOOK,
-    RELOAD,
-    REFUSED,
-    DEADLINE,
-    FILL,
-    SECOND_LEVEL,
-];
-
 /// Name of the one text field that is read: the file of an exchange or a fill.
 const FILE: &str = "file.id";
-
-/// One kind of event, and the fields that are read from it, by slot.
-struct Kind {
-    target: &'static str,
-    fields: &'static [&'static str],
-}
 
 /// Slot of each field of a callsite, and the index of the file.
 struct Places {
@@ -76,14 +42,14 @@ struct Places {
 
 /// Returns whether an event is for the metrics rather than for the log.
 pub(super) fn is_counted(metadata: &Metadata<'_>) -> bool {
-    KINDS.iter().any(|kind| kind.target == metadata.target())
+    COUNTED.iter().any(|event| event.target == metadata.target())
 }
 
 /// Layer that counts events and passes exchanges to the access log.
 pub struct MetricsLayer {
     metrics: Arc<Metrics>,
     access_log: Option<AccessLog>,
-    places: [OnceLock<Places>; KINDS.len()],
+    places: [OnceLock<Places>; COUNTED.len()],
 }
 
 impl MetricsLayer {
@@ -169,7 +135,7 @@ impl MetricsLayer {
 impl<S: Subscriber> Layer<S> for MetricsLayer {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let metadata = event.metadata();
-        let Some(kind) = KINDS.iter().position(|kind| kind.target == metadata.target()) else {
+        let Some(kind) = COUNTED.iter().position(|event| event.target == metadata.target()) else {
             return;
         };
         let Some(places) = self.places.get(kind) else { return };
@@ -189,7 +155,7 @@ impl<S: Subscriber> Layer<S> for MetricsLayer {
 }
 
 fn places_of(kind: usize, metadata: &Metadata<'_>) -> Places {
-    let read = KINDS.get(kind).map_or(&[][..], |kind| kind.fields);
+    let read = COUNTED.get(kind).map_or(&[][..], |event| event.counted_fields);
     let mut slots = [UNREAD; FIELDS];
     for (place, field) in slots.iter_mut().zip(metadata.fields()) {
         *place = read.iter().position(|name| *name == field.name()).unwrap_or(UNREAD);

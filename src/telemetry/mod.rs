@@ -4,13 +4,18 @@
 //! the log.
 
 mod access_log;
+mod declared;
+mod events;
 mod exposition;
 mod gauges;
 mod history;
+mod labels;
 mod lines;
+mod metric;
 mod metrics;
 mod metrics_layer;
 mod process;
+pub mod reference;
 mod series;
 mod tail;
 mod top;
