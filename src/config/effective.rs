@@ -8,29 +8,20 @@ use std::collections::HashSet;
 
 use toml::{Table, Value};
 
+use super::declared::SECTIONS;
+use super::lookup;
 use super::raw::Raw;
+use super::spec::Presence;
 use crate::cluster::RedisUrl;
 
-/// Every key with its default. A test compares them with the behaviour without the key.
-const DEFAULTS: &str = include_str!("../../config/ikgate.toml");
-/// Defaults of sections that are off when absent.
-const OPTIONAL: &str = "[cluster]\nnamespace = \"ikgate\"\n\
-                        [cors]\nmax_age = \"10m\"\n[webhooks]\ntolerance = \"5m\"\n\
-                        [jwt]\nalgorithm = \"EdDSA\"\naudience = \"ikgate\"\n\
-                        quota = { per_second = 5, burst = 20 }";
-const CALLER: &str = "quota = { per_second = 50, burst = 100 }";
-
 pub(super) fn effective(raw: &Raw) -> Table {
-    let mut effective = parsed(DEFAULTS);
-    for (section, defaults) in parsed(OPTIONAL) {
-        if raw.table.contains_key(&section) {
-            effective.insert(section, defaults);
-        }
-    }
+    let mut effective = defaults(&raw.table);
     lay_over(&mut effective, &raw.table, "", &raw.from_environment);
-    if let Some(Value::Array(callers)) = effective.get_mut("callers") {
+    if let (Some(Value::Array(callers)), Some(section)) =
+        (effective.get_mut("callers"), lookup::section("callers"))
+    {
         for caller in callers.iter_mut().filter_map(Value::as_table_mut) {
-            let written = std::mem::replace(caller, parsed(CALLER));
+            let written = std::mem::replace(caller, lookup::defaults(section));
             lay_over(caller, &written, "", &HashSet::new());
         }
     }
@@ -53,8 +44,42 @@ fn shown_url(text: &str) -> String {
     RedisUrl::parse(text).map_or_else(|_| "unreadable".to_owned(), |url| url.to_string())
 }
 
-fn parsed(text: &str) -> Table {
-    text.parse().expect("our own text is TOML")
+/// Returns the defaults of all sections that apply to this configuration.
+fn defaults(written: &Table) -> Table {
+    let mut defaults = Table::new();
+    for section in &SECTIONS {
+        let applies = match section.presence {
+            Presence::Always => true,
+            Presence::Optional => has(written, section.name),
+            // Each table of a list has defaults of its own.
+            Presence::List => false,
+        };
+        if applies {
+            insert(&mut defaults, section.name, lookup::defaults(section));
+        }
+    }
+    defaults
+}
+
+fn has(table: &Table, path: &str) -> bool {
+    match path.split_once('.') {
+        None => table.contains_key(path),
+        Some((first, rest)) => {
+            table.get(first).and_then(Value::as_table).is_some_and(|inner| has(inner, rest))
+        }
+    }
+}
+
+/// Inserts a table at a path. The outer section is declared, and so inserted, before the inner one.
+fn insert(into: &mut Table, path: &str, table: Table) {
+    match path.split_once('.') {
+        None => _ = into.insert(path.to_owned(), Value::Table(table)),
+        Some((first, rest)) => {
+            if let Some(Value::Table(outer)) = into.get_mut(first) {
+                insert(outer, rest, table);
+            }
+        }
+    }
 }
 
 fn lay_over(under: &mut Table, over: &Table, path: &str, from_environment: &HashSet<String>) {

@@ -4,17 +4,14 @@ use std::collections::BTreeSet;
 
 use toml::{Table, Value};
 
-use super::{Problems, PublicSettings, Settings};
+use super::lookup;
+use super::problem::Problems;
+use super::settings::{PublicSettings, Settings};
+use super::spec::Change;
 use crate::cache::CacheSettings;
 use crate::gateway::AccessSettings;
 use crate::limit::LimitSettings;
 use crate::telemetry::TelemetrySettings;
-
-/// Keys that a reload applies, with all keys below them, except those in [`FIXED`].
-const LIVE: [&str; 7] =
-    ["cache", "callers", "cors", "jwt", "limits", "server.tls", "telemetry.log"];
-/// Keys below [`LIVE`] that need a restart all the same.
-const FIXED: [&str; 2] = ["cache.max_bytes", "limits.max_tracked_callers"];
 
 impl Settings {
     /// Returns the settings in force after a reload with `new`, and the changed keys that need a
@@ -86,10 +83,11 @@ fn keep_fixed(new: &mut Table, old: &Table, section: &str, waiting: &mut BTreeSe
     }
 }
 
-/// Returns whether a key, as a path like `cache.ttl`, applies without a restart.
-pub fn is_live(path: &str) -> bool {
-    let covers = |key: &str| {
-        path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    LIVE.iter().any(|key| covers(key)) && !FIXED.iter().any(|key| covers(key))
+/// Returns whether a change at this path applies without a restart: of a key, of a member of its
+/// inline table, or of a whole section.
+fn is_live(path: &str) -> bool {
+    match lookup::section(path) {
+        Some(section) => section.keys.iter().all(|key| key.change == Change::Live),
+        None => lookup::key(path).is_some_and(|key| key.change == Change::Live),
+    }
 }

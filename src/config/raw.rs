@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use toml::{Table, Value};
 
-use super::PRIVATE_KEY_VARIABLE;
 use super::problem::{Problem, Problems};
+use super::settings::PRIVATE_KEY_VARIABLE;
 use crate::secret::Secret;
 
 const PREFIX: &str = "IKGATE_";

@@ -10,8 +10,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use toml::{Table, Value};
 
-use super::keys;
+use super::lookup;
 use super::problem::Problem;
+use super::unknown::unknown;
 
 /// Longest duration that can be configured. A longer one is a mistake, and sums of several must
 /// fit.
@@ -25,6 +26,10 @@ impl Noted {
     pub(super) fn note(&self, path: &str, message: impl Display) {
         let problem = Problem { path: path.to_owned(), message: message.to_string() };
         self.0.borrow_mut().push(problem);
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.0.borrow().iter().any(|problem| problem.path == path)
     }
 
     pub(super) fn take(&self) -> Vec<Problem> {
@@ -60,6 +65,11 @@ impl Section {
 
     pub(super) fn note(&self, key: &str, message: impl Display) {
         self.noted.note(&self.path(key), message);
+    }
+
+    /// Returns whether the key has a problem.
+    pub(super) fn is_noted(&self, key: &str) -> bool {
+        self.noted.has(&self.path(key))
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -106,15 +116,31 @@ impl Section {
         Self { path, table, from_environment, noted: self.noted.clone() }
     }
 
-    /// Reads the value of a key with `parse`. A value that cannot be read is noted, and counts as
-    /// absent.
+    /// Reads the value of a key with `parse`. The declared default applies without the key, and in
+    /// place of a value that cannot be read, which is noted.
     pub(super) fn get<T, E: Display>(
         &mut self,
         key: &str,
-        parse: impl FnOnce(&Given) -> Result<T, E>,
+        parse: impl Fn(&Given) -> Result<T, E>,
+    ) -> T {
+        self.optional(key, &parse).unwrap_or_else(|| {
+            let value = lookup::default(&self.path(key)).expect("a key that is read is declared");
+            let default = parse(&Given { value, from_environment: false });
+            default.map_err(|error| error.to_string()).expect("a declared default can be read")
+        })
+    }
+
+    /// Reads the value of a key that may be absent. A value that cannot be read is noted, and
+    /// counts as absent.
+    pub(super) fn optional<T, E: Display>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&Given) -> Result<T, E>,
     ) -> Option<T> {
+        let path = self.path(key);
+        debug_assert!(lookup::key(&path).is_some(), "{path} is read and not declared");
         let value = self.table.remove(key)?;
-        let from_environment = self.from_environment.contains(&self.path(key));
+        let from_environment = self.from_environment.contains(&path);
         match parse(&Given { value, from_environment }) {
             Ok(value) => Some(value),
             Err(message) => {
@@ -128,12 +154,12 @@ impl Section {
     pub(super) fn require<T, E: Display>(
         &mut self,
         key: &str,
-        parse: impl FnOnce(&Given) -> Result<T, E>,
+        parse: impl Fn(&Given) -> Result<T, E>,
     ) -> Option<T> {
         if !self.has(key) {
             self.note(key, "is required");
         }
-        self.get(key, parse)
+        self.optional(key, parse)
     }
 }
 
@@ -141,10 +167,7 @@ impl Drop for Section {
     fn drop(&mut self) {
         for key in self.table.keys() {
             let path = self.path(key);
-            match keys::nearest(&path) {
-                Some(near) => self.noted.note(&path, format_args!("is not a key; {near} is")),
-                None => self.noted.note(&path, "is not a key of this version of ikgate"),
-            }
+            self.noted.note(&path, unknown(&path));
         }
     }
 }
@@ -154,12 +177,13 @@ impl Given {
         self.value.as_str().ok_or("must be a string in quotes")
     }
 
-    pub(super) fn boolean(&self) -> Option<bool> {
-        match &self.value {
+    pub(super) fn boolean(&self) -> Result<bool, &'static str> {
+        let value = match &self.value {
             Value::Boolean(value) => Some(*value),
             Value::String(text) if self.from_environment => text.parse().ok(),
             _ => None,
-        }
+        };
+        value.ok_or("must be true or false")
     }
 
     pub(super) fn integer<T: TryFrom<i64> + Display + PartialOrd>(

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-
-use super::GatewayError;
+use super::code::ErrorCode;
+use super::gateway_error::GatewayError;
+use super::problem::{HELP_LATER, HELP_WAIT, closing, never, problem};
 use super::upstream::{timeout_problem, upstream_problem};
 use crate::caller::{AuthFailure, FileForbidden};
 use crate::invalidation::SignatureFault;
 use crate::limit::Throttled;
 use crate::message::HeadFault;
-use crate::response::{BucketFields, Connection, Problem, Retry};
+use crate::response::{BucketFields, Problem, Retry};
 use crate::route::{ALLOWED_METHODS, RouteFault, WEBHOOK_METHODS};
 
 const HELP_BODY: &str = "Send no body with a read. A webhook's body may have up to 256 KiB.";
@@ -23,10 +23,6 @@ const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as 
 const HELP_TOKEN: &str = "Have your own back end sign a new token with the agreed algorithm \
                           and key. It needs exp, iat, sub, iss and aud, and is valid for an \
                           hour at most.";
-pub(super) const HELP_LATER: &str =
-    "Try again later. If the error persists, ask the operator of this gateway.";
-pub(super) const HELP_OPERATOR: &str = "Only the operator of this gateway can fix this.";
-pub(super) const HELP_WAIT: &str = "Wait as long as Retry-After says.";
 
 impl GatewayError {
     /// Returns the error response for the caller.
@@ -34,61 +30,46 @@ impl GatewayError {
         match self {
             Self::Auth(failure) => auth_problem(*failure),
             Self::BodyBroken => closing(never(
-                StatusCode::BAD_REQUEST,
-                "bad_request",
+                ErrorCode::BadRequest,
                 "The body of your request is incomplete or malformed.",
                 HELP_BROKEN_BODY,
             )),
             Self::BodyTimeout => closing(never(
-                StatusCode::REQUEST_TIMEOUT,
-                "request_timeout",
+                ErrorCode::RequestTimeout,
                 "The body of your request did not arrive in time.",
                 HELP_BODY,
             )),
             Self::Forbidden(FileForbidden) => never(
-                StatusCode::FORBIDDEN,
-                "forbidden",
+                ErrorCode::Forbidden,
                 "Your key or token does not cover this file.",
                 "The operator of this gateway decides which files a key covers, and your own \
                  back end which files a token covers.",
             ),
             Self::Head(fault) => closing(head_problem(*fault)),
-            Self::Internal => Problem {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                code: "internal",
-                message: "The gateway failed to answer because of an internal error.".into(),
-                help: HELP_LATER,
-                retry: Retry::Maybe,
-                allowed: None,
-                connection: Connection::Keep,
-            },
+            Self::Internal => problem(
+                ErrorCode::Internal,
+                "The gateway failed to answer because of an internal error.",
+                HELP_LATER,
+                Retry::Maybe,
+            ),
             Self::PurgePartial(_) => purge_partial(),
             Self::Route(fault) => route_problem(*fault),
-            Self::ShuttingDown => closing(Problem {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                code: "shutting_down",
-                message: "The gateway is shutting down.".into(),
-                help: HELP_LATER,
-                allowed: None,
-                retry: Retry::Elsewhere { wait: Duration::from_secs(1) },
-                connection: Connection::Keep,
-            }),
+            Self::ShuttingDown => closing(problem(
+                ErrorCode::ShuttingDown,
+                "The gateway is shutting down.",
+                HELP_LATER,
+                Retry::Elsewhere { wait: Duration::from_secs(1) },
+            )),
             Self::Signature(fault) => signature_problem(*fault),
             Self::Throttled(throttled) => throttled_problem(*throttled),
             Self::Upstream(error) => upstream_problem(error),
             Self::UpstreamTimeout => timeout_problem(),
-            Self::WebhooksBusy => Problem {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                code: "throttled",
-                message: "This gateway is reading too many webhooks at once.".into(),
-                help: HELP_WAIT,
-                allowed: None,
-                retry: Retry::After {
-                    wait: Duration::from_secs(1),
-                    bucket: BucketFields::default(),
-                },
-                connection: Connection::Keep,
-            },
+            Self::WebhooksBusy => problem(
+                ErrorCode::Throttled,
+                "This gateway is reading too many webhooks at once.",
+                HELP_WAIT,
+                Retry::After { wait: Duration::from_secs(1), bucket: BucketFields::default() },
+            ),
         }
     }
 }
@@ -96,33 +77,24 @@ impl GatewayError {
 /// Returns the problem of a purge that is done here, and that the rest of the fleet has not
 /// received yet.
 fn purge_partial() -> Problem {
-    Problem {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        code: "purge_partial",
-        message: "The purge is done here, but could not be sent to the other gateways yet.".into(),
-        help: "It is sent once the fleet's Redis can be reached. Repeat the request to be sure.",
-        allowed: None,
-        retry: Retry::Elsewhere { wait: Duration::from_secs(1) },
-        connection: Connection::Keep,
-    }
+    problem(
+        ErrorCode::PurgePartial,
+        "The purge is done here, but could not be sent to the other gateways yet.",
+        "It is sent once the fleet's Redis can be reached. Repeat the request to be sure.",
+        Retry::Elsewhere { wait: Duration::from_secs(1) },
+    )
 }
 
 /// Returns the problem of a file that the upstream does not know. It stands in for a 404 of the
 /// upstream without a usable body.
 pub fn not_found() -> Problem {
-    never(
-        StatusCode::NOT_FOUND,
-        "not_found",
-        "The requested file does not exist.",
-        "Check the file's id.",
-    )
+    never(ErrorCode::NotFound, "The requested file does not exist.", "Check the file's id.")
 }
 
 /// Returns the problem of a version that is not in its file's list.
 pub fn version_not_found() -> Problem {
     never(
-        StatusCode::NOT_FOUND,
-        "not_found",
+        ErrorCode::NotFound,
         "The requested file version does not exist.",
         "Check the version's id against the file's version list.",
     )
@@ -132,34 +104,17 @@ pub fn version_not_found() -> Problem {
 /// without a usable body.
 pub fn bad_request() -> Problem {
     never(
-        StatusCode::BAD_REQUEST,
-        "bad_request",
+        ErrorCode::BadRequest,
         "Your request contains invalid fileId parameter.",
         "Check the file's id.",
     )
 }
 
-pub(super) fn never(
-    status: StatusCode,
-    code: &'static str,
-    message: &'static str,
-    help: &'static str,
-) -> Problem {
-    let (retry, connection) = (Retry::Never, Connection::Keep);
-    Problem { status, code, message: message.into(), help, allowed: None, retry, connection }
-}
-
-fn closing(problem: Problem) -> Problem {
-    Problem { connection: Connection::Close, ..problem }
-}
-
 fn auth_problem(failure: AuthFailure) -> Problem {
-    let unauthorized =
-        |message, help| never(StatusCode::UNAUTHORIZED, "unauthorized", message, help);
+    let unauthorized = |message, help| never(ErrorCode::Unauthorized, message, help);
     match failure {
         AuthFailure::Duplicate => never(
-            StatusCode::BAD_REQUEST,
-            "bad_request",
+            ErrorCode::BadRequest,
             "Your request has more than one Authorization field.",
             HELP_KEY,
         ),
@@ -207,8 +162,7 @@ fn head_problem(fault: HeadFault) -> Problem {
         }
         HeadFault::BodyTooLarge => {
             return never(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
+                ErrorCode::BodyTooLarge,
                 "The body of your request is too long.",
                 HELP_BODY,
             );
@@ -220,8 +174,7 @@ fn head_problem(fault: HeadFault) -> Problem {
         HeadFault::HostRepeated => "Your request has more than one Host field.",
         HeadFault::Malformed => {
             return never(
-                StatusCode::BAD_REQUEST,
-                "bad_request",
+                ErrorCode::BadRequest,
                 "Your request's head cannot be parsed.",
                 "Send a request line and fields as RFC 9112 defines them, each ended by CRLF.",
             );
@@ -231,8 +184,7 @@ fn head_problem(fault: HeadFault) -> Problem {
             return Problem {
                 retry: Retry::Maybe,
                 ..never(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "request_timeout",
+                    ErrorCode::RequestTimeout,
                     "The head of your request did not arrive in time.",
                     HELP_LATER,
                 )
@@ -240,8 +192,7 @@ fn head_problem(fault: HeadFault) -> Problem {
         }
         HeadFault::TooLong => {
             return never(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "too_large",
+                ErrorCode::HeadTooLarge,
                 "The head of your request has too many bytes or fields.",
                 "Send fewer fields: leave out cookies and others that this gateway does not use.",
             );
@@ -250,11 +201,11 @@ fn head_problem(fault: HeadFault) -> Problem {
             "Your request has a Transfer-Encoding that is not accepted here."
         }
     };
-    never(StatusCode::BAD_REQUEST, "bad_request", message, HELP_DOCS)
+    never(ErrorCode::BadRequest, message, HELP_DOCS)
 }
 
 fn route_problem(fault: RouteFault) -> Problem {
-    let bad = |message, help| never(StatusCode::BAD_REQUEST, "bad_request", message, help);
+    let bad = |message, help| never(ErrorCode::BadRequest, message, help);
     match fault {
         RouteFault::BadId => bad(
             "Your request contains invalid fileId parameter.",
@@ -267,24 +218,17 @@ fn route_problem(fault: RouteFault) -> Problem {
         RouteFault::Method => Problem {
             allowed: Some(ALLOWED_METHODS),
             ..never(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
+                ErrorCode::MethodNotAllowed,
                 "This operation does not accept that method.",
                 "Use GET, HEAD or OPTIONS.",
             )
         },
         RouteFault::WebhookMethod => Problem {
             allowed: Some(WEBHOOK_METHODS),
-            ..never(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "A webhook must be sent with POST.",
-                "Use POST.",
-            )
+            ..never(ErrorCode::MethodNotAllowed, "A webhook must be sent with POST.", "Use POST.")
         },
         RouteFault::NoRoute => never(
-            StatusCode::NOT_FOUND,
-            "no_route",
+            ErrorCode::NoRoute,
             "This gateway does not serve that path.",
             "It serves GET /v1/files/{fileId}/versions, and /{versionId} below it.",
         ),
@@ -308,7 +252,7 @@ fn signature_problem(fault: SignatureFault) -> Problem {
         SignatureFault::Missing => "The webhook is not signed.",
         SignatureFault::OutOfTolerance => "The webhook was signed too long ago, or in the future.",
     };
-    never(StatusCode::UNAUTHORIZED, "unauthorized", message, help)
+    never(ErrorCode::Unauthorized, message, help)
 }
 
 fn throttled_problem(throttled: Throttled) -> Problem {
@@ -317,13 +261,10 @@ fn throttled_problem(throttled: Throttled) -> Problem {
         limit: Some(u64::from(throttled.quota.burst.get())),
         interval_millis: u64::try_from(refill).ok(),
     };
-    Problem {
-        status: StatusCode::TOO_MANY_REQUESTS,
-        code: "throttled",
-        message: "You have used up your quota for now.".into(),
-        help: HELP_WAIT,
-        retry: Retry::After { wait: throttled.wait, bucket },
-        allowed: None,
-        connection: Connection::Keep,
-    }
+    problem(
+        ErrorCode::Throttled,
+        "You have used up your quota for now.",
+        HELP_WAIT,
+        Retry::After { wait: throttled.wait, bucket },
+    )
 }

@@ -2,32 +2,20 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-
-use super::problems::{HELP_LATER, HELP_OPERATOR, HELP_WAIT, never};
-use crate::response::{BucketFields, Connection, Problem, Retry};
+use super::code::ErrorCode;
+use super::problem::{HELP_LATER, HELP_OPERATOR, HELP_WAIT, never, problem};
+use crate::response::{BucketFields, Problem, Retry};
 use crate::upstream::{Refusal, UpstreamError};
 
 pub(super) fn upstream_problem(error: &UpstreamError) -> Problem {
-    let problem = |status, code, message: &'static str, help, retry| Problem {
-        status,
-        code,
-        message: message.into(),
-        help,
-        retry,
-        allowed: None,
-        connection: Connection::Keep,
-    };
     match error {
         UpstreamError::Auth { .. } => never(
-            StatusCode::BAD_GATEWAY,
-            "upstream_auth",
+            ErrorCode::UpstreamAuth,
             "ImageKit does not accept this gateway's key.",
             HELP_OPERATOR,
         ),
         UpstreamError::Bad(_) => problem(
-            StatusCode::BAD_GATEWAY,
-            "upstream_bad",
+            ErrorCode::UpstreamBad,
             "ImageKit's answer could not be used.",
             HELP_LATER,
             Retry::Maybe,
@@ -50,8 +38,7 @@ pub(super) fn upstream_problem(error: &UpstreamError) -> Problem {
         ),
         UpstreamError::Timeout { .. } => timeout_problem(),
         UpstreamError::Unreachable { .. } => problem(
-            StatusCode::BAD_GATEWAY,
-            "upstream_unreachable",
+            ErrorCode::UpstreamUnreachable,
             "ImageKit could not be reached.",
             HELP_LATER,
             Retry::Maybe,
@@ -65,25 +52,14 @@ fn refused(message: &'static str, Refusal { wait, burst, refill }: Refusal) -> P
 }
 
 fn busy(message: &'static str, wait: Duration, bucket: BucketFields) -> Problem {
-    Problem {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        code: "upstream_busy",
-        message: message.into(),
-        help: HELP_WAIT,
-        retry: Retry::After { wait, bucket },
-        allowed: None,
-        connection: Connection::Keep,
-    }
+    problem(ErrorCode::UpstreamBusy, message, HELP_WAIT, Retry::After { wait, bucket })
 }
 
 pub(super) fn timeout_problem() -> Problem {
-    Problem {
-        status: StatusCode::GATEWAY_TIMEOUT,
-        code: "upstream_timeout",
-        message: "ImageKit did not answer in time.".into(),
-        help: HELP_LATER,
-        retry: Retry::Maybe,
-        allowed: None,
-        connection: Connection::Keep,
-    }
+    problem(
+        ErrorCode::UpstreamTimeout,
+        "ImageKit did not answer in time.",
+        HELP_LATER,
+        Retry::Maybe,
+    )
 }

@@ -76,16 +76,6 @@ impl Quota {
         }
     }
 
-    /// Returns this quota with another rate or burst, where one is given.
-    #[must_use]
-    pub fn with(self, per_second: Option<NonZeroU32>, burst: Option<NonZeroU32>) -> Self {
-        Self {
-            per_second: per_second.unwrap_or(self.per_second),
-            burst: burst.unwrap_or(self.burst),
-            ..self
-        }
-    }
-
     /// Returns `factor` times this quota, in rate and burst.
     #[must_use]
     pub fn times(self, factor: NonZeroU32) -> Self {

@@ -8,10 +8,11 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 
-use super::series::{in_seconds, registered};
+use super::declared;
+use super::series::registered;
 
 /// Capacities that the gauges are compared with.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -102,70 +103,26 @@ impl Gauges {
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let tls_expires_in = TlsExpiry::default();
         registry.register_collector(Box::new(tls_expires_in.clone()));
-        let help = "Time since the private key's file was written, or since the start, in seconds";
-        let private_key_age = in_seconds(registry, "private_key_age", help, Gauge::default());
-        let help = "Time from sending a heartbeat to the fleet to reading it back, in seconds";
-        let cluster_lag = in_seconds(registry, "cluster_lag", help, FloatGauge::default());
-        let help = "Clock of the fleet's Redis minus the clock of this gateway, in seconds";
-        let cluster_clock_skew =
-            in_seconds(registry, "cluster_clock_skew", help, FloatGauge::default());
-        let mut gauge = |name, help| registered::<Gauge>(registry, name, help);
         Self {
-            cluster_state: gauge(
-                "cluster_state",
-                "State of the connection to the fleet: 0 no fleet, 1 connected, 2 cut off",
-            ),
-            cluster_nodes: gauge(
-                "cluster_nodes",
-                "Number of gateways in the fleet when its stream was last read",
-            ),
-            cluster_pending_purges: gauge(
-                "cluster_pending_purges",
-                "Number of purges that wait to be published to the fleet",
-            ),
-            cluster_lag,
-            cluster_clock_skew,
-            cache_entries: gauge("cache_entries", "Number of stored responses"),
-            cache_bytes: gauge("cache_bytes", "Memory that the stored responses take, in bytes"),
-            fills_in_progress: gauge("fills_in_progress", "Number of files being fetched now"),
-            connections: gauge("connections", "Number of open connections"),
-            tracked_callers: gauge(
-                "limiter_tracked_callers",
-                "Number of anonymous callers that are told apart",
-            ),
-            cache_bytes_max: gauge(
-                "cache_bytes_max",
-                "Memory that the stored responses may take, in bytes",
-            ),
-            connections_max: gauge("connections_max", "Number of connections that may be open"),
-            tracked_callers_max: gauge(
-                "limiter_tracked_callers_max",
-                "Number of anonymous callers that can be told apart",
-            ),
-            budget_available: gauge(
-                "upstream_budget_available",
-                "Number of calls to ImageKit that the budget allows now",
-            ),
-            breaker_state: gauge(
-                "upstream_breaker_state",
-                "State of the circuit breaker for ImageKit: 0 closed, 1 half open, 2 open",
-            ),
-            cache_evictions: registered(
-                registry,
-                "cache_evictions",
-                "Number of stored responses evicted to make room, and of new ones not admitted",
-            ),
-            cluster_resets: registered(
-                registry,
-                "cluster_resets",
-                "Number of times that everything was purged after a possibly missed purge",
-            ),
-            dropped_log_lines: registered(
-                registry,
-                "log_lines_dropped",
-                "Number of log lines that could not be written",
-            ),
-            private_key_age,
+            cluster_state: registered(registry, &declared::CLUSTER_STATE),
+            cluster_nodes: registered(registry, &declared::CLUSTER_NODES),
+            cluster_lag: registered(registry, &declared::CLUSTER_LAG),
+            cluster_clock_skew: registered(registry, &declared::CLUSTER_CLOCK_SKEW),
+            cluster_pending_purges: registered(registry, &declared::CLUSTER_PENDING_PURGES),
+            cluster_resets: registered(registry, &declared::CLUSTER_RESETS),
+            cache_entries: registered(registry, &declared::CACHE_ENTRIES),
+            cache_bytes: registered(registry, &declared::CACHE_BYTES),
+            cache_evictions: registered(registry, &declared::CACHE_EVICTIONS),
+            fills_in_progress: registered(registry, &declared::FILLS_IN_PROGRESS),
+            connections: registered(registry, &declared::CONNECTIONS),
+            tracked_callers: registered(registry, &declared::TRACKED_CALLERS),
+            cache_bytes_max: registered(registry, &declared::CACHE_BYTES_MAX),
+            connections_max: registered(registry, &declared::CONNECTIONS_MAX),
+            tracked_callers_max: registered(registry, &declared::TRACKED_CALLERS_MAX),
+            dropped_log_lines: registered(registry, &declared::LOG_LINES_DROPPED),
+            budget_available: registered(registry, &declared::UPSTREAM_BUDGET_AVAILABLE),
+            breaker_state: registered(registry, &declared::UPSTREAM_BREAKER_STATE),
+            private_key_age: registered(registry, &declared::PRIVATE_KEY_AGE),
             tls_expires_in,
         }
     }
@@ -205,13 +162,8 @@ struct TlsExpiry(Arc<Mutex<Option<i64>>>);
 impl Collector for TlsExpiry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let Some(seconds) = *self.0.lock() else { return Ok(()) };
-        let (name, help) = (
-            "tls_expiry",
-            "Time until the TLS certificate expires, in seconds; negative once it has expired",
-        );
-        let gauge = ConstGauge::new(seconds);
-        let encoder =
-            encoder.encode_descriptor(name, help, Some(&Unit::Seconds), gauge.metric_type())?;
-        gauge.encode(encoder)
+        let (spec, gauge) = (&declared::TLS_EXPIRY, ConstGauge::new(seconds));
+        let (unit, kind) = (spec.unit(), gauge.metric_type());
+        gauge.encode(encoder.encode_descriptor(spec.name, spec.help, unit.as_ref(), kind)?)
     }
 }

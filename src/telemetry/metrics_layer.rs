@@ -12,6 +12,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::access_log::AccessLog;
+use super::events::COUNTED;
 use super::metrics::{ExchangeEvent, Metrics};
 use super::reload_outcome::ReloadOutcome;
 use super::top::TopFiles;
@@ -30,45 +31,8 @@ const VALUES_MAX: usize = 8;
 const FIELDS: usize = 16;
 const UNREAD: usize = usize::MAX;
 
-// The targets have dots, so that no module path is equal to one of them.
-const EXCHANGE: EventKind = EventKind {
-    target: "ikgate.exchange",
-    fields: &["route", "caller", "cache", "status", "coding", "bytes", "duration_nanos", "ending"],
-};
-const UPSTREAM: EventKind =
-    EventKind { target: "ikgate.upstream", fields: &["outcome", "duration_nanos"] };
-const INVALIDATION: EventKind =
-    EventKind { target: "ikgate.invalidation", fields: &["source", "force"] };
-const THROTTLED: EventKind = EventKind { target: "ikgate.throttled", fields: &["caller", "limit"] };
-const AUTH_FAILURE: EventKind = EventKind { target: "ikgate.auth_failure", fields: &["reason"] };
-const WEBHOOK: EventKind =
-    EventKind { target: "ikgate.webhook", fields: &["outcome", "unix_seconds"] };
-const RELOAD: EventKind = EventKind { target: "ikgate.config_reload", fields: &["outcome"] };
-const REFUSED: EventKind = EventKind { target: "ikgate.connection_refused", fields: &["reason"] };
-const DEADLINE: EventKind =
-    EventKind { target: "ikgate.connection_deadline", fields: &["deadline"] };
-const SECOND_LEVEL: EventKind = EventKind { target: "ikgate.second_level", fields: &["outcome"] };
-const EVENT_KINDS: [EventKind; 10] = [
-    EXCHANGE,
-    UPSTREAM,
-    INVALIDATION,
-    THROTTLED,
-    AUTH_FAILURE,
-    WEBHOOK,
-    RELOAD,
-    REFUSED,
-    DEADLINE,
-    SECOND_LEVEL,
-];
-
 /// Name of the one text field that is read: the file of an exchange or of a call.
 const FILE: &str = "file.id";
-
-/// One kind of event, and the fields that are read from it, by slot.
-struct EventKind {
-    target: &'static str,
-    fields: &'static [&'static str],
-}
 
 /// Slot of each field of a callsite, and the index of the file.
 struct FieldIndexes {
@@ -78,14 +42,14 @@ struct FieldIndexes {
 
 /// Returns whether an event is for the metrics rather than for the log.
 pub(super) fn is_counted(metadata: &Metadata<'_>) -> bool {
-    EVENT_KINDS.iter().any(|kind| kind.target == metadata.target())
+    COUNTED.iter().any(|event| event.target == metadata.target())
 }
 
 /// Layer that counts events and passes exchanges to the access log.
 pub struct MetricsLayer {
     metrics: Arc<Metrics>,
     access_log: Option<AccessLog>,
-    places: [OnceLock<FieldIndexes>; EVENT_KINDS.len()],
+    places: [OnceLock<FieldIndexes>; COUNTED.len()],
 }
 
 impl MetricsLayer {
@@ -169,8 +133,7 @@ impl MetricsLayer {
 impl<S: Subscriber> Layer<S> for MetricsLayer {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let metadata = event.metadata();
-        let Some(kind) = EVENT_KINDS.iter().position(|kind| kind.target == metadata.target())
-        else {
+        let Some(kind) = COUNTED.iter().position(|event| event.target == metadata.target()) else {
             return;
         };
         let Some(places) = self.places.get(kind) else { return };
@@ -198,7 +161,7 @@ fn was_made(target: &str, values: [u64; VALUES_MAX]) -> bool {
 }
 
 fn field_indexes(kind: usize, metadata: &Metadata<'_>) -> FieldIndexes {
-    let read = EVENT_KINDS.get(kind).map_or(&[][..], |kind| kind.fields);
+    let read = COUNTED.get(kind).map_or(&[][..], |event| event.counted_fields);
     let mut slots = [UNREAD; FIELDS];
     for (place, field) in slots.iter_mut().zip(metadata.fields()) {
         *place = read.iter().position(|name| *name == field.name()).unwrap_or(UNREAD);

@@ -4,15 +4,20 @@
 //! the log.
 
 mod access_log;
+mod declared;
+mod events;
 mod exposition;
 mod gauges;
 mod history;
+mod labels;
 mod log_buffer;
 mod log_filter;
+mod metric;
 mod metrics;
 mod metrics_layer;
 mod process;
 mod recent_events;
+pub mod reference;
 mod reload_outcome;
 mod series;
 mod subscriber;

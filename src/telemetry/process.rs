@@ -8,7 +8,9 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Unit;
+
+use super::declared;
+use super::metric::MetricSpec;
 
 /// Collector that reads the process at each scrape. A value that cannot be read is left out.
 #[derive(Debug)]
@@ -52,46 +54,18 @@ impl ProcessStats {
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let Ok(reading) = ProcessStats::take() else { return Ok(()) };
-        let mut write = |name, help, unit: Option<&Unit>, metric: &dyn Encode| {
-            metric.write(&mut encoder, name, help, unit)
-        };
+        let mut write = |spec: &MetricSpec, metric: &dyn Encode| metric.write(&mut encoder, spec);
         let whole = |number: u64| ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX));
-        let (seconds, bytes) = (Some(&Unit::Seconds), Some(&Unit::Bytes));
-        write(
-            "cpu",
-            "Processor time that the process has used, in seconds",
-            seconds,
-            &ConstCounter::new(reading.cpu_seconds),
-        )?;
-        write(
-            "start_time",
-            "Start time of the process, in Unix seconds",
-            seconds,
-            &ConstGauge::new(reading.started),
-        )?;
-        write(
-            "resident_memory",
-            "Resident memory of the process, in bytes",
-            bytes,
-            &whole(reading.resident_bytes),
-        )?;
-        write(
-            "virtual_memory",
-            "Virtual memory of the process, in bytes",
-            bytes,
-            &whole(reading.virtual_bytes),
-        )?;
+        write(&declared::PROCESS_CPU, &ConstCounter::new(reading.cpu_seconds))?;
+        write(&declared::PROCESS_START_TIME, &ConstGauge::new(reading.started))?;
+        write(&declared::PROCESS_RESIDENT_MEMORY, &whole(reading.resident_bytes))?;
+        write(&declared::PROCESS_VIRTUAL_MEMORY, &whole(reading.virtual_bytes))?;
         let open_files = u64::try_from(reading.open_files).unwrap_or(u64::MAX);
-        write("open_fds", "Number of open file descriptors", None, &whole(open_files))?;
+        write(&declared::PROCESS_OPEN_FDS, &whole(open_files))?;
         if let Some(max) = reading.open_files_max {
-            write("max_fds", "Number of file descriptors that may be open", None, &whole(max))?;
+            write(&declared::PROCESS_MAX_FDS, &whole(max))?;
         }
-        write(
-            "threads",
-            "Number of threads of the process",
-            None,
-            &ConstGauge::new(reading.threads),
-        )
+        write(&declared::PROCESS_THREADS, &ConstGauge::new(reading.threads))
     }
 }
 
@@ -100,9 +74,7 @@ trait Encode {
     fn write(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        unit: Option<&Unit>,
+        spec: &MetricSpec,
     ) -> Result<(), std::fmt::Error>;
 }
 
@@ -110,10 +82,9 @@ impl<M: EncodeMetric> Encode for M {
     fn write(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        unit: Option<&Unit>,
+        spec: &MetricSpec,
     ) -> Result<(), std::fmt::Error> {
-        self.encode(encoder.encode_descriptor(name, help, unit, self.metric_type())?)
+        let (unit, kind) = (spec.unit(), self.metric_type());
+        self.encode(encoder.encode_descriptor(spec.name, spec.help, unit.as_ref(), kind)?)
     }
 }

@@ -8,7 +8,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Metric, Registry, Unit};
+use prometheus_client::registry::{Metric, Registry};
+
+use super::declared;
+use super::metric::MetricSpec;
 
 /// Buckets of durations, in seconds: from a hit on a fast machine to the longest wait that makes
 /// sense.
@@ -51,9 +54,9 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    fn registered(registry: &mut Registry, name: &str, help: &str, label: &'static str) -> Self {
-        let family = registered(registry, name, help);
-        Self { label, family }
+    fn registered(registry: &mut Registry, metric: &MetricSpec) -> Self {
+        let label = metric.labels.first().map_or("", |label| label.name);
+        Self { label, family: registered(registry, metric) }
     }
 
     pub(super) fn of(&self, value: &'static str) -> Counter {
@@ -81,85 +84,42 @@ pub(super) struct Series {
 impl Series {
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "Version of ikgate; the value is always 1", version);
+        registry.register(declared::BUILD.name, declared::BUILD.help, version);
         let durations = Family::new_with_constructor(histogram as fn() -> Histogram);
-        let help = "Time from a request's head to its response's head being ready, in seconds";
-        let request_duration = in_seconds(registry, "request_duration", help, durations);
-        let help = "Duration of a call to ImageKit from when it may leave, in seconds";
-        let upstream_duration = in_seconds(registry, "upstream_duration", help, histogram());
-        let help =
-            "Time of the last genuine webhook delivery, in Unix seconds; 0 if there was none";
-        let webhook_last = in_seconds(registry, "webhook_last", help, Gauge::default());
-        let requests = registered(registry, "requests", "Number of requests that were answered");
-        let throttled = registered(registry, "throttled", "Number of requests over a quota");
-        let invalidations =
-            registered(registry, "invalidations", "Number of purges of a file or of everything");
-        let mut counters = |name, help, label| Counters::registered(registry, name, help, label);
+        let mut counters = |metric| Counters::registered(registry, metric);
         Self {
-            requests,
-            request_duration,
-            response_bytes: counters(
-                "response_bytes",
-                "Bytes of response bodies that were sent",
-                "coding",
-            ),
-            throttled,
-            auth_failures: counters(
-                "auth_failures",
-                "Number of requests without an accepted credential",
-                "reason",
-            ),
-            upstream_requests: counters(
-                "upstream_requests",
-                "Number of calls to ImageKit, and of calls that were not made",
-                "outcome",
-            ),
-            upstream_duration,
-            invalidations,
-            webhooks: counters("webhooks", "Number of webhook deliveries", "outcome"),
-            webhook_last,
-            config_reloads: counters(
-                "config_reloads",
-                "Number of configuration reloads, applied or refused",
-                "outcome",
-            ),
-            connections_refused: counters(
-                "connections_refused",
-                "Number of connections that were not accepted",
-                "reason",
-            ),
-            connection_deadlines: counters(
-                "connection_deadlines",
-                "Number of connections that the gateway ended at a deadline",
-                "deadline",
-            ),
-            second_level: counters(
-                "second_level",
-                "Number of lookups and stores in the fleet's Redis",
-                "outcome",
-            ),
+            response_bytes: counters(&declared::RESPONSE_BYTES),
+            auth_failures: counters(&declared::AUTH_FAILURES),
+            upstream_requests: counters(&declared::UPSTREAM_REQUESTS),
+            webhooks: counters(&declared::WEBHOOKS),
+            config_reloads: counters(&declared::CONFIG_RELOADS),
+            connections_refused: counters(&declared::CONNECTIONS_REFUSED),
+            connection_deadlines: counters(&declared::CONNECTION_DEADLINES),
+            second_level: counters(&declared::SECOND_LEVEL),
+            requests: registered(registry, &declared::REQUESTS),
+            request_duration: register(registry, &declared::REQUEST_DURATION, durations),
+            throttled: registered(registry, &declared::THROTTLED),
+            upstream_duration: register(registry, &declared::UPSTREAM_DURATION, histogram()),
+            invalidations: registered(registry, &declared::INVALIDATIONS),
+            webhook_last: registered(registry, &declared::WEBHOOK_LAST),
         }
     }
 }
 
+/// Registers a new metric under its declared name, and returns it.
 pub(super) fn registered<M: Metric + Clone + Default>(
     registry: &mut Registry,
-    name: &str,
-    help: &str,
+    spec: &MetricSpec,
 ) -> M {
-    let metric = M::default();
-    registry.register(name, help, metric.clone());
-    metric
+    register(registry, spec, M::default())
 }
 
-/// Registers a metric whose unit is seconds, and returns it.
-pub(super) fn in_seconds<M: Metric + Clone>(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-    metric: M,
-) -> M {
-    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+/// Registers a metric under its declared name, and returns it.
+fn register<M: Metric + Clone>(registry: &mut Registry, spec: &MetricSpec, metric: M) -> M {
+    match spec.unit() {
+        Some(unit) => registry.register_with_unit(spec.name, spec.help, unit, metric.clone()),
+        None => registry.register(spec.name, spec.help, metric.clone()),
+    }
     metric
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::value::{Given, Section};
-use super::{GIB, MIB};
+use super::units::{GIB, MIB};
 use crate::cache::{CacheSettings, FreshnessSettings};
 
 /// Settings of stored lists.
@@ -21,29 +21,24 @@ const BEFORE_THE_CALL: Duration = Duration::from_secs(2);
 pub(super) fn cache(cache: &mut Section, request_timeout: Duration) -> ListSettings {
     let max_bytes = cache.get("max_bytes", |given| given.size(&(MIB..=1024 * GIB)));
     let ttl = cache.get("ttl", Given::duration);
-    let jitter = cache.get("ttl_jitter_percent", |given| given.integer(&(0..=100_u8)));
-    let while_revalidate = cache.get("stale_while_revalidate", Given::duration);
-    let if_error = cache.get("stale_if_error", Given::duration);
+    let ttl_jitter_percent = cache.get("ttl_jitter_percent", |given| given.integer(&(0..=100_u8)));
+    let stale_while_revalidate = cache.get("stale_while_revalidate", Given::duration);
+    let stale_if_error = cache.get("stale_if_error", Given::duration);
     let not_found_ttl = cache.get("not_found_ttl", Given::duration);
     let settle = cache.get("settle", Given::duration);
     let browser_max_age = cache.get("browser_max_age", Given::duration);
-    let expose_private =
-        cache.get("expose_private", |given| given.boolean().ok_or("must be true or false"));
+    let expose_private = cache.get("expose_private", Given::boolean);
     let settings = CacheSettings {
-        max_bytes: max_bytes.unwrap_or(256 * MIB),
+        max_bytes,
         fill_timeout: request_timeout + BEFORE_THE_CALL,
         freshness: FreshnessSettings {
-            ttl: ttl.unwrap_or(Duration::from_mins(1)),
-            ttl_jitter_percent: jitter.unwrap_or(10),
-            stale_while_revalidate: while_revalidate.unwrap_or(Duration::from_mins(5)),
-            stale_if_error: if_error.unwrap_or(Duration::from_hours(1)),
-            not_found_ttl: not_found_ttl.unwrap_or(Duration::from_secs(10)),
-            settle: settle.unwrap_or(Duration::from_secs(2)),
+            ttl,
+            ttl_jitter_percent,
+            stale_while_revalidate,
+            stale_if_error,
+            not_found_ttl,
+            settle,
         },
     };
-    ListSettings {
-        cache: settings,
-        browser_max_age: browser_max_age.unwrap_or_default(),
-        expose_private: expose_private.unwrap_or(false),
-    }
+    ListSettings { cache: settings, browser_max_age, expose_private }
 }

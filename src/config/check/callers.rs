@@ -1,15 +1,14 @@
 //! Check of `[[callers]]`: names, key digests, files and quotas of the configured callers.
 
 use super::super::value::{Given, Section};
-use super::limits::quota;
+use super::quota::quota;
 use crate::caller::{CallerSettings, KeyDigest};
 use crate::exchange::CallerLabel;
 use crate::file_id::FileId;
-use crate::limit::{CallerQuota, Quota};
+use crate::limit::CallerQuota;
 
 const CALLERS_MAX: usize = 1000;
 const CALLER_NAME_MAX: usize = 64;
-const CALLER_QUOTA: Quota = Quota::new(50, 100).expect("neither is zero");
 
 pub(super) fn callers(root: &mut Section) -> (Vec<CallerSettings>, Vec<CallerQuota>) {
     let sections = root.sections("callers");
@@ -21,12 +20,12 @@ pub(super) fn callers(root: &mut Section) -> (Vec<CallerSettings>, Vec<CallerQuo
     for mut section in sections {
         let name = section.require("name", |given| caller_name(given.text()?));
         let keys = section.require("key_sha256", key_digests);
-        let files = section.get("files", |given| {
+        let files = section.optional("files", |given| {
             let ids = given.texts()?;
             let ids: Result<Vec<_>, _> = ids.iter().map(|id| FileId::parse(id)).collect();
             ids.map_err(|_| "must be a list of file ids")
         });
-        let quota = quota(&mut section, "quota", CALLER_QUOTA);
+        let quota = quota(&mut section, "quota");
         let (name, keys) = (name.unwrap_or_default(), keys.unwrap_or_default());
         if callers.iter().any(|other| other.name == name && !name.is_empty()) {
             section.note("name", format_args!("\"{name}\" is the name of another caller"));

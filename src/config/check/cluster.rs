@@ -17,6 +17,5 @@ pub(super) fn cluster(cluster: &mut Section, limits: FillLimits) -> Option<Clust
         }
         Ok(text.to_owned())
     });
-    let namespace = namespace.unwrap_or("ikgate".to_owned());
     url.map(|url| ClusterSettings { url, namespace, limits })
 }

@@ -1,23 +1,22 @@
 //! Check of `[server]`: listeners, TLS, proxies and shutdown.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
-use super::super::PublicSettings;
+use super::super::settings::PublicSettings;
 use super::super::value::{Given, Section};
-use super::{KIB, MIB, bytes, file};
+use super::file::file;
+use super::units::{KIB, MIB, bytes};
 use crate::caller::Proxies;
 use crate::error::chain;
 use crate::route::BasePath;
 use crate::server::{LINGER_MAX, ListenSource, ServerSettings, Tls, TlsFiles};
 
 pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
-    let default = || vec![ListenSource::Address((Ipv4Addr::LOCALHOST, 8080).into())];
     let listen = server.get("listen", |given| {
         let listen: Option<Vec<_>> = given.texts()?.iter().map(|text| listen(text)).collect();
         let expected = "must be one or more of addresses like \"127.0.0.1:8080\" and \"systemd\"";
@@ -45,27 +44,26 @@ pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
             Ok(field) => Ok(field),
             Err(_) => Err("must be the name of a header field"),
         });
-    let trusted = trusted.unwrap_or_default();
     let tls = server.has("tls").then(|| tls(&mut server.section("tls"), directory)).flatten();
     let delay = server.get("shutdown_delay", Given::duration);
-    let grace = server.get("shutdown_grace", Given::duration).unwrap_or(Duration::from_secs(30));
+    let grace = server.get("shutdown_grace", Given::duration);
     PublicSettings {
-        listen: listen.unwrap_or_else(default),
-        base_path: base_path.unwrap_or_default(),
+        listen,
+        base_path,
         server: ServerSettings {
-            max_connections: connections.unwrap_or(10_000),
-            max_connections_per_ip: of_one.unwrap_or(256),
+            max_connections: connections,
+            max_connections_per_ip: of_one,
             uncounted: trusted.clone(),
-            max_head_bytes: bytes(head.unwrap_or(16 * KIB)),
-            header_timeout: header.unwrap_or(Duration::from_secs(10)),
-            idle_timeout: idle.unwrap_or(Duration::from_secs(75)),
-            write_stall_timeout: stall.unwrap_or(Duration::from_secs(30)),
-            max_connection_age: age.unwrap_or(Duration::from_hours(1)),
+            max_head_bytes: bytes(head),
+            header_timeout: header,
+            idle_timeout: idle,
+            write_stall_timeout: stall,
+            max_connection_age: age,
             linger: LINGER_MAX.min(grace / 2),
         },
         tls: tls.map(Arc::new),
-        proxies: Proxies { trusted, field: field.unwrap_or_else(|| Proxies::default().field) },
-        shutdown_delay: delay.unwrap_or_default(),
+        proxies: Proxies { trusted, field },
+        shutdown_delay: delay,
         shutdown_grace: grace,
     }
 }

@@ -1,77 +1,70 @@
 //! Check of `[upstream]`: URL, timeouts, limits, retries, breaker and private key.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
 
-use super::super::PRIVATE_KEY_VARIABLE;
+use super::super::settings::PRIVATE_KEY_VARIABLE;
 use super::super::value::{Given, Section};
-use super::limits::quota;
-use super::{GIB, KIB, MIB, bytes, file};
+use super::file::file;
+use super::quota::quota;
+use super::units::{GIB, KIB, bytes};
 use crate::error::chain;
-use crate::limit::Quota;
 use crate::secret::{PrivateKey, Secret, has_colon, is_one_word, is_public_key};
 use crate::upstream::{BreakerSettings, RetrySettings, UpstreamSettings, UpstreamUrl};
-
-const BUDGET: Quota = Quota::new(40, 100).expect("neither is zero");
 
 pub(super) fn upstream(
     upstream: &mut Section,
     directory: &Path,
     from_environment: Option<Secret>,
-) -> (Option<UpstreamSettings>, Option<PrivateKey>) {
+) -> (UpstreamSettings, Option<PrivateKey>) {
     let url = upstream.get("url", |given| {
         UpstreamUrl::parse(given.text().map_err(str::to_owned)?).map_err(|error| error.to_string())
     });
-    let default_url = || UpstreamUrl::parse("https://api.imagekit.io").ok();
     let connect_timeout = upstream.get("connect_timeout", Given::positive_duration);
     let request_timeout = upstream.get("request_timeout", Given::positive_duration);
-    let concurrency = upstream.get("max_concurrency", |given| given.integer(&(1..=10_000_usize)));
+    let max_concurrency =
+        upstream.get("max_concurrency", |given| given.integer(&(1..=10_000_usize)));
     let response = upstream.get("max_response_bytes", |given| given.size(&(KIB..=GIB)));
     let in_flight = upstream.get("max_inflight_bytes", |given| given.size(&(KIB..=4 * GIB - 1)));
-    let (response, in_flight) = (response.unwrap_or(4 * MIB), in_flight.unwrap_or(64 * MIB));
     if in_flight < response {
         upstream.note("max_inflight_bytes", "must not be less than max_response_bytes");
     }
-    let budget = quota(upstream, "budget", BUDGET);
+    let budget = quota(upstream, "budget");
     let retries = retries(&mut upstream.section("retries"));
     let breaker = breaker(&mut upstream.section("breaker"));
-    let extra_roots = upstream.get("ca_file", |given| {
+    let extra_roots = upstream.optional("ca_file", |given| {
         let path = file(given, directory).map_err(str::to_owned)?;
         certificates(&path)
     });
     let key = private_key(upstream, directory, from_environment);
-    let settings = url.or_else(default_url).map(|url| UpstreamSettings {
+    let settings = UpstreamSettings {
         url,
-        connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(2)),
-        request_timeout: request_timeout.unwrap_or(Duration::from_secs(10)),
-        max_concurrency: concurrency.unwrap_or(64),
+        connect_timeout,
+        request_timeout,
+        max_concurrency,
         max_response_bytes: bytes(response),
         max_inflight_bytes: bytes(in_flight),
         extra_roots: extra_roots.unwrap_or_default(),
         budget,
         retries,
         breaker,
-    });
+    };
     (settings, key)
 }
 
 fn retries(retries: &mut Section) -> RetrySettings {
     let max = retries.get("max", |given| given.integer(&(0..=10_u32)));
-    let percent = retries.get("budget_percent", |given| given.integer(&(0..=100_u32)));
-    RetrySettings { max: max.unwrap_or(2), budget_percent: percent.unwrap_or(20) }
+    let budget_percent = retries.get("budget_percent", |given| given.integer(&(0..=100_u32)));
+    RetrySettings { max, budget_percent }
 }
 
 fn breaker(breaker: &mut Section) -> BreakerSettings {
     let failures = breaker.get("failures", |given| given.integer(&(1..=1000_u32)));
     let open_for = breaker.get("open_for", Given::positive_duration);
-    BreakerSettings {
-        failures: failures.unwrap_or(5),
-        open_for: open_for.unwrap_or(Duration::from_secs(5)),
-    }
+    BreakerSettings { failures, open_for }
 }
 
 /// Reads all certificates of a PEM file; at least one is required.
@@ -98,7 +91,7 @@ fn private_key(
     const KEY: &str = "private_key_file";
     match (from_environment, upstream.has(KEY)) {
         (Some(_), true) => {
-            upstream.get(KEY, |_| Ok::<_, String>(()));
+            upstream.optional(KEY, |_| Ok::<_, String>(()));
             upstream.note(KEY, format_args!("{PRIVATE_KEY_VARIABLE} is set too: use only one"));
             None
         }
@@ -109,7 +102,7 @@ fn private_key(
                 None
             }
         },
-        (None, true) => upstream.get(KEY, |given| {
+        (None, true) => upstream.optional(KEY, |given| {
             let path = file(given, directory).map_err(str::to_owned)?;
             PrivateKey::from_file(&path).map_err(|error| chain(&error))
         }),

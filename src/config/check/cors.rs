@@ -1,0 +1,21 @@
+//! Check of `[cors]`: pages that may read answers.
+
+use super::super::value::{Given, Section};
+use crate::response::{AllowedOrigin, Cors};
+
+/// Maximum number of allowed origins. Each is compared with every request from a page.
+const ORIGINS_MAX: usize = 100;
+
+pub(super) fn cors(cors: &mut Section) -> Option<Cors> {
+    let origins = cors.require("allowed_origins", |given| {
+        let texts = given.texts().map_err(str::to_owned)?;
+        if !(1..=ORIGINS_MAX).contains(&texts.len()) {
+            return Err(format!("must be 1 to {ORIGINS_MAX} origins"));
+        }
+        let origins: Result<Vec<_>, _> =
+            texts.iter().map(|text| AllowedOrigin::parse(text)).collect();
+        origins.map_err(|error| format!("each {error}"))
+    });
+    let max_age = cors.get("max_age", Given::duration);
+    origins.map(|origins| Cors { origins, max_age })
+}

@@ -1,0 +1,13 @@
+//! Check of `[webhooks]`: secret and clock tolerance of ImageKit's events.
+
+use std::path::Path;
+
+use super::super::value::{Given, Section};
+use super::file::secret;
+use crate::invalidation::{SigningSecret, WebhookSettings};
+
+pub(super) fn webhooks(webhooks: &mut Section, directory: &Path) -> Option<WebhookSettings> {
+    let secret = webhooks.require("secret_file", |given| secret(given, directory));
+    let tolerance = webhooks.get("tolerance", Given::positive_duration);
+    secret.map(|secret| WebhookSettings { secret: SigningSecret::new(secret), tolerance })
+}

@@ -1,0 +1,85 @@
+//! Answer to an unknown key: the key that was probably meant, or the keys that there are.
+
+use super::declared::SECTIONS;
+use super::lookup::{names_in, without_indexes};
+
+/// Largest edit distance that counts as a misspelling. Beyond it, the text is another word.
+const SLIP_MAX: usize = 2;
+
+/// Returns the message for an unknown key at this path.
+pub(super) fn unknown(path: &str) -> String {
+    let path = without_indexes(path);
+    if let Some(near) = nearest(&path) {
+        return format!("is not a key; {near} is");
+    }
+    match path.rsplit_once('.') {
+        None => format!("is not a section; the sections are {}", names_in("").join(", ")),
+        Some((parent, _)) => {
+            format!("is not a key; the keys of {parent} are {}", names_in(parent).join(", "))
+        }
+    }
+}
+
+/// Returns the known section, key or member of an inline table that is closest to this path, if one
+/// is close enough.
+fn nearest(path: &str) -> Option<String> {
+    let ranked = known().into_iter().map(|known| (strsim::osa_distance(path, &known), known));
+    ranked.filter(|(distance, _)| *distance <= SLIP_MAX).min().map(|(_, known)| known)
+}
+
+fn known() -> Vec<String> {
+    let mut known = Vec::new();
+    for section in &SECTIONS {
+        known.push(section.name.to_owned());
+        for key in section.keys {
+            let path = format!("{}.{}", section.name, key.name);
+            known.extend(names_in(&path).iter().map(|member| format!("{path}.{member}")));
+            known.push(path);
+        }
+    }
+    known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_recognised_and_other_words_are_not() {
+        for (written, meant) in [
+            ("cache.tll", Some("cache.ttl")),
+            ("upsteam", Some("upstream")),
+            ("server.listten", Some("server.listen")),
+            ("callers.quotas", Some("callers.quota")),
+            ("jwt.alogrithm", Some("jwt.algorithm")),
+            ("limits.anonymous.burts", Some("limits.anonymous.burst")),
+            ("cluter", Some("cluster")),
+            ("server.workers", None),
+        ] {
+            assert_eq!(nearest(written).as_deref(), meant, "{written}");
+        }
+    }
+
+    #[test]
+    fn other_words_are_answered_with_the_keys_of_the_section() {
+        for (written, message) in [
+            ("admin.port", "is not a key; the keys of admin are listen, token_file, hosts"),
+            (
+                "callers[3].role",
+                "is not a key; the keys of callers are name, key_sha256, quota, files",
+            ),
+            (
+                "limits.ipv6.net",
+                "is not a key; the keys of limits.ipv6 are prefix, wide_factor, wide_prefix",
+            ),
+            (
+                "surprise",
+                "is not a section; the sections are server, admin, upstream, cache, limits, \
+                 callers, jwt, cors, webhooks, cluster, telemetry",
+            ),
+        ] {
+            assert_eq!(unknown(written), message);
+        }
+        assert!(unknown("server.workers").ends_with("shutdown_grace, tls"));
+    }
+}
