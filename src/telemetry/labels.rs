@@ -2,7 +2,7 @@
 //!
 //! The values come from the enums that are counted. A value without a meaning fails a test.
 
-use super::ReloadOutcome;
+use super::reload_outcome::ReloadOutcome;
 use super::metric::LabelSpec;
 use crate::cache::PurgeMode;
 use crate::caller::AuthFailure;

@@ -44,7 +44,7 @@ async fn each_interval_is_a_point_with_what_happened_in_it() {
     assert!(point["resident_bytes"].as_u64().unwrap() > 1_000_000, "{point}");
     assert_eq!(point["cache_entries"], 1, "the other's 404");
     assert_eq!(stats["most"]["connections"], 77);
-    assert_eq!(stats["top"]["requests"][0], json!({ "file": FILE, "count": 5 }));
+    assert_eq!(stats["top"]["requests"][0], json!({ "file": FILE, "count": 5, "error": 0 }));
     let fills = stats["top"]["fills"].as_array().unwrap();
     assert_eq!(fills.len(), 3, "{fills:?}");
 
