@@ -15,6 +15,8 @@ pub(super) enum Failure {
     Config(Problems),
     /// The command could not start or complete.
     Run(String),
+    /// The arguments do not fit together.
+    Usage(String),
 }
 
 impl Failure {
@@ -22,7 +24,7 @@ impl Failure {
     pub(super) fn message(&self) -> String {
         match self {
             Self::Config(problems) => format!("the configuration cannot be used:\n{problems}"),
-            Self::Run(message) => message.clone(),
+            Self::Run(message) | Self::Usage(message) => message.clone(),
         }
     }
 
@@ -30,6 +32,7 @@ impl Failure {
         match self {
             Self::Config(_) => ExitCode::from(EXIT_CONFIG),
             Self::Run(_) => ExitCode::FAILURE,
+            Self::Usage(_) => ExitCode::from(EXIT_USAGE),
         }
     }
 }

@@ -12,6 +12,7 @@ mod keygen;
 mod man;
 mod output;
 mod purge;
+mod reference;
 mod runtime;
 mod sandbox;
 mod serve;
@@ -68,6 +69,12 @@ enum Command {
     #[command(after_help = "Examples:\n  ikgate purge 64a1b2c3d4e5f60718293a4b\n  \
                             ikgate purge --all --soft --token-file admin.token")]
     Purge(purge::Purge),
+    /// Print the reference of configuration keys, metrics, events or error codes.
+    ///
+    /// The tables of the pages and the commented configuration file are this output.
+    #[command(after_help = "Examples:\n  ikgate reference config --format toml > ikgate.toml\n  \
+                            ikgate reference metrics")]
+    Reference(reference::Reference),
     /// Run the stand-in for ImageKit alone.
     ///
     /// It answers version lists like the real API, and lets you add and remove versions.
@@ -113,6 +120,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Keygen(keygen) => keygen.run(),
         Command::Man(man) => man.run(Cli::command()),
         Command::Purge(purge) => purge.run(),
+        Command::Reference(reference) => reference.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Serve(file) => serve::run(&file),
         Command::Token(token) => token.run(),
