@@ -12,6 +12,7 @@ use super::healthcheck::Healthcheck;
 use super::keygen::Keygen;
 use super::man::Man;
 use super::purge::Purge;
+use super::reference::Reference;
 use super::report::EXIT_USAGE;
 use super::sandbox::SandboxCommand;
 use super::serve;
@@ -59,6 +60,12 @@ enum Command {
     #[command(after_help = "Examples:\n  ikgate purge 64a1b2c3d4e5f60718293a4b\n  \
                             ikgate purge --all --soft --token-file admin.token")]
     Purge(Purge),
+    /// Print the reference of configuration keys, metrics, events or error codes.
+    ///
+    /// The tables of the pages and the commented configuration file are this output.
+    #[command(after_help = "Examples:\n  ikgate reference config --format toml > ikgate.toml\n  \
+                            ikgate reference metrics")]
+    Reference(Reference),
     /// Run the stand-in for ImageKit alone.
     ///
     /// It answers version lists like the real API, and lets you add and remove versions.
@@ -104,6 +111,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Keygen(keygen) => keygen.run(),
         Command::Man(man) => man.run(Cli::command()),
         Command::Purge(purge) => purge.run(),
+        Command::Reference(reference) => reference.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Serve(file) => serve::run(&file),
         Command::Token(token) => token.run(),

@@ -10,6 +10,7 @@ mod healthcheck;
 mod keygen;
 mod man;
 mod purge;
+mod reference;
 mod report;
 mod runtime;
 mod sandbox;

@@ -12,6 +12,8 @@ pub(super) enum Failure {
     Config(Problems),
     /// The command could not start or complete.
     Run(String),
+    /// The arguments do not fit together.
+    Usage(String),
 }
 
 /// `EX_USAGE` and `EX_CONFIG` of sysexits.h.
@@ -29,6 +31,10 @@ impl Failure {
             Self::Run(message) => {
                 print_error(message);
                 ExitCode::FAILURE
+            }
+            Self::Usage(message) => {
+                print_error(message);
+                ExitCode::from(EXIT_USAGE)
             }
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! The values come from the enums that are counted. A value without a meaning fails a test.
 
-use super::reload_outcome::ReloadOutcome;
 use super::metric::LabelSpec;
+use super::reload_outcome::ReloadOutcome;
 use crate::cache::PurgeMode;
 use crate::caller::AuthFailure;
 use crate::cluster::SecondLevelOutcome;

@@ -1,4 +1,4 @@
-"""Reader of the documentation pages and their code blocks and tables."""
+"""Reader of the documentation pages and their code blocks."""
 
 import re
 
@@ -22,12 +22,6 @@ def blocks(page):
     if text.count("```") != 2 * len(found):
         raise AssertionError(f"{page}: a block that is indented or has no language")
     return found
-
-
-def cells(page, first):
-    """Returns the cells of each table row whose first cell has this prefix."""
-    rows = re.findall(rf"^\| ({first}.*) \|$", page.read_text(), re.MULTILINE)
-    return [re.split(r" \| ", row) for row in rows]
 
 
 def name(page):

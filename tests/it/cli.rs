@@ -14,7 +14,7 @@ fn write(directory: &Path, name: &str, content: &str) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "check",
     "completions",
     "demo",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 10] = [
     "keygen",
     "man",
     "purge",
+    "reference",
     "sandbox",
     "serve",
     "token",
@@ -113,7 +114,9 @@ fn check_prints_ok_or_every_problem_with_its_path() {
     assert_eq!(output.status.code(), Some(78));
     let printed = text(&output.stdout);
     assert_eq!(printed.lines().count(), 3, "{printed}");
-    for path in ["cache.ttl: ", "server.listen: ", "server.workers: "] {
+    for path in
+        ["cache.ttl: ", "server.listen: ", "server.workers: is not a key; the keys of server are "]
+    {
         assert!(printed.lines().any(|line| line.starts_with(path)), "{printed}");
     }
     let missing = run(&["check", "--config", "/nonexistent"], &[]);

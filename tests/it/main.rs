@@ -44,6 +44,7 @@ mod private;
 mod proxies;
 mod purge;
 mod race;
+mod reference;
 mod reload;
 mod restart;
 mod route;
