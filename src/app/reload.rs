@@ -5,32 +5,38 @@
 use std::sync::Arc;
 
 use super::running::App;
-use crate::config::{Problems, Settings};
+use crate::config::{Problems, Reloaded, Settings};
 
 impl App {
-    /// Applies the keys of `new` that can change while the gateway runs. Returns the names of the
-    /// changed keys that need a restart.
+    /// Applies the keys of `new` that can change while the gateway runs. Logs which keys changed.
+    /// Returns those that need a restart.
     ///
     /// # Errors
     ///
     /// Returns the problems if `new` does not fit this running gateway. Then nothing is changed.
     pub fn reload(&mut self, new: Settings) -> Result<Vec<String>, Problems> {
-        let (settings, needs_restart) = self.settings.reloaded(new)?;
+        let Reloaded { settings, changed, needs_restart } = self.settings.reloaded(new)?;
         let parts = &self.parts;
         let gateway = &parts.gateway;
         let labels = parts.metrics.label_callers(settings.caller_names());
         gateway.rules.rcu(|rules| rules.renewed(settings.access.clone(), labels.clone()));
-        // After the swap of the policy: until then, cells are counted against the old quotas.
+        // After the swap of the rules: until then, cells are counted against the old quotas.
         gateway.rules.load().limits.clamp();
         gateway.cache.set_freshness(settings.cache.freshness);
         parts.tls.store(settings.public.tls.clone());
         parts.admin.config.store(Arc::new(settings.effective.clone()));
-        tracing::info!("the configuration has been reloaded");
-        if !needs_restart.is_empty() {
+        log_warnings(&settings);
+        let list =
+            |keys: &[String]| if keys.is_empty() { "nothing".into() } else { keys.join(", ") };
+        let changed = list(&changed);
+        if needs_restart.is_empty() {
+            tracing::info!("configuration reloaded: changed {changed}");
+        } else {
             // Logged as an error, so that it shows even if the log filter allows only errors.
+            let waiting = list(&needs_restart);
             tracing::error!(
-                keys = needs_restart.join(", "),
-                "changed keys need a restart: the old values stay in force"
+                keys = waiting,
+                "configuration reloaded: changed {changed}; needs restart: {waiting}"
             );
         }
         // Last, because the new filter can hide the lines above.
@@ -39,5 +45,12 @@ impl App {
         }
         self.settings = settings;
         Ok(needs_restart)
+    }
+}
+
+/// Logs each warning about the configuration.
+pub(super) fn log_warnings(settings: &Settings) {
+    for warning in &settings.warnings {
+        tracing::warn!("configuration: {warning}");
     }
 }

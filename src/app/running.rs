@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 
 use super::listeners::{Listeners, StartError};
+use super::reload::log_warnings;
 use super::{build, fleet, watch};
 use crate::admin::{Admin, Readiness};
 use crate::clock::{Clock, Ticks};
@@ -59,6 +60,7 @@ impl App {
         log: Option<Arc<Log>>,
         passed: PassedSockets,
     ) -> Result<Self, StartError> {
+        log_warnings(&settings);
         let listeners = Listeners::open(&settings.public.listen, settings.admin.listen, passed)?;
         let labels = metrics.label_callers(settings.caller_names());
         let gateway = build::gateway(settings.clone(), labels, clock)?;
@@ -91,7 +93,13 @@ impl App {
         let limits = ServerSettings::internal();
         Server::new(Arc::clone(&admin), limits, admin_drain.clone()).listen(vec![admin_listener]);
         let ticks = clock.every(watch::INTERVAL);
-        tokio::spawn(watch::watch(key, Arc::clone(&tls), ticks, admin_drain.clone()));
+        tokio::spawn(watch::watch(
+            key,
+            Arc::clone(&tls),
+            clock.clone(),
+            ticks,
+            admin_drain.clone(),
+        ));
         let ticks = clock.every(HISTORY_INTERVAL);
         tokio::spawn(sample(Arc::clone(&admin), ticks, admin_drain.clone()));
         let fleet = gateway.cluster.clone().map(|cluster| {

@@ -4,22 +4,39 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Ticks;
+use crate::clock::{Clock, Ticks};
 use crate::secret::{KeyChange, PrivateKey};
-use crate::server::{Drain, TlsChange, TlsSlot};
+use crate::server::{Drain, Expiry, TlsChange, TlsSlot};
 
 /// Interval between two checks of the files. Each check reads small files; a shorter interval
 /// notices a change sooner.
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
+/// Interval between two warnings about a certificate that expires soon.
+const EXPIRY_WARNING_INTERVAL: Duration = Duration::from_hours(24);
+
 /// Reloads changed files at each tick, and logs when a file becomes unusable or usable again.
-pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut ticks: Ticks, drain: Drain) {
+pub(super) async fn watch(
+    key: Arc<PrivateKey>,
+    tls: TlsSlot,
+    clock: Clock,
+    mut ticks: Ticks,
+    drain: Drain,
+) {
     let mut key_state = FileState::new("the private key");
     let mut tls_state = FileState::new("the TLS certificate or its key");
+    // The configuration's check has just warned, if there is something to warn about.
+    let mut warned = clock.monotonic();
     loop {
         tokio::select! {
             () = ticks.tick() => {}
             () = drain.begun() => return,
+        }
+        if let Some(tls) = tls.load().as_ref()
+            && clock.monotonic() >= warned + EXPIRY_WARNING_INTERVAL
+        {
+            warned = clock.monotonic();
+            warn_of_expiry(tls.expiry(clock.unix_time()));
         }
         let (key, tls) = (Arc::clone(&key), tls.load_full());
         // On a blocking thread: a slow disk must not delay requests.
@@ -42,6 +59,21 @@ pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut ticks: Ticks, 
         if let Some(tls) = tls {
             tls_state.note(tls.as_ref().map_err(|error| error as _).copied());
         }
+    }
+}
+
+fn warn_of_expiry(expiry: Expiry) {
+    match expiry {
+        Expiry::Expired => {
+            tracing::warn!("the TLS certificate has expired: no client accepts it, renew it now");
+        }
+        Expiry::Soon { days } => {
+            tracing::warn!(
+                days,
+                "the TLS certificate expires soon: its renewal has probably failed"
+            );
+        }
+        Expiry::Later => {}
     }
 }
 

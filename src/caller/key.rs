@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::secret::Secret;
 
 /// Prefix that marks the keys for people and for secret scanners.
-const KEY_PREFIX: &str = "ikg_";
+pub const KEY_PREFIX: &str = "ikg_";
 
 /// New key. This is the only time that it exists as text.
 pub struct CallerKey(Secret);

@@ -25,7 +25,7 @@ pub use callers::{
 pub use claims::{Audience, Claims, FILES_MAX, LIFETIME_MAX, NumericDate};
 pub use failure::AuthFailure;
 pub use identity::{Caller, CallerId};
-pub use key::{CallerKey, InvalidKeyDigest, KeyDigest};
+pub use key::{CallerKey, InvalidKeyDigest, KEY_PREFIX, KeyDigest};
 pub use proxies::{ClientOrigin, Proxies};
 pub use token::{Subject, Token, TokenSettings};
 pub use token_key::{InvalidTokenKey, TokenAlgorithm, TokenKey};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::report::{EXIT_CONFIG, Failure, print};
+use super::report::{EXIT_CONFIG, Failure, print, print_warning};
 use crate::config::{self, Settings};
 
 #[derive(Debug, clap::Args)]
@@ -24,10 +24,13 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-/// Prints `ok`, or every problem of the configuration.
+/// Prints `ok`, or every problem of the configuration. Warnings go to standard error.
 pub(super) fn check(file: &ConfigFile) -> ExitCode {
     match config::load(&file.config, environment()) {
-        Ok(_) => {
+        Ok(settings) => {
+            for warning in &settings.warnings {
+                print_warning(&warning.to_string());
+            }
             print("ok");
             ExitCode::SUCCESS
         }

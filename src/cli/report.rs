@@ -45,6 +45,11 @@ pub(super) fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
+/// Prints a warning to standard error.
+pub(super) fn print_warning(text: &str) {
+    let _ = writeln!(io::stderr(), "warning: {text}");
+}
+
 fn print_error(text: &str) {
     let _ = writeln!(io::stderr(), "ikgate: {text}");
 }

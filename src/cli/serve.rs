@@ -107,7 +107,12 @@ fn apply(app: &mut App, loaded: Result<Settings, Problems>) {
         Ok(_needs_restart) => ReloadOutcome::Applied.emit(),
         Err(problems) => {
             for problem in &problems.0 {
-                tracing::error!(path = problem.path, problem = problem.message, "not reloaded");
+                tracing::error!(
+                    location = problem.location,
+                    path = problem.path,
+                    problem = problem.message,
+                    "configuration not reloaded: the old one stays in force"
+                );
             }
             ReloadOutcome::Refused.emit();
         }

@@ -13,37 +13,54 @@ use crate::gateway::AccessSettings;
 use crate::limit::LimitSettings;
 use crate::telemetry::TelemetrySettings;
 
+/// Result of a reload.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// Settings in force from now on.
+    pub settings: Settings,
+    /// Changed keys that apply at once, as paths.
+    pub changed: Vec<String>,
+    /// Changed keys whose old value stays in force until a restart, as paths.
+    pub needs_restart: Vec<String>,
+}
+
+/// Changed keys, sorted by when they apply.
+#[derive(Default)]
+struct Changes {
+    live: BTreeSet<String>,
+    waiting: BTreeSet<String>,
+}
+
 impl Settings {
-    /// Returns the settings in force after a reload with `new`, and the changed keys that need a
-    /// restart.
+    /// Returns the settings in force after a reload with `new`.
     ///
     /// # Errors
     ///
     /// [`Problems`] if `new` is valid only with its own listeners, and not with those that are
     /// open.
-    pub fn reloaded(&self, new: Self) -> Result<(Self, Vec<String>), Problems> {
+    pub fn reloaded(&self, new: Self) -> Result<Reloaded, Problems> {
         if !self.public.is_on_loopback() && !new.anonymous_is_written {
             let message = "must be set: until the restart, server.listen is not only loopback";
-            return Err(Problems::one("limits.anonymous", message.to_owned()));
+            return Err(Problems::one("limits.anonymous", message));
         }
-        let mut waiting = BTreeSet::new();
+        let mut changes = Changes::default();
         // A file of the same name may hold another secret.
         let secret = |settings: &Self| settings.webhooks.as_ref().map(|own| own.secret.clone());
         if let (Some(old), Some(new)) = (secret(self), secret(&new))
             && old != new
         {
-            waiting.insert("webhooks.secret_file".to_owned());
+            changes.waiting.insert("webhooks.secret_file".to_owned());
         }
         if self.admin.guard.exposure.token() != new.admin.guard.exposure.token() {
-            waiting.insert("admin.token_file".to_owned());
+            changes.waiting.insert("admin.token_file".to_owned());
         }
         if let (Some(old), Some(new)) = (&self.cluster, &new.cluster)
             && old.url != new.url
         {
-            waiting.insert("cluster.redis_url".to_owned());
+            changes.waiting.insert("cluster.redis_url".to_owned());
         }
         let mut effective = new.effective;
-        keep_fixed(&mut effective, &self.effective, "", &mut waiting);
+        keep_fixed(&mut effective, &self.effective, "", &mut changes);
         let max_tracked_callers = self.access.limits.max_tracked_callers;
         let in_force = Self {
             public: PublicSettings { tls: new.public.tls, ..self.public.clone() },
@@ -54,25 +71,34 @@ impl Settings {
             },
             telemetry: TelemetrySettings { log: new.telemetry.log, ..self.telemetry.clone() },
             effective,
+            warnings: new.warnings,
             ..self.clone()
         };
-        Ok((in_force, waiting.into_iter().collect()))
+        Ok(Reloaded {
+            settings: in_force,
+            changed: changes.live.into_iter().collect(),
+            needs_restart: changes.waiting.into_iter().collect(),
+        })
     }
 }
 
-/// Restores the old value of every key that is not live, and notes each that changed.
-fn keep_fixed(new: &mut Table, old: &Table, section: &str, waiting: &mut BTreeSet<String>) {
+/// Restores the old value of every key that is not live, and notes each key that changed.
+fn keep_fixed(new: &mut Table, old: &Table, section: &str, changes: &mut Changes) {
     let keys: BTreeSet<String> = new.keys().chain(old.keys()).cloned().collect();
     for key in keys {
         let path = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
         match (new.get_mut(&key), old.get(&key)) {
             (Some(Value::Table(new)), Some(Value::Table(old))) => {
-                keep_fixed(new, old, &path, waiting);
+                keep_fixed(new, old, &path, changes);
             }
-            _ if is_live(&path) => {}
+            (new_value, old_value) if is_live(&path) => {
+                if new_value.as_deref() != old_value {
+                    changes.live.insert(path);
+                }
+            }
             (new_value, old_value) => {
                 if new_value.as_deref() != old_value {
-                    waiting.insert(path);
+                    changes.waiting.insert(path);
                 }
                 match old_value {
                     Some(value) => _ = new.insert(key, value.clone()),

@@ -9,6 +9,7 @@ mod check;
 mod declared;
 mod effective;
 mod live;
+mod location;
 mod lookup;
 mod problem;
 mod raw;
@@ -20,11 +21,15 @@ mod value;
 
 use std::path::Path;
 
+use location::Locations;
+
 pub use check::caller_name;
+pub use live::Reloaded;
 pub use problem::{Problem, Problems};
 pub use settings::{AdminListenerSettings, PRIVATE_KEY_VARIABLE, PublicSettings, Settings};
 
 use crate::caller::TokenSettings;
+use crate::clock::Clock;
 
 /// Reads and checks a configuration file. Relative paths in it start at its directory.
 ///
@@ -36,7 +41,18 @@ pub fn load(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Settings, Problems> {
     let (text, directory) = read(path)?;
-    from_text(&text, directory, environment)
+    let environment: Vec<_> = environment.into_iter().collect();
+    let variables = environment.iter().map(|(name, _)| name.as_str()).collect();
+    let locations = Locations::of(path, &text, variables);
+    let mut loaded = from_text(&text, directory, environment.iter().cloned());
+    let located = match &mut loaded {
+        Ok(settings) => &mut settings.warnings,
+        Err(Problems(problems)) => problems,
+    };
+    for problem in located {
+        locations.locate(problem);
+    }
+    loaded
 }
 
 /// Reads and checks only the section `[jwt]`: signing a token needs nothing else.
@@ -70,5 +86,5 @@ pub fn from_text(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Settings, Problems> {
     let raw = raw::Raw::new(text, environment)?;
-    check::check(raw, directory)
+    check::check(raw, directory, Clock::system().unix_time())
 }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-/// One problem that the operator must fix.
+/// One problem that the operator must fix, or a warning.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problem {
+    /// `FILE:LINE`, `FILE`, or an environment variable; `None` for a text without a file.
+    pub location: Option<String>,
     /// Path of the key, like `cache.ttl`; empty for the file as a whole.
     pub path: String,
     /// Text of the problem, without the path.
@@ -15,14 +17,23 @@ pub struct Problem {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problems(pub Vec<Problem>);
 
+impl Problem {
+    pub(super) fn new(path: &str, message: impl fmt::Display) -> Self {
+        Self { location: None, path: path.to_owned(), message: message.to_string() }
+    }
+}
+
 impl Problems {
-    pub(crate) fn one(path: &str, message: String) -> Self {
-        Self(vec![Problem { path: path.to_owned(), message }])
+    pub(crate) fn one(path: &str, message: impl fmt::Display) -> Self {
+        Self(vec![Problem::new(path, message)])
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(location) = &self.location {
+            write!(f, "{location}: ")?;
+        }
         if self.path.is_empty() {
             f.write_str(&self.message)
         } else {

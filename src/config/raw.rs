@@ -1,18 +1,23 @@
 //! Configuration as the operator wrote it: a table, and the paths that came from the environment.
 //!
-//! `IKGATE_CACHE__TTL=30s` stands for `cache.ttl`. Only names with a double underscore are
-//! overrides: Kubernetes sets `IKGATE_PORT` and the like for a service called ikgate.
+//! `IKGATE_CACHE__TTL=30s` stands for `cache.ttl`. A variable that begins with `IKGATE_` and names no
+//! key is a problem, except those that Kubernetes sets for a service called ikgate.
 
 use std::collections::{BTreeMap, HashSet};
 
 use toml::{Table, Value};
 
+use super::declared::SECTIONS;
 use super::problem::{Problem, Problems};
 use super::settings::PRIVATE_KEY_VARIABLE;
+use super::unknown::nearest_of;
 use crate::secret::Secret;
 
 const PREFIX: &str = "IKGATE_";
 const SEPARATOR: &str = "__";
+
+/// Variables that the build sets, and that cargo passes on to the program that it runs.
+const BUILD_VARIABLES: [&str; 2] = ["IKGATE_COMMIT", "IKGATE_VERSION"];
 
 /// Unchecked configuration.
 pub(super) struct Raw {
@@ -36,10 +41,10 @@ impl Raw {
         for (name, value) in environment {
             if name == PRIVATE_KEY_VARIABLE {
                 raw.private_key = Some(Secret::new(value));
-            } else if let Some(path) = path_of(&name)
-                && let Err(problem) = raw.lay_over(&name, &path, value)
-            {
-                problems.push(problem);
+            } else if let Some(path) = path_of(&name) {
+                problems.extend(raw.lay_over(&name, &path, value).err());
+            } else if name.starts_with(PREFIX) && !is_foreign(&name, &value) {
+                problems.push(unknown_variable(&name));
             }
         }
         if problems.is_empty() { Ok(raw) } else { Err(Problems(problems)) }
@@ -53,12 +58,17 @@ impl Raw {
             let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
             let Value::Table(inner) = inner else {
                 let message = format!("{name} is inside a value that is not a table");
-                return Err(Problem { path: dotted, message });
+                return Err(Problem::new(&dotted, message));
             };
             table = inner;
         }
-        table.insert(key.clone(), Value::String(value));
-        self.from_environment.insert(dotted);
+        if value.trim_start().starts_with('{') {
+            let inline = inline_table(&value).map_err(|message| Problem::new(&dotted, message))?;
+            table.insert(key.clone(), inline);
+        } else {
+            table.insert(key.clone(), Value::String(value));
+            self.from_environment.insert(dotted);
+        }
         Ok(())
     }
 }
@@ -69,6 +79,45 @@ fn not_toml(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map_or(1, |before| before.matches('\n').count() + 1);
     format!("not TOML: line {line}: {}", error.message())
+}
+
+/// Parses a value like `{ per_second = 1, burst = 5 }`. The message does not repeat the value.
+fn inline_table(text: &str) -> Result<Value, &'static str> {
+    let table = format!("value = {text}").parse::<Table>();
+    let value = table.ok().and_then(|mut table| table.remove("value"));
+    value.ok_or("must be an inline table in TOML, like { per_second = 1, burst = 5 }")
+}
+
+/// Returns the name of the variable that overrides the key at this path.
+pub(super) fn variable(path: &str) -> String {
+    format!("{PREFIX}{}", path.replace('.', SEPARATOR).to_ascii_uppercase())
+}
+
+/// Returns whether a variable is not meant as configuration: Kubernetes sets it for a service whose
+/// name begins with ikgate, or cargo for the program that it runs.
+fn is_foreign(name: &str, value: &str) -> bool {
+    let is_port = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
+    BUILD_VARIABLES.contains(&name)
+        || name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || value.contains("://") && name.ends_with("_PORT")
+        || name.split_once("_PORT_").is_some_and(|(_, rest)| is_port(rest))
+}
+
+fn unknown_variable(name: &str) -> Problem {
+    let near = nearest_of(
+        name,
+        SECTIONS.iter().flat_map(|section| {
+            section.keys.iter().map(|key| variable(&format!("{}.{}", section.name, key.name)))
+        }),
+    );
+    Problem::new(
+        name,
+        match near {
+            Some(near) => format!("is not a variable of ikgate; {near} is"),
+            None => "is not a variable of ikgate; they are written IKGATE_SECTION__KEY".to_owned(),
+        },
+    )
 }
 
 fn path_of(name: &str) -> Option<Vec<String>> {
@@ -96,8 +145,46 @@ mod tests {
 
     #[test]
     fn what_kubernetes_sets_for_a_service_of_our_name_is_not_configuration() {
-        let environment = [("IKGATE_PORT", "tcp://10.0.0.1:80"), ("IKGATE_SERVICE_HOST", "a")];
+        let environment = [
+            ("IKGATE_PORT", "tcp://10.0.0.1:80"),
+            ("IKGATE_PORT_80_TCP", "tcp://10.0.0.1:80"),
+            ("IKGATE_PORT_80_TCP_ADDR", "10.0.0.1"),
+            ("IKGATE_SERVICE_HOST", "10.0.0.1"),
+            ("IKGATE_SERVICE_PORT_HTTP", "80"),
+            ("IKGATE_ADMIN_SERVICE_HOST", "10.0.0.2"),
+            ("IKGATE_VERSION", "0.1.0"),
+        ];
         assert!(raw("", &environment).unwrap().table.is_empty());
+    }
+
+    #[test]
+    fn a_variable_that_names_no_key_is_a_problem_and_the_key_that_was_meant_is_named() {
+        for (name, near) in [
+            ("IKGATE_CACHE_TTL", "IKGATE_CACHE__TTL is"),
+            ("IKGATE_SERVER_LISTEN", "IKGATE_SERVER__LISTEN is"),
+            ("IKGATE_PORT", "IKGATE_SECTION__KEY"),
+            ("IKGATE_LOG_LEVEL", "IKGATE_SECTION__KEY"),
+        ] {
+            let problems = raw("", &[(name, "30")]).err().unwrap();
+            assert_eq!(problems.0[0].path, name);
+            assert!(problems.0[0].message.ends_with(near), "{problems}");
+        }
+    }
+
+    #[test]
+    fn an_inline_table_is_read_from_the_environment() {
+        let quota = [("IKGATE_LIMITS__ANONYMOUS", "{ per_second = 1, burst = 5 }")];
+        let raw = raw("[limits]\nanonymous = false", &quota).unwrap();
+        let expected = "limits.anonymous = { per_second = 1, burst = 5 }";
+        assert_eq!(raw.table, expected.parse::<Table>().unwrap());
+    }
+
+    #[test]
+    fn an_inline_table_that_is_malformed_is_not_repeated() {
+        let quota = [("IKGATE_LIMITS__ANONYMOUS", "{ per_second = 1, secret")];
+        let problems = raw("", &quota).err().unwrap().to_string();
+        assert!(problems.starts_with("limits.anonymous: must be an inline table"), "{problems}");
+        assert!(!problems.contains("secret"), "{problems}");
     }
 
     #[test]

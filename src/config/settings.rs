@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::problem::Problem;
 use crate::admin::AdminSettings;
 use crate::cache::CacheSettings;
 use crate::caller::Proxies;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// Effective configuration as it would stand in a file, without secrets.
     pub effective: toml::Table,
+    /// Warnings about values that are valid and probably not meant.
+    pub warnings: Vec<Problem>,
 }
 
 impl Settings {

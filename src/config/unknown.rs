@@ -23,7 +23,12 @@ pub(super) fn unknown(path: &str) -> String {
 /// Returns the known section, key or member of an inline table that is closest to this path, if one
 /// is close enough.
 fn nearest(path: &str) -> Option<String> {
-    let ranked = known().into_iter().map(|known| (strsim::osa_distance(path, &known), known));
+    nearest_of(path, known())
+}
+
+/// Returns the known name that is closest to this one, if it is close enough for a misspelling.
+pub(super) fn nearest_of(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
+    let ranked = known.into_iter().map(|known| (strsim::osa_distance(name, &known), known));
     ranked.filter(|(distance, _)| *distance <= SLIP_MAX).min().map(|(_, known)| known)
 }
 

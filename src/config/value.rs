@@ -18,22 +18,28 @@ use super::unknown::unknown;
 /// fit.
 const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
-/// Problems collected from all sections.
+/// Problems and warnings collected from all sections.
 #[derive(Clone, Default)]
-pub(super) struct Noted(Rc<RefCell<Vec<Problem>>>);
+pub(super) struct Noted {
+    problems: Rc<RefCell<Vec<Problem>>>,
+    warnings: Rc<RefCell<Vec<Problem>>>,
+}
 
 impl Noted {
     pub(super) fn note(&self, path: &str, message: impl Display) {
-        let problem = Problem { path: path.to_owned(), message: message.to_string() };
-        self.0.borrow_mut().push(problem);
+        self.problems.borrow_mut().push(Problem::new(path, message));
     }
 
     fn has(&self, path: &str) -> bool {
-        self.0.borrow().iter().any(|problem| problem.path == path)
+        self.problems.borrow().iter().any(|problem| problem.path == path)
     }
 
     pub(super) fn take(&self) -> Vec<Problem> {
-        self.0.take()
+        self.problems.take()
+    }
+
+    pub(super) fn take_warnings(&self) -> Vec<Problem> {
+        self.warnings.take()
     }
 }
 
@@ -65,6 +71,11 @@ impl Section {
 
     pub(super) fn note(&self, key: &str, message: impl Display) {
         self.noted.note(&self.path(key), message);
+    }
+
+    /// Notes something that the operator should look at, with which the gateway starts all the same.
+    pub(super) fn warn(&self, key: &str, message: impl Display) {
+        self.noted.warnings.borrow_mut().push(Problem::new(&self.path(key), message));
     }
 
     /// Returns whether the key has a problem.
@@ -156,10 +167,15 @@ impl Section {
         key: &str,
         parse: impl Fn(&Given) -> Result<T, E>,
     ) -> Option<T> {
+        self.must_have(key);
+        self.optional(key, parse)
+    }
+
+    /// Notes a required key that is missing.
+    pub(super) fn must_have(&self, key: &str) {
         if !self.has(key) {
             self.note(key, "is required");
         }
-        self.optional(key, parse)
     }
 }
 

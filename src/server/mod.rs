@@ -33,4 +33,4 @@ pub use listen::{ListenSource, Listener, bind};
 pub use passed::{PassedListeners, PassedSockets, PassedTo, UnusableSocket};
 pub use service::{FastPath, Reply, Service, ServiceResponse, Unreadable, reply};
 pub use settings::{LINGER_MAX, ServerSettings};
-pub use tls::{Tls, TlsChange, TlsError, TlsFiles, TlsSlot};
+pub use tls::{Expiry, Tls, TlsChange, TlsError, TlsFiles, TlsSlot};

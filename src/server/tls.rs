@@ -17,6 +17,10 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use zeroize::Zeroizing;
 
+/// Time before the end of a certificate from which on its operator is warned.
+const EXPIRES_SOON: Duration = Duration::from_hours(14 * 24);
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+
 /// Longest file that is read, in bytes. A chain has a few KB. A wrong path must not read a video.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -50,6 +54,18 @@ struct Identity {
     digest: [u8; 32],
     /// Earliest expiry of the chain's certificates, as time since 1970.
     expires: Duration,
+}
+
+/// Time that a certificate has left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expiry {
+    /// No client accepts it any more.
+    Expired,
+    /// Whole days, fewer than 14: its renewal has probably failed.
+    Soon {
+        days: u64,
+    },
+    Later,
 }
 
 /// Outcome of reading the files again.
@@ -98,6 +114,17 @@ impl Tls {
     /// Returns the earliest expiry of the chain's certificates, as time since 1970.
     pub fn expires(&self) -> Duration {
         self.current.load().expires
+    }
+
+    /// Returns how soon the chain expires. `now`: time since 1970.
+    pub fn expiry(&self, now: Duration) -> Expiry {
+        match self.expires().checked_sub(now) {
+            None => Expiry::Expired,
+            Some(left) if left < EXPIRES_SOON => {
+                Expiry::Soon { days: left.as_secs() / DAY_SECONDS }
+            }
+            Some(_) => Expiry::Later,
+        }
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {

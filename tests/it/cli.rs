@@ -114,11 +114,20 @@ fn check_prints_ok_or_every_problem_with_its_path() {
     assert_eq!(output.status.code(), Some(78));
     let printed = text(&output.stdout);
     assert_eq!(printed.lines().count(), 3, "{printed}");
-    for path in
-        ["cache.ttl: ", "server.listen: ", "server.workers: is not a key; the keys of server are "]
-    {
-        assert!(printed.lines().any(|line| line.starts_with(path)), "{printed}");
+    for problem in [
+        "2: cache.ttl: ",
+        "4: server.listen: ",
+        "5: server.workers: is not a key; the keys of server are ",
+    ] {
+        let problem = format!("{bad}:{problem}");
+        assert!(printed.lines().any(|line| line.starts_with(&problem)), "{printed}");
     }
+    let good = [("IKGATE_CACHE__TTL", "soon"), ("IKGATE_CACHE_TTL", "1s")];
+    let output = run(&["check", "--config", &bad], &good[..1]);
+    assert!(text(&output.stdout).contains("IKGATE_CACHE__TTL: cache.ttl: "), "{output:?}");
+    let output = run(&["check", "--config", &bad], &good[1..]);
+    let expected = "IKGATE_CACHE_TTL: is not a variable of ikgate; IKGATE_CACHE__TTL is\n";
+    assert!(text(&output.stdout).ends_with(expected), "{output:?}");
     let missing = run(&["check", "--config", "/nonexistent"], &[]);
     assert_eq!(missing.status.code(), Some(78));
 }

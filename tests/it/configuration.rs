@@ -326,8 +326,10 @@ fn a_reload_does_not_let_anybody_in_whom_nobody_chose_to() {
     let refused = running.reloaded(check(closed, &[KEY]).unwrap()).unwrap_err();
     assert_eq!(refused.0[0].path, "limits.anonymous");
     let chosen = format!("{closed}[limits]\nanonymous = {{ burst = 9 }}");
-    let (in_force, waiting) = running.reloaded(check(&chosen, &[KEY]).unwrap()).unwrap();
-    assert_eq!(waiting, ["server.listen"]);
+    let reloaded = running.reloaded(check(&chosen, &[KEY]).unwrap()).unwrap();
+    assert_eq!(reloaded.needs_restart, ["server.listen"]);
+    assert_eq!(reloaded.changed, ["limits.anonymous"]);
+    let in_force = reloaded.settings;
     assert_eq!(in_force.access.limits.anonymous.unwrap().burst.get(), 9);
     assert_eq!(in_force.effective["server"]["listen"][0].as_str(), Some("192.0.2.1:80"));
 }

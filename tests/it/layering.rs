@@ -80,6 +80,7 @@ const ARROWS: [(&str, &[&str]); 24] = [
             "admin",
             "cache",
             "caller",
+            "clock",
             "cluster",
             "error",
             "exchange",

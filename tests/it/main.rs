@@ -18,6 +18,7 @@ mod collapse;
 mod conditional;
 mod config_files;
 mod configuration;
+mod configuration_messages;
 mod conformance;
 mod cors;
 mod deadlines;

@@ -126,7 +126,7 @@ async fn a_reload_that_is_refused_is_ready_again() {
     assert!(manager.heard().starts_with("STOPPING=1\n"), "ready once");
     let (code, log) = program.wait();
     assert_eq!(code, Some(0));
-    assert!(log.contains("\"not reloaded\""), "{log}");
+    assert!(log.contains("configuration not reloaded"), "{log}");
 }
 
 /// The service manager assigns messages from before its reload request to an older reload.

@@ -8,13 +8,17 @@ use super::file::secret;
 use super::server::listen;
 use crate::admin::{AdminSettings, Exposure};
 
+/// Shortest admin token that cannot be guessed, in bytes.
+const TOKEN_BYTES_MIN: usize = 16;
+
 pub(super) fn admin(admin: &mut Section, directory: &Path) -> Option<AdminListenerSettings> {
-    let listen = admin.get("listen", |given| {
-        let expected = "must be an address like \"127.0.0.1:9090\", or \"systemd\"";
-        listen(given.text()?).ok_or(expected)
-    });
+    let listen = admin.get("listen", |given| listen(given.text().map_err(str::to_owned)?));
     let configured = admin.has("token_file");
-    let token = admin.optional("token_file", |given| secret(given, directory));
+    let token = secret(admin, "token_file", directory);
+    if token.as_ref().is_some_and(|token| token.expose().len() < TOKEN_BYTES_MIN) {
+        let message = format_args!("holds fewer than {TOKEN_BYTES_MIN} bytes: it can be guessed");
+        admin.warn("token_file", message);
+    }
     let hosts = admin.get("hosts", Given::texts);
     let exposure = match (listen.is_loopback(), token) {
         (true, token) => Exposure::Loopback { token },

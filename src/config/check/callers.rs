@@ -21,9 +21,12 @@ pub(super) fn callers(root: &mut Section) -> (Vec<CallerSettings>, Vec<CallerQuo
         let name = section.require("name", |given| caller_name(given.text()?));
         let keys = section.require("key_sha256", key_digests);
         let files = section.optional("files", |given| {
-            let ids = given.texts()?;
-            let ids: Result<Vec<_>, _> = ids.iter().map(|id| FileId::parse(id)).collect();
-            ids.map_err(|_| "must be a list of file ids")
+            let ids = given.texts().map_err(str::to_owned)?;
+            let id = |text: &String| {
+                let expected = "is no file id: 1 to 64 of A-Z a-z 0-9 _ -";
+                FileId::parse(text).map_err(|_| format!("{text:?} {expected}"))
+            };
+            ids.iter().map(id).collect::<Result<Vec<_>, _>>()
         });
         let quota = quota(&mut section, "quota");
         let (name, keys) = (name.unwrap_or_default(), keys.unwrap_or_default());

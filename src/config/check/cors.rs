@@ -12,10 +12,19 @@ pub(super) fn cors(cors: &mut Section) -> Option<Cors> {
         if !(1..=ORIGINS_MAX).contains(&texts.len()) {
             return Err(format!("must be 1 to {ORIGINS_MAX} origins"));
         }
-        let origins: Result<Vec<_>, _> =
-            texts.iter().map(|text| AllowedOrigin::parse(text)).collect();
-        origins.map_err(|error| format!("each {error}"))
+        texts.iter().map(|text| origin(text)).collect::<Result<Vec<_>, _>>()
     });
     let max_age = cors.get("max_age", Given::duration);
     origins.map(|origins| Cors { origins, max_age })
+}
+
+fn origin(text: &str) -> Result<AllowedOrigin, String> {
+    AllowedOrigin::parse(text).map_err(|error| {
+        let bare = text.trim_end_matches('/');
+        if bare != text && AllowedOrigin::parse(bare).is_ok() {
+            format!("{text:?} ends with a slash: write {bare:?}")
+        } else {
+            format!("{text:?} {error}")
+        }
+    })
 }

@@ -1,10 +1,15 @@
 //! Paths and secret files that a configuration names.
 
+use std::fs::Metadata;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::super::value::Given;
+use super::super::value::{Given, Section};
 use crate::error::chain;
 use crate::secret::Secret;
+
+/// Permission bit of a file that every user can read.
+const OTHERS_READ: u32 = 0o004;
 
 /// Reads a path. A relative one starts at the configuration's directory.
 pub(super) fn file(given: &Given, directory: &Path) -> Result<PathBuf, &'static str> {
@@ -14,8 +19,22 @@ pub(super) fn file(given: &Given, directory: &Path) -> Result<PathBuf, &'static 
     }
 }
 
-/// Reads the secret in the file that is given.
-pub(super) fn secret(given: &Given, directory: &Path) -> Result<Secret, String> {
-    let path = file(given, directory).map_err(str::to_owned)?;
-    Secret::from_file(&path).map_err(|error| chain(&error))
+/// Reads the secret in the file that `key` names. Warns if every user of the machine can read it.
+pub(super) fn secret(section: &mut Section, key: &str, directory: &Path) -> Option<Secret> {
+    let (path, secret) = section.optional(key, |given| {
+        let path = file(given, directory).map_err(str::to_owned)?;
+        let secret = Secret::from_file(&path).map_err(|error| chain(&error))?;
+        Ok::<_, String>((path, secret))
+    })?;
+    warn_of_readers(section, key, &path);
+    Some(secret)
+}
+
+/// Warns if every user of the machine can read a secret's file.
+pub(super) fn warn_of_readers(section: &Section, key: &str, path: &Path) {
+    let readable = |metadata: Metadata| metadata.permissions().mode() & OTHERS_READ != 0;
+    if std::fs::metadata(path).is_ok_and(readable) {
+        let path = path.display();
+        section.warn(key, format_args!("{path} can be read by every user: chmod o-r {path}"));
+    }
 }

@@ -20,6 +20,7 @@ mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use callers::caller_name;
 
@@ -32,11 +33,12 @@ use crate::caller::TokenSettings;
 use crate::cluster::FillLimits;
 use crate::gateway::AccessSettings;
 
-pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
+/// Checks a whole configuration. `now`: Unix time, for certificates that expire.
+pub(super) fn check(raw: Raw, directory: &Path, now: Duration) -> Result<Settings, Problems> {
     let noted = Noted::default();
     let effective = effective(&raw);
     let mut root = Section::root(raw.table, raw.from_environment, &noted);
-    let public = server::server(&mut root.section("server"), directory);
+    let public = server::server(&mut root.section("server"), directory, now);
     let on_loopback = public.is_on_loopback();
     let (callers, quotas) = callers::callers(&mut root);
     let (tokens, of_tokens) = jwt::jwt(&mut root, directory);
@@ -80,6 +82,7 @@ pub(super) fn check(raw: Raw, directory: &Path) -> Result<Settings, Problems> {
             cluster: cluster.flatten(),
             telemetry,
             effective,
+            warnings: noted.take_warnings(),
         }),
         _ => Err(Problems(problems)),
     }

@@ -3,24 +3,27 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
 use super::super::settings::PublicSettings;
 use super::super::value::{Given, Section};
-use super::file::file;
+use super::file::{file, warn_of_readers};
 use super::units::{KIB, MIB, bytes};
 use crate::caller::Proxies;
 use crate::error::chain;
 use crate::route::BasePath;
-use crate::server::{LINGER_MAX, ListenSource, ServerSettings, Tls, TlsFiles};
+use crate::server::{Expiry, LINGER_MAX, ListenSource, ServerSettings, Tls, TlsFiles};
 
-pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
+pub(super) fn server(server: &mut Section, directory: &Path, now: Duration) -> PublicSettings {
     let listen = server.get("listen", |given| {
-        let listen: Option<Vec<_>> = given.texts()?.iter().map(|text| listen(text)).collect();
-        let expected = "must be one or more of addresses like \"127.0.0.1:8080\" and \"systemd\"";
-        listen.filter(|listen| !listen.is_empty()).ok_or(expected)
+        let texts = given.texts().map_err(str::to_owned)?;
+        if texts.is_empty() {
+            return Err("must be at least one address".to_owned());
+        }
+        texts.iter().map(|text| listen(text)).collect::<Result<Vec<_>, _>>()
     });
     let base_path = server.get("base_path", |given| {
         BasePath::parse(given.text()?).map_err(|_| "must be empty or like \"/imagekit\"")
@@ -33,8 +36,8 @@ pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
     let (stall, age) = (time("write_stall_timeout"), time("max_connection_age"));
     let head = server.get("max_head_bytes", |given| given.size(&(8 * KIB..=MIB)));
     let trusted = server.get("trusted_proxies", |given| {
-        let networks: Option<Vec<_>> = given.texts()?.iter().map(|text| network(text)).collect();
-        networks.ok_or("must be a list of networks like \"10.0.0.0/8\"")
+        let texts = given.texts().map_err(str::to_owned)?;
+        texts.iter().map(|text| network(text)).collect::<Result<Vec<_>, _>>()
     });
     let field =
         server.get("client_address_header", |given| match given.text()?.parse::<HeaderName>() {
@@ -44,9 +47,20 @@ pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
             Ok(field) => Ok(field),
             Err(_) => Err("must be the name of a header field"),
         });
-    let tls = server.has("tls").then(|| tls(&mut server.section("tls"), directory)).flatten();
+    let tls = server.has("tls").then(|| tls(&mut server.section("tls"), directory, now)).flatten();
     let delay = server.get("shutdown_delay", Given::duration);
     let grace = server.get("shutdown_grace", Given::duration);
+    let closes_sockets = |listen: &ListenSource| match listen {
+        ListenSource::Address(address) => !address.ip().is_loopback(),
+        ListenSource::Passed => false,
+    };
+    if delay.is_zero() && listen.iter().any(closes_sockets) {
+        server.warn(
+            "shutdown_delay",
+            "is 0: a load balancer that has not seen /readyz yet is refused at a restart; 10s fits \
+             most",
+        );
+    }
     PublicSettings {
         listen,
         base_path,
@@ -69,23 +83,47 @@ pub(super) fn server(server: &mut Section, directory: &Path) -> PublicSettings {
 }
 
 /// Parses an address, or `systemd` for passed sockets.
-pub(super) fn listen(text: &str) -> Option<ListenSource> {
-    match text {
-        "systemd" => Some(ListenSource::Passed),
-        address => address.parse().ok().map(ListenSource::Address),
+pub(super) fn listen(text: &str) -> Result<ListenSource, String> {
+    if text == "systemd" {
+        return Ok(ListenSource::Passed);
     }
+    text.parse().map(ListenSource::Address).map_err(|_| {
+        let is_port = |text: &&str| text.parse::<u16>().is_ok();
+        match text.rsplit_once(':').unwrap_or(("", text)) {
+            ("", port) if is_port(&port) => format!(
+                "{text:?} has no address: write \"0.0.0.0:{port}\" for all of this machine's, or \
+                 \"127.0.0.1:{port}\""
+            ),
+            ("localhost", port) if is_port(&port) => {
+                format!("{text:?} is a name: write \"127.0.0.1:{port}\"")
+            }
+            _ => {
+                format!("{text:?} is no address: write one like \"127.0.0.1:8080\", or \"systemd\"")
+            }
+        }
+    })
 }
 
 /// Parses a network, or an address as a network of one.
-fn network(text: &str) -> Option<IpNet> {
+fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(address)
+    let network = text.parse().ok().or_else(address);
+    network.ok_or_else(|| {
+        format!("{text:?} is no network: write one like \"10.0.0.0/8\", or an address")
+    })
 }
 
 /// Reads certificate and key together, once both paths are known.
-fn tls(tls: &mut Section, directory: &Path) -> Option<Tls> {
+fn tls(tls: &mut Section, directory: &Path, now: Duration) -> Option<Tls> {
     let certificate = tls.require("certificate", |given| file(given, directory));
     let key = tls.require("key", |given| file(given, directory));
-    let loaded = Tls::load(TlsFiles { certificate: certificate?, key: key? });
-    loaded.map_err(|error| tls.note("certificate", chain(&error))).ok()
+    let files = TlsFiles { certificate: certificate?, key: key? };
+    warn_of_readers(tls, "key", &files.key);
+    let loaded = Tls::load(files).map_err(|error| tls.note("certificate", chain(&error))).ok()?;
+    match loaded.expiry(now) {
+        Expiry::Expired => tls.warn("certificate", "has expired: no client accepts it"),
+        Expiry::Soon { days } => tls.warn("certificate", format_args!("expires in {days} days")),
+        Expiry::Later => {}
+    }
+    Some(loaded)
 }

@@ -8,6 +8,10 @@ pub(super) fn telemetry(telemetry: &mut Section) -> TelemetrySettings {
     let log = telemetry.get("log", |given| {
         LogFilter::parse(given.text().map_err(str::to_owned)?).map_err(|error| chain(&error))
     });
+    for module in log.unknown_modules() {
+        let message = format_args!("ikgate has no module {module:?}: the directive has no effect");
+        telemetry.warn("log", message);
+    }
     let format = telemetry.get("format", |given| match given.text() {
         Ok("json") => Ok(LogFormat::Json),
         Ok("pretty") => Ok(LogFormat::Pretty),

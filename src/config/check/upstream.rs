@@ -8,9 +8,10 @@ use rustls::pki_types::pem::{self, PemObject as _};
 
 use super::super::settings::PRIVATE_KEY_VARIABLE;
 use super::super::value::{Given, Section};
-use super::file::file;
+use super::file::{file, warn_of_readers};
 use super::quota::quota;
 use super::units::{GIB, KIB, bytes};
+use crate::caller::KEY_PREFIX;
 use crate::error::chain;
 use crate::secret::{PrivateKey, Secret, has_colon, is_one_word, is_public_key};
 use crate::upstream::{BreakerSettings, RetrySettings, UpstreamSettings, UpstreamUrl};
@@ -96,16 +97,25 @@ fn private_key(
             None
         }
         (Some(key), false) => match judge(&key) {
-            Ok(()) => Some(PrivateKey::fixed(key)),
+            Ok(()) => {
+                warn_of_caller_key(upstream, &key);
+                Some(PrivateKey::fixed(key))
+            }
             Err(message) => {
                 upstream.note(KEY, format_args!("{PRIVATE_KEY_VARIABLE} {message}"));
                 None
             }
         },
-        (None, true) => upstream.optional(KEY, |given| {
-            let path = file(given, directory).map_err(str::to_owned)?;
-            PrivateKey::from_file(&path).map_err(|error| chain(&error))
-        }),
+        (None, true) => {
+            let (path, key) = upstream.optional(KEY, |given| {
+                let path = file(given, directory).map_err(str::to_owned)?;
+                let key = PrivateKey::from_file(&path).map_err(|error| chain(&error))?;
+                Ok::<_, String>((path, key))
+            })?;
+            warn_of_readers(upstream, KEY, &path);
+            warn_of_caller_key(upstream, &key.current());
+            Some(key)
+        }
         (None, false) => {
             let message = format_args!(
                 "is required: a file that holds ImageKit's private key, or set \
@@ -114,6 +124,14 @@ fn private_key(
             upstream.note(KEY, message);
             None
         }
+    }
+}
+
+/// Warns of a key that `ikgate keygen` has made: ImageKit does not know it.
+fn warn_of_caller_key(upstream: &Section, key: &Secret) {
+    if key.expose().starts_with(KEY_PREFIX) {
+        let message = "holds a caller's key of ikgate: ImageKit's begins with private_";
+        upstream.warn("private_key_file", message);
     }
 }
 

@@ -7,7 +7,8 @@ use super::file::secret;
 use crate::invalidation::{SigningSecret, WebhookSettings};
 
 pub(super) fn webhooks(webhooks: &mut Section, directory: &Path) -> Option<WebhookSettings> {
-    let secret = webhooks.require("secret_file", |given| secret(given, directory));
+    webhooks.must_have("secret_file");
+    let secret = secret(webhooks, "secret_file", directory);
     let tolerance = webhooks.get("tolerance", Given::positive_duration);
     secret.map(|secret| WebhookSettings { secret: SigningSecret::new(secret), tolerance })
 }

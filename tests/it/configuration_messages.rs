@@ -1,0 +1,139 @@
+//! Tests of what the configuration's problems and warnings say: which entry, what is wrong, what is
+//! allowed.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use ikgate::config::{self, Settings};
+
+use crate::support::{Authority, scratch, section};
+
+const KEY: (&str, &str) = ("IMAGEKIT_PRIVATE_KEY", "private_a=");
+
+fn check(text: &str, directory: &Path, key: &str) -> Result<Settings, String> {
+    let environment = [(KEY.0.to_owned(), key.to_owned())];
+    config::from_text(text, directory, environment).map_err(|problems| problems.to_string())
+}
+
+fn warnings(text: &str, directory: &Path) -> Vec<String> {
+    let settings = check(text, directory, KEY.1).unwrap();
+    settings.warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_problem_of_a_list_names_the_entry_and_what_to_write() {
+    for (text, problem) in [
+        (
+            "server.listen = [\":8080\"]",
+            "server.listen: \":8080\" has no address: write \"0.0.0.0:8080\" for all of this \
+             machine's, or \"127.0.0.1:8080\"",
+        ),
+        (
+            "server.listen = [\"127.0.0.1:80\", \"localhost:8080\"]",
+            "server.listen: \"localhost:8080\" is a name: write \"127.0.0.1:8080\"",
+        ),
+        (
+            "admin.listen = \"9090\"",
+            "admin.listen: \"9090\" has no address: write \"0.0.0.0:9090\" for all of this \
+             machine's, or \"127.0.0.1:9090\"",
+        ),
+        (
+            "server.listen = [\"a:b\"]",
+            "server.listen: \"a:b\" is no address: write one like \"127.0.0.1:8080\", or \"systemd\"",
+        ),
+        (
+            "server.trusted_proxies = [\"10.0.0.0/8\", \"192.168.0.0/166\"]",
+            "server.trusted_proxies: \"192.168.0.0/166\" is no network: write one like \
+             \"10.0.0.0/8\", or an address",
+        ),
+        (
+            "cors.allowed_origins = [\"https://a.example\", \"https://b.example/\"]",
+            "cors.allowed_origins: \"https://b.example/\" ends with a slash: write \
+             \"https://b.example\"",
+        ),
+        (
+            "[[callers]]\nname = \"a\"\nkey_sha256 = \"00\"\nfiles = [\"a\", \"b c\"]",
+            "callers[0].files: \"b c\" is no file id: 1 to 64 of A-Z a-z 0-9 _ -",
+        ),
+        (
+            "telemetry.log = \"debgu\"",
+            "telemetry.log: \"debgu\" is no level: allowed are trace, debug, info, warn, error and \
+             off, and MODULE=LEVEL as in \"info,ikgate::upstream=debug\"",
+        ),
+    ] {
+        let problems = check(text, Path::new("/nowhere"), KEY.1).unwrap_err();
+        assert!(problems.lines().any(|line| line == problem), "{text}:\n{problems}");
+    }
+}
+
+#[test]
+fn a_certificate_that_has_expired_or_soon_will_is_a_warning() {
+    let directory = scratch();
+    let authority = Authority::new();
+    let warned = |year| {
+        let pair = authority.pair("localhost", year);
+        pair.write_certificate(directory.path());
+        pair.write_key(directory.path());
+        std::fs::set_permissions(directory.path().join("key.pem"), Permissions::from_mode(0o600))
+            .unwrap();
+        warnings(&section(directory.path()), directory.path())
+    };
+    assert_eq!(warned(2999), [""; 0]);
+    assert_eq!(warned(2001), ["server.tls.certificate: has expired: no client accepts it"]);
+}
+
+#[test]
+fn a_secret_that_every_user_can_read_or_anyone_can_guess_is_a_warning() {
+    let directory = scratch();
+    let path = directory.path().join("admin.token");
+    std::fs::write(&path, "short").unwrap();
+    let file = path.display();
+    let text = format!("admin.token_file = '{file}'");
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(
+        warnings(&text, directory.path()),
+        [
+            format!("admin.token_file: {file} can be read by every user: chmod o-r {file}"),
+            "admin.token_file: holds fewer than 16 bytes: it can be guessed".to_owned(),
+        ]
+    );
+    std::fs::write(&path, "0123456789abcdef").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(warnings(&text, directory.path()), [""; 0]);
+}
+
+#[test]
+fn a_key_of_a_caller_in_place_of_the_private_key_is_a_warning() {
+    let settings = check("", Path::new("/nowhere"), "ikg_abc").unwrap();
+    let message = "upstream.private_key_file: holds a caller's key of ikgate: ImageKit's begins \
+                   with private_";
+    assert_eq!(settings.warnings[0].to_string(), message);
+}
+
+#[test]
+fn a_listener_that_closes_at_once_at_a_restart_is_a_warning_unless_its_socket_stays() {
+    let nowhere = Path::new("/nowhere");
+    let limits = "limits.anonymous = false\n";
+    let open = format!("{limits}server.listen = [\"0.0.0.0:80\"]\n");
+    assert_eq!(
+        warnings(&open, nowhere),
+        [
+            "server.shutdown_delay: is 0: a load balancer that has not seen /readyz yet is refused at a \
+          restart; 10s fits most"
+        ]
+    );
+    let delayed = format!("{open}server.shutdown_delay = \"10s\"");
+    assert_eq!(warnings(&delayed, nowhere), [""; 0]);
+    let passed = format!("{limits}server.listen = [\"systemd\"]");
+    assert_eq!(warnings(&passed, nowhere), [""; 0]);
+}
+
+#[test]
+fn a_log_directive_for_a_module_that_does_not_exist_is_a_warning() {
+    let text = "telemetry.log = \"info,ikgate::upstraem=debug\"";
+    assert_eq!(
+        warnings(text, Path::new("/nowhere")),
+        ["telemetry.log: ikgate has no module \"ikgate::upstraem\": the directive has no effect"]
+    );
+}
