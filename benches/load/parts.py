@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-IKGATE = ROOT / "target/release/ikgate"
+IKGATE = ROOT / "target/dist/ikgate"
 KEY = "private_sandbox="
 # Number of files of each size.
 IDS = 1000
@@ -25,7 +25,7 @@ IDS = 1000
 def build():
     # One after the other: a common build would unify their features.
     for package in ("ikgate", "ikgate-floor"):
-        cargo = ["cargo", "build", "--release", "--locked", "--quiet", "-p", package]
+        cargo = ["cargo", "build", "--profile", "dist", "--locked", "--quiet", "-p", package]
         subprocess.run(cargo, cwd=ROOT, check=True)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from parts import HERE, KEY, ROOT, free_port, need, process
 import parts
 
-FLOOR = ROOT / "target/release/ikgate-floor"
+FLOOR = ROOT / "target/dist/ikgate-floor"
 SERVER_CORE, CLIENT_CORE = "0", "1"
 
 

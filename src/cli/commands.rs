@@ -50,8 +50,9 @@ enum Command {
     Healthcheck(Healthcheck),
     /// Make a key for a new caller.
     ///
-    /// Prints the key, once, and the configuration that lets it in. Only its digest is kept.
-    #[command(after_help = "Example:\n  ikgate keygen --caller web-team")]
+    /// Prints the key once, to standard error, and the configuration that lets it in, which holds
+    /// only its digest, to standard output.
+    #[command(after_help = "Example:\n  ikgate keygen --caller web-team >> ikgate.toml")]
     Keygen(Keygen),
     /// Write manual pages into a directory.
     #[command(after_help = "Example:\n  ikgate man ~/.local/share/man/man1")]

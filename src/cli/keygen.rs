@@ -1,6 +1,7 @@
-//! `ikgate keygen`: makes a key for a new caller, and prints the configuration with its digest.
+//! `ikgate keygen`: makes a key for a new caller. The key goes to standard error, and the
+//! configuration with its digest to standard output, so that a redirect writes no secret.
 
-use super::report::{Failure, print};
+use super::report::{Failure, print, print_note};
 use crate::caller::CallerKey;
 use crate::config::caller_name;
 
@@ -15,17 +16,22 @@ impl Keygen {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let key = CallerKey::generate()
             .map_err(|error| Failure::Run(format!("cannot get random numbers: {error}")))?;
-        print(&format!(
-            "# The key. Hand it over now: it is not kept anywhere.
-# {}
+        let (caller, digest) = (&self.caller, key.digest());
+        print_note(&format!(
+            "The key of {caller}. Hand it over now: it is shown once and kept nowhere.
 
-[[callers]]
-name = \"{}\"
-key_sha256 = \"{}\"",
-            key.secret().expose(),
-            self.caller,
-            key.digest()
+  {key}
+
+Append the block on standard output to the configuration, check it and reload:
+
+  ikgate keygen --caller {caller} >> ikgate.toml
+  ikgate check --config ikgate.toml
+  kill -HUP PID_OF_IKGATE
+  curl -H 'Authorization: Bearer {key}' http://127.0.0.1:8080/v1/files/FILE_ID/versions
+",
+            key = key.secret().expose()
         ));
+        print(&format!("\n[[callers]]\nname = \"{caller}\"\nkey_sha256 = \"{digest}\""));
         Ok(())
     }
 }

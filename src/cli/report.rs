@@ -45,6 +45,11 @@ pub(super) fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
+/// Prints a text for the person at the terminal to standard error.
+pub(super) fn print_note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Prints a warning to standard error.
 pub(super) fn print_warning(text: &str) {
     let _ = writeln!(io::stderr(), "warning: {text}");

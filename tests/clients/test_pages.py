@@ -27,7 +27,7 @@ NOT_RUN = {
     "tests/run": "it runs this test",
     "tests/clients/run": "it runs this test",
     "deploy/debian/build": "tests/deploy/run builds the package and looks into it",
-    "install -m 0755 target/release/ikgate /usr/local/bin/ikgate":
+    "install -m 0755 target/dist/ikgate /usr/local/bin/ikgate":
         "no systemd runs here: tests/deploy/run verifies unit, socket and configuration",
     "IKGATE_UPSTREAM__PRIVATE_KEY_FILE=/etc/ikgate/imagekit.key ikgate check "
     "--config /etc/ikgate/ikgate.toml":

@@ -192,11 +192,12 @@ fn serve_starts_nothing_on_a_bad_configuration_or_a_port_that_is_taken() {
 #[test]
 fn a_generated_key_opens_what_its_block_configures() {
     let output = run(&["keygen", "--caller", "web-team"], &[]);
-    let printed = text(&output.stdout);
-    let key = printed.lines().nth(1).unwrap().trim_start_matches("# ");
-    let digest = ikgate::caller::KeyDigest::of(key).to_string();
-    let block = printed.split_once("\n\n").unwrap().1;
-    let block: toml::Table = block.parse().unwrap();
+    let (printed, notes) = (text(&output.stdout), text(&output.stderr));
+    let key = notes.lines().find_map(|line| line.strip_prefix("  ikg_")).unwrap();
+    assert!(!printed.contains(key), "a redirect must not write the key: {printed}");
+    let digest = ikgate::caller::KeyDigest::of(&format!("ikg_{key}")).to_string();
+    // Appended to a file that ends with a line.
+    let block: toml::Table = format!("[cache]\nttl = \"1s\"\n{printed}").parse().unwrap();
     let caller = &block["callers"][0];
     assert_eq!(caller["name"].as_str(), Some("web-team"));
     assert_eq!(caller["key_sha256"].as_str(), Some(digest.as_str()));
