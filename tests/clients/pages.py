@@ -11,6 +11,7 @@ PAGES = [
     *sorted((ROOT / "deploy").glob("*.md")),
     ROOT / "tests/clients/README.md",
     ROOT / "benches/README.md",
+    ROOT / "src/demo/helper/README.md",
 ]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

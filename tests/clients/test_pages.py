@@ -14,8 +14,10 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.error
 from pathlib import Path
 
+import signing
 from cases import FILE
 from pages import PAGES, blocks, name
 from processes import IKGATE, ROOT, caller, get, metric, sandbox, serve
@@ -40,13 +42,28 @@ NOT_RUN = {
     "kubectl create namespace ikgate":
         "no cluster here: tests/deploy/run checks the manifests and their configuration",
     "cargo bench --bench hit": "takes minutes: tests/run compiles the benchmarks with clippy",
+    "const { versions, error, reload } = useVersions(gateway, fileId);":
+        "it needs a page: tests/browser/react.test.js runs the hook in Chromium",
 }
 # Paths that such blocks name must exist all the same.
 PATH = re.compile(r"(?<![\w./])(?:benches|config|deploy|tests)/[\w./-]+")
 # Pages that need a running gateway and do not start one.
-RUNNING = {"deploy/runbook.md": "cargo run --release -- demo"}
+RUNNING = {
+    page: "cargo run --release -- demo"
+    for page in ("deploy/runbook.md", "src/demo/helper/README.md")
+}
 NOT_CODE = {"text"}
 PATIENCE = 20  # seconds
+ANOTHER = "64a1b2c3d4e5f60718293a4d"  # another public file of the sandbox
+
+
+def answered(url, credential):
+    """Returns the status of a URL."""
+    try:
+        get(url, credential)
+    except urllib.error.HTTPError as refused:
+        return refused.code
+    return 200
 
 
 def free_port():
@@ -147,15 +164,44 @@ class Pages(unittest.TestCase):
             self.succeeds("bash", "-euo", "pipefail", "-c", self.local(text))
 
     def python(self, text):
-        self.succeeds(sys.executable, "-c", self.local(text))
+        if "def page_token" in text:
+            self.signs(signing.python, text)
+        else:
+            self.succeeds(sys.executable, "-c", self.local(text))
 
     def js(self, text):
+        if "function pageToken" in text:
+            self.signs(signing.node, text)
+            return
         for file in ("ikgate.js", "package.json"):
             shutil.copy(ROOT / "src/demo/helper" / file, self.home)
         given = f'const session = {{ token: "ikg_demo" }}, fileId = "{FILE}";\n'
-        expected = 'if (versions.length === 0) throw Error("no versions");\n'
-        (self.home / "page.js").write_text(given + self.local(text) + expected)
-        self.succeeds("node", "page.js", directory=self.home)
+        shown = "" if "console.log" in text else "console.log(versions[0].versionInfo.name);\n"
+        (self.home / "page.js").write_text(given + self.local(text) + shown)
+        self.assertIn("Version 3", self.succeeds("node", "page.js", directory=self.home))
+
+    def php(self, text):
+        self.signs(signing.php, text)
+
+    def go(self, text):
+        self.signs(signing.go, text)
+
+    def signs(self, sample, text):
+        """Checks that a gateway accepts the tokens of a sample, and refuses them elsewhere."""
+        secrets(self.home)
+        command = sample(text, self.home)
+        expected = {"iss": "https://app.example.com", "aud": "ikgate", "sub": signing.USER}
+        with sandbox() as upstream, serve(upstream.url, signing.settings(self.home)) as gateway:
+            for files, of_another in ((None, 200), ([FILE], 403)):
+                signed = signing.token(command, self.home, self.environment, files)
+                header, claims = signing.decoded(signed)
+                self.assertEqual(header | {"typ": "JWT"}, {"typ": "JWT", "alg": "EdDSA"})
+                self.assertEqual(claims.pop("exp") - claims.pop("iat"), signing.LIFETIME)
+                self.assertEqual(claims, expected | ({"files": files} if files else {}))
+                for file, status in ((FILE, 200), (ANOTHER, of_another)):
+                    url = f"{gateway.url}/v1/files/{file}/versions"
+                    self.assertEqual(answered(url, f"Bearer {signed}"), status, file)
+                self.assertEqual(answered(url, f"Bearer {signed[:-9]}AAAAAAAAA"), 401)
 
     def toml(self, text):
         secrets(self.home)

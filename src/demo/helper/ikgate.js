@@ -1,99 +1,223 @@
-// @ts-check
-// Asks an ikgate gateway for a file's versions, from a page or from Node. Copy it; it needs no other
-// file. Answers are kept with their tags, so a list that has not changed is not sent again.
+// Client of an ikgate gateway: fetches the versions of a file, from a page or from Node. It has no
+// dependencies. It keeps lists with their ETag, so that an unchanged list is not sent again.
+
+/**
+ * @import { Answer, CallOptions, IkgateErrorCode, IkgateErrorDetails, IkgateOptions, Version } from "./ikgate.d.ts"
+ * @typedef {{ etag: string, data: any }} Kept Response body and its ETag.
+ * @typedef {{ answer: Promise<Answer<any>>, callers: number, stop: AbortController }} SharedRequest
+ * @typedef {{ token: string, kept: Map<string, Kept>, shared: Map<string, SharedRequest> }} Session
+ */
 
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
-const KEPT_MAX = 100; // A list has at most 100 versions: so many lists take some 15 MB.
-const WAIT_SECONDS_MAX = 60; // The gateway tells no longer wait. If another does, the caller decides.
-const IMAGEKIT_CODES = new Map([[400, "bad_request"], [404, "not_found"]]); // Its own errors have none.
+/** Maximum number of kept responses. A list has at most 100 versions; 100 lists take about 15 MB. */
+const KEPT_MAX = 100;
+/** Longest delay of `setTimeout`, in milliseconds. A longer one would end at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+/** Errors of the gateway, then those that the helper finds itself. */
+const CODES = ["bad_request", "unauthorized", "forbidden", "not_found", "no_route", "method_not_allowed",
+  "request_timeout", "too_large", "throttled", "internal", "upstream_auth", "upstream_bad", "upstream_unreachable",
+  "upstream_busy", "shutting_down", "upstream_timeout", "cors", "network", "timeout", "unknown"];
 
-/** @typedef {{ fileId: string, name: string, versionInfo: { id: string, name: string }, size: number,
- *   width?: number, height?: number, createdAt: string, [field: string]: unknown }} Version
- * @typedef {{ signal?: AbortSignal }} Options */
-/** @template T @typedef {{ data: T, etag?: string, age?: number, cacheStatus?: string, requestId?: string,
- *   rateLimit?: { left: number, resetSeconds: number } }} Answer `data` is one object until it changes: read only. */
-
-/** `code` as in ikgate's README; `network`: no answer came; `unknown`: one that is not ikgate's. */
+/** Failed call. `code` says why; `message` and `help` are for people. */
 export class IkgateError extends Error {
-  name = "IkgateError"; code = "unknown";
-  status = /** @type {number=} */ (undefined); retryAfterSeconds = /** @type {number=} */ (undefined);
-  help = /** @type {string=} */ (undefined); requestId = /** @type {string=} */ (undefined);
+  /** @param {IkgateErrorCode} code @param {string} message @param {IkgateErrorDetails} [details] */
+  constructor(code, message, { cause, status, help, requestId, retryAfterMs } = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "IkgateError";
+    this.code = code;
+    this.status = status;
+    this.help = help;
+    this.requestId = requestId;
+    this.retryAfterMs = retryAfterMs;
+  }
 }
 
+/** Client of one gateway. */
 export class Ikgate {
-  #base; #token; #retries; #keptFor = ""; #kept = new Map();
-  /** @param {{ baseUrl: string, token?: () => string | Promise<string>, retries?: number }} options */
-  constructor({ baseUrl, token = () => "", retries = 2 }) {
-    this.#base = baseUrl.replace(/\/+$/, "");
+  #baseUrl; #token; #timeoutMs; #retries; #maxRetryWaitMs; #session = newSession("");
+
+  /** @param {IkgateOptions} options */
+  constructor({ baseUrl, token = () => "", timeoutMs = 30_000, retries = 1, maxRetryWaitMs = 10_000 }) {
+    this.#baseUrl = baseUrl.replace(/\/+$/, "");
     this.#token = token;
+    this.#timeoutMs = timeoutMs;
     this.#retries = retries;
+    this.#maxRetryWaitMs = maxRetryWaitMs;
   }
 
-  /** The newest first. @param {string} fileId @param {Options} [options] @returns {Promise<Answer<Version[]>>} */
+  /** @param {string} fileId @param {CallOptions} [options] @returns {Promise<Answer<Version[]>>} */
   async versions(fileId, options) {
-    return this.#ask(`/v1/files/${checked(fileId)}/versions`, options?.signal);
+    return this.#call(`/v1/files/${checkedId(fileId)}/versions`, options);
   }
 
-  /** @param {string} fileId @param {string} id @param {Options} [options] @returns {Promise<Answer<Version>>} */
-  async version(fileId, id, options) {
-    return this.#ask(`/v1/files/${checked(fileId)}/versions/${checked(id)}`, options?.signal);
+  /** @param {string} fileId @param {string} versionId @param {CallOptions} [options] @returns {Promise<Answer<Version>>} */
+  async version(fileId, versionId, options) {
+    return this.#call(`/v1/files/${checkedId(fileId)}/versions/${checkedId(versionId)}`, options);
   }
 
-  /** @param {string} path @param {AbortSignal} [signal] */
-  async #ask(path, signal) {
-    for (let retriesLeft = this.#retries; ; retriesLeft -= 1) {
+  /** @param {string} path @param {CallOptions} [options] @returns {Promise<Answer<any>>} */
+  #call(path, { signal, timeoutMs = this.#timeoutMs } = {}) {
+    const [url, deadline] = [this.#baseUrl + path, performance.now() + timeoutMs];
+    return untilEnded(signal, timeoutMs, async (ended) => {
       const token = await this.#token();
-      // What one token opened is not for the next. An answer still on its way goes to the old map.
-      if (token !== this.#keptFor) [this.#keptFor, this.#kept] = [token, new Map()];
-      const answer = await askOnce(this.#base + path, token, this.#kept, signal);
+      ended.throwIfAborted();
+      // A new session keeps one user's lists from the next user. Running requests keep the old one.
+      if (token !== this.#session.token) this.#session = newSession(token);
+      const { shared } = this.#session;
+      const request = shared.get(url) ?? this.#start(url, this.#session, deadline);
+      request.callers += 1;
+      ended.addEventListener("abort", () => {
+        request.callers -= 1;
+        if (request.callers > 0) return;
+        // No caller is left. A later call must not join a request that is being aborted.
+        if (shared.get(url) === request) shared.delete(url);
+        request.stop.abort(ended.reason);
+      });
+      return request.answer;
+    });
+  }
+
+  /** Starts a request that calls for the same URL share until it ends.
+   * @param {string} url @param {Session} session @param {number} deadline @returns {SharedRequest} */
+  #start(url, session, deadline) {
+    const stop = new AbortController();
+    const answer = this.#retrying(url, session, stop.signal, deadline).finally(() => {
+      if (session.shared.get(url) === request) session.shared.delete(url);
+    });
+    const request = { answer, callers: 0, stop };
+    session.shared.set(url, request);
+    return request;
+  }
+
+  /** @param {string} url @param {Session} session @param {AbortSignal} signal @param {number} deadline */
+  async #retrying(url, session, signal, deadline) {
+    for (let retriesLeft = this.#retries; ; retriesLeft -= 1) {
+      const answer = await fetchOnce(url, session, signal);
       if (!(answer instanceof IkgateError)) return answer;
-      const wait = [429, 503].includes(answer.status ?? 0) ? answer.retryAfterSeconds : undefined;
-      if (retriesLeft <= 0 || wait === undefined || wait > WAIT_SECONDS_MAX) throw answer;
-      await pause(wait, signal);
+      const waitMs = [429, 503].includes(answer.status ?? 0) ? answer.retryAfterMs : undefined;
+      if (retriesLeft <= 0 || waitMs === undefined || waitMs > this.#maxRetryWaitMs) throw answer;
+      if (performance.now() + waitMs > deadline) throw answer;
+      await pause(waitMs, signal);
     }
   }
 }
 
-/** @param {string} url @param {string} token @param {Map<string, any>} kept @param {AbortSignal} [signal] */
-async function askOnce(url, token, kept, signal) {
+/** @param {string} token @returns {Session} */
+function newSession(token) {
+  return { token, kept: new Map(), shared: new Map() };
+}
+
+/** Sends one request. Returns an error of the gateway or the network; throws if `signal` aborts.
+ * @param {string} url @param {Session} session @param {AbortSignal} signal @returns {Promise<Answer<any> | IkgateError>} */
+async function fetchOnce(url, { token, kept }, signal) {
   const last = kept.get(url);
   const headers = new Headers(last && { "If-None-Match": last.etag });
   if (token) headers.set("Authorization", `Bearer ${token}`);
-  let answer, text;
-  try { // The browser's own cache would keep everything a second time.
-    answer = await fetch(url, { headers, signal, cache: "no-store", credentials: "omit" });
-    text = await answer.text();
+  let response, text;
+  try {
+    // The browser's cache would store everything a second time.
+    response = await fetch(url, { headers, signal, cache: "no-store", credentials: "omit" });
+    text = await response.text();
   } catch (cause) {
-    signal?.throwIfAborted();
-    return Object.assign(new IkgateError("The gateway cannot be reached.", { cause }), { code: "network" });
+    signal.throwIfAborted();
+    const error = response ? undefined : await corsError(url, signal, cause);
+    signal.throwIfAborted();
+    return error ?? new IkgateError("network", "The gateway cannot be reached.", { cause });
   }
-  const field = (/** @type {string} */ name) => answer.headers.get(name) ?? undefined;
-  const number = (/** @type {string} */ name) => /^\d+$/.test(field(name) ?? "") ? Number(field(name)) : undefined;
-  const [status, etag, requestId] = [answer.status, field("ETag"), field("X-Request-Id")];
-  const data = status === 304 ? last?.data : parsed(text);
-  if (data === undefined || status >= 400) {
-    const code = typeof data?.code === "string" ? data.code : (data?.message && IMAGEKIT_CODES.get(status)) || "unknown";
-    const told = { code, status, help: data?.help, requestId, retryAfterSeconds: number("Retry-After") };
-    return Object.assign(new IkgateError(data?.message ?? `A ${status} that is not ikgate's.`), told);
-  }
-  kept.delete(url); // A Map is in order of insertion: what is first was not asked for the longest.
+  const data = response.status === 304 ? last?.data : parsedJson(text);
+  if (data === undefined || response.status >= 400) return errorOf(response, data);
+  const field = (/** @type {string} */ name) => response.headers.get(name) ?? undefined;
+  const [etag, age] = [field("ETag"), wholeNumber(field("Age"))];
+  kept.delete(url); // A Map keeps the order of insertion: its first entry is the least recently used.
   if (etag) kept.set(url, { etag, data });
   if (kept.size > KEPT_MAX) kept.delete(kept.keys().next().value ?? "");
   const [, left, resetSeconds] = field("RateLimit")?.match(/;r=(\d+);t=(\d+)$/)?.map(Number) ?? [];
   const rateLimit = left === undefined ? undefined : { left, resetSeconds };
-  return { data, etag, age: number("Age"), cacheStatus: field("Cache-Status"), rateLimit, requestId };
+  return { data, etag, age, cacheStatus: field("Cache-Status"), rateLimit, requestId: field("X-Request-Id") };
 }
 
-const checked = (/** @type {string} */ id) => { if (ID.test(id ?? "")) return id; throw TypeError(`no id: ${id}`); };
-const parsed = (/** @type {string} */ text) => { try { return JSON.parse(text); } catch { return undefined; } };
+/** @param {Response} response @param {any} body */
+function errorOf({ status, headers }, body) {
+  // ImageKit's own 400 and 404 pass through the gateway; they have a message and no code.
+  const imagekitCode = body?.message && { 400: "bad_request", 404: "not_found" }[status];
+  const code = CODES.includes(body?.code) ? body.code : (imagekitCode ?? "unknown");
+  const seconds = wholeNumber(headers.get("Retry-After"));
+  const waitMs = wholeNumber(headers.get("Retry-After-Ms")) ?? (seconds === undefined ? undefined : seconds * 1000);
+  return new IkgateError(code, body?.message || `The response with status ${status} is not from ikgate.`, {
+    status,
+    help: body?.help,
+    requestId: headers.get("X-Request-Id") ?? undefined,
+    retryAfterMs: headers.get("X-Should-Retry") === "false" ? undefined : waitMs,
+  });
+}
 
-/** @param {number} seconds @param {AbortSignal} [signal] @returns {Promise<void>} */
-const pause = (seconds, signal) => new Promise((resolve, reject) => {
-  const end = () => {
+/** Tells a page of a refused origin from a gateway that is down. To the script both are the same
+ * failed `fetch`; a `no-cors` request, whose response the script cannot read, fails only if the
+ * gateway is down.
+ * @param {string} url @param {AbortSignal} signal @param {unknown} cause */
+async function corsError(url, signal, cause) {
+  const page = globalThis.location;
+  const target = page && new URL("/", new URL(url, page.href));
+  if (!target || target.origin === page.origin) return undefined;
+  try {
+    await fetch(target, { mode: "no-cors", cache: "no-store", credentials: "omit", signal });
+  } catch {
+    return undefined;
+  }
+  const message = "The gateway is up, but the browser does not let this page read its response. "
+    + `The page's origin, ${page.origin}, is probably not listed in the gateway's cors.allowed_origins.`;
+  const help = `Let the gateway's operator add "${page.origin}" to cors.allowed_origins.`;
+  return new IkgateError("cors", message, { cause, help });
+}
+
+/** Runs `task` until it ends, `signal` aborts or the time is up. The last two abort the signal that
+ * the task gets, and reject at once.
+ * @template T @param {AbortSignal | undefined} signal @param {number} timeoutMs
+ * @param {(ended: AbortSignal) => Promise<T>} task @returns {Promise<T>} */
+async function untilEnded(signal, timeoutMs, task) {
+  signal?.throwIfAborted();
+  const ended = new AbortController();
+  const abort = () => ended.abort(signal?.reason);
+  const expire = () => ended.abort(new IkgateError("timeout", `There was no response within ${timeoutMs / 1000} s.`));
+  const timer = timeoutMs > TIMER_MAX_MS ? undefined : setTimeout(expire, timeoutMs);
+  signal?.addEventListener("abort", abort);
+  try {
+    return await new Promise((resolve, reject) => {
+      ended.signal.addEventListener("abort", () => reject(ended.signal.reason));
+      task(ended.signal).then(resolve, reject);
+    });
+  } finally {
     clearTimeout(timer);
-    signal?.removeEventListener("abort", end);
-    return signal?.aborted ? reject(signal.reason) : resolve();
-  };
-  const timer = setTimeout(end, seconds * 1000);
-  if (signal?.aborted) end(); else signal?.addEventListener("abort", end);
-});
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+/** @param {number} waitMs @param {AbortSignal} signal @returns {Promise<void>} */
+function pause(waitMs, signal) {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      return signal.aborted ? reject(signal.reason) : resolve();
+    };
+    const timer = setTimeout(end, waitMs);
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end);
+  });
+}
+
+/** @param {string} id */
+function checkedId(id) {
+  if (typeof id === "string" && ID.test(id)) return id;
+  throw new TypeError(`"${id}" is not an id of ImageKit: 1 to 64 letters, digits, _ or -.`);
+}
+
+/** @param {string} text */
+function parsedJson(text) {
+  try { return JSON.parse(text); } catch { return undefined; }
+}
+
+/** @param {string | null | undefined} text */
+function wholeNumber(text) {
+  return text && /^\d+$/.test(text) ? Number(text) : undefined;
+}
