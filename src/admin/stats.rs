@@ -22,7 +22,7 @@ struct Stats {
     interval_seconds: u64,
     most: Capacity,
     health: Health,
-    /// What is wrong now, the most severe first.
+    /// Current problems, the most severe first.
     problems: Vec<CurrentProblem>,
     points: Vec<Point>,
     /// Callers with the most requests.
