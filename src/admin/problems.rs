@@ -20,7 +20,7 @@ const CERTIFICATE_DAYS: i64 = 14;
 const DAY: i64 = 86_400;
 
 /// Period that the numbers of a problem are about.
-const RECENT: Duration = Duration::from_secs(60);
+const RECENT: Duration = Duration::from_mins(1);
 
 /// A problem that exists now.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]

@@ -61,7 +61,7 @@ async fn each_interval_is_a_point_with_what_happened_in_it() {
     gateway.finish().await;
 }
 
-/// Returns the values that a label may have by a matcher of a PromQL expression.
+/// Returns the values that a label may have by a matcher of a query of Prometheus.
 fn matched<'a>(expression: &'a str, matcher: &str) -> Vec<&'a str> {
     let (_, after) = expression.split_once(matcher).expect(matcher);
     after.split('"').nth(1).unwrap().split('|').collect()
