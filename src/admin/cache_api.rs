@@ -60,6 +60,10 @@ struct InvalidationView {
 struct PurgeView<'a> {
     purged: &'a str,
     soft: bool,
+    /// Number of stored responses that the purge affected. Approximate if everything is purged.
+    responses: u64,
+    /// Result in words.
+    message: String,
 }
 
 pub(super) fn show(admin: &Admin, id: &str) -> Reply {
@@ -123,6 +127,7 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
         Some(Ok(id)) => Target::File(id),
         Some(Err(_)) => return bad_id(),
     };
+    let responses = stored_responses(admin, &target);
     let purge = Purge { target, mode, source: InvalidationSource::Admin };
     if admin.gateway.invalidator.invalidate(purge).await.is_err() {
         return problem(
@@ -132,8 +137,41 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
             "They are told as soon as the fleet's Redis can be reached. Send it again to be sure.",
         );
     }
-    let purged = PurgeView { purged: id.unwrap_or("all"), soft: mode == PurgeMode::Soft };
+    let purged = PurgeView {
+        purged: id.unwrap_or("all"),
+        soft: mode == PurgeMode::Soft,
+        responses,
+        message: purge_message(id, mode, responses),
+    };
     json(StatusCode::OK, &purged)
+}
+
+fn stored_responses(admin: &Admin, target: &Target) -> u64 {
+    match target {
+        Target::All => admin.cache().usage().0,
+        Target::File(id) => {
+            let found = admin.cache().lookup(id, admin.clock().monotonic());
+            u64::from(matches!(found, Lookup::Found { .. }))
+        }
+    }
+}
+
+/// Returns what a purge did, in words. A purge affects fetches in flight even if nothing is stored.
+fn purge_message(id: Option<&str>, mode: PurgeMode, responses: u64) -> String {
+    match (id, mode) {
+        (None, PurgeMode::Hard) => format!("Removed everything: about {responses} responses."),
+        (None, PurgeMode::Soft) => {
+            format!("Marked everything stale: about {responses} responses.")
+        }
+        (Some(id), PurgeMode::Hard) if responses > 0 => format!("Removed {id}."),
+        (Some(id), PurgeMode::Soft) if responses > 0 => format!("Marked {id} stale."),
+        (Some(id), PurgeMode::Hard) => {
+            format!("{id} was not stored. Later requests do not use a fetch in flight.")
+        }
+        (Some(id), PurgeMode::Soft) => {
+            format!("{id} was not stored. A fetch in flight counts as stale.")
+        }
+    }
 }
 
 fn bad_id() -> Reply {

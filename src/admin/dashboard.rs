@@ -15,35 +15,73 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Asset {
     Page,
-    Script,
     Style,
+    Script(Script),
+    Plots,
+    PlotsStyle,
+}
+
+/// One script of the page, by its part of the page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Script {
     Charts,
-    ChartsStyle,
+    Dashboard,
+    Format,
+    Headline,
+    Purge,
+    Tables,
+    Tiles,
 }
 
 impl Asset {
     pub(super) fn at(path: &str) -> Option<Self> {
         match path {
             "/" => Some(Self::Page),
-            "/assets/dashboard.js" => Some(Self::Script),
             "/assets/dashboard.css" => Some(Self::Style),
-            "/assets/uplot.js" => Some(Self::Charts),
-            "/assets/uplot.css" => Some(Self::ChartsStyle),
-            _ => None,
+            "/assets/uplot.js" => Some(Self::Plots),
+            "/assets/uplot.css" => Some(Self::PlotsStyle),
+            _ => Script::at(path).map(Self::Script),
         }
     }
 
     pub(super) fn reply(self) -> Reply {
         let (content_type, body): (_, &'static [u8]) = match self {
             Self::Page => ("text/html; charset=utf-8", include_bytes!("dashboard/index.html")),
-            Self::Script => (SCRIPT, include_bytes!("dashboard/dashboard.js")),
             Self::Style => (STYLE, include_bytes!("dashboard/dashboard.css")),
-            Self::Charts => (SCRIPT, include_bytes!("dashboard/uplot.js")),
-            Self::ChartsStyle => (STYLE, include_bytes!("dashboard/uplot.css")),
+            Self::Script(script) => (SCRIPT, script.source()),
+            Self::Plots => (SCRIPT, include_bytes!("dashboard/uplot.js")),
+            Self::PlotsStyle => (STYLE, include_bytes!("dashboard/uplot.css")),
         };
         let mut reply = reply(StatusCode::OK, content_type, body);
         reply.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         reply
+    }
+}
+
+impl Script {
+    fn at(path: &str) -> Option<Self> {
+        match path.strip_prefix("/assets/")?.strip_suffix(".js")? {
+            "charts" => Some(Self::Charts),
+            "dashboard" => Some(Self::Dashboard),
+            "format" => Some(Self::Format),
+            "headline" => Some(Self::Headline),
+            "purge" => Some(Self::Purge),
+            "tables" => Some(Self::Tables),
+            "tiles" => Some(Self::Tiles),
+            _ => None,
+        }
+    }
+
+    fn source(self) -> &'static [u8] {
+        match self {
+            Self::Charts => include_bytes!("dashboard/charts.js"),
+            Self::Dashboard => include_bytes!("dashboard/dashboard.js"),
+            Self::Format => include_bytes!("dashboard/format.js"),
+            Self::Headline => include_bytes!("dashboard/headline.js"),
+            Self::Purge => include_bytes!("dashboard/purge.js"),
+            Self::Tables => include_bytes!("dashboard/tables.js"),
+            Self::Tiles => include_bytes!("dashboard/tiles.js"),
+        }
     }
 }
 

@@ -6,7 +6,9 @@
 mod cache_api;
 mod dashboard;
 mod guard;
+mod health;
 mod operation;
+mod problems;
 mod readings;
 mod ready;
 mod replies;

@@ -18,12 +18,13 @@ pub(super) enum Operation<'a> {
     Metrics,
     OpenApi,
     Ready,
+    Runbook,
     Stats,
 }
 
 /// Help text of the error for a path that names no operation.
 pub(super) const PATHS: &str = "It serves /, /livez, /readyz, /metrics, /api/cache, /api/cache/{fileId}, /api/config, \
-     /api/stats and /openapi.json.";
+     /api/stats, /runbook and /openapi.json.";
 
 impl<'a> Operation<'a> {
     /// Returns the operation at `path`, if the listener serves that path.
@@ -36,6 +37,7 @@ impl<'a> Operation<'a> {
             "/api/config" => Some(Self::Config),
             "/api/stats" => Some(Self::Stats),
             "/openapi.json" => Some(Self::OpenApi),
+            "/runbook" => Some(Self::Runbook),
             _ => match path.strip_prefix("/api/cache/") {
                 Some(id) => Some(Self::CacheEntry(id)),
                 None => Asset::at(path).map(Self::Asset),
@@ -65,6 +67,7 @@ impl<'a> Operation<'a> {
             | Self::Metrics
             | Self::OpenApi
             | Self::Ready
+            | Self::Runbook
             | Self::Stats => "GET, HEAD",
         }
     }

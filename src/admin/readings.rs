@@ -25,7 +25,7 @@ impl Admin {
         self.metrics.note(&scraped, self.clock().monotonic(), self.clock().unix_time());
     }
 
-    fn gauge_values(&self) -> GaugeValues {
+    pub(super) fn gauge_values(&self) -> GaugeValues {
         let (cache_entries, cache_bytes) = self.cache().usage();
         GaugeValues {
             cache_entries,

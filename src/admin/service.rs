@@ -22,6 +22,9 @@ use crate::telemetry::Exposition;
 /// OpenAPI description of the public and the admin listener.
 const OPENAPI: &[u8] = include_bytes!("openapi.json");
 
+/// Runbook of this version. It is served by the gateway, so that it is there in an outage.
+const RUNBOOK: &str = include_str!("../../deploy/runbook.md");
+
 impl Service for Admin {
     type Data = Bytes;
     type Body = Full<Bytes>;
@@ -95,6 +98,7 @@ impl Admin {
             }
             Operation::OpenApi => reply(StatusCode::OK, "application/json", OPENAPI),
             Operation::Ready => self.readiness.answer(&self.key, &self.drain).await,
+            Operation::Runbook => text(StatusCode::OK, RUNBOOK),
             Operation::Stats => stats::show(self),
         }
     }

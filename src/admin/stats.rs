@@ -4,20 +4,30 @@
 use http::StatusCode;
 use serde::Serialize;
 
+use super::health::Health;
+use super::problems::{CurrentProblem, current_problems};
 use super::replies::json;
 use super::state::Admin;
 use crate::server::Reply;
-use crate::telemetry::{Capacity, FileCount, HISTORY_INTERVAL, Point, RecentEvent};
+use crate::telemetry::{
+    CallerRow, Capacity, FileCount, HISTORY_INTERVAL, Point, RecentEvent, RecentMetrics,
+};
 
 #[derive(Serialize)]
 struct Stats {
     version: &'static str,
     /// Time of this response, in seconds of Unix time.
     now: u64,
+    uptime_seconds: u64,
     interval_seconds: u64,
     most: Capacity,
+    health: Health,
+    /// Current problems, the most severe first.
+    problems: Vec<CurrentProblem>,
     points: Vec<Point>,
-    /// The most frequent files of about the same period. Counts may be too high, never too low.
+    /// Callers with the most requests.
+    callers: Vec<CallerRow>,
+    /// The most frequent files of about the same period.
     top: Top,
     /// Recent log events, oldest first.
     events: Vec<RecentEvent>,
@@ -30,16 +40,22 @@ struct Top {
 }
 
 pub(super) fn show(admin: &Admin) -> Reply {
-    let (points, requests, fills) = admin.metrics.recent();
+    let RecentMetrics { points, callers, requested, fetched } = admin.metrics.recent();
+    let now = admin.clock().unix_time().as_secs();
+    let health = admin.health(&admin.gauge_values());
     json(
         StatusCode::OK,
         &Stats {
             version: env!("CARGO_PKG_VERSION"),
-            now: admin.clock().unix_time().as_secs(),
+            now,
+            uptime_seconds: admin.clock().uptime().as_secs(),
             interval_seconds: HISTORY_INTERVAL.as_secs(),
             most: admin.limits,
+            problems: current_problems(&health, &points, now),
+            health,
             points,
-            top: Top { requests, fills },
+            callers,
+            top: Top { requests: requested, fills: fetched },
             events: admin.log.as_ref().map(|log| log.recent().list()).unwrap_or_default(),
         },
     )

@@ -9,12 +9,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use super::caller_counts::{CallerCounts, CallerRow, busiest};
+use super::percentiles::{Buckets, Percentiles};
+
 /// Interval of one point of the dashboard. A shorter one shows more of a spike; each point costs
 /// one scrape.
 pub const INTERVAL: Duration = Duration::from_secs(5);
-
-/// Bound of the last bucket. "+Inf" is parsed to it as well: it is more than any number.
-const UNBOUNDED: u64 = u64::MAX;
 
 /// Number of points: a quarter of an hour.
 const POINTS_MAX: usize = 180;
@@ -31,15 +31,26 @@ pub struct Point {
     pub requests: BTreeMap<String, u64>,
     /// Number of those requests that failed with a 5xx.
     pub failed: u64,
+    /// Number of those requests that were served without the upstream call that each would have
+    /// needed: hits, stale responses, and requests that shared the call of another. A response
+    /// that failed saves nothing.
+    pub saved: u64,
+    /// Errors that the gateway made itself, by code.
+    pub errors: BTreeMap<String, u64>,
+    /// Refused credentials, by reason.
+    pub auth_failures: BTreeMap<String, u64>,
+    /// Requests of each caller, which [`History::callers`] sums up.
+    #[serde(skip)]
+    pub callers: BTreeMap<String, CallerCounts>,
     /// Requests refused by a limit, by caller.
     pub throttled: BTreeMap<String, u64>,
     /// Calls to ImageKit by outcome, and those that were not made.
     pub upstream: BTreeMap<String, u64>,
     /// Number of purges.
     pub invalidations: u64,
-    /// Duration of hits: upper bounds in milliseconds. `None`: there were no hits.
+    /// Duration of hits. `None`: there were no hits.
     pub hits: Option<Percentiles>,
-    /// Duration of misses: upper bounds in milliseconds. `None`: there were no misses.
+    /// Duration of misses. `None`: there were no misses.
     pub misses: Option<Percentiles>,
     /// Number of open connections.
     pub connections: u64,
@@ -63,13 +74,8 @@ pub struct Point {
     pub cluster_lag_seconds: f64,
     /// Number of purges that wait to be published.
     pub cluster_pending_purges: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Percentiles {
-    pub p50: f64,
-    pub p90: f64,
-    pub p99: f64,
+    /// Number of log lines that could not be written.
+    pub log_lines_dropped: u64,
 }
 
 /// Points of the last quarter of an hour, oldest first.
@@ -84,8 +90,9 @@ struct Points {
 }
 
 impl History {
-    /// Adds a scrape. The first one only sets where counting begins. `at`: Unix seconds.
-    pub fn note(&self, scraped: &str, at: u64) {
+    /// Adds a scrape, and the error codes since the last one. The first scrape only sets where
+    /// counting begins. `at`: Unix seconds.
+    pub fn note(&self, scraped: &str, errors: BTreeMap<String, u64>, at: u64) {
         let mut kept = self.0.lock();
         let counters: BTreeMap<_, _> =
             lines(scraped).map(|(key, value)| (key.to_owned(), value)).collect();
@@ -93,7 +100,7 @@ impl History {
         if before.is_empty() {
             return;
         }
-        let point = point(scraped, &before, at);
+        let point = Point { errors, ..point(scraped, &before, at) };
         if kept.points.len() == POINTS_MAX {
             kept.points.pop_front();
         }
@@ -103,6 +110,13 @@ impl History {
     /// Returns the points, oldest first.
     pub fn points(&self) -> Vec<Point> {
         self.0.lock().points.iter().cloned().collect()
+    }
+
+    /// Returns the callers with the most requests in all points.
+    pub fn callers(&self) -> Vec<CallerRow> {
+        let kept = self.0.lock();
+        let intervals: Vec<_> = kept.points.iter().map(|point| &point.callers).collect();
+        busiest(&intervals)
     }
 }
 
@@ -132,7 +146,7 @@ fn parsed<'a>(scraped: &'a str, before: &BTreeMap<String, f64>) -> Scraped<'a> {
 
 fn point(scraped: &str, before: &BTreeMap<String, f64>, at: u64) -> Point {
     let mut point = Point { at, ..Point::default() };
-    let (mut hits, mut misses) = (BTreeMap::new(), BTreeMap::new());
+    let (mut hits, mut misses) = (Buckets::default(), Buckets::default());
     for (name, labels, value) in parsed(scraped, before) {
         let label = |name: &str| labels.get(name).copied().unwrap_or_default();
         let count = whole(value);
@@ -147,6 +161,13 @@ fn point(scraped: &str, before: &BTreeMap<String, f64>, at: u64) -> Point {
                 if label("status").starts_with('5') {
                     point.failed += count;
                 }
+                if is_saved(label("cache"), label("status")) {
+                    point.saved += count;
+                }
+                if count > 0 {
+                    let caller = point.callers.entry(label("caller").to_owned()).or_default();
+                    caller.add_requests(label("cache"), label("status"), count);
+                }
             }
             "ikgate_request_duration_seconds_bucket" => {
                 let buckets = match label("cache") {
@@ -154,10 +175,18 @@ fn point(scraped: &str, before: &BTreeMap<String, f64>, at: u64) -> Point {
                     "miss" | "collapsed" => &mut misses,
                     _ => continue,
                 };
-                let bound = label("le").parse().map_or(UNBOUNDED, |bound: f64| whole(bound * 1e9));
-                *buckets.entry(bound).or_default() += count;
+                let bound = label("le").parse().ok().filter(|bound: &f64| bound.is_finite());
+                buckets.add(bound.map(|bound| whole(bound * 1e9)), count);
             }
-            "ikgate_throttled_total" => add(&mut point.throttled, label("caller")),
+            "ikgate_throttled_total" => {
+                add(&mut point.throttled, label("caller"));
+                if count > 0 {
+                    let caller = point.callers.entry(label("caller").to_owned()).or_default();
+                    caller.throttled += count;
+                }
+            }
+            "ikgate_auth_failures_total" => add(&mut point.auth_failures, label("reason")),
+            "ikgate_log_lines_dropped_total" => point.log_lines_dropped = count,
             "ikgate_upstream_requests_total" => add(&mut point.upstream, label("outcome")),
             "ikgate_invalidations_total" => point.invalidations += count,
             "ikgate_connections" => point.connections = count,
@@ -174,28 +203,18 @@ fn point(scraped: &str, before: &BTreeMap<String, f64>, at: u64) -> Point {
             _ => {}
         }
     }
-    (point.hits, point.misses) = (percentiles(&hits), percentiles(&misses));
+    (point.hits, point.misses) = (hits.percentiles(), misses.percentiles());
     point
 }
 
-/// Returns for each percentile the upper bound of its bucket, in milliseconds; for the unbounded
-/// last bucket, the bound of the one before.
+/// Returns whether a request with these labels was served without an upstream call of its own.
 ///
-/// `buckets`: number of requests that took no longer than each bound, in nanoseconds.
-fn percentiles(buckets: &BTreeMap<u64, u64>) -> Option<Percentiles> {
-    let (_, &all) = buckets.last_key_value()?;
-    if all == 0 {
-        return None;
-    }
-    let most = buckets.keys().rev().find(|&&bound| bound != UNBOUNDED).copied();
-    let most = most.unwrap_or_default();
-    let of = |percent: u64| {
-        let rank = (all * percent).div_ceil(100);
-        let found = buckets.iter().find(|&(_, &count)| count >= rank);
-        let nanos = found.map_or(most, |(&bound, _)| bound.min(most));
-        Duration::from_nanos(nanos).as_secs_f64() * 1000.0
-    };
-    Some(Percentiles { p50: of(50), p90: of(90), p99: of(99) })
+/// A collapsed request whose shared call failed was not served, and one whose client left (499) may
+/// not have been. The panel of the Grafana dashboard has the same rule.
+fn is_saved(cache: &str, status: &str) -> bool {
+    matches!(cache, "hit" | "stale" | "stale_error" | "collapsed")
+        && !status.starts_with('5')
+        && status != "499"
 }
 
 /// Returns a count or size as a whole number; negative values become 0.
@@ -234,15 +253,20 @@ mod tests {
     #[test]
     fn a_point_is_what_happened_since_the_last_and_what_is_now() {
         let history = History::default();
-        history.note(&scrape(100, 0, 7), 1000);
+        history.note(&scrape(100, 0, 7), BTreeMap::new(), 1000);
         assert_eq!(history.points(), []);
-        history.note(&scrape(190, 10, 5), 1005);
-        history.note(&scrape(190, 10, 4), 1010);
+        let errors = BTreeMap::from([("upstream_bad".to_owned(), 3)]);
+        history.note(&scrape(190, 10, 5), errors.clone(), 1005);
+        history.note(&scrape(190, 10, 4), BTreeMap::new(), 1010);
         let points = history.points();
         let [busy, quiet] = points.as_slice() else { panic!("{points:?}") };
         assert_eq!((busy.at, busy.connections, busy.failed), (1005, 5, 0));
         assert_eq!(busy.requests, BTreeMap::from([("hit".to_owned(), 100)]));
-        assert_eq!(busy.hits, Some(Percentiles { p50: 1.0, p90: 1.0, p99: 2500.0 }));
+        let hits = busy.hits.unwrap();
+        assert!(hits.p50 < hits.p90 && hits.p90 <= 1.0 && hits.p99 > 2000.0, "{hits:?}");
+        assert_eq!((busy.saved, &busy.errors), (100, &errors));
+        let [caller] = &history.callers()[..] else { panic!("{:?}", history.callers()) };
+        assert_eq!((&*caller.caller, caller.counts.hits, caller.counts.lookups), ("a", 100, 100));
         assert_eq!((busy.misses, quiet.hits, quiet.connections), (None, None, 4));
         assert_eq!(quiet.requests, BTreeMap::new());
         assert_eq!(
@@ -256,7 +280,7 @@ mod tests {
     fn it_holds_a_quarter_of_an_hour_and_no_more() {
         let history = History::default();
         for second in 0..1000 {
-            history.note(&scrape(second, 0, 1), second);
+            history.note(&scrape(second, 0, 1), BTreeMap::new(), second);
         }
         let points = history.points();
         assert_eq!((points.len(), points[0].at, points[179].at), (180, 820, 999));

@@ -10,6 +10,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::caller_counts::CallerRow;
+use super::error_codes::ErrorCodes;
 use super::exposition::Exposition;
 use super::gauges::{GaugeValues, Gauges};
 use super::history::{History, Point};
@@ -51,12 +53,27 @@ pub struct Metrics {
     pub(super) requested: TopFiles,
     /// Most fetched files.
     pub(super) fetched: TopFiles,
+    /// Error codes since the last point.
+    pub(super) error_codes: ErrorCodes,
     /// Points for the dashboard.
     history: History,
     /// Held while callers get their numbers.
     labelling: Mutex<()>,
     // One scrape at a time: the gauges are set and then read.
     scrape: Mutex<()>,
+}
+
+/// Metrics of the last quarter of an hour.
+#[derive(Debug)]
+pub struct RecentMetrics {
+    /// Points, oldest first.
+    pub points: Vec<Point>,
+    /// Callers with the most requests.
+    pub callers: Vec<CallerRow>,
+    /// Most requested files.
+    pub requested: Vec<FileCount>,
+    /// Most fetched files.
+    pub fetched: Vec<FileCount>,
 }
 
 /// Request counters of one caller, by route, cache result and status.
@@ -134,6 +151,7 @@ impl Metrics {
             series,
             requested: TopFiles::default(),
             fetched: TopFiles::default(),
+            error_codes: ErrorCodes::default(),
             history: History::default(),
             labelling: Mutex::new(()),
             scrape: Mutex::new(()),
@@ -252,15 +270,19 @@ impl Metrics {
 
     /// Adds a scrape to the history. `now`: monotonic time; `at`: Unix time.
     pub fn note(&self, scraped: &str, now: Duration, at: Duration) {
-        self.history.note(scraped, at.as_secs());
+        self.history.note(scraped, self.error_codes.take(), at.as_secs());
         self.requested.age(now);
         self.fetched.age(now);
     }
 
-    /// Returns the points of the last quarter of an hour, and the most requested and most fetched
-    /// files in it.
-    pub fn recent(&self) -> (Vec<Point>, Vec<FileCount>, Vec<FileCount>) {
-        (self.history.points(), self.requested.most(), self.fetched.most())
+    /// Returns the metrics of the last quarter of an hour.
+    pub fn recent(&self) -> RecentMetrics {
+        RecentMetrics {
+            points: self.history.points(),
+            callers: self.history.callers(),
+            requested: self.requested.most(),
+            fetched: self.fetched.most(),
+        }
     }
 
     /// Returns all series as text, with these values.

@@ -12,6 +12,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::access_log::AccessLog;
+use super::error_codes::ErrorCodes;
 use super::events::COUNTED;
 use super::metrics::{ExchangeEvent, Metrics};
 use super::reload_outcome::ReloadOutcome;
@@ -31,13 +32,17 @@ const VALUES_MAX: usize = 8;
 const FIELDS: usize = 16;
 const UNREAD: usize = usize::MAX;
 
-/// Name of the one text field that is read: the file of an exchange or of a call.
+/// Name of the field that holds the file of an exchange or of a call.
 const FILE: &str = "file.id";
 
-/// Slot of each field of a callsite, and the index of the file.
+/// Name of the field that holds the error code of an exchange, if the gateway made the error.
+const ERROR_CODE: &str = "error.code";
+
+/// Slot of each field of a callsite, and the indexes of the file and of the error code.
 struct FieldIndexes {
     slots: [usize; FIELDS],
     file: Option<usize>,
+    error_code: Option<usize>,
 }
 
 /// Returns whether an event is for the metrics rather than for the log.
@@ -142,8 +147,13 @@ impl<S: Subscriber> Layer<S> for MetricsLayer {
         // The file of most events is not counted, and then it is not read.
         let top = self.top_files(metadata.target());
         let counting = top.and_then(|top| Some((top, top.weight()?)));
-        let mut values =
-            Values { places, slots: [0; VALUES_MAX], wants_file: counting.is_some(), file: None };
+        let mut values = Values {
+            places,
+            slots: [0; VALUES_MAX],
+            wants_file: counting.is_some(),
+            file: None,
+            error_codes: &self.metrics.error_codes,
+        };
         event.record(&mut values);
         if let (Some((top, weight)), Some(file)) = (counting, values.file)
             && was_made(metadata.target(), values.slots)
@@ -166,7 +176,8 @@ fn field_indexes(kind: usize, metadata: &Metadata<'_>) -> FieldIndexes {
     for (place, field) in slots.iter_mut().zip(metadata.fields()) {
         *place = read.iter().position(|name| *name == field.name()).unwrap_or(UNREAD);
     }
-    FieldIndexes { slots, file: metadata.fields().iter().position(|field| field.name() == FILE) }
+    let position = |name| metadata.fields().iter().position(|field| field.name() == name);
+    FieldIndexes { slots, file: position(FILE), error_code: position(ERROR_CODE) }
 }
 
 struct Values<'a> {
@@ -174,6 +185,7 @@ struct Values<'a> {
     slots: [u64; VALUES_MAX],
     wants_file: bool,
     file: Option<FileId>,
+    error_codes: &'a ErrorCodes,
 }
 
 impl Visit for Values<'_> {
@@ -190,7 +202,11 @@ impl Visit for Values<'_> {
         }
     }
 
-    fn record_str(&mut self, _field: &Field, _value: &str) {}
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if self.places.error_code == Some(field.index()) {
+            self.error_codes.count(value);
+        }
+    }
 
     fn record_debug(&mut self, _field: &Field, _value: &dyn std::fmt::Debug) {}
 }

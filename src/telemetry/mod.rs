@@ -4,7 +4,9 @@
 //! the log.
 
 mod access_log;
+mod caller_counts;
 mod declared;
+mod error_codes;
 mod events;
 mod exposition;
 mod gauges;
@@ -15,6 +17,7 @@ mod log_filter;
 mod metric;
 mod metrics;
 mod metrics_layer;
+mod percentiles;
 mod process;
 mod recent_events;
 pub mod reference;
@@ -24,13 +27,15 @@ mod subscriber;
 mod top;
 
 pub use access_log::AccessLogMode;
+pub use caller_counts::{CallerCounts, CallerRow};
 pub use exposition::Exposition;
 pub use gauges::{Capacity, ClusterGauges, GaugeValues};
-pub use history::{History, INTERVAL as HISTORY_INTERVAL, Percentiles, Point};
+pub use history::{History, INTERVAL as HISTORY_INTERVAL, Point};
 pub use log_buffer::LogWriter;
 pub use log_filter::{InvalidLogFilter, LogFilter, LogFormat};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, RecentMetrics};
 pub use metrics_layer::MetricsLayer;
+pub use percentiles::Percentiles;
 pub use recent_events::{RecentEvent, RecentEvents};
 pub use reload_outcome::ReloadOutcome;
 pub use subscriber::{Log, TelemetrySettings, log_to_terminal, metrics_layer, subscriber};

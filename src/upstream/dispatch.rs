@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::budget::Priority;
 use super::call_queue::{CallPermit, CallQueue, NotAdmitted};
 use super::error::{Refusal, UpstreamError, UpstreamOutcome};
+use super::health::UpstreamHealth;
 use super::http_transport::{HttpTransport, UpstreamStartError};
 use super::key_circuit::KeyCircuit;
 use super::latency::Latency;
@@ -41,6 +42,7 @@ pub(super) struct Dispatch<T> {
     retries: Mutex<RetryBudget>,
     key_circuit: KeyCircuit,
     latency: Mutex<Latency>,
+    health: Mutex<UpstreamHealth>,
     request_timeout: Duration,
     clock: Clock,
 }
@@ -82,6 +84,16 @@ impl Upstream {
     pub fn breaker_state(&self, now: Duration) -> BreakerState {
         self.0.breaker.lock().state(now)
     }
+
+    /// Returns the last error, and since when calls fail.
+    pub fn health(&self) -> UpstreamHealth {
+        self.0.health.lock().clone()
+    }
+
+    /// Returns whether calls stop because the upstream refuses the current private key.
+    pub fn refuses_key(&self) -> bool {
+        self.0.key_circuit.is_open()
+    }
 }
 
 impl<T: Transport> Dispatch<T> {
@@ -99,6 +111,7 @@ impl<T: Transport> Dispatch<T> {
             retries: Mutex::new(RetryBudget::new(settings.retries)),
             key_circuit: KeyCircuit::new(key),
             latency: Mutex::default(),
+            health: Mutex::default(),
             request_timeout: settings.request_timeout,
             clock,
         }
@@ -256,6 +269,10 @@ impl<T: Transport> Dispatch<T> {
         count(&request.file, outcome, Some(now.saturating_sub(sent)));
         if result.response.is_ok() {
             self.latency.lock().took(now.saturating_sub(sent));
+        }
+        match error {
+            Some(error) => self.health.lock().failed(error, now),
+            None => self.health.lock().worked(),
         }
         self.retries.lock().called();
         if let Some(window) = result.window {

@@ -44,6 +44,12 @@ impl KeyCircuit {
         !Arc::ptr_eq(&state.of, key) || state.breaker.peek(now).is_ok()
     }
 
+    /// Returns whether the current key was refused several times in a row, and not accepted since.
+    pub(super) fn is_open(&self) -> bool {
+        let state = self.state.lock();
+        Arc::ptr_eq(&state.of, &self.current()) && !state.breaker.is_closed()
+    }
+
     /// Admits a call with this key, or returns how long until one may leave.
     pub(super) fn admit(&self, key: &Arc<Secret>, now: Duration) -> Result<(), Duration> {
         let mut state = self.state.lock();

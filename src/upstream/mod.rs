@@ -9,6 +9,7 @@
 //! - `budget`: call budget of the account (GCRA); `shared_budget`: the same budget in a fleet.
 //! - `window`, `pause`, `rate_fields`: the upstream's own rate limit, as its responses state it.
 //! - `key_circuit`: circuit breaker for a refused private key; for failures it is [`crate::breaker`].
+//! - `health`: last error of a call, and since when calls fail.
 //! - `retry`: retry budget and backoff; `latency`: recent latency of the upstream.
 //! - `transport`: interface of one exchange; `http_transport`: the exchange over HTTP; `body`,
 //!   `response`, `error`: its result.
@@ -19,6 +20,7 @@ mod budget;
 mod call_queue;
 mod dispatch;
 mod error;
+mod health;
 mod http_transport;
 mod key_circuit;
 mod latency;
@@ -37,6 +39,7 @@ pub use body::BodyPermit;
 pub use budget::Priority;
 pub use dispatch::Upstream;
 pub use error::{BadAnswer, Refusal, UpstreamError, UpstreamOutcome};
+pub use health::{FailingCalls, LastUpstreamError, UpstreamHealth};
 pub use http_transport::UpstreamStartError;
 pub use rate_fields::RateFields;
 pub use response::{ResponseKind, Storable, UpstreamResponse};

@@ -24,21 +24,23 @@ export class Programs {
     for (const stop of this.#stops.reverse()) await stop();
   }
 
-  /** Runs `ikgate` and resolves with what `find` makes of the first line that it recognises. */
+  /** Runs `ikgate` and resolves with what `find` makes of the first line that it recognises. An
+   * object gets the function `stop`, which ends the program early. */
   async start(args, environment, stream, find) {
     const child = spawn(IKGATE, args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
     const ended = new Promise((resolve) => child.once("exit", resolve));
-    this.onStop(async () => {
+    const stop = async () => {
       child.kill("SIGTERM");
       await ended;
-    });
+    };
+    this.onStop(stop);
     const lines = createInterface({ input: child[stream] });
     child[stream === "stdout" ? "stderr" : "stdout"].resume();
     return new Promise((resolve, reject) => {
       ended.then((code) => reject(new Error(`ikgate ${args[0]} ended with ${code}`)));
       lines.on("line", (line) => {
         const found = find(line);
-        if (found) resolve(found);
+        if (found) resolve(typeof found === "object" ? { ...found, stop } : found);
       });
     });
   }
@@ -89,9 +91,10 @@ export class Programs {
   }
 
   /** Starts a sandbox and a gateway in front of it, for tokens and pages of `origin`. With `redis`,
-   * the gateway belongs to a fleet. */
-  async gateway(origin, adminToken, redis) {
-    const sandbox = await this.start(["sandbox", "--listen", "127.0.0.1:0"], {}, "stdout", (line) =>
+   * the gateway belongs to a fleet. `upstream` is another upstream than a sandbox, `upstreamKey` the
+   * key for it, `more` more lines of the configuration. */
+  async gateway(origin, adminToken, redis, { upstream, upstreamKey = "private_sandbox=", more = "" } = {}) {
+    const sandbox = upstream ?? await this.start(["sandbox", "--listen", "127.0.0.1:0"], {}, "stdout", (line) =>
       line.match(/http:\/\/\S+/)?.[0],
     );
     const directory = mkdtempSync(join(tmpdir(), "ikgate-"));
@@ -124,10 +127,11 @@ key_file = "jwt.pub"
 issuer = "https://app.example.com"
 quota = { per_second = 1, burst = 4 }
 ${redis ? `[cluster]\nredis_url = "${redis}"` : ""}
+${more}
 `,
     );
-    const environment = { IMAGEKIT_PRIVATE_KEY: "private_sandbox=" };
-    const { url, admin } = await this.start(
+    const environment = { IMAGEKIT_PRIVATE_KEY: upstreamKey };
+    const { url, admin, stop } = await this.start(
       ["serve", "--config", config],
       environment,
       "stderr",
@@ -140,6 +144,7 @@ ${redis ? `[cluster]\nredis_url = "${redis}"` : ""}
     return {
       url,
       admin,
+      stop,
       /** Returns a token for one subject, as `ikgate token` signs it. */
       token: (sub, ...more) => {
         const args = ["token", "--config", config, "--key", key, "--sub", sub, ...more];

@@ -158,6 +158,13 @@ class Observed(unittest.TestCase):
                 with self.subTest(name):
                     self.assertIn(series, known)
 
+    def test_every_panel_says_what_good_looks_like(self):
+        dashboard = json.loads((DEPLOY / "grafana/ikgate.json").read_text())
+        for panel in dashboard["panels"]:
+            if panel["type"] != "row":
+                with self.subTest(panel["title"]):
+                    self.assertIn("Good: ", panel.get("description", ""))
+
     def test_every_alert_has_its_section(self):
         headings = re.findall(r"^## (\w+)$", (DEPLOY / "runbook.md").read_text(), re.MULTILINE)
         anchors = {heading.lower() for heading in headings}
@@ -165,10 +172,11 @@ class Observed(unittest.TestCase):
         for group in yaml.safe_load(RULES.read_text())["groups"]:
             for rule in group["rules"]:
                 if "alert" in rule:
-                    file, _, anchor = rule["annotations"]["runbook"].partition("#")
-                    self.assertEqual(file, "runbook.md")
+                    url, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+                    self.assertEqual(url, "https://runbooks.example.com/ikgate/runbook.md")
                     self.assertIn(anchor, anchors, rule["alert"])
                     used.add(anchor)
+                    self.assertRegex(rule["annotations"]["summary"], r"\d|\$value")
         self.assertEqual(anchors, used, "a section that no alert leads to")
 
 

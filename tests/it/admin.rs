@@ -30,7 +30,11 @@ async fn the_cache_shows_what_it_holds() {
     assert_eq!(stale["response"]["reuse"], "stale_while_revalidate");
     assert_eq!(stale["response"]["ttl_left_seconds"], -10.0);
 
-    assert_eq!(gateway.purge(&api).await.json()["purged"], FILE);
+    let purged = gateway.purge(&api).await.json();
+    let expected = serde_json::json!({
+        "purged": FILE, "soft": false, "responses": 1, "message": format!("Removed {FILE}."),
+    });
+    assert_eq!(purged, expected);
     gateway.clock.advance(std::time::Duration::from_secs(3));
     let expected = serde_json::json!({
         "file_id": FILE,
@@ -38,6 +42,9 @@ async fn the_cache_shows_what_it_holds() {
         "last_invalidation": { "seconds_ago": 3.0, "source": "admin", "kind": "hard" },
     });
     assert_eq!(get(gateway.admin, &api).await.json(), expected);
+    let purged = gateway.purge(&format!("{api}?soft=true")).await.json();
+    assert_eq!(purged["responses"], 0);
+    assert!(purged["message"].as_str().unwrap().contains("was not stored"), "{purged}");
     gateway.purge("/api/cache?soft=true").await;
     let last = &get(gateway.admin, &api).await.json()["last_invalidation"];
     assert_eq!(*last, serde_json::json!({ "seconds_ago": 0.0, "source": "admin", "kind": "soft" }));

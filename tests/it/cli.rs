@@ -269,7 +269,9 @@ async fn purge_and_healthcheck_talk_to_a_running_gateway() {
     let arguments = ["purge", FILE, "other", "--admin", &admin, "--token-file", token_file];
     let purged = run(&arguments, &[]);
     assert_eq!(purged.status.code(), Some(0), "{purged:?}");
-    assert_eq!(text(&purged.stdout).lines().count(), 2);
+    let said = text(&purged.stdout);
+    assert_eq!(said.matches("was not stored").count(), 2, "{said}");
+    assert_eq!(said.lines().count(), 2);
     let all = ["purge", "--all", "--soft", "--admin", &admin, "--token-file", token_file];
     assert_eq!(run(&all, &[]).status.code(), Some(0));
     let counted = get(program.admin, "/metrics").await.body;

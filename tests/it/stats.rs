@@ -39,6 +39,12 @@ async fn each_interval_is_a_point_with_what_happened_in_it() {
     assert_eq!(point["requests"], json!({ "hit": 3, "miss": 3, "none": 1 }));
     assert_eq!((&point["failed"], &point["invalidations"]), (&json!(1), &json!(1)));
     assert_eq!(point["throttled"], json!({ "anonymous": 1 }));
+    assert_eq!(point["errors"], json!({ "throttled": 1, "upstream_bad": 1 }));
+    assert_eq!((&point["saved"], &point["auth_failures"]), (&json!(3), &json!({})));
+    let caller = &stats["callers"][0];
+    let counts = ["requests", "lookups", "hits", "failed", "unauthorized", "throttled"];
+    assert_eq!(caller["caller"], "anonymous");
+    assert_eq!(counts.map(|count| caller[count].as_u64().unwrap()), [7, 6, 3, 1, 0, 1]);
     assert_eq!(point["upstream"], json!({ "ok": 1, "not_found": 1, "bad": 1 }));
     assert!(point["hits"]["p50"].as_f64().unwrap() > 0.0, "{point}");
     assert!(point["resident_bytes"].as_u64().unwrap() > 1_000_000, "{point}");
@@ -52,6 +58,87 @@ async fn each_interval_is_a_point_with_what_happened_in_it() {
     let stats = stats_with_points(&gateway, 2).await;
     assert_eq!(stats["points"][1]["requests"], json!({}), "nothing since");
     assert_eq!(stats["points"][1]["hits"], Value::Null);
+    gateway.finish().await;
+}
+
+/// Returns the values that a label may have by a matcher of a query of Prometheus.
+fn matched<'a>(expression: &'a str, matcher: &str) -> Vec<&'a str> {
+    let (_, after) = expression.split_once(matcher).expect(matcher);
+    after.split('"').nth(1).unwrap().split('|').collect()
+}
+
+/// Returns the value of the Grafana panel for saved calls, over the text of `/metrics`.
+fn saved_by_grafana(exposed: &str) -> u64 {
+    let grafana: Value =
+        serde_json::from_str(include_str!("../../deploy/grafana/ikgate.json")).unwrap();
+    let mut panels = grafana["panels"].as_array().unwrap().iter();
+    let panel = panels.find(|panel| panel["title"] == "Upstream calls saved").unwrap();
+    let expression = panel["targets"][0]["expr"].as_str().unwrap();
+    let (caches, routes) = (matched(expression, "cache=~"), matched(expression, "route=~"));
+    assert_eq!(matched(expression, "status!~"), ["5..", "499"]);
+    let counted = |line: &&str| {
+        let has = |label: &str, values: &[&str]| {
+            values.iter().any(|value| line.contains(&format!("{label}=\"{value}\"")))
+        };
+        let has_failed = line.contains("status=\"5") || line.contains("status=\"499\"");
+        line.starts_with("ikgate_requests_total{")
+            && has("cache", &caches)
+            && has("route", &routes)
+            && !has_failed
+    };
+    let values = exposed.lines().filter(counted).map(|line| line.rsplit_once(' ').unwrap().1);
+    values.map(|value| value.parse::<u64>().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn an_outage_saves_no_calls_and_is_a_problem_with_its_cause() {
+    let origin = Origin::start().await;
+    origin.replies(&versions_of(FILE), Reply::json(200, "[1]"));
+    let gateway =
+        TestGateway::configured(&origin, "[limits]\nanonymous = { per_second = 99, burst = 99 }");
+    for _ in 0..3 {
+        gateway.get(&versions_of(FILE)).await;
+    }
+    let stats = get(gateway.admin, "/api/stats").await.json();
+    assert_eq!(stats["problems"], json!([]));
+    let upstream = &stats["health"]["upstream"];
+    let state = ["breaker", "private_key", "failing_since", "last_error"];
+    let well = json!(["closed", "accepted", null, null]);
+    assert_eq!(json!(state.map(|part| &upstream[part])), well);
+
+    // Past the ttl and the window of stale-while-revalidate.
+    gateway.clock.advance(Duration::from_secs(400));
+    origin.replies(&versions_of(FILE), Reply::json(500, "{}"));
+    for number in 0..10 {
+        let broken = versions_of(&format!("broken-{number}"));
+        origin.replies(&broken, Reply::json(500, "{}"));
+        assert!(gateway.get(&broken).await.status >= 500);
+    }
+    assert_eq!(gateway.get(&versions_of(FILE)).await.status, 200);
+    gateway.clock.advance(Duration::from_secs(5));
+    let told = async {
+        loop {
+            let stats = get(gateway.admin, "/api/stats").await.json();
+            let points = stats["points"].as_array().unwrap();
+            let saved: u64 = points.iter().map(|point| point["saved"].as_u64().unwrap()).sum();
+            if saved >= 3 {
+                return (stats, saved);
+            }
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(20), told).await;
+    let (stats, saved) = told.expect("the stale answer is in no point");
+    assert_eq!(saved, 3, "two hits and one stale answer");
+    assert_eq!(saved_by_grafana(&get(gateway.admin, "/metrics").await.body), saved);
+    let last_error = &stats["health"]["upstream"]["last_error"];
+    assert_eq!(last_error["cause"], "unexpected status 500 Internal Server Error");
+    let problem = &stats["problems"][0];
+    assert_eq!(
+        (&problem["code"], &problem["severity"]),
+        (&json!("upstream_bad"), &json!("critical"))
+    );
+    let cause = problem["cause"].as_str().unwrap();
+    assert!(cause.contains("unexpected status 500") && cause.contains("% failed"), "{cause}");
     gateway.finish().await;
 }
 

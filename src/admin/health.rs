@@ -1,0 +1,79 @@
+//! State of the gateway now: what an operator checks first, and what the headline is made of.
+
+use serde::Serialize;
+
+use super::state::Admin;
+use crate::cluster::ClusterState;
+use crate::telemetry::GaugeValues;
+use crate::upstream::{BreakerState, UpstreamOutcome};
+
+/// State of the gateway at one moment. Times are Unix seconds.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Health {
+    pub(super) upstream: UpstreamView,
+    /// `none`, `connected` or `cut_off`.
+    pub(super) fleet: &'static str,
+    pub(super) pending_purges: usize,
+    /// Time at which the TLS certificate expires. `None`: there is no TLS.
+    pub(super) certificate_expires: Option<i64>,
+}
+
+/// State of the way to ImageKit.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct UpstreamView {
+    /// `closed`, `half_open` or `open`.
+    pub(super) breaker: &'static str,
+    /// `refused` after several refusals in a row, until ImageKit accepts a key again.
+    pub(super) private_key: &'static str,
+    pub(super) budget_available: u32,
+    /// Time of the first of the calls that failed in a row. `None`: the last call worked.
+    pub(super) failing_since: Option<u64>,
+    /// Number of calls that failed in a row.
+    pub(super) failed_calls: u64,
+    pub(super) last_error: Option<LastErrorView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct LastErrorView {
+    pub(super) at: u64,
+    pub(super) outcome: &'static str,
+    pub(super) cause: String,
+    #[serde(skip)]
+    pub(super) kind: UpstreamOutcome,
+}
+
+impl Admin {
+    pub(super) fn health(&self, gauges: &GaugeValues) -> Health {
+        let (monotonic, unix_time) = (self.clock().monotonic(), self.clock().unix_time());
+        let unix = |at| unix_time.saturating_sub(monotonic.saturating_sub(at)).as_secs();
+        let upstream = &self.gateway.upstream;
+        let calls = upstream.health();
+        let now = i64::try_from(unix_time.as_secs()).unwrap_or(i64::MAX);
+        Health {
+            upstream: UpstreamView {
+                breaker: match upstream.breaker_state(monotonic) {
+                    BreakerState::Closed => "closed",
+                    BreakerState::HalfOpen => "half_open",
+                    BreakerState::Open => "open",
+                },
+                private_key: if upstream.refuses_key() { "refused" } else { "accepted" },
+                budget_available: gauges.budget_available,
+                failing_since: calls.failing.map(|failing| unix(failing.since)),
+                failed_calls: calls.failing.map_or(0, |failing| failing.count),
+                last_error: calls.last_error.map(|error| LastErrorView {
+                    at: unix(error.at),
+                    outcome: error.outcome.as_str(),
+                    cause: error.cause,
+                    kind: error.outcome,
+                }),
+            },
+            fleet: match self.gateway.cluster.as_ref().map(|cluster| cluster.state()) {
+                None => "none",
+                Some(ClusterState::Connected) => "connected",
+                Some(ClusterState::CutOff) => "cut_off",
+            },
+            pending_purges: gauges.cluster.pending_purges,
+            certificate_expires: gauges.tls_expires_in.map(|left| now.saturating_add(left)),
+        }
+    }
+}
