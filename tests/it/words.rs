@@ -68,7 +68,7 @@ const PAGES: [(&str, usize); 9] = [
     ("config/README.md", 250),
     ("deploy/README.md", 250),
     ("deploy/fleet.md", 250),
-    ("deploy/operations.md", 400),
+    ("deploy/operations.md", 500),
     ("deploy/pages.md", 250),
     ("deploy/security.md", 250),
     ("benches/README.md", 250),
