@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::value::{Given, Section};
 use super::file;
 use super::limits::quota;
-use crate::caller::{TokenAlgorithm, TokenKey, TokenSettings};
+use crate::caller::{TokenAlgorithm, TokenKey, TokenKeys, TokenSettings};
 use crate::error::chain;
 use crate::limit::Quota;
 
@@ -38,7 +38,10 @@ pub(super) fn jwt(root: &mut Section, directory: &Path) -> (Option<TokenSettings
     let audience = jwt.get("audience", word).unwrap_or_else(|| "ikgate".to_owned());
     let quota = quota(&mut jwt, "quota", TOKEN_QUOTA);
     let settings = match (key, issuer) {
-        (Some(key), Some(issuer)) => Some(TokenSettings { algorithm, key, issuer, audience }),
+        (Some(key), Some(issuer)) => {
+            let keys = TokenKeys::One(key);
+            Some(TokenSettings { keys, issuer, audience, revoked: None })
+        }
         _ => None,
     };
     (settings, Some(quota))
