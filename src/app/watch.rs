@@ -1,10 +1,12 @@
-//! File watcher: reloads the private key and the TLS certificate with its key when they change.
+//! File watcher: reloads the private key, the TLS certificate with its key and the revoked tokens
+//! when they change.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Ticks;
+use crate::gateway::Gateway;
 use crate::secret::{KeyChange, PrivateKey};
 use crate::server::{Drain, TlsChange, TlsSlot};
 
@@ -12,23 +14,28 @@ use crate::server::{Drain, TlsChange, TlsSlot};
 /// notices a change sooner.
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
+/// Owners of the watched files.
+pub(super) type Watched = (Arc<Gateway>, Arc<PrivateKey>, TlsSlot);
+
 /// Reloads changed files at each tick, and logs when a file becomes unusable or usable again.
-pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut ticks: Ticks, drain: Drain) {
+pub(super) async fn watch((gateway, key, tls): Watched, mut ticks: Ticks, drain: Drain) {
     let mut key_state = FileState::new("the private key");
     let mut tls_state = FileState::new("the TLS certificate or its key");
+    let mut revoked_state = FileState::new("the file of revoked tokens");
     loop {
         tokio::select! {
             () = ticks.tick() => {}
             () = drain.begun() => return,
         }
-        let (key, tls) = (Arc::clone(&key), tls.load_full());
+        let (key, tls, revoked) = (Arc::clone(&key), tls.load_full(), gateway.revoked_tokens());
         // On a blocking thread: a slow disk must not delay requests.
         let checked = tokio::task::spawn_blocking(move || {
             let key = key.refresh().map(|change| change == KeyChange::Changed);
             let tls = tls.map(|tls| tls.refresh().map(|change| change == TlsChange::Changed));
-            (key, tls)
+            let revoked = revoked.map(|revoked| revoked.refresh());
+            (key, tls, revoked)
         });
-        let (key, tls) = match checked.await {
+        let (key, tls, revoked) = match checked.await {
             Ok(checked) => checked,
             Err(error) => {
                 tracing::error!(
@@ -41,6 +48,9 @@ pub(super) async fn watch(key: Arc<PrivateKey>, tls: TlsSlot, mut ticks: Ticks, 
         key_state.note(key.as_ref().map_err(|error| error as _).copied());
         if let Some(tls) = tls {
             tls_state.note(tls.as_ref().map_err(|error| error as _).copied());
+        }
+        if let Some(revoked) = revoked {
+            revoked_state.note(revoked.as_ref().map_err(|error| error as _).copied());
         }
     }
 }
