@@ -18,6 +18,8 @@ const OPTIONAL: &str = "[cluster]\nnamespace = \"ikgate\"\n\
                         [cors]\nmax_age = \"10m\"\n[webhooks]\ntolerance = \"5m\"\n\
                         [jwt]\nalgorithm = \"EdDSA\"\naudience = \"ikgate\"\n\
                         quota = { per_second = 5, burst = 20 }";
+/// Defaults of `[jwt]` with the keys of an identity provider, in place of `algorithm`.
+const PROVIDER: &str = "algorithms = [\"RS256\", \"ES256\"]";
 const CALLER: &str = "quota = { per_second = 50, burst = 100 }";
 
 pub(super) fn effective(raw: &Raw) -> Table {
@@ -26,6 +28,12 @@ pub(super) fn effective(raw: &Raw) -> Table {
         if raw.table.contains_key(&section) {
             effective.insert(section, defaults);
         }
+    }
+    if raw.table.get("jwt").is_some_and(|jwt| jwt.get("jwks_url").is_some())
+        && let Some(Value::Table(jwt)) = effective.get_mut("jwt")
+    {
+        jwt.remove("algorithm");
+        jwt.extend(parsed(PROVIDER));
     }
     lay_over(&mut effective, &raw.table, "", &raw.from_environment);
     if let Some(Value::Array(callers)) = effective.get_mut("callers") {
@@ -123,5 +131,13 @@ mod tests {
         assert_eq!(shown["cors"], serde_json::Value::Null);
         assert_eq!(shown["upstream"]["private_key"], "Secret(..)");
         assert!(!shown.to_string().contains("canary"));
+    }
+
+    #[test]
+    fn the_algorithms_of_a_provider_are_shown_in_place_of_the_algorithm() {
+        let shown = shown("[jwt]\njwks_url = \"https://a.example/keys\"", &[]);
+        assert_eq!(shown["jwt"]["algorithm"], serde_json::Value::Null);
+        assert_eq!(shown["jwt"]["algorithms"], serde_json::json!(["RS256", "ES256"]));
+        assert_eq!(shown["jwt"]["audience"], "ikgate");
     }
 }
