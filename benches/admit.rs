@@ -21,7 +21,7 @@ use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ikgate::caller::{
     AnonymousPolicy, Audience, Caller, CallerSettings, Callers, Claims, Identified, KeyDigest,
-    NumericDate, TokenAlgorithm, TokenKey, TokenSettings, TokenSigner,
+    NumericDate, TokenKey, TokenKeys, TokenSettings, TokenSigner,
 };
 use ikgate::clock::Clock;
 use ikgate::file_id::FileId;
@@ -125,10 +125,10 @@ fn bearer(credential: &str) -> HeaderMap {
 fn tokens() -> (TokenSettings, Secret) {
     let secret = Secret::new("a-secret-of-thirty-two-bytes-or-so".to_owned());
     let settings = TokenSettings {
-        algorithm: TokenAlgorithm::Hs256,
-        key: TokenKey::shared(&secret).unwrap(),
+        keys: TokenKeys::One(TokenKey::shared(&secret).unwrap()),
         issuer: "https://app.example.com".to_owned(),
         audience: "ikgate".to_owned(),
+        revoked: None,
     };
     let now = Clock::system().unix_time();
     let claims = Claims {
@@ -138,6 +138,7 @@ fn tokens() -> (TokenSettings, Secret) {
         exp: NumericDate(now + Duration::from_hours(1)),
         iat: NumericDate(now),
         nbf: None,
+        jti: None,
         files: None,
     };
     let token = TokenSigner::new(&settings, None).unwrap().sign(&claims, now).unwrap();

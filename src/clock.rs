@@ -85,7 +85,8 @@ impl Clock {
         Ticks { clock: self.clone(), period, next: self.monotonic() + period }
     }
 
-    async fn sleep_until(&self, until: Duration) {
+    /// Waits until [`Clock::monotonic`] is at least `until`.
+    pub async fn sleep_until(&self, until: Duration) {
         match &self.0 {
             Source::System { .. } => {
                 tokio::time::sleep(until.saturating_sub(self.monotonic())).await;

@@ -38,6 +38,7 @@
 //! | [`breaker`] | circuit breaker |
 //! | [`route`] | router: path and method to operation |
 //! | [`caller`] | authentication, and permission for a file |
+//! | [`jwks`] | fetcher of an identity provider's keys |
 //! | [`limit`] | rate limits (GCRA) |
 //! | [`cache`] | cache: lookup, freshness, request collapsing |
 //! | [`upstream`] | client of ImageKit: budget, queue, retries |
@@ -71,6 +72,7 @@ pub mod exchange;
 pub mod file_id;
 pub mod gateway;
 pub mod invalidation;
+pub mod jwks;
 pub mod limit;
 pub mod message;
 pub mod response;

@@ -22,6 +22,7 @@ impl App {
         gateway.rules.rcu(|rules| rules.renewed(settings.access.clone(), labels.clone()));
         // After the swap of the rules: until then, cells are counted against the old quotas.
         gateway.rules.load().limits.clamp();
+        self.provider_keys.follow(gateway.provider_keys(), &gateway.clock);
         gateway.cache.set_freshness(settings.cache.freshness);
         parts.tls.store(settings.public.tls.clone());
         parts.admin.config.store(Arc::new(settings.effective.clone()));

@@ -17,6 +17,7 @@ use crate::admin::{Admin, Readiness};
 use crate::clock::{Clock, Ticks};
 use crate::config::Settings;
 use crate::gateway::Gateway;
+use crate::jwks::KeyRefresher;
 use crate::server::{Drain, DrainEnd, PassedSockets, Server, ServerSettings, TlsSlot};
 use crate::telemetry::{Capacity, HISTORY_INTERVAL, Log, Metrics};
 
@@ -35,6 +36,8 @@ pub struct App {
     pub(super) parts: Parts,
     /// Settings in force.
     pub(super) settings: Settings,
+    /// Task that fetches the keys of the identity provider.
+    pub(super) provider_keys: KeyRefresher,
 }
 
 /// Parts that run behind the listeners.
@@ -93,13 +96,10 @@ impl App {
         let limits = ServerSettings::internal();
         Server::new(Arc::clone(&admin), limits, admin_drain.clone()).listen(vec![admin_listener]);
         let ticks = clock.every(watch::INTERVAL);
-        tokio::spawn(watch::watch(
-            key,
-            Arc::clone(&tls),
-            clock.clone(),
-            ticks,
-            admin_drain.clone(),
-        ));
+        let watched = (Arc::clone(&gateway), key, Arc::clone(&tls));
+        tokio::spawn(watch::watch(watched, clock.clone(), ticks, admin_drain.clone()));
+        let mut provider_keys = KeyRefresher::default();
+        provider_keys.follow(gateway.provider_keys(), clock);
         let ticks = clock.every(HISTORY_INTERVAL);
         tokio::spawn(sample(Arc::clone(&admin), ticks, admin_drain.clone()));
         let fleet = gateway.cluster.clone().map(|cluster| {
@@ -112,6 +112,7 @@ impl App {
             admin_drain,
             parts: Parts { gateway, admin, metrics, tls, fleet },
             settings,
+            provider_keys,
         })
     }
 

@@ -1,10 +1,12 @@
-//! File watcher: reloads the private key and the TLS certificate with its key when they change.
+//! File watcher: reloads the private key, the TLS certificate with its key and the revoked tokens
+//! when they change.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Ticks};
+use crate::gateway::Gateway;
 use crate::secret::{KeyChange, PrivateKey};
 use crate::server::{Drain, Expiry, TlsChange, TlsSlot};
 
@@ -15,16 +17,19 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 /// Interval between two warnings about a certificate that expires soon.
 const EXPIRY_WARNING_INTERVAL: Duration = Duration::from_hours(24);
 
+/// Owners of the watched files.
+pub(super) type Watched = (Arc<Gateway>, Arc<PrivateKey>, TlsSlot);
+
 /// Reloads changed files at each tick, and logs when a file becomes unusable or usable again.
 pub(super) async fn watch(
-    key: Arc<PrivateKey>,
-    tls: TlsSlot,
+    (gateway, key, tls): Watched,
     clock: Clock,
     mut ticks: Ticks,
     drain: Drain,
 ) {
     let mut key_state = FileState::new("the private key");
     let mut tls_state = FileState::new("the TLS certificate or its key");
+    let mut revoked_state = FileState::new("the file of revoked tokens");
     // The configuration's check has just warned, if there is something to warn about.
     let mut warned = clock.monotonic();
     loop {
@@ -38,14 +43,15 @@ pub(super) async fn watch(
             warned = clock.monotonic();
             warn_of_expiry(tls.expiry(clock.unix_time()));
         }
-        let (key, tls) = (Arc::clone(&key), tls.load_full());
+        let (key, tls, revoked) = (Arc::clone(&key), tls.load_full(), gateway.revoked_tokens());
         // On a blocking thread: a slow disk must not delay requests.
         let checked = tokio::task::spawn_blocking(move || {
             let key = key.refresh().map(|change| change == KeyChange::Changed);
             let tls = tls.map(|tls| tls.refresh().map(|change| change == TlsChange::Changed));
-            (key, tls)
+            let revoked = revoked.map(|revoked| revoked.refresh());
+            (key, tls, revoked)
         });
-        let (key, tls) = match checked.await {
+        let (key, tls, revoked) = match checked.await {
             Ok(checked) => checked,
             Err(error) => {
                 tracing::error!(
@@ -58,6 +64,9 @@ pub(super) async fn watch(
         key_state.note(key.as_ref().map_err(|error| error as _).copied());
         if let Some(tls) = tls {
             tls_state.note(tls.as_ref().map_err(|error| error as _).copied());
+        }
+        if let Some(revoked) = revoked {
+            revoked_state.note(revoked.as_ref().map_err(|error| error as _).copied());
         }
     }
 }

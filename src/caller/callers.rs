@@ -12,6 +12,8 @@ use super::credential::Credential;
 use super::failure::AuthFailure;
 use super::identity::{Caller, CallerId};
 use super::key::KeyDigest;
+use super::key_ring::ProviderKeys;
+use super::revoked::RevokedTokens;
 use super::token::{CREDENTIAL_BYTES_MAX, TokenSettings, Tokens};
 use crate::file_id::FileId;
 use crate::message::{FieldName, RequestFields};
@@ -74,7 +76,7 @@ impl Callers {
         anonymous: AnonymousPolicy,
         tokens: Option<TokenSettings>,
     ) -> Self {
-        Self::of(known, anonymous, tokens.map(|settings| Arc::new(Tokens::new(settings))))
+        Self::of(known, anonymous, tokens.map(|settings| Arc::new(Tokens::new(settings, None))))
     }
 
     /// Returns a table with other settings. If the token settings are the same, tokens that were
@@ -88,7 +90,7 @@ impl Callers {
     ) -> Self {
         let tokens = tokens.map(|settings| match &self.tokens {
             Some(own) if own.settings == settings => Arc::clone(own),
-            Some(_) | None => Arc::new(Tokens::new(settings)),
+            own => Arc::new(Tokens::new(settings, own.as_deref())),
         });
         Self::of(known, anonymous, tokens)
     }
@@ -117,6 +119,16 @@ impl Callers {
     /// configured.
     pub fn has_credentials(&self) -> bool {
         !self.by_prefix.is_empty() || self.tokens.is_some()
+    }
+
+    /// Returns the keys of the identity provider, if one is configured.
+    pub fn provider_keys(&self) -> Option<Arc<ProviderKeys>> {
+        self.tokens.as_ref()?.provider_keys().cloned()
+    }
+
+    /// Returns the revoked tokens, if a file of them is configured.
+    pub fn revoked_tokens(&self) -> Option<Arc<RevokedTokens>> {
+        self.tokens.as_ref()?.settings.revoked.clone()
     }
 
     /// Identifies the caller of a request with these `fields` from `client`, at the cost of one

@@ -36,6 +36,9 @@ pub struct Claims {
     /// present must be valid (section 4.1.5).
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     pub nbf: Option<NumericDate>,
+    /// Id of the token, by which it can be revoked. Absent or text, and not null.
+    #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
     /// Ids of the files that the token is for; every file when absent. Not null, since some back
     /// ends write an empty list as null.
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
@@ -80,6 +83,7 @@ pub enum Audience {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AcceptedClaims {
     pub(super) subject: String,
+    pub(super) id: Option<String>,
     /// File ids, sorted; `None`: every file.
     pub(super) files: Option<Vec<FileId>>,
     /// Unix time from which the token is valid, leeway included.
@@ -119,7 +123,7 @@ impl Claims {
             return Err(AuthFailure::TokenClaims);
         }
         let files = self.files.map(|files| sorted(&files)).transpose()?;
-        Ok(AcceptedClaims { subject: self.sub, files, begins, remaining })
+        Ok(AcceptedClaims { subject: self.sub, id: self.jti, files, begins, remaining })
     }
 }
 
@@ -159,6 +163,7 @@ mod tests {
             exp: from_now(exp),
             iat: from_now(iat),
             nbf: None,
+            jti: None,
             files: None,
         }
     }

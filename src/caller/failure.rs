@@ -13,6 +13,10 @@ pub enum AuthFailure {
     Malformed,
     #[error("no credential, and anonymous callers are refused")]
     Missing,
+    #[error("no keys of the identity provider are known yet")]
+    NoKeys,
+    #[error("the token, or its sub, is revoked")]
+    Revoked,
     #[error("the token is signed with another algorithm than the configured one")]
     TokenAlgorithm,
     #[error("the token's aud does not name the configured audience")]
@@ -39,15 +43,19 @@ pub enum AuthFailure {
     TokenTooLong,
     #[error("no configured caller has this key")]
     UnknownKey,
+    #[error("the token's kid is missing, or names no accepted key")]
+    UnknownKid,
 }
 
 impl AuthFailure {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Duplicate,
         Self::ImageKitKey,
         Self::Malformed,
         Self::Missing,
+        Self::NoKeys,
+        Self::Revoked,
         Self::TokenAlgorithm,
         Self::TokenAudience,
         Self::TokenClaims,
@@ -61,6 +69,7 @@ impl AuthFailure {
         Self::TokenSignature,
         Self::TokenTooLong,
         Self::UnknownKey,
+        Self::UnknownKid,
     ];
 
     /// Returns the label value.
@@ -70,6 +79,8 @@ impl AuthFailure {
             Self::ImageKitKey => "imagekit_key",
             Self::Malformed => "malformed",
             Self::Missing => "missing",
+            Self::NoKeys => "no_keys",
+            Self::Revoked => "revoked",
             Self::TokenAlgorithm => "token_algorithm",
             Self::TokenAudience => "token_audience",
             Self::TokenClaims => "token_claims",
@@ -83,6 +94,7 @@ impl AuthFailure {
             Self::TokenSignature => "token_signature",
             Self::TokenTooLong => "token_too_long",
             Self::UnknownKey => "unknown_key",
+            Self::UnknownKid => "unknown_kid",
         }
     }
 }

@@ -14,9 +14,15 @@ mod credential;
 mod failure;
 mod identity;
 mod key;
+mod key_ring;
+mod key_set;
 mod proxies;
+mod revoked;
+mod subject;
 mod token;
+mod token_header;
 mod token_key;
+mod token_keys;
 mod token_signer;
 
 pub use callers::{
@@ -26,7 +32,14 @@ pub use claims::{Audience, Claims, FILES_MAX, LIFETIME_MAX, NumericDate};
 pub use failure::AuthFailure;
 pub use identity::{Caller, CallerId};
 pub use key::{CallerKey, InvalidKeyDigest, KEY_PREFIX, KeyDigest};
+pub use key_ring::{KeySetChange, ProviderKeys};
+pub use key_set::{
+    InvalidKeySet, KEY_SET_BYTES_MAX, KEYS_MAX, KeySet, NamedKey, ParsedKeySet, SkippedKey,
+};
 pub use proxies::{ClientOrigin, Proxies};
-pub use token::{Subject, Token, TokenSettings};
+pub use revoked::{InvalidRevokedFile, RevokedTokens};
+pub use subject::Subject;
+pub use token::{Token, TokenSettings};
 pub use token_key::{InvalidTokenKey, TokenAlgorithm, TokenKey};
+pub use token_keys::{InvalidKeySetUrl, KeyProvider, KeySetUrl, TokenKeys};
 pub use token_signer::{SignError, TokenSigner};

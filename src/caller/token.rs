@@ -3,26 +3,24 @@
 //! Checking a signature costs as much as tens of cache hits. So verified tokens are cached by their
 //! digest, in bounded memory and until they expire.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ahash::RandomState;
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use jsonwebtoken::Validation;
 use jsonwebtoken::errors::ErrorKind;
 use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 
 use super::claims::{AcceptedClaims, Claims};
 use super::failure::AuthFailure;
 use super::key::KeyDigest;
-use super::token_key::{TokenAlgorithm, TokenKey};
+use super::key_ring::{KeyInForce, KeysInForce, ProviderKeys};
+use super::revoked::RevokedTokens;
+use super::subject::{Subject, TokenId};
+use super::token_header::TokenHeader;
+use super::token_keys::TokenKeys;
 use crate::file_id::FileId;
 
 /// Longest credential that is examined, in bytes.
@@ -38,20 +36,23 @@ const VERIFIED_BYTES: usize = 512;
 /// Settings of the accepted tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenSettings {
-    /// Accepted algorithm. It comes from the configuration only; a token's `alg` must be the same.
-    pub algorithm: TokenAlgorithm,
-    /// Key that verifies signatures.
-    pub key: TokenKey,
+    /// Keys that verify signatures, each with the only algorithm that it accepts.
+    pub keys: TokenKeys,
     /// Required `iss`.
     pub issuer: String,
     /// Required `aud`.
     pub audience: String,
+    /// Revoked tokens; `None`: no file is configured.
+    pub revoked: Option<Arc<RevokedTokens>>,
 }
 
 /// Verified token.
 #[derive(Debug)]
 pub struct Token {
     pub subject: Subject,
+    id: Option<TokenId>,
+    /// Key that verified the token. The token is not accepted after its key is withdrawn.
+    key: Arc<KeyInForce>,
     files: Option<Box<[FileId]>>,
     /// Validity in Unix time, by the wall clock, as its claims are (RFC 7519 sections 4.1.4 to
     /// 4.1.6). The monotonic clock stands still while a machine sleeps, and is not set back.
@@ -75,25 +76,6 @@ impl Expiry<KeyDigest, Arc<Token>> for TokenExpiry {
     }
 }
 
-/// Subject of a token, as quotas tell subjects apart: 128 bits of a digest, so that each takes the
-/// same memory.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Subject([u8; 16]);
-
-impl Subject {
-    fn of(sub: &str) -> Self {
-        let digest: [u8; 32] = Sha256::digest(sub.as_bytes()).into();
-        let (first, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
-        Self(*first)
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
-    }
-}
-
 impl Token {
     /// Returns whether the token may be used for this file.
     pub(super) fn covers(&self, file: &FileId) -> bool {
@@ -107,38 +89,18 @@ impl Token {
     }
 }
 
-/// Fields of a token's header that are checked (RFC 7515 section 4.1).
-#[derive(Deserialize)]
-struct TokenHeader {
-    alg: String,
-    /// Whether `crit` is present, with any value: this gateway knows no extensions.
-    #[serde(default, deserialize_with = "is_present")]
-    crit: bool,
-    /// Whether `cty` is present. It marks a payload that is not claims: a nested token (RFC 7519
-    /// section 5.2).
-    #[serde(default, deserialize_with = "is_present")]
-    cty: bool,
-}
-
-fn is_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(|_| true)
-}
-
 /// Verifier of tokens, with a cache of those that it has verified.
 pub(super) struct Tokens {
     pub(super) settings: TokenSettings,
-    validation: Validation,
+    keys: KeysInForce,
     verified: Cache<KeyDigest, Arc<Token>, RandomState>,
 }
 
 impl Tokens {
-    pub(super) fn new(settings: TokenSettings) -> Self {
-        // The library checks signature and algorithm only. The claims are checked against our own
-        // clock.
-        let mut validation = Validation::new(settings.algorithm.registered());
-        validation.required_spec_claims.clear();
-        validation.validate_exp = false;
-        validation.validate_aud = false;
+    /// Returns a verifier without remembered tokens. The keys of an identity provider that
+    /// `before` has fetched stay in force if the provider is the same.
+    pub(super) fn new(settings: TokenSettings, before: Option<&Self>) -> Self {
+        let keys = KeysInForce::new(&settings.keys, before.map(|before| &before.keys));
         let verified = Cache::builder()
             .max_capacity(VERIFIED_BYTES_MAX)
             .weigher(|_: &KeyDigest, token: &Arc<Token>| weight(token))
@@ -147,7 +109,7 @@ impl Tokens {
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(TokenExpiry)
             .build_with_hasher(RandomState::new());
-        Self { settings, validation, verified }
+        Self { settings, keys, verified }
     }
 
     /// Returns whether a credential has the form of a token: two dots. Keys have no dots.
@@ -155,16 +117,28 @@ impl Tokens {
         credential.bytes().filter(|&byte| byte == b'.').count() == 2
     }
 
+    /// Returns the keys of the identity provider, if one is configured.
+    pub(super) fn provider_keys(&self) -> Option<&Arc<ProviderKeys>> {
+        self.keys.provider()
+    }
+
     /// Returns a token that was verified before, or the failure if it is not valid at this time.
-    /// Its signature is not checked again. `wall` reads the Unix time.
+    /// Its signature is not checked again, unless its key was withdrawn: then the token counts as
+    /// not verified. `wall` reads the Unix time.
     pub(super) fn verified(
         &self,
         digest: &KeyDigest,
         wall: impl FnOnce() -> Duration,
     ) -> Option<Result<Arc<Token>, AuthFailure>> {
         let token = self.verified.get(digest)?;
+        if token.key.is_withdrawn() {
+            self.verified.invalidate(digest);
+            return None;
+        }
         let wall = wall();
-        Some(if wall >= token.expires {
+        Some(if self.is_revoked(&token) {
+            Err(AuthFailure::Revoked)
+        } else if wall >= token.expires {
             Err(AuthFailure::TokenExpired)
         } else if wall < token.begins {
             Err(AuthFailure::TokenNotYetValid)
@@ -180,28 +154,38 @@ impl Tokens {
         digest: KeyDigest,
         wall: Duration,
     ) -> Result<Arc<Token>, AuthFailure> {
-        let claims = self.signed(token)?;
+        let (claims, key) = self.signed(token)?;
         let TokenSettings { issuer, audience, .. } = &self.settings;
-        let AcceptedClaims { subject, files, begins, remaining } =
+        let AcceptedClaims { subject, id, files, begins, remaining } =
             claims.accept(issuer, audience, wall)?;
         let token = Arc::new(Token {
             subject: Subject::of(&subject),
+            id: id.as_deref().map(TokenId::of),
+            key,
             files: files.map(Vec::into_boxed_slice),
             begins,
             expires: wall + remaining,
             remaining,
         });
+        if self.is_revoked(&token) {
+            return Err(AuthFailure::Revoked);
+        }
         self.verified.insert(digest, Arc::clone(&token));
         Ok(token)
     }
 
-    /// Returns the claims of a token whose header and signature are valid.
-    fn signed(&self, token: &str) -> Result<Claims, AuthFailure> {
+    fn is_revoked(&self, token: &Token) -> bool {
+        let revoked = self.settings.revoked.as_ref();
+        revoked.is_some_and(|revoked| revoked.contains(&token.subject, token.id.as_ref()))
+    }
+
+    /// Returns the claims of a token whose header and signature are valid, and its key.
+    fn signed(&self, token: &str) -> Result<(Claims, Arc<KeyInForce>), AuthFailure> {
         if token.len() > CREDENTIAL_BYTES_MAX {
             return Err(AuthFailure::TokenTooLong);
         }
-        let header = header(token).ok_or(AuthFailure::TokenMalformed)?;
-        if header.alg != self.settings.algorithm.as_str() {
+        let header = TokenHeader::parse(token).ok_or(AuthFailure::TokenMalformed)?;
+        if !self.settings.keys.accept(&header.alg) {
             return Err(AuthFailure::TokenAlgorithm);
         }
         if header.crit {
@@ -212,13 +196,14 @@ impl Tokens {
         }
         // Checks the types of all other header fields.
         jsonwebtoken::decode_header(token).map_err(|_| AuthFailure::TokenMalformed)?;
-        let decoded = jsonwebtoken::decode::<Box<RawValue>>(
-            token,
-            self.settings.key.decoding(),
-            &self.validation,
-        );
+        let key = self.keys.find(header.kid.as_deref(), &header.alg)?;
+        let decoded =
+            jsonwebtoken::decode::<Box<RawValue>>(token, key.key().decoding(), key.validation());
         match decoded {
-            Ok(decoded) => claims(decoded.claims.get()).ok_or(AuthFailure::TokenClaims),
+            Ok(decoded) => {
+                let claims = claims(decoded.claims.get()).ok_or(AuthFailure::TokenClaims)?;
+                Ok((claims, key))
+            }
             Err(error) => Err(match error.kind() {
                 ErrorKind::InvalidSignature => AuthFailure::TokenSignature,
                 ErrorKind::InvalidAlgorithm => AuthFailure::TokenAlgorithm,
@@ -228,12 +213,6 @@ impl Tokens {
             }),
         }
     }
-}
-
-fn header(token: &str) -> Option<TokenHeader> {
-    let (header, _) = token.split_once('.')?;
-    let header = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
-    serde_json::from_str(&header).ok()
 }
 
 /// Parses the claims of a payload. The whole payload is UTF-8, ignored parts included (RFC 8725
@@ -252,6 +231,7 @@ mod tests {
     use jsonwebtoken::{EncodingKey, Header};
 
     use super::super::claims::{Audience, NumericDate};
+    use super::super::token_key::TokenKey;
     use super::*;
     use crate::secret::Secret;
 
@@ -264,10 +244,10 @@ mod tests {
     #[test]
     fn a_remembered_token_is_not_accepted_before_its_time() {
         let settings = TokenSettings {
-            algorithm: TokenAlgorithm::Hs256,
-            key: TokenKey::shared(&Secret::new(SECRET.to_owned())).unwrap(),
+            keys: TokenKeys::One(TokenKey::shared(&Secret::new(SECRET.to_owned())).unwrap()),
             issuer: "a".to_owned(),
             audience: "ikgate".to_owned(),
+            revoked: None,
         };
         let date = |at: u64| NumericDate(Duration::from_millis(at));
         for (iat, nbf) in [(NOW, None), (NOW - 600_000, Some(NOW))] {
@@ -278,11 +258,12 @@ mod tests {
                 exp: date(NOW + 300_000),
                 iat: date(iat),
                 nbf: nbf.map(date),
+                jti: None,
                 files: None,
             };
             let key = EncodingKey::from_secret(SECRET.as_bytes());
             let token = jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap();
-            let (tokens, digest) = (Tokens::new(settings.clone()), KeyDigest::of(&token));
+            let (tokens, digest) = (Tokens::new(settings.clone(), None), KeyDigest::of(&token));
             tokens.verify(&token, digest, Duration::from_millis(NOW)).unwrap();
             let at =
                 |at: u64| tokens.verified(&digest, || Duration::from_millis(at)).unwrap().map(drop);

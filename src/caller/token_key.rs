@@ -1,12 +1,14 @@
-//! Key that verifies the signatures of tokens, and its algorithm.
+//! Key that verifies the signatures of tokens, with the one algorithm that it is for.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RsaPublicKeyComponents,
 };
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 
 use crate::secret::{Secret, SecretError};
 
@@ -14,6 +16,8 @@ use crate::secret::{Secret, SecretError};
 const HMAC_SECRET_MIN: usize = 32;
 /// Lengths of accepted RSA keys in DER, in bytes: 2048 to 8192 bits (RFC 7518 section 3.3).
 const RSA_KEY_BYTES: RangeInclusive<usize> = 268..=1050;
+/// Lengths of accepted RSA moduli, in bits.
+const RSA_MODULUS_BITS: RangeInclusive<usize> = 2048..=8192;
 
 /// Signature algorithm of tokens (RFC 7518 section 3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,9 +28,13 @@ pub enum TokenAlgorithm {
     Rs256,
 }
 
-/// Key that verifies signatures: a secret for HS256, a public key for the others.
+/// Key that verifies signatures: a secret for HS256, a public key for the others. It is never used
+/// with another algorithm than its own, even if a token's header names one (RFC 8725 section 3.1).
 #[derive(Clone, Debug)]
-pub struct TokenKey(DecodingKey);
+pub struct TokenKey {
+    algorithm: TokenAlgorithm,
+    key: DecodingKey,
+}
 
 /// Reason why a file holds no usable key.
 #[derive(Debug, thiserror::Error)]
@@ -95,17 +103,53 @@ impl TokenKey {
             TokenAlgorithm::Es256 => DecodingKey::from_ec_pem(pem),
             TokenAlgorithm::Hs256 | TokenAlgorithm::Rs256 => DecodingKey::from_rsa_pem(pem),
         };
-        let key = Self(key.map_err(|_| unusable())?);
-        // Parses the key now. A key of another algorithm would otherwise refuse every token later.
-        let parsed = match algorithm {
-            TokenAlgorithm::EdDsa => ParsedPublicKey::new(&ED25519, key.bytes()),
-            TokenAlgorithm::Es256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.bytes()),
-            TokenAlgorithm::Hs256 | TokenAlgorithm::Rs256 => {
-                ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.bytes())
+        let key = Self { algorithm, key: key.map_err(|_| unusable())? };
+        if key.is_valid() { Ok(key) } else { Err(unusable()) }
+    }
+
+    /// Returns the key of a JSON Web Key (RFC 7517); `None` if it is none of a known algorithm.
+    ///
+    /// A secret (`oct`) is never taken: a key set is published, and a secret must not be.
+    pub(super) fn from_jwk(jwk: &Jwk) -> Option<Self> {
+        let (algorithm, registered) = match &jwk.algorithm {
+            AlgorithmParameters::RSA(_) => (TokenAlgorithm::Rs256, KeyAlgorithm::RS256),
+            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+                (TokenAlgorithm::Es256, KeyAlgorithm::ES256)
             }
+            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+                (TokenAlgorithm::EdDsa, KeyAlgorithm::EdDSA)
+            }
+            _ => return None,
         };
-        let fits = algorithm != TokenAlgorithm::Rs256 || RSA_KEY_BYTES.contains(&key.bytes().len());
-        if fits && parsed.is_ok() { Ok(key) } else { Err(unusable()) }
+        if jwk.common.key_algorithm.is_some_and(|named| named != registered) {
+            return None;
+        }
+        let key = Self { algorithm, key: DecodingKey::from_jwk(jwk).ok()? };
+        key.is_valid().then_some(key)
+    }
+
+    /// Parses a public key now. An invalid one would otherwise refuse every token later.
+    fn is_valid(&self) -> bool {
+        let parameters = &RSA_PKCS1_2048_8192_SHA256;
+        match (self.algorithm, self.key.kind()) {
+            (TokenAlgorithm::Hs256, _) => true,
+            (TokenAlgorithm::Rs256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+                let key = RsaPublicKeyComponents { n, e };
+                RSA_MODULUS_BITS.contains(&bits(n)) && key.to_parsed_public_key(parameters).is_ok()
+            }
+            (TokenAlgorithm::Rs256, DecodingKeyKind::SecretOrDer(der)) => {
+                RSA_KEY_BYTES.contains(&der.len()) && ParsedPublicKey::new(parameters, der).is_ok()
+            }
+            (TokenAlgorithm::EdDsa, _) => ParsedPublicKey::new(&ED25519, self.bytes()).is_ok(),
+            (TokenAlgorithm::Es256, _) => {
+                ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.bytes()).is_ok()
+            }
+        }
+    }
+
+    /// Returns the algorithm that the key is for.
+    pub fn algorithm(&self) -> TokenAlgorithm {
+        self.algorithm
     }
 
     /// Returns an HS256 key.
@@ -118,21 +162,38 @@ impl TokenKey {
         if bytes.len() < HMAC_SECRET_MIN {
             return Err(InvalidTokenKey::ShortSecret);
         }
-        Ok(Self(DecodingKey::from_secret(bytes)))
+        Ok(Self { algorithm: TokenAlgorithm::Hs256, key: DecodingKey::from_secret(bytes) })
     }
 
-    /// Returns the secret of HS256, or the public key as it is in its PEM.
+    /// Returns the secret of HS256, or the public key as it is in its PEM. Empty for an RSA key
+    /// of a key set.
     pub(super) fn bytes(&self) -> &[u8] {
-        self.0.try_get_as_bytes().unwrap_or_default()
+        self.key.try_get_as_bytes().unwrap_or_default()
     }
 
     pub(super) fn decoding(&self) -> &DecodingKey {
-        &self.0
+        &self.key
     }
+}
+
+/// Returns the length of a big-endian number without leading zero bytes, in bits.
+fn bits(number: &[u8]) -> usize {
+    let first = number.first().map_or(0, |first| first.leading_zeros() as usize);
+    (number.len() * 8).saturating_sub(first)
 }
 
 impl PartialEq for TokenKey {
     fn eq(&self, other: &Self) -> bool {
-        self.0.family() == other.0.family() && self.bytes() == other.bytes()
+        let same = match (self.key.kind(), other.key.kind()) {
+            (DecodingKeyKind::SecretOrDer(own), DecodingKeyKind::SecretOrDer(other)) => {
+                own == other
+            }
+            (
+                DecodingKeyKind::RsaModulusExponent { n, e },
+                DecodingKeyKind::RsaModulusExponent { n: other_n, e: other_e },
+            ) => (n, e) == (other_n, other_e),
+            _ => false,
+        };
+        self.algorithm == other.algorithm && same
     }
 }

@@ -65,6 +65,7 @@ impl Token {
             iat,
             exp,
             nbf: None,
+            jti: None,
             files,
         })
     }

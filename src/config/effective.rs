@@ -16,6 +16,10 @@ use crate::cluster::RedisUrl;
 
 pub(super) fn effective(raw: &Raw) -> Table {
     let mut effective = defaults(&raw.table);
+    if let Some(Value::Table(jwt)) = effective.get_mut("jwt") {
+        let by_provider = raw.table.get("jwt").is_some_and(|jwt| jwt.get("jwks_url").is_some());
+        jwt.remove(if by_provider { "algorithm" } else { "algorithms" });
+    }
     lay_over(&mut effective, &raw.table, "", &raw.from_environment);
     if let (Some(Value::Array(callers)), Some(section)) =
         (effective.get_mut("callers"), lookup::section("callers"))
@@ -148,5 +152,13 @@ mod tests {
         assert_eq!(shown["cors"], serde_json::Value::Null);
         assert_eq!(shown["upstream"]["private_key"], "Secret(..)");
         assert!(!shown.to_string().contains("canary"));
+    }
+
+    #[test]
+    fn the_algorithms_of_a_provider_are_shown_in_place_of_the_algorithm() {
+        let shown = shown("[jwt]\njwks_url = \"https://a.example/keys\"", &[]);
+        assert_eq!(shown["jwt"]["algorithm"], serde_json::Value::Null);
+        assert_eq!(shown["jwt"]["algorithms"], serde_json::json!(["RS256", "ES256"]));
+        assert_eq!(shown["jwt"]["audience"], "ikgate");
     }
 }

@@ -75,6 +75,8 @@ pub(super) enum Kind {
     Networks,
     Origins,
     Path,
+    /// Inline table of paths, by key id.
+    PathsByKid,
     Percent,
     Quota,
     /// Bytes, with their unit in the text.
@@ -144,6 +146,7 @@ impl Kind {
             Self::Networks => "list of networks",
             Self::Origins => "list of origins",
             Self::Path => "path",
+            Self::PathsByKid => "paths by `kid`",
             Self::Percent => "percent",
             Self::Quota => "quota",
             Self::Size => "size",

@@ -91,6 +91,11 @@ impl Section {
         self.table.get(key).is_some_and(Value::is_table)
     }
 
+    /// Returns the names of the keys that were not read yet.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.table.keys().cloned().collect()
+    }
+
     /// Returns the table under `key`; an empty one if there is none.
     pub(super) fn section(&mut self, key: &str) -> Self {
         let table = match self.table.remove(key) {

@@ -127,6 +127,11 @@ fn auth_problem(failure: AuthFailure) -> Problem {
             unauthorized("Your request's Authorization field cannot be read.", HELP_KEY)
         }
         AuthFailure::Missing => unauthorized("Your request contains no caller key.", HELP_KEY),
+        AuthFailure::NoKeys => unauthorized(
+            "Your token cannot be verified yet: this gateway has no keys of the identity provider.",
+            HELP_TOKEN,
+        ),
+        AuthFailure::Revoked => unauthorized("Your token has been revoked.", HELP_TOKEN),
         AuthFailure::TokenExpired => unauthorized("Your token has expired.", HELP_TOKEN),
         AuthFailure::TokenNotYetValid => unauthorized("Your token is not valid yet.", HELP_TOKEN),
         AuthFailure::TokenLifetime => {
@@ -152,6 +157,10 @@ fn auth_problem(failure: AuthFailure) -> Problem {
             HELP_TOKEN,
         ),
         AuthFailure::UnknownKey => unauthorized("Your caller key is not known here.", HELP_KEY),
+        AuthFailure::UnknownKid => unauthorized(
+            "Your token's 'kid' is missing, or names no key that is accepted here.",
+            HELP_TOKEN,
+        ),
     }
 }
 

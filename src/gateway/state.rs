@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::access_rules::AccessRules;
 use super::webhook::WebhookReceiver;
 use crate::cache::Cache;
-use crate::caller::Proxies;
+use crate::caller::{ProviderKeys, Proxies, RevokedTokens};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterState};
 use crate::invalidation::Invalidator;
@@ -44,6 +44,16 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Returns the keys of the identity provider that the access rules name.
+    pub fn provider_keys(&self) -> Option<Arc<ProviderKeys>> {
+        self.rules.load().callers.provider_keys()
+    }
+
+    /// Returns the revoked tokens of the access rules.
+    pub fn revoked_tokens(&self) -> Option<Arc<RevokedTokens>> {
+        self.rules.load().callers.revoked_tokens()
+    }
+
     /// Returns whether this gateway may miss purges of the other gateways.
     pub(super) fn is_cut_off(&self) -> bool {
         self.cluster.as_ref().is_some_and(|cluster| cluster.state() == ClusterState::CutOff)

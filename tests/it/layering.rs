@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Rooms and the rooms that each uses. A room uses only rooms above it.
-const ARROWS: [(&str, &[&str]); 24] = [
+const ARROWS: [(&str, &[&str]); 25] = [
     ("clock", &[]),
     ("file_id", &[]),
     ("secret", &[]),
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 24] = [
     ("breaker", &[]),
     ("route", &["file_id", "message"]),
     ("caller", &["file_id", "message", "secret"]),
+    ("jwks", &["caller", "clock"]),
     ("limit", &["caller", "clock"]),
     ("cache", &["file_id", "message"]),
     ("upstream", &["breaker", "clock", "file_id", "limit", "message", "secret"]),
@@ -109,6 +110,7 @@ const ARROWS: [(&str, &[&str]); 24] = [
             "exchange",
             "gateway",
             "invalidation",
+            "jwks",
             "limit",
             "message",
             "route",

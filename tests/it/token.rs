@@ -217,6 +217,7 @@ async fn tokens_of_key_pairs_are_accepted_and_of_other_pairs_refused() {
                 iat: NumericDate(now),
                 exp: NumericDate(now + Duration::from_mins(5)),
                 nbf: None,
+                jti: None,
                 files: None,
             };
             TokenSigner::new(&settings, Some(&key)).unwrap().sign(&claims, now)

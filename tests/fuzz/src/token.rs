@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ikgate::caller::{
-    AnonymousPolicy, Callers, Claims, Identified, LIFETIME_MAX, TokenAlgorithm, TokenKey,
-    TokenSettings, TokenSigner,
+    AnonymousPolicy, Callers, Claims, Identified, LIFETIME_MAX, TokenKey, TokenKeys, TokenSettings,
+    TokenSigner,
 };
 use ikgate::message::RequestFields;
 use ikgate::secret::Secret;
@@ -20,10 +20,12 @@ const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-forwarded-for");
 const WALL: Duration = Duration::from_secs(1_700_000_000);
 
 static SETTINGS: LazyLock<TokenSettings> = LazyLock::new(|| TokenSettings {
-    algorithm: TokenAlgorithm::Hs256,
-    key: TokenKey::shared(&Secret::new("a-secret-of-thirty-two-bytes-or-so".to_owned())).unwrap(),
+    keys: TokenKeys::One(
+        TokenKey::shared(&Secret::new("a-secret-of-thirty-two-bytes-or-so".to_owned())).unwrap(),
+    ),
     issuer: "i".to_owned(),
     audience: "a".to_owned(),
+    revoked: None,
 });
 static SIGNER: LazyLock<TokenSigner> = LazyLock::new(|| TokenSigner::new(&SETTINGS, None).unwrap());
 

@@ -11,6 +11,7 @@ mod gateway;
 pub(crate) mod http2;
 mod origin;
 mod program;
+pub(crate) mod signers;
 mod tls;
 pub(crate) mod tokens;
 

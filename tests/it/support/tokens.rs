@@ -1,5 +1,7 @@
 //! Tokens (JWT) that are signed by hand, and a gateway that accepts them.
 
+use std::time::Duration;
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
@@ -8,6 +10,7 @@ use sha2::Sha256;
 use super::{Answer, FILE, Origin, Reply, TestGateway, scratch, versions_of};
 
 pub(crate) const SECRET: &str = "a-secret-of-thirty-two-bytes-or-so";
+const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const ISSUER: &str = "https://app.example.com";
 
 /// Returns a token signed by hand with HMAC, so that it can be wrong in every way.
@@ -22,6 +25,11 @@ pub(crate) fn signed_bytes(header: &[u8], claims: &[u8], secret: &str) -> String
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(message.as_bytes());
     format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+}
+
+/// Returns the configuration with these lines in its section `[jwt]`.
+pub(crate) fn section(more: &str, jwt: &str) -> String {
+    format!("{more}\n[jwt]\nissuer = \"{ISSUER}\"\n{jwt}\n")
 }
 
 pub(crate) fn hs256() -> Value {
@@ -42,15 +50,25 @@ impl Tokens {
         std::fs::write(files.path().join("jwt.secret"), SECRET).unwrap();
         let key_file = files.path().join("jwt.secret");
         let key_file = key_file.display();
+        let jwt = format!(
+            "algorithm = \"HS256\"\nkey_file = '{key_file}'\nquota = {{ per_second = 1, burst = 3 }}"
+        );
+        Self::with_keys(more, &jwt, files).await
+    }
+
+    /// Starts a gateway with these lines in its section `[jwt]`.
+    pub(crate) async fn with_keys(more: &str, jwt: &str, files: tempfile::TempDir) -> Self {
         let origin = Origin::start().await;
         let path = versions_of(FILE);
         origin.replies(&path, Reply::json(200, "[]"));
-        let jwt = format!(
-            "{more}\n[jwt]\nalgorithm = \"HS256\"\nkey_file = '{key_file}'\n\
-             issuer = \"{ISSUER}\"\nquota = {{ per_second = 1, burst = 3 }}"
-        );
-        let gateway = TestGateway::configured(&origin, &jwt);
+        let gateway = TestGateway::configured(&origin, &section(more, jwt));
         Self { origin, gateway, path, _files: files }
+    }
+
+    /// Waits until the token is answered with this status.
+    pub(crate) async fn becomes(&self, token: &str, status: u16) {
+        let becomes = async { while self.ask(&self.path, token).await.status != status {} };
+        tokio::time::timeout(PATIENCE, becomes).await.expect("another status");
     }
 
     pub(crate) fn now(&self) -> u64 {

@@ -1,0 +1,167 @@
+//! Revoked tokens and subjects, read from a file that may change while the gateway runs.
+//!
+//! Each line of the file holds one `jti`, or `sub:` and one subject. Empty lines and lines that
+//! begin with `#` are comments.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ahash::RandomState;
+use arc_swap::ArcSwap;
+
+use super::subject::{Subject, TokenId};
+
+/// Largest accepted file, in bytes. It holds about 28,000 ids of 36 characters; a token lives an
+/// hour at most, so that old lines can go.
+const BYTES_MAX: usize = 1024 * 1024;
+
+/// Revoked tokens, read again when the file's content changes.
+#[derive(Debug)]
+pub struct RevokedTokens {
+    path: PathBuf,
+    current: ArcSwap<RevokedList>,
+}
+
+/// Content of the file.
+#[derive(Debug, Default, PartialEq)]
+struct RevokedList {
+    ids: HashSet<TokenId, RandomState>,
+    subjects: HashSet<Subject, RandomState>,
+}
+
+/// Reason why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidRevokedFile {
+    #[error("cannot read {path}", path = .path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path} has more than {BYTES_MAX} bytes", path = .path.display())]
+    TooLong { path: PathBuf },
+    #[error("{path} is not UTF-8 text", path = .path.display())]
+    NotText { path: PathBuf },
+}
+
+impl RevokedTokens {
+    /// Reads the file for the first time.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRevokedFile`] if the file cannot be used.
+    pub fn from_file(path: &Path) -> Result<Self, InvalidRevokedFile> {
+        let current = ArcSwap::from_pointee(read(path)?);
+        Ok(Self { path: path.to_owned(), current })
+    }
+
+    /// Reads the file again, and returns whether the list has changed. On an error the last good
+    /// list stays in force.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRevokedFile`] if the file cannot be used.
+    pub fn refresh(&self) -> Result<bool, InvalidRevokedFile> {
+        let list = read(&self.path)?;
+        if **self.current.load() == list {
+            return Ok(false);
+        }
+        self.current.store(Arc::new(list));
+        Ok(true)
+    }
+
+    /// Returns whether a token with this subject and id is revoked.
+    pub(super) fn contains(&self, subject: &Subject, id: Option<&TokenId>) -> bool {
+        let list = self.current.load();
+        list.subjects.contains(subject) || id.is_some_and(|id| list.ids.contains(id))
+    }
+}
+
+/// Two lists are the same if their files have the same name: the content may change at any time.
+impl PartialEq for RevokedTokens {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+fn read(path: &Path) -> Result<RevokedList, InvalidRevokedFile> {
+    let unreadable = |source| InvalidRevokedFile::Unreadable { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > BYTES_MAX {
+        return Err(InvalidRevokedFile::TooLong { path: path.to_owned() });
+    }
+    let text = std::str::from_utf8(&bytes).ok().filter(|text| !text.contains('\0'));
+    let text = text.ok_or_else(|| InvalidRevokedFile::NotText { path: path.to_owned() })?;
+    Ok(RevokedList::parse(text))
+}
+
+impl RevokedList {
+    fn parse(text: &str) -> Self {
+        let mut list = Self::default();
+        // Some editors begin a file with a byte order mark.
+        for line in text.trim_start_matches('\u{feff}').lines().map(str::trim) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match line.strip_prefix("sub:") {
+                Some(subject) => _ = list.subjects.insert(Subject::of(subject.trim())),
+                None => _ = list.ids.insert(TokenId::of(line)),
+            }
+        }
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        file
+    }
+
+    fn revokes(tokens: &RevokedTokens, sub: &str, jti: Option<&str>) -> bool {
+        tokens.contains(&Subject::of(sub), jti.map(TokenId::of).as_ref())
+    }
+
+    #[test]
+    fn a_line_revokes_one_token_or_every_token_of_a_subject() {
+        let file =
+            file(b"\xef\xbb\xbf# since Monday\r\n\r\n  id-1  \r\nsub:user-1\nsub: user 2\n#id-2\n");
+        let tokens = RevokedTokens::from_file(file.path()).unwrap();
+        for (sub, jti, expected) in [
+            ("a", Some("id-1"), true),
+            ("a", Some("id-2"), false),
+            ("a", None, false),
+            ("user-1", None, true),
+            ("user-1", Some("other"), true),
+            ("user 2", None, true),
+            ("id-1", None, false),
+            ("a", Some("user-1"), false),
+        ] {
+            assert_eq!(revokes(&tokens, sub, jti), expected, "{sub} {jti:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_becomes_unusable_keeps_the_last_list() {
+        let file = file(b"id-1\n");
+        let tokens = RevokedTokens::from_file(file.path()).unwrap();
+        assert!(!tokens.refresh().unwrap());
+        for bad in [&b"\xff\xfei\0d\0"[..], b"i\0d\0", &vec![b'a'; BYTES_MAX + 1]] {
+            std::fs::write(file.path(), bad).unwrap();
+            assert!(tokens.refresh().is_err() && RevokedTokens::from_file(file.path()).is_err());
+            assert!(revokes(&tokens, "a", Some("id-1")));
+        }
+        std::fs::write(file.path(), "id-2\n").unwrap();
+        assert!(tokens.refresh().unwrap());
+        assert!(!revokes(&tokens, "a", Some("id-1")) && revokes(&tokens, "a", Some("id-2")));
+        std::fs::write(file.path(), vec![b'\n'; BYTES_MAX]).unwrap();
+        assert!(tokens.refresh().unwrap());
+        drop(std::fs::remove_file(file.path()));
+        assert!(tokens.refresh().is_err());
+    }
+}
