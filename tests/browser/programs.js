@@ -27,7 +27,8 @@ export class Programs {
   /** Runs `ikgate` and resolves with what `find` makes of the first line that it recognises. */
   async start(args, environment, stream, find) {
     const child = spawn(IKGATE, args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
-    const ended = new Promise((resolve) => child.once("exit", resolve));
+    // A program that does not exist has an error and no exit.
+    const ended = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
     this.onStop(async () => {
       child.kill("SIGTERM");
       await ended;
