@@ -166,7 +166,11 @@ impl Callers {
             return Ok(Identified::Caller(known));
         }
         let Some(tokens) = self.tokens.as_ref().filter(|_| is_token) else {
-            return Err(AuthFailure::UnknownKey);
+            return Err(match is_token {
+                true => AuthFailure::TokensOff,
+                false if self.by_prefix.is_empty() => AuthFailure::NoCallers,
+                false => AuthFailure::UnknownKey,
+            });
         };
         match tokens.verified(&digest, wall) {
             Some(token) => Ok(Identified::Caller(Caller::Token(token?))),

@@ -22,7 +22,8 @@ pub const FILES_MAX: usize = 256;
 /// Claims of a token.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Claims {
-    /// Subject: the user that the token was signed for.
+    /// Subject: the user that the token was signed for. Empty if it is missing.
+    #[serde(default)]
     pub sub: String,
     /// Issuer; must be `jwt.issuer`.
     pub iss: String,
@@ -120,7 +121,7 @@ impl Claims {
         let remaining = ends.checked_sub(wall).filter(|left| !left.is_zero());
         let remaining = remaining.ok_or(AuthFailure::TokenExpired)?;
         if self.sub.is_empty() {
-            return Err(AuthFailure::TokenClaims);
+            return Err(AuthFailure::TokenSubject);
         }
         let files = self.files.map(|files| sorted(&files)).transpose()?;
         Ok(AcceptedClaims { subject: self.sub, id: self.jti, files, begins, remaining })
@@ -223,7 +224,7 @@ mod tests {
         assert_eq!(refused(other), AuthFailure::TokenAudience);
         let ours = Audience::Several(vec!["a".into(), "ikgate".into()]);
         assert!(accept(Claims { aud: ours, ..good() }).is_ok());
-        assert_eq!(refused(Claims { sub: String::new(), ..good() }), AuthFailure::TokenClaims);
+        assert_eq!(refused(Claims { sub: String::new(), ..good() }), AuthFailure::TokenSubject);
         let files = |files: Vec<String>| accept(Claims { files: Some(files), ..good() });
         assert_eq!(files(vec!["../x".into()]).unwrap_err(), AuthFailure::TokenFiles);
         assert_eq!(files(vec!["a".into(); 257]).unwrap_err(), AuthFailure::TokenFiles);

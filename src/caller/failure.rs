@@ -13,6 +13,8 @@ pub enum AuthFailure {
     Malformed,
     #[error("no credential, and anonymous callers are refused")]
     Missing,
+    #[error("a caller key was sent, and no caller is configured")]
+    NoCallers,
     #[error("no keys of the identity provider are known yet")]
     NoKeys,
     #[error("the token, or its sub, is revoked")]
@@ -39,8 +41,12 @@ pub enum AuthFailure {
     TokenNotYetValid,
     #[error("the token's signature is not of the configured key")]
     TokenSignature,
+    #[error("the token's sub is missing or empty")]
+    TokenSubject,
     #[error("the token is too long")]
     TokenTooLong,
+    #[error("a token was sent, and tokens are not configured")]
+    TokensOff,
     #[error("no configured caller has this key")]
     UnknownKey,
     #[error("the token's kid is missing, or names no accepted key")]
@@ -49,11 +55,12 @@ pub enum AuthFailure {
 
 impl AuthFailure {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Duplicate,
         Self::ImageKitKey,
         Self::Malformed,
         Self::Missing,
+        Self::NoCallers,
         Self::NoKeys,
         Self::Revoked,
         Self::TokenAlgorithm,
@@ -67,7 +74,9 @@ impl AuthFailure {
         Self::TokenMalformed,
         Self::TokenNotYetValid,
         Self::TokenSignature,
+        Self::TokenSubject,
         Self::TokenTooLong,
+        Self::TokensOff,
         Self::UnknownKey,
         Self::UnknownKid,
     ];
@@ -79,6 +88,7 @@ impl AuthFailure {
             Self::ImageKitKey => "imagekit_key",
             Self::Malformed => "malformed",
             Self::Missing => "missing",
+            Self::NoCallers => "no_callers",
             Self::NoKeys => "no_keys",
             Self::Revoked => "revoked",
             Self::TokenAlgorithm => "token_algorithm",
@@ -92,7 +102,9 @@ impl AuthFailure {
             Self::TokenMalformed => "token_malformed",
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::TokenSignature => "token_signature",
+            Self::TokenSubject => "token_subject",
             Self::TokenTooLong => "token_too_long",
+            Self::TokensOff => "tokens_off",
             Self::UnknownKey => "unknown_key",
             Self::UnknownKid => "unknown_kid",
         }

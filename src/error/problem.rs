@@ -1,5 +1,7 @@
 //! Constructors of error responses, and the help texts that several of them share.
 
+use std::borrow::Cow;
+
 use super::code::ErrorCode;
 use crate::response::{Connection, Problem, Retry};
 
@@ -11,7 +13,7 @@ pub(super) const HELP_WAIT: &str = "Wait as long as Retry-After says.";
 /// Returns a problem after which the connection stays open.
 pub(super) fn problem(
     code: ErrorCode,
-    message: &'static str,
+    message: impl Into<Cow<'static, str>>,
     help: &'static str,
     retry: Retry,
 ) -> Problem {

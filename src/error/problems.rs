@@ -127,40 +127,56 @@ fn auth_problem(failure: AuthFailure) -> Problem {
             unauthorized("Your request's Authorization field cannot be read.", HELP_KEY)
         }
         AuthFailure::Missing => unauthorized("Your request contains no caller key.", HELP_KEY),
-        AuthFailure::NoKeys => unauthorized(
-            "Your token cannot be verified yet: this gateway has no keys of the identity provider.",
-            HELP_TOKEN,
+        AuthFailure::NoCallers => unauthorized(
+            "Your request contains a key, and this gateway has no callers with keys.",
+            "The operator of this gateway can issue a key. Send requests without a credential if \
+             it serves anonymous callers.",
         ),
-        AuthFailure::Revoked => unauthorized("Your token has been revoked.", HELP_TOKEN),
-        AuthFailure::TokenExpired => unauthorized("Your token has expired.", HELP_TOKEN),
-        AuthFailure::TokenNotYetValid => unauthorized("Your token is not valid yet.", HELP_TOKEN),
-        AuthFailure::TokenLifetime => {
-            unauthorized("Your token is valid for more than an hour.", HELP_TOKEN)
-        }
-        AuthFailure::TokenTooLong => {
-            unauthorized("Your token has more than 4096 bytes.", HELP_TOKEN)
-        }
-        AuthFailure::TokenFiles => {
-            unauthorized("Your token's 'files' must be a list of at most 256 file ids.", HELP_TOKEN)
-        }
-        AuthFailure::TokenAudience | AuthFailure::TokenClaims | AuthFailure::TokenIssuer => {
-            unauthorized(
-                "Your token's aud, iss or another claim is missing or not accepted here.",
-                HELP_TOKEN,
-            )
-        }
-        AuthFailure::TokenAlgorithm
-        | AuthFailure::TokenCritical
-        | AuthFailure::TokenMalformed
-        | AuthFailure::TokenSignature => unauthorized(
-            "Your token's format, algorithm or signature is not accepted here.",
-            HELP_TOKEN,
+        AuthFailure::TokensOff => unauthorized(
+            "Your request contains a token, and this gateway takes none: it has no [jwt].",
+            HELP_KEY,
         ),
         AuthFailure::UnknownKey => unauthorized("Your caller key is not known here.", HELP_KEY),
-        AuthFailure::UnknownKid => unauthorized(
-            "Your token's 'kid' is missing, or names no key that is accepted here.",
-            HELP_TOKEN,
-        ),
+        failure => unauthorized(token_message(failure), HELP_TOKEN),
+    }
+}
+
+/// Returns what is wrong with a token, by the name of the claim or header parameter. Never its
+/// value.
+fn token_message(failure: AuthFailure) -> &'static str {
+    match failure {
+        AuthFailure::NoKeys => {
+            "Your token cannot be verified yet: this gateway has no keys of the identity provider."
+        }
+        AuthFailure::Revoked => "Your token has been revoked.",
+        AuthFailure::TokenAlgorithm => "Your token's 'alg' is not accepted here.",
+        AuthFailure::TokenAudience => "Your token's 'aud' is not accepted here.",
+        AuthFailure::TokenClaims => {
+            "A claim of your token is missing or has the wrong type: 'exp', 'iat' and 'nbf' are \
+             numbers, 'iss' and 'sub' texts, 'aud' a text or a list, 'files' a list of file ids."
+        }
+        AuthFailure::TokenCritical => "Your token's header has 'crit', which is not accepted here.",
+        AuthFailure::TokenExpired => "Your token has expired.",
+        AuthFailure::TokenFiles => "Your token's 'files' must be a list of at most 256 file ids.",
+        AuthFailure::TokenIssuer => "Your token's 'iss' is not accepted here.",
+        AuthFailure::TokenLifetime => "Your token is valid for more than an hour.",
+        AuthFailure::TokenNotYetValid => "Your token is not valid yet.",
+        AuthFailure::TokenSignature => {
+            "Your token's signature is not of a key that is accepted here."
+        }
+        AuthFailure::TokenSubject => "Your token's 'sub' is missing or empty.",
+        AuthFailure::TokenTooLong => "Your token has more than 4096 bytes.",
+        AuthFailure::UnknownKid => {
+            "Your token's 'kid' is missing, or names no key that is accepted here."
+        }
+        AuthFailure::Duplicate
+        | AuthFailure::ImageKitKey
+        | AuthFailure::Malformed
+        | AuthFailure::Missing
+        | AuthFailure::NoCallers
+        | AuthFailure::TokenMalformed
+        | AuthFailure::TokensOff
+        | AuthFailure::UnknownKey => "Your token is not a JSON Web Token that can be read.",
     }
 }
 
@@ -272,8 +288,13 @@ fn throttled_problem(throttled: Throttled) -> Problem {
     };
     problem(
         ErrorCode::Throttled,
-        "You have used up your quota for now.",
+        format!("You have used up your quota for now: try again in {}.", seconds(throttled.wait)),
         HELP_WAIT,
         Retry::After { wait: throttled.wait, bucket },
     )
+}
+
+/// Returns the wait as a text in whole seconds, rounded up like `Retry-After`.
+fn seconds(wait: Duration) -> String {
+    format!("{} s", wait.as_millis().div_ceil(1000).max(1))
 }

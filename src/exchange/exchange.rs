@@ -27,6 +27,8 @@ pub struct Exchange {
     pub cache: CacheLabel,
     /// Error code, if the gateway made the error itself.
     pub code: Option<&'static str>,
+    /// Reason why the credential was not accepted.
+    pub auth_reason: Option<&'static str>,
     /// `None` until the response is ready.
     ready: Option<Ready>,
     /// Bytes of the body that the connection has taken so far.
@@ -58,6 +60,7 @@ impl Exchange {
             caller: CallerLabel::NONE,
             cache: CacheLabel::None,
             code: None,
+            auth_reason: None,
             ready: None,
             sent_bytes: 0,
         })
@@ -135,6 +138,7 @@ impl Drop for Exchange {
             method = self.method.as_str(),
             file.id = self.file.as_ref().map(FileId::as_bytes),
             error.code = self.code,
+            auth.reason = self.auth_reason,
             trace.id = self.trace.as_ref().map(TraceContext::trace_id),
         );
     }

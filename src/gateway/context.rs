@@ -25,10 +25,13 @@ pub(super) struct RequestContext {
 
 impl RequestContext {
     pub(super) fn refuse(
-        self,
+        mut self,
         error: &GatewayError,
         head: &RequestHead<'_>,
     ) -> Response<ExchangeBody> {
+        if let GatewayError::Auth(failure) = error {
+            self.exchange.auth_reason = Some(failure.as_str());
+        }
         self.respond(&Answer::Problem(error.problem()), head)
     }
 

@@ -43,7 +43,15 @@ pub(super) static COUNTED: [EventSpec; 10] = [
             "duration_nanos",
             "ending",
         ],
-        other_fields: &["request.id", "client.addr", "method", "file.id", "error.code", "trace.id"],
+        other_fields: &[
+            "request.id",
+            "client.addr",
+            "method",
+            "file.id",
+            "error.code",
+            "auth.reason",
+            "trace.id",
+        ],
         counted_in: Destination::Metrics(&[&REQUESTS, &REQUEST_DURATION, &RESPONSE_BYTES]),
     },
     EventSpec {
@@ -135,7 +143,7 @@ pub(super) static LOGGED: [EventSpec; 2] = [
 ];
 
 /// Fields of a line of the access log, and what they mean.
-pub(super) static ACCESS_LOG: [(&str, &str); 17] = [
+pub(super) static ACCESS_LOG: [(&str, &str); 18] = [
     ("timestamp", "time in RFC 3339, to the microsecond"),
     ("level", "`INFO`"),
     ("target", "`ikgate.access`"),
@@ -146,6 +154,7 @@ pub(super) static ACCESS_LOG: [(&str, &str); 17] = [
     ("file.id", "id of the file, if the path had one"),
     ("status", "status of the response; 499: the client left before there was one"),
     ("error.code", "error code, if the gateway made the error itself"),
+    ("auth.reason", "reason why the credential was not accepted: the `reason` of the metrics"),
     ("cache", "outcome of the cache: the `cache` of the metrics"),
     ("bytes", "bytes of the body that the connection took"),
     ("coding", "coding of the body"),

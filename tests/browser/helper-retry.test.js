@@ -70,6 +70,19 @@ places.inBoth("a wait that would outlast the time limit fails at once", async (r
   assert.deepEqual([outcomes[0].code, waits], ["shutting_down", []]);
 });
 
+places.inBoth("a shared request is retried while one of its callers has the time", async (run) => {
+  const server = await places.scripted((path, turn) =>
+    turn === 1 ? { status: 503, fields: { "Retry-After-Ms": "300" }, body: body("upstream_busy") } : {});
+  const callTwice = async ({ helper, baseUrl }) => {
+    const { Ikgate } = await import(helper);
+    const client = new Ikgate({ baseUrl });
+    const calls = [client.versions("a", { timeoutMs: 299 }), client.versions("a")];
+    return (await Promise.allSettled(calls)).map(({ reason }) => reason?.code ?? "list");
+  };
+  assert.deepEqual(await run(callTwice, { baseUrl: server.url }), ["timeout", "list"]);
+  assert.equal(server.requests.length, 2);
+});
+
 places.inBoth("a wait ends when its signal aborts, at once", async (run) => {
   const server = await places.scripted(() => ({ status: 429, fields: { "Retry-After": "9" }, body: "{}" }));
   const abortInWait = async ({ helper, baseUrl, when }) => {

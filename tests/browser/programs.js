@@ -28,7 +28,8 @@ export class Programs {
    * object gets the function `stop`, which ends the program early. */
   async start(args, environment, stream, find) {
     const child = spawn(IKGATE, args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
-    const ended = new Promise((resolve) => child.once("exit", resolve));
+    // A program that does not exist has an error and no exit.
+    const ended = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
     const stop = async () => {
       child.kill("SIGTERM");
       await ended;

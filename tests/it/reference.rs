@@ -91,6 +91,7 @@ fn directory() -> tempfile::TempDir {
     write("jwt.pub", &tokens.public_key_pem());
     write("imagekit.key", "private_a=");
     write("webhook.secret", "whsec_a");
+    write("revoked.txt", "sub:user-1");
     write("admin.token", "of-an-operator");
     directory
 }
@@ -99,7 +100,12 @@ fn directory() -> tempfile::TempDir {
 fn loaded(text: &str, directory: &Path) -> Settings {
     let settings = config::from_text(text, directory, []);
     let settings = settings.unwrap_or_else(|problems| panic!("{problems}"));
-    Settings { anonymous_is_written: true, effective: toml::Table::new(), ..settings }
+    Settings {
+        anonymous_is_written: true,
+        effective: toml::Table::new(),
+        warnings: Vec::new(),
+        ..settings
+    }
 }
 
 /// Every declared default and every example can be read, every declared key is read, and a default
@@ -109,7 +115,11 @@ fn every_key_of_the_commented_file_can_be_written() {
     let directory = directory();
     let text = printed(&["config", "--format", "toml"]);
     let lines = text.lines().filter(|line| !line.starts_with("# "));
-    let all: Vec<_> = lines.map(|line| line.trim_start_matches('#')).collect();
+    let all = lines.map(|line| line.trim_start_matches('#'));
+    // Only one of them can be written, with `key_file`: `token_keys` and `jwks` test the others.
+    let alternatives = ["key_files =", "jwks_url =", "algorithms ="];
+    let all = all.filter(|line| !alternatives.iter().any(|key| line.starts_with(key)));
+    let all: Vec<_> = all.collect();
     let written = loaded(&all.join("\n"), directory.path());
 
     let commented = text.lines().filter_map(|line| line.strip_prefix('#'));

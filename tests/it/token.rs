@@ -47,7 +47,7 @@ async fn a_token_is_refused_for_every_claim_that_is_not_right() {
     }
     let files = |count: usize| vec!["f"; count];
     for (changes, reason) in [
-        (json!({ "sub": "" }), "token_claims"),
+        (json!({ "sub": "" }), "token_subject"),
         (json!({ "exp": -1 }), "token_claims"),
         (json!({ "exp": "soon" }), "token_claims"),
         (json!({ "exp": now - 30, "iat": now - 60 }), "token_expired"),

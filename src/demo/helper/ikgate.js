@@ -4,7 +4,7 @@
 /**
  * @import { Answer, CallOptions, IkgateErrorCode, IkgateErrorDetails, IkgateOptions, Version } from "./ikgate.d.ts"
  * @typedef {{ etag: string, data: any }} Kept Response body and its ETag.
- * @typedef {{ answer: Promise<Answer<any>>, callers: number, stop: AbortController }} SharedRequest
+ * @typedef {{ answer: Promise<Answer<any>>, callers: number, deadline: number, stop: AbortController }} SharedRequest
  * @typedef {{ token: string, kept: Map<string, Kept>, shared: Map<string, SharedRequest> }} Session
  */
 
@@ -64,8 +64,9 @@ export class Ikgate {
       // A new session keeps one user's lists from the next user. Running requests keep the old one.
       if (token !== this.#session.token) this.#session = newSession(token);
       const { shared } = this.#session;
-      const request = shared.get(url) ?? this.#start(url, this.#session, deadline);
+      const request = shared.get(url) ?? this.#start(url, this.#session);
       request.callers += 1;
+      request.deadline = Math.max(request.deadline, deadline);
       ended.addEventListener("abort", () => {
         request.callers -= 1;
         if (request.callers > 0) return;
@@ -78,25 +79,28 @@ export class Ikgate {
   }
 
   /** Starts a request that calls for the same URL share until it ends.
-   * @param {string} url @param {Session} session @param {number} deadline @returns {SharedRequest} */
-  #start(url, session, deadline) {
+   * @param {string} url @param {Session} session @returns {SharedRequest} */
+  #start(url, session) {
     const stop = new AbortController();
-    const answer = this.#retrying(url, session, stop.signal, deadline).finally(() => {
+    const answer = this.#retrying(url, session, stop.signal, () => request.deadline).finally(() => {
       if (session.shared.get(url) === request) session.shared.delete(url);
     });
-    const request = { answer, callers: 0, stop };
+    /** @type {SharedRequest} */
+    const request = { answer, callers: 0, deadline: 0, stop };
     session.shared.set(url, request);
     return request;
   }
 
-  /** @param {string} url @param {Session} session @param {AbortSignal} signal @param {number} deadline */
+  /** `deadline` returns the latest one of all callers, by the clock of `performance.now()`.
+   * @param {string} url @param {Session} session @param {AbortSignal} signal @param {() => number} deadline
+   * @returns {Promise<Answer<any>>} */
   async #retrying(url, session, signal, deadline) {
     for (let retriesLeft = this.#retries; ; retriesLeft -= 1) {
       const answer = await fetchOnce(url, session, signal);
       if (!(answer instanceof IkgateError)) return answer;
       const waitMs = [429, 503].includes(answer.status ?? 0) ? answer.retryAfterMs : undefined;
       if (retriesLeft <= 0 || waitMs === undefined || waitMs > this.#maxRetryWaitMs) throw answer;
-      if (performance.now() + waitMs > deadline) throw answer;
+      if (performance.now() + waitMs > deadline()) throw answer;
       await pause(waitMs, signal);
     }
   }
