@@ -174,7 +174,7 @@ fn auth_problem(failure: AuthFailure) -> Problem {
         AuthFailure::Missing => unauthorized("Your request contains no caller key.", HELP_KEY),
         AuthFailure::NoKeys => unauthorized(
             "Your token cannot be verified yet: this gateway has no keys of the identity provider.",
-            HELP_TOKEN,
+            HELP_LATER,
         ),
         AuthFailure::Revoked => unauthorized("Your token has been revoked.", HELP_TOKEN),
         AuthFailure::TokenExpired => unauthorized("Your token has expired.", HELP_TOKEN),
