@@ -6,6 +6,7 @@ mod listeners;
 mod reload;
 mod running;
 mod service;
+mod warnings;
 mod watch;
 
 pub use build::gateway;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::running::App;
+use super::warnings::log_warnings;
 use crate::config::{Problems, Reloaded, Settings};
 
 impl App {
@@ -46,12 +47,5 @@ impl App {
         }
         self.settings = settings;
         Ok(needs_restart)
-    }
-}
-
-/// Logs each warning about the configuration.
-pub(super) fn log_warnings(settings: &Settings) {
-    for warning in &settings.warnings {
-        tracing::warn!("configuration: {warning}");
     }
 }

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 
 use super::listeners::{Listeners, StartError};
-use super::reload::log_warnings;
+use super::warnings::log_warnings;
 use super::{build, fleet, watch};
 use crate::admin::{Admin, Readiness};
 use crate::clock::{Clock, Ticks};

@@ -166,9 +166,10 @@ impl Callers {
             return Ok(Identified::Caller(known));
         }
         let Some(tokens) = self.tokens.as_ref().filter(|_| is_token) else {
+            let takes_only_tokens = self.tokens.is_some() && self.by_prefix.is_empty();
             return Err(match is_token {
                 true => AuthFailure::TokensOff,
-                false if self.by_prefix.is_empty() => AuthFailure::NoCallers,
+                false if takes_only_tokens => AuthFailure::NoCallers,
                 false => AuthFailure::UnknownKey,
             });
         };

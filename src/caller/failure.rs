@@ -13,7 +13,7 @@ pub enum AuthFailure {
     Malformed,
     #[error("no credential, and anonymous callers are refused")]
     Missing,
-    #[error("a caller key was sent, and no caller is configured")]
+    #[error("a caller key was sent, and only tokens are configured")]
     NoCallers,
     #[error("no keys of the identity provider are known yet")]
     NoKeys,

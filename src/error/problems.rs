@@ -128,9 +128,12 @@ fn auth_problem(failure: AuthFailure) -> Problem {
         }
         AuthFailure::Missing => unauthorized("Your request contains no caller key.", HELP_KEY),
         AuthFailure::NoCallers => unauthorized(
-            "Your request contains a key, and this gateway has no callers with keys.",
-            "The operator of this gateway can issue a key. Send requests without a credential if \
-             it serves anonymous callers.",
+            "Your request contains a key, and this gateway takes only tokens.",
+            HELP_TOKEN,
+        ),
+        AuthFailure::NoKeys => unauthorized(
+            "Your token cannot be verified yet: this gateway has no keys of the identity provider.",
+            HELP_LATER,
         ),
         AuthFailure::TokensOff => unauthorized(
             "Your request contains a token, and this gateway takes none: it has no [jwt].",
@@ -145,9 +148,6 @@ fn auth_problem(failure: AuthFailure) -> Problem {
 /// value.
 fn token_message(failure: AuthFailure) -> &'static str {
     match failure {
-        AuthFailure::NoKeys => {
-            "Your token cannot be verified yet: this gateway has no keys of the identity provider."
-        }
         AuthFailure::Revoked => "Your token has been revoked.",
         AuthFailure::TokenAlgorithm => "Your token's 'alg' is not accepted here.",
         AuthFailure::TokenAudience => "Your token's 'aud' is not accepted here.",
@@ -174,6 +174,7 @@ fn token_message(failure: AuthFailure) -> &'static str {
         | AuthFailure::Malformed
         | AuthFailure::Missing
         | AuthFailure::NoCallers
+        | AuthFailure::NoKeys
         | AuthFailure::TokenMalformed
         | AuthFailure::TokensOff
         | AuthFailure::UnknownKey => "Your token is not a JSON Web Token that can be read.",

@@ -6,7 +6,7 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 const CRATE: &str = "ikgate";
 
 /// Modules of this crate, as the paths of its log lines begin.
-const MODULES: [&str; 24] = [
+const MODULES: [&str; 25] = [
     "admin",
     "app",
     "breaker",
@@ -22,6 +22,7 @@ const MODULES: [&str; 24] = [
     "file_id",
     "gateway",
     "invalidation",
+    "jwks",
     "limit",
     "message",
     "response",
