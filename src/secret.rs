@@ -35,7 +35,7 @@ pub enum SecretError {
     NotText { path: PathBuf },
     #[error("{path} holds the public key; what is needed begins with private_", path = .path.display())]
     PublicKey { path: PathBuf },
-    #[error("{path} holds a colon: no key of ImageKit's has one, and none can be sent", path = .path.display())]
+    #[error("{path} holds a colon: ImageKit's keys have none, and a key with a colon cannot be sent", path = .path.display())]
     Colon { path: PathBuf },
 }
 

@@ -89,7 +89,7 @@ pub(super) fn show(admin: &Admin, id: &str) -> Reply {
 fn response_view(response: &StoredResponse, reuse: Reuse, now: Duration) -> ResponseView {
     let (reuse, ttl_left_seconds) = match reuse {
         Reuse::Fresh { ttl_left } => ("fresh", Some(ttl_left.as_secs_f64())),
-        Reuse::Revalidate { stale_for } => {
+        Reuse::StaleWhileRevalidate { stale_for } => {
             ("stale_while_revalidate", Some(-stale_for.as_secs_f64()))
         }
         Reuse::IfError => ("stale_if_error", None),

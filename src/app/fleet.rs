@@ -23,7 +23,7 @@ pub(super) async fn run_membership(gateway: Arc<Gateway>, cluster: Arc<Cluster>,
     _ = tokio::time::timeout(LEAVE_TIMEOUT, cluster.leave()).await;
     let untold = cluster.status().pending_purges;
     if untold > 0 {
-        tracing::error!(untold, "purges end with this gateway that the others have not heard of");
+        tracing::error!(untold, "the gateway ends with purges that the other gateways did not get");
     }
 }
 
@@ -33,6 +33,6 @@ async fn share_quotas(gateway: &Gateway, mut nodes: watch::Receiver<NonZeroU32>)
         let nodes = *nodes.borrow_and_update();
         gateway.rules.rcu(|rules| rules.shared_by(nodes));
         gateway.rules.load().limits.clamp();
-        tracing::info!(nodes, "number of gateways changed: the quotas are shared anew");
+        tracing::info!(nodes, "number of gateways changed: quotas are divided again");
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! A response that was requested before an invalidation is either stored before it, and removed
 //! by it, or not stored. A request that comes after it finds neither the response nor the fill.
-//! Nothing has to be remembered of an invalidation, so the state is bounded by the fills in
+//! For this no invalidation has to be remembered, so the state is bounded by the fills in
 //! progress.
 //!
 //! The argument needs three properties of moka, read in the source of version 0.12.16:
@@ -72,7 +72,7 @@ pub enum Lookup {
 }
 
 /// Result of a look into the list of fills, for a request that missed.
-pub(super) enum Listed<E> {
+pub(super) enum Registered<E> {
     /// A fill ended since the lookup that missed.
     Hit { response: Arc<StoredResponse>, ttl_left: Duration },
     /// No fill was listed. This new one is listed now.
@@ -89,7 +89,7 @@ struct Shard<E> {
 
 impl<E> Shard<E> {
     /// Removes a fill from the list. Returns false if it was no longer listed.
-    fn unlist(&mut self, id: &FileId, fill: &Arc<InFlight<E>>) -> bool {
+    fn unregister(&mut self, id: &FileId, fill: &Arc<InFlight<E>>) -> bool {
         let listed = self.fills.get(id).is_some_and(|listed| Arc::ptr_eq(listed, fill));
         listed && self.fills.remove(id).is_some()
     }
@@ -175,24 +175,24 @@ impl<E: Clone> Cache<E> {
     }
 
     /// Returns the fill of `id` that is in progress, or lists a new one.
-    pub(super) fn list_fill(&self, id: &FileId, now: Duration) -> Listed<E> {
+    pub(super) fn register_fill(&self, id: &FileId, now: Duration) -> Registered<E> {
         let mut shard = self.shard(id).lock();
         if let Some(fill) = shard.fills.get(id)
             && self.epochs.is_current(fill.generation)
             && now <= fill.began + self.fill_timeout
         {
-            return Listed::InProgress(Arc::clone(fill));
+            return Registered::InProgress(Arc::clone(fill));
         }
         // The lookup that missed counted as a use already.
         if self.capacity.holds_any(id)
             && let Lookup::Found { response, reuse: Reuse::Fresh { ttl_left } } =
                 self.lookup(id, now)
         {
-            return Listed::Hit { response, ttl_left };
+            return Registered::Hit { response, ttl_left };
         }
         let fill = InFlight::new(self.epochs.generation(), now);
         shard.fills.insert(*id, Arc::clone(&fill));
-        Listed::New(fill)
+        Registered::New(fill)
     }
 
     /// Makes what is stored and in progress for `target` unusable. It is final when this returns:
@@ -292,7 +292,7 @@ impl<E: Clone> Cache<E> {
         let (kind, generation) = (response.kind, fill.generation);
         let (entry, is_kept) = {
             let mut shard = self.shard(id).lock();
-            if !shard.unlist(id, fill) || !self.epochs.is_current(generation) {
+            if !shard.unregister(id, fill) || !self.epochs.is_current(generation) {
                 return Finished::Superseded;
             }
             let inputs = FreshnessInputs {
@@ -318,14 +318,14 @@ impl<E: Clone> Cache<E> {
     }
 
     /// Removes a fill from the list. A fill that is no longer listed changes nothing.
-    pub(super) fn unlist(&self, id: &FileId, fill: &Arc<InFlight<E>>) {
-        self.shard(id).lock().unlist(id, fill);
+    pub(super) fn unregister(&self, id: &FileId, fill: &Arc<InFlight<E>>) {
+        self.shard(id).lock().unregister(id, fill);
     }
 
     /// Ends a fill whose response must not be stored. Removes the stored response that it replaces.
     pub(super) fn forget(&self, id: &FileId, fill: &Arc<InFlight<E>>) {
         let mut shard = self.shard(id).lock();
-        if shard.unlist(id, fill) {
+        if shard.unregister(id, fill) {
             self.capacity.remove(id);
         }
     }
@@ -405,7 +405,7 @@ mod tests {
         }
         assert_eq!(cache.usage().0, 1);
         let found = cache.lookup(&id(), NOW + short);
-        assert!(matches!(found, Lookup::Found { reuse: Reuse::Revalidate { .. }, .. }));
+        assert!(matches!(found, Lookup::Found { reuse: Reuse::StaleWhileRevalidate { .. }, .. }));
     }
 
     #[test]

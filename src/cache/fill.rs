@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{Cache, Listed};
+use super::cache::{Cache, Registered};
 use super::freshness::Origin;
 use super::in_flight::{FillEnd, Finished, InFlight, Waiter};
 use super::response::StoredResponse;
@@ -24,10 +24,10 @@ pub enum Join<E: Clone> {
 impl<E: Clone> Cache<E> {
     /// Joins the fill of `id`, or starts one.
     pub fn join(self: &Arc<Self>, id: &FileId, now: Duration) -> Join<E> {
-        match self.list_fill(id, now) {
-            Listed::Hit { response, ttl_left } => Join::Hit { response, ttl_left },
-            Listed::InProgress(fill) => Join::Follower(fill.waiter()),
-            Listed::New(in_flight) => {
+        match self.register_fill(id, now) {
+            Registered::Hit { response, ttl_left } => Join::Hit { response, ttl_left },
+            Registered::InProgress(fill) => Join::Follower(fill.waiter()),
+            Registered::New(in_flight) => {
                 let waiter = in_flight.waiter();
                 Join::Leader(Fill { cache: Arc::clone(self), id: *id, in_flight }, waiter)
             }
@@ -67,18 +67,18 @@ impl<E: Clone> Fill<E> {
     /// Tells the waiters why there is no response. What is stored stays.
     pub fn fail(self, error: E) {
         // Unlisted first: a waiter that learns of the failure must be able to start a new fill.
-        self.unlist();
+        self.unregister();
         self.in_flight.end(FillEnd::Failed(error));
     }
 
-    fn unlist(&self) {
-        self.cache.unlist(&self.id, &self.in_flight);
+    fn unregister(&self) {
+        self.cache.unregister(&self.id, &self.in_flight);
     }
 }
 
 impl<E: Clone> Drop for Fill<E> {
     fn drop(&mut self) {
         // After a regular end this does nothing: only the fill's own entry is removed.
-        self.unlist();
+        self.unregister();
     }
 }

@@ -109,7 +109,7 @@ pub enum Reuse {
     /// Fetch first, and answer with it if that fails.
     IfError,
     /// Answer with it, and fetch the next one in the background.
-    Revalidate { stale_for: Duration },
+    StaleWhileRevalidate { stale_for: Duration },
 }
 
 impl Freshness {
@@ -162,7 +162,7 @@ impl Freshness {
             return Reuse::Fresh { ttl_left: self.ttl.saturating_sub(age) };
         };
         if stale_for < windows.while_revalidate {
-            Reuse::Revalidate { stale_for }
+            Reuse::StaleWhileRevalidate { stale_for }
         } else if stale_for < windows.if_error {
             Reuse::IfError
         } else {
@@ -203,7 +203,7 @@ pub(super) mod tests {
     #[test]
     fn reuse_follows_the_age() {
         let fresh = |left| Reuse::Fresh { ttl_left: secs(left) };
-        let stale = |by| Reuse::Revalidate { stale_for: secs(by) };
+        let stale = |by| Reuse::StaleWhileRevalidate { stale_for: secs(by) };
         let table = [
             (Kind::List, 99, fresh(60)),
             (Kind::List, 100, fresh(60)),
@@ -233,7 +233,7 @@ pub(super) mod tests {
             ..SETTINGS
         };
         let table = [
-            (windows(20, 10), 19, Reuse::Revalidate { stale_for: secs(19) }),
+            (windows(20, 10), 19, Reuse::StaleWhileRevalidate { stale_for: secs(19) }),
             (windows(20, 10), 20, Reuse::Expired),
             (windows(0, 10), 0, Reuse::IfError),
             (windows(0, 10), 10, Reuse::Expired),
@@ -251,13 +251,16 @@ pub(super) mod tests {
         let freshness = Freshness::new(&SETTINGS, Kind::List, &at(100));
         let ended = freshness.ended(secs(130));
         assert_eq!(ended.reuse(LIST, secs(129)), Reuse::Fresh { ttl_left: secs(1) });
-        assert_eq!(ended.reuse(LIST, secs(130)), Reuse::Revalidate { stale_for: secs(0) });
+        assert_eq!(
+            ended.reuse(LIST, secs(130)),
+            Reuse::StaleWhileRevalidate { stale_for: secs(0) }
+        );
         assert_eq!(ended.reuse(LIST, secs(430)), Reuse::IfError, "the windows count from there");
         assert_eq!(freshness.ended(secs(900)), freshness);
         let before_it_began = freshness.ended(secs(50));
         assert_eq!(
             before_it_began.reuse(LIST, secs(100)),
-            Reuse::Revalidate { stale_for: secs(0) }
+            Reuse::StaleWhileRevalidate { stale_for: secs(0) }
         );
     }
 
@@ -281,7 +284,11 @@ pub(super) mod tests {
             let expected = Reuse::Fresh { ttl_left: secs(ttl) };
             assert_eq!(freshness.reuse(LIST, secs(asked)), expected, "asked at t={asked}s");
             let over = freshness.reuse(LIST, secs(asked + ttl));
-            assert_eq!(over, Reuse::Revalidate { stale_for: secs(0) }, "asked at t={asked}s");
+            assert_eq!(
+                over,
+                Reuse::StaleWhileRevalidate { stale_for: secs(0) },
+                "asked at t={asked}s"
+            );
         }
         let short = FreshnessSettings { ttl: secs(1), ..SETTINGS };
         let inputs = FreshnessInputs { invalidated: Some(secs(9)), ..at(9) };
@@ -342,7 +349,7 @@ pub(super) mod tests {
             let freshness = Freshness::new(&settings, Kind::List, &at(0));
             let rank = |now| match freshness.reuse(settings.windows(Kind::List), secs(now)) {
                 Reuse::Fresh { .. } => 0,
-                Reuse::Revalidate { .. } => 1,
+                Reuse::StaleWhileRevalidate { .. } => 1,
                 Reuse::IfError => 2,
                 Reuse::Expired => 3,
             };

@@ -77,8 +77,8 @@ impl RecentInvalidations {
         self.last.get(file).copied()
     }
 
-    /// Returns the time at which `file` may last have been invalidated. It is never too early: a
-    /// file that is not remembered may be the latest one that was dropped.
+    /// Returns the latest time at which `file` may have been invalidated. For a file that is not
+    /// remembered, that is the time of the latest invalidation that was dropped.
     pub(super) fn latest(&self, file: &FileId) -> Option<Duration> {
         self.last.get(file).map(|last| last.at).or(self.forgotten)
     }

@@ -13,7 +13,7 @@ use crate::file_id::FileId;
 /// Tolerance for the difference between the clocks of the token's signer and of this machine.
 pub(super) const LEEWAY: Duration = Duration::from_secs(30);
 
-/// Longest time between `iat` and `exp`. It is short because a token cannot be revoked.
+/// Longest time between `iat` and `exp`. A stolen token works until `exp`, or until it is revoked.
 pub const LIFETIME_MAX: Duration = Duration::from_hours(1);
 
 /// Maximum number of files that a token may name.

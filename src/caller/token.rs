@@ -240,7 +240,7 @@ mod tests {
     const NOW: u64 = 1_700_000_000_000;
     const LEEWAY: u64 = 30_000;
 
-    /// If a wrong clock is set back, a verified token is not valid yet once more.
+    /// If a wrong clock is set back, a token that was verified before is again not valid yet.
     #[test]
     fn a_remembered_token_is_not_accepted_before_its_time() {
         let settings = TokenSettings {

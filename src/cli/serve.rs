@@ -172,7 +172,7 @@ impl StopSignals {
                 match end {
                     DrainEnd::Finished => tracing::info!("drained"),
                     DrainEnd::Cut { connections } => {
-                        tracing::warn!(connections, "cut what did not finish within shutdown_grace");
+                        tracing::warn!(connections, "connections cut at the end of shutdown_grace");
                     }
                 }
                 Ok(())

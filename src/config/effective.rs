@@ -1,7 +1,7 @@
 //! Effective configuration, in the shape of the file: the operator's values laid over the defaults.
 //!
-//! It holds no secrets. They come from files of their own, or from a variable that is not laid over
-//! anything, and a [`crate::secret::Secret`] prints only that it is one. The password in a URL is
+//! It holds no secrets. They come from their own files, or from a variable that is no key of the
+//! file, and a [`crate::secret::Secret`] prints only `Secret(..)`. The password in a URL is
 //! left out.
 
 use std::collections::HashSet;

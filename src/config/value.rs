@@ -73,7 +73,7 @@ impl Section {
         self.noted.note(&self.path(key), message);
     }
 
-    /// Notes something that the operator should look at, with which the gateway starts all the same.
+    /// Notes a warning for the operator. The gateway starts in spite of it.
     pub(super) fn warn(&self, key: &str, message: impl Display) {
         self.noted.warnings.borrow_mut().push(Problem::new(&self.path(key), message));
     }

@@ -76,6 +76,6 @@ async fn receive_webhook<B: GatewayBody>(
     let receiver = gateway.webhooks.as_ref().ok_or(GatewayError::Route(RouteFault::NoRoute))?;
     let limits = &context.rules.limits;
     let from = limits.subscriber(context.exchange.client);
-    receiver.take(parts, body, from, limits, &gateway.clock).await?;
+    receiver.receive(parts, body, from, limits, &gateway.clock).await?;
     Ok(Answer::Accepted)
 }

@@ -98,7 +98,7 @@ impl Gateway {
         context.exchange.caller = rules.label(&caller);
         rules.callers.may_read(&caller, file)?;
         let visibility = rules.visibility(&caller, file);
-        let found = versions::look_up(self, file, selector, now);
+        let found = versions::find_servable(self, file, selector, now);
         let priority = rules.priority(&caller);
         let (quota, verdict) = rules.admit(&caller);
         context.quota = Some((caller, quota));

@@ -24,7 +24,7 @@ pub(super) fn start(gateway: &Arc<Gateway>, fill: Fill, request: FetchRequest) {
 /// Starts a background fill of a stale list, unless a fill of it runs already or the upstream has
 /// no capacity for background calls.
 pub(super) fn refresh(gateway: &Arc<Gateway>, file: &FileId, now: Duration) {
-    if gateway.upstream.has_for_background()
+    if gateway.upstream.can_refresh_now()
         && let Join::Leader(fill, _waiter) = gateway.cache.join(file, now)
     {
         let (priority, began) = (Priority::Background, Instant::now());
@@ -109,7 +109,7 @@ async fn fetch(gateway: &Gateway, fill: Fill, request: &FetchRequest) -> Option<
         }
         // Neither encoded nor shared: the other gateways would not know that the upstream forbids a
         // transformation.
-        Storable::AsItCame => {
+        Storable::Untransformed => {
             _ = fill.finish(response, Origin::Upstream);
             None
         }

@@ -41,7 +41,7 @@ impl Reused {
 const WAITER_MARGIN: Duration = Duration::from_secs(1);
 
 /// Returns the stored response, if it may be sent without waiting. Otherwise returns why not.
-pub(super) fn look_up(
+pub(super) fn find_servable(
     gateway: &Gateway,
     file: &FileId,
     selector: &Selector,
@@ -53,11 +53,15 @@ pub(super) fn look_up(
     match reuse {
         Reuse::Fresh { ttl_left } => Ok(Reused::hit(response, ttl_left)),
         // A stale list says nothing about a version that it does not contain yet.
-        Reuse::Revalidate { stale_for } if holds(&response, selector) && !gateway.is_cut_off() => {
+        Reuse::StaleWhileRevalidate { stale_for }
+            if holds(&response, selector) && !gateway.is_cut_off() =>
+        {
             let status = CacheStatus::StaleHit { stale_for };
             Ok(Reused { response, status, ttl_left: Duration::ZERO })
         }
-        Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => Err(FwdReason::Stale),
+        Reuse::StaleWhileRevalidate { .. } | Reuse::IfError | Reuse::Expired => {
+            Err(FwdReason::Stale)
+        }
     }
 }
 
@@ -168,13 +172,13 @@ fn stale_instead_of(
     match reuse {
         // Another fill has succeeded in the meantime.
         Reuse::Fresh { ttl_left } => Some(Reused::hit(response, ttl_left)),
-        Reuse::Revalidate { .. } | Reuse::IfError
+        Reuse::StaleWhileRevalidate { .. } | Reuse::IfError
             if allowed && holds(&response, &query.selector) =>
         {
             let status = CacheStatus::StaleIfError;
             Some(Reused { response, status, ttl_left: Duration::ZERO })
         }
-        Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => None,
+        Reuse::StaleWhileRevalidate { .. } | Reuse::IfError | Reuse::Expired => None,
     }
 }
 

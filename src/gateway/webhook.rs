@@ -41,7 +41,7 @@ impl WebhookReceiver {
     }
 
     /// Receives one delivery. When it returns, what the event concerns is invalidated.
-    pub(super) async fn take<B: GatewayBody>(
+    pub(super) async fn receive<B: GatewayBody>(
         &self,
         head: &Parts,
         body: B,

@@ -1,4 +1,4 @@
-//! Version list, or one version of it, as it is sent for one request. Conditional first (a 304
+//! Version list, or one version of it, as it is sent for one request. The condition is first (a 304
 //! needs no body), then the coding, then the fields about its age.
 
 use std::sync::Arc;

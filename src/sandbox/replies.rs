@@ -27,7 +27,7 @@ pub(super) fn error(status: StatusCode, message: &str) -> Reply {
 
 /// Returns an error of the control API, which ImageKit does not have.
 pub(super) fn control_error(status: StatusCode, message: &str) -> Reply {
-    problem(status, message, "Under /_sandbox/ the sandbox speaks for itself.")
+    problem(status, message, "Paths under /_sandbox/ exist only in the sandbox.")
 }
 
 fn problem(status: StatusCode, message: &str, help: &str) -> Reply {

@@ -1,5 +1,5 @@
-//! Deadlines of a connection: each phase has its own limit. An idle connection is not a slow head,
-//! and a slow reader is neither.
+//! Deadlines of a connection: each phase has its own limit. An idle connection, a slow head and a
+//! slow reader are three different phases.
 
 use std::pin::{Pin, pin};
 use std::task::Context;

@@ -108,7 +108,7 @@ pub(super) async fn drive(
                 watch.start_draining(Instant::now());
                 closing |= served.start_draining();
             }
-            // The first time, the client is told in the protocol's owner.
+            // The first idle deadline announces the close in the protocol; the next one cuts.
             Step::Due(Deadline::Idle) if !closing => {
                 if !watch.is_draining() {
                     Deadline::Idle.emit();

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 const EXPIRES_SOON: Duration = Duration::from_hours(14 * 24);
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
-/// Longest file that is read, in bytes. A chain has a few KB. A wrong path must not read a video.
+/// Longest file that is read, in bytes. A chain has a few KB. A larger file is a wrong path.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Protocols offered by ALPN, the preferred one first.

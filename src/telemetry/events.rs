@@ -32,7 +32,7 @@ pub(super) enum Destination {
 pub(super) static COUNTED: [EventSpec; 10] = [
     EventSpec {
         target: "ikgate.exchange",
-        emitted: "when a request has ended, however; `ikgate.access` is its line",
+        emitted: "when a request has ended, in any way; its log line is `ikgate.access`",
         counted_fields: &[
             "route",
             "caller",

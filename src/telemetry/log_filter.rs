@@ -73,8 +73,8 @@ impl LogFilter {
     pub fn unknown_modules(&self) -> impl Iterator<Item = &str> {
         directives(&self.0).map(target).filter(|target| {
             let module = target.strip_prefix(CRATE).and_then(|rest| rest.strip_prefix("::"));
-            let room = module.map(|path| path.split("::").next().unwrap_or_default());
-            room.is_some_and(|room| !MODULES.contains(&room))
+            let name = module.map(|path| path.split("::").next().unwrap_or_default());
+            name.is_some_and(|name| !MODULES.contains(&name))
         })
     }
 

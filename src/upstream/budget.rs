@@ -196,7 +196,7 @@ impl Budget {
     }
 
     /// Returns whether a background refresh could leave now, or soon.
-    pub(super) fn has_for_background(&mut self, now: Duration) -> bool {
+    pub(super) fn can_refresh_now(&mut self, now: Duration) -> bool {
         self.follow(now);
         let Some(shared) = self.shared(now) else {
             return self.wait(Priority::Background, now).is_zero();

@@ -196,11 +196,11 @@ impl CallQueue {
     }
 
     /// Returns whether a background refresh could leave now.
-    pub(super) fn has_for_background(&self) -> bool {
+    pub(super) fn can_refresh_now(&self) -> bool {
         let now = self.clock.monotonic();
         !self.must_yield(Priority::Background)
             && self.permits.available_permits() > 0
-            && self.budget.lock().has_for_background(now)
+            && self.budget.lock().can_refresh_now(now)
     }
 
     /// Learns a limit that the upstream states.

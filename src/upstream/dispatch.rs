@@ -1,7 +1,7 @@
 //! Dispatch of upstream calls: admission, the exchange, and retries.
 //!
 //! ```text
-//! breaker open?  key refused?  ->  a permit, a cell of the budget  ->  still?  ->  the exchange
+//! breaker, key circuit  ->  a permit, a cell of the budget  ->  both again  ->  the exchange
 //!        result: budget, breaker and key circuit are updated  ->  a retry, or the end
 //! ```
 
@@ -71,8 +71,8 @@ impl Upstream {
     }
 
     /// Returns whether a background refresh could leave now.
-    pub fn has_for_background(&self) -> bool {
-        self.0.has_for_background()
+    pub fn can_refresh_now(&self) -> bool {
+        self.0.can_refresh_now()
     }
 
     /// Returns the number of calls that the budget allows now.
@@ -316,8 +316,8 @@ impl<T: Transport> Dispatch<T> {
         }
     }
 
-    pub(super) fn has_for_background(&self) -> bool {
-        self.queue.has_for_background() && self.is_open(&self.key_circuit.current()).is_ok()
+    pub(super) fn can_refresh_now(&self) -> bool {
+        self.queue.can_refresh_now() && self.is_open(&self.key_circuit.current()).is_ok()
     }
 }
 

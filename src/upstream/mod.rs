@@ -1,6 +1,6 @@
 //! HTTP client for ImageKit's version lists, with admission control in front of it.
 //!
-//! One client, one private key, one call budget. The module does not cache. A call returns an
+//! There is one client, with one private key and one budget. It does not cache. A call returns an
 //! [`UpstreamResponse`] that was read and checked as a whole, or an [`UpstreamError`] that says which side
 //! has to act.
 //!

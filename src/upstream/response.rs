@@ -42,7 +42,7 @@ pub enum ResponseKind {
 pub enum Storable {
     /// Store it, but do not transform it: no other content coding (`no-transform`, RFC 9110 section
     /// 7.7).
-    AsItCame,
+    Untransformed,
     /// Do not store it.
     No,
     /// Store it; other content codings may be made of it.
@@ -108,7 +108,7 @@ fn storable(fields: &HeaderMap) -> Storable {
     if says("no-store") || says("private") || varies.any(|member| member.trim_ascii() == b"*") {
         Storable::No
     } else if says("no-transform") {
-        Storable::AsItCame
+        Storable::Untransformed
     } else {
         Storable::Yes
     }
@@ -198,12 +198,12 @@ mod tests {
             ("No-Store", Storable::No),
             ("max-age=60 , private", Storable::No),
             ("private=\"x\"", Storable::No),
-            ("max-age=60, No-Transform", Storable::AsItCame),
+            ("max-age=60, No-Transform", Storable::Untransformed),
             ("no-transform, no-store", Storable::No),
             ("not-no-store, xprivate", Storable::Yes),
             // A quoted argument is one token, even with commas in it.
             ("foo=\"a, no-store, b\"", Storable::Yes),
-            ("foo=\"a\\\", no-store, b\", no-transform", Storable::AsItCame),
+            ("foo=\"a\\\", no-store, b\", no-transform", Storable::Untransformed),
             ("foo=\"a\\\\\", no-store", Storable::No),
             ("foo=\"a, no-store", Storable::No),
         ] {

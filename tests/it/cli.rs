@@ -151,7 +151,7 @@ fn a_first_slip_is_one_line_that_says_what_to_do() {
         (
             "",
             Some("private_a:b="),
-            "upstream.private_key_file: IMAGEKIT_PRIVATE_KEY holds a colon: no key of ImageKit's has one, and none can be sent",
+            "upstream.private_key_file: IMAGEKIT_PRIVATE_KEY holds a colon: ImageKit's keys have none, and a key with a colon cannot be sent",
         ),
         ("[cache]\ntll = \"30s\"", Some("private_a="), "cache.tll: is not a key; cache.ttl is"),
         ("[upsteam]", Some("private_a="), "upsteam: is not a key; upstream is"),

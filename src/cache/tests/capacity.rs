@@ -206,7 +206,7 @@ fn what_is_stored_may_be_reused_within_the_windows_in_force() {
         Lookup::Found { reuse, .. } => reuse,
         Lookup::Absent => panic!("it is gone"),
     };
-    assert_eq!(reuse(1), Reuse::Revalidate { stale_for: Duration::ZERO });
+    assert_eq!(reuse(1), Reuse::StaleWhileRevalidate { stale_for: Duration::ZERO });
     assert_eq!(reuse(3600), Reuse::IfError);
     assert_eq!(cache.usage().0, 1);
 }

@@ -284,7 +284,7 @@ impl<S: PurgeStream> PurgeBus for Link<S> {
         Box::pin(async move {
             self.publish_purge(&purge).await.map_err(|fault| {
                 let error = &fault as &(dyn std::error::Error + 'static);
-                tracing::warn!(error, "a purge could not be told to the fleet, and will be");
+                tracing::warn!(error, "cannot send a purge to the fleet: it will be sent later");
                 PartialPurge
             })
         })

@@ -144,7 +144,7 @@ fn judge(key: &Secret) -> Result<(), &'static str> {
             Err("holds the public key; what is needed begins with private_")
         }
         text if has_colon(text) => {
-            Err("holds a colon: no key of ImageKit's has one, and none can be sent")
+            Err("holds a colon: ImageKit's keys have none, and a key with a colon cannot be sent")
         }
         _ => Ok(()),
     }

@@ -39,13 +39,13 @@ pub(super) const CACHE: SectionSpec = SectionSpec {
             "not_found_ttl",
             Kind::Duration,
             Value(r#""10s""#),
-            "Time for which a 404 or 400 of ImageKit is fresh, in a small share of their own.",
+            "Time for which a 404 or 400 of ImageKit is fresh. They may use 1/32 of `max_bytes`.",
         ),
         live(
             "settle",
             Kind::Duration,
             Value(r#""2s""#),
-            "Ttl of a list that is fetched this soon after its file was purged.",
+            "Longest ttl of a list that is fetched within this time after a purge of its file.",
         ),
         live(
             "browser_max_age",

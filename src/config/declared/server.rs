@@ -21,7 +21,7 @@ pub(super) const SERVER: SectionSpec = SectionSpec {
             "trusted_proxies",
             Kind::Networks,
             Value("[]"),
-            "Proxies whose word is taken for the client's address and the request id.",
+            "Proxies that are trusted to state the client's address and the request id.",
         ),
         restart(
             "client_address_header",

@@ -50,8 +50,8 @@ impl QuotaLease {
             let wait = until.saturating_sub(now);
             return (SpendOutcome::Refused { wait }, now >= account.recheck_at);
         }
-        // After the wait of a refusal one cell has come back, even if rounding to whole intervals
-        // hides it.
+        // The wait that a refusal stated is over, so one cell has come back, even if rounding to
+        // whole intervals hides it.
         let least = u32::from(account.exhausted_until.is_some());
         let left = account.left(self.left.load(Ordering::Relaxed), terms.quota, now).max(least);
         let owed = account.debts.owed(terms.quota, now);

@@ -105,7 +105,7 @@ pub(super) async fn serve<I, S>(
     };
     let Some(socket) = served.owner.into_socket() else { return };
     let response = service.refuse(peer, refused, handed_over.begun.lock().take());
-    // A client that sends so badly may not read at all.
+    // A client whose head cannot be read may not read the response either.
     not_for_long(refusal::write(socket, refused, response), settings, drain).await;
 }
 

@@ -1,3 +1,3 @@
-//! Tests of the whole room: a simulation of an account's traffic.
+//! Tests of the whole module: a simulation of an account's traffic.
 
 mod simulation;

@@ -152,7 +152,7 @@ impl World {
             Some(age) if age < TTL + STALE => Priority::Background,
             Some(_) | None => priority,
         };
-        let may = priority != Priority::Background || self.upstream.has_for_background();
+        let may = priority != Priority::Background || self.upstream.can_refresh_now();
         if may && self.filling.borrow_mut().insert(file) {
             tokio::task::spawn_local(Rc::clone(self).fill(file, priority, now));
         }

@@ -77,7 +77,7 @@ pub(super) struct File {
 
 enum Reuse {
     Fresh(Duration),
-    Revalidate(Duration),
+    StaleWhileRevalidate(Duration),
     IfError,
     Expired,
 }
@@ -89,7 +89,7 @@ impl Stored {
         if now < end {
             Reuse::Fresh(end.saturating_sub(now))
         } else if window(WHILE_REVALIDATE) {
-            Reuse::Revalidate(now.saturating_sub(end))
+            Reuse::StaleWhileRevalidate(now.saturating_sub(end))
         } else if window(IF_ERROR) {
             Reuse::IfError
         } else {
@@ -115,7 +115,7 @@ impl File {
                 let expected = stored.expected(now, &format!("hit; ttl={}", left.as_secs()));
                 Read::Now { expected, asks: false }
             }
-            Some((stored, Reuse::Revalidate(since))) => {
+            Some((stored, Reuse::StaleWhileRevalidate(since))) => {
                 let seconds = since.as_millis().div_ceil(1000);
                 let sign = if seconds > 0 { "-" } else { "" };
                 let expected = stored.expected(now, &format!("hit; ttl={sign}{seconds}"));
@@ -219,7 +219,7 @@ impl File {
                     Some((stored, Reuse::Fresh(left))) => {
                         stored.expected(now, &format!("hit; ttl={}", left.as_secs()))
                     }
-                    Some((stored, Reuse::Revalidate(_) | Reuse::IfError))
+                    Some((stored, Reuse::StaleWhileRevalidate(_) | Reuse::IfError))
                         if upstream_had_no_say =>
                     {
                         stored.expected(now, "fwd=stale; detail=stale-if-error")

@@ -108,13 +108,13 @@ impl Node {
         if let Lookup::Found { response, reuse } = self.cache.lookup(&id, now) {
             match reuse {
                 Reuse::Fresh { .. } => return Some(version_of(&response)),
-                Reuse::Revalidate { .. } if !self.is_cut_off() => {
+                Reuse::StaleWhileRevalidate { .. } if !self.is_cut_off() => {
                     if let Join::Leader(pending, _) = self.cache.join(&id, now) {
                         self.start(pending, file);
                     }
                     return Some(version_of(&response));
                 }
-                Reuse::Revalidate { .. } | Reuse::IfError | Reuse::Expired => {}
+                Reuse::StaleWhileRevalidate { .. } | Reuse::IfError | Reuse::Expired => {}
             }
         }
         let waiter = match self.cache.join(&id, self.clock.monotonic()) {
