@@ -166,10 +166,10 @@ fn purge_message(id: Option<&str>, mode: PurgeMode, responses: u64) -> String {
         (Some(id), PurgeMode::Hard) if responses > 0 => format!("Removed {id}."),
         (Some(id), PurgeMode::Soft) if responses > 0 => format!("Marked {id} stale."),
         (Some(id), PurgeMode::Hard) => {
-            format!("{id} was not stored. Later requests do not use a fetch in flight.")
+            format!("{id} was not stored here. Later requests do not use a fetch in flight.")
         }
         (Some(id), PurgeMode::Soft) => {
-            format!("{id} was not stored. A fetch in flight counts as stale.")
+            format!("{id} was not stored here. A fetch in flight counts as stale.")
         }
     }
 }

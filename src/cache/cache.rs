@@ -3,8 +3,8 @@
 //! # Why an invalidation is final
 //!
 //! One mutex per shard holds the fills in progress and the recent invalidations of its files.
-//! Every write of a file to moka happens under the mutex of its shard, and the housekeeping after
-//! it; a lookup takes none.
+//! A write of a file to moka, and the housekeeping after it, run under the mutex of the file's
+//! shard. A lookup takes no mutex.
 //!
 //! - `invalidate` locks, unlists the fill, removes the stored response, unlocks.
 //! - `finish` locks, and stores only if its fill is still listed and no purge of everything came
@@ -12,12 +12,12 @@
 //!
 //! A response that was requested before an invalidation is either stored before it, and removed
 //! by it, or not stored. A request that comes after it finds neither the response nor the fill.
-//! For this no invalidation has to be remembered, so the state is bounded by the fills in
+//! This needs no memory of past invalidations, so the state is bounded by the fills in
 //! progress.
 //!
 //! The argument needs three properties of moka, read in the source of version 0.12.16:
 //!
-//! - `insert` puts the entry into the map that `get` reads before it returns
+//! - Before `insert` returns, the entry is in the map that `get` reads
 //!   (`sync/cache.rs:1487`, `sync/base_cache.rs:512`), and `invalidate` removes it from there
 //!   before it returns (`sync/cache.rs:1601`). What they put off is bookkeeping: order of use,
 //!   weights, timers.

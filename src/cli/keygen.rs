@@ -22,9 +22,8 @@ impl Keygen {
 
   {key}
 
-Append the block on standard output to the configuration, check it and reload:
+The block on standard output belongs at the end of the configuration. Once it is there:
 
-  ikgate keygen --caller {caller} >> ikgate.toml
   ikgate check --config ikgate.toml
   kill -HUP PID_OF_IKGATE
   curl -H 'Authorization: Bearer {key}' http://127.0.0.1:8080/v1/files/FILE_ID/versions

@@ -12,8 +12,8 @@
 //! *The promise.* Acknowledged means that Redis has run the script. The node that acknowledges
 //! keeps the promise of a single node at once. A connected node keeps it from the moment it
 //! receives the record. A node without a record for three seconds is cut off: it shares nothing and
-//! serves only fresh responses. So it may serve purged bytes for the ttl and no longer; it serves
-//! stale ones only where the upstream fails, too.
+//! serves only fresh responses. So it may serve purged bytes until their ttl ends. It serves
+//! stale responses only if the upstream fails; these may be purged bytes too.
 //!
 //! - `protocol`: what nodes and server exchange, as small traits; `redis`: their implementation.
 //! - `node`: state of one node: its link to the stream, the second level, and the ledger client.

@@ -34,6 +34,10 @@ impl<'a> Locations<'a> {
     /// Adds the location of its key to a problem. A key that is missing has the location of its
     /// section.
     pub(super) fn locate(&self, problem: &mut Problem) {
+        // The path of an unknown variable is its name.
+        if self.variables.contains(&problem.path.as_str()) {
+            return;
+        }
         let variable = variable(&without_indexes(&problem.path));
         if self.variables.contains(&variable.as_str()) {
             problem.location = Some(variable);

@@ -41,10 +41,11 @@ impl Raw {
         for (name, value) in environment {
             if name == PRIVATE_KEY_VARIABLE {
                 raw.private_key = Some(Secret::new(value));
-            } else if let Some(path) = path_of(&name) {
-                problems.extend(raw.lay_over(&name, &path, value).err());
             } else if name.starts_with(PREFIX) && !is_foreign(&name, &value) {
-                problems.push(unknown_variable(&name));
+                problems.extend(match path_of(&name) {
+                    Some(path) => raw.lay_over(&name, &path, value).err(),
+                    None => Some(unknown_variable(&name)),
+                });
             }
         }
         if problems.is_empty() { Ok(raw) } else { Err(Problems(problems)) }
@@ -122,6 +123,10 @@ fn unknown_variable(name: &str) -> Problem {
 
 fn path_of(name: &str) -> Option<Vec<String>> {
     let path = name.strip_prefix(PREFIX).filter(|path| path.contains(SEPARATOR))?;
+    // A key id is a name of the operator's, in any case.
+    if let Some(kid) = path.strip_prefix("JWT__KEY_FILES__") {
+        return Some(vec!["jwt".to_owned(), "key_files".to_owned(), kid.to_owned()]);
+    }
     Some(path.split(SEPARATOR).map(str::to_ascii_lowercase).collect())
 }
 
@@ -152,6 +157,8 @@ mod tests {
             ("IKGATE_SERVICE_HOST", "10.0.0.1"),
             ("IKGATE_SERVICE_PORT_HTTP", "80"),
             ("IKGATE_ADMIN_SERVICE_HOST", "10.0.0.2"),
+            ("IKGATE__CANARY_SERVICE_HOST", "10.0.0.3"),
+            ("IKGATE__CANARY_PORT_80_TCP", "tcp://10.0.0.3:80"),
             ("IKGATE_VERSION", "0.1.0"),
         ];
         assert!(raw("", &environment).unwrap().table.is_empty());
@@ -169,6 +176,12 @@ mod tests {
             assert_eq!(problems.0[0].path, name);
             assert!(problems.0[0].message.ends_with(near), "{problems}");
         }
+    }
+
+    #[test]
+    fn a_key_id_in_a_variable_keeps_its_case() {
+        let raw = raw("", &[("IKGATE_JWT__KEY_FILES__Key1", "a.pub")]).unwrap();
+        assert_eq!(raw.table, "jwt.key_files.Key1 = \"a.pub\"".parse::<Table>().unwrap());
     }
 
     #[test]

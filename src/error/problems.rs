@@ -131,9 +131,11 @@ fn auth_problem(failure: AuthFailure) -> Problem {
             "Your request contains a key, and this gateway takes only tokens.",
             HELP_TOKEN,
         ),
-        AuthFailure::NoKeys => unauthorized(
+        AuthFailure::NoKeys => problem(
+            ErrorCode::Unauthorized,
             "Your token cannot be verified yet: this gateway has no keys of the identity provider.",
             HELP_LATER,
+            Retry::Maybe,
         ),
         AuthFailure::TokensOff => unauthorized(
             "Your request contains a token, and this gateway takes none: it has no [jwt].",
@@ -153,7 +155,7 @@ fn token_message(failure: AuthFailure) -> &'static str {
         AuthFailure::TokenAudience => "Your token's 'aud' is not accepted here.",
         AuthFailure::TokenClaims => {
             "A claim of your token is missing or has the wrong type: 'exp', 'iat' and 'nbf' are \
-             numbers, 'iss' and 'sub' texts, 'aud' a text or a list, 'files' a list of file ids."
+             numbers, 'iss', 'sub' and 'jti' texts, 'aud' a text or a list, 'files' a list of file ids."
         }
         AuthFailure::TokenCritical => "Your token's header has 'crit', which is not accepted here.",
         AuthFailure::TokenExpired => "Your token has expired.",

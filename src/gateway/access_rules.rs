@@ -166,7 +166,8 @@ impl AccessRules {
     /// error says only that it is throttled.
     fn auth_failed(&self, failure: AuthFailure, client: IpAddr) -> GatewayError {
         tracing::info!(target: "ikgate.auth_failure", reason = failure as u64);
-        if failure == AuthFailure::Missing {
+        // Neither is a credential that was checked and found wrong.
+        if matches!(failure, AuthFailure::Missing | AuthFailure::NoKeys) {
             return failure.into();
         }
         match self.limits.admit_auth_failure(client) {

@@ -1,7 +1,7 @@
 //! Rate limiting of callers (GCRA): how many requests each caller may send.
 //!
-//! It runs once the caller is known and before the cache. So a refused request costs neither a
-//! lookup nor an upstream call. Hits count too.
+//! It runs after the cache lookup and before any fill. So a refused request costs a lookup, and no
+//! upstream call. Hits count too.
 //!
 //! The arithmetic is governor's, and so are its terms. Each request is one *cell*. A *quota* is a
 //! burst plus the interval at which one cell is replenished. A cell that arrives too early does not

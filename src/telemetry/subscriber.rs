@@ -28,7 +28,7 @@ pub struct TelemetrySettings {
     pub access_log: AccessLogMode,
 }
 
-/// Handle of the log: filter, recent events, dropped buffer.
+/// Handle of the log: its filter, the recent events, and the number of dropped lines.
 pub struct Log {
     buffer: LogBuffer,
     set_filter: SetFilter,
@@ -49,7 +49,7 @@ impl Log {
         &self.recent
     }
 
-    /// Returns the number of buffer that were not written, since writing was too slow or failed.
+    /// Returns the number of lines that were not written, since writing was too slow or failed.
     pub fn dropped_lines(&self) -> u64 {
         self.buffer.dropped()
     }

@@ -136,7 +136,7 @@ test("a file is purged from it, once the token is given, by keyboard alone", asy
   assert.equal(await stored(), false);
   await page.locator("#purge-file").focus();
   await page.keyboard.press("Enter");
-  await says(page, "purge-said", `${FILE} was not stored.`);
+  await says(page, "purge-said", `${FILE} was not stored here.`);
   await page.waitForFunction(() => document.getElementById("events").textContent.includes("purged a file"));
   await end();
 });
@@ -184,7 +184,7 @@ test("a row is purged after a confirmation, and a file that is not stored is not
   await says(page, "purge-said", `Removed ${FILE}.`);
   await button.click();
   await button.click();
-  await says(page, "purge-said", `${FILE} was not stored.`);
+  await says(page, "purge-said", `${FILE} was not stored here.`);
   await page.screenshot({ path: `${SHOTS}/not-stored.png` });
   assert.deepEqual(wrong, []);
   await end();
@@ -249,7 +249,7 @@ test("it names a throttled caller, a refused key and refused credentials", async
   assert.ok(Number(throttled) >= 5, `${throttled} throttled`);
   await says(page, "errors", "throttled");
   await says(page, "errors", "upstream_auth");
-  await says(page, "errors", "unauthorized: unknown_key");
+  await says(page, "errors", "unauthorized: no_callers");
   const link = page.locator("#headline a");
   assert.match(await link.getAttribute("href"), /^\/runbook#:~:text=IkgateKeyRefused$/);
   await shoot(page, "refused-key");

@@ -28,9 +28,10 @@ def section(heading):
     return text
 
 
-def requested(url):
-    """Requests a URL and ignores the response."""
-    subprocess.run(["curl", "--silent", "--output", "/dev/null", url], check=True)
+def requested(url, *fields):
+    """Requests a URL with these header fields and ignores the response."""
+    headers = [argument for field in fields for argument in ("--header", field)]
+    subprocess.run(["curl", "--silent", "--output", "/dev/null", *headers, url], check=True)
 
 
 class Documentation(unittest.TestCase):
@@ -63,6 +64,7 @@ class Documentation(unittest.TestCase):
             url = f"{gateway.url}/v1/files"
             for path in (f"/{FILE}/versions", "/missing/versions", "/nothing"):
                 requested(url + path)
+            requested(f"{url}/{FILE}/versions", "Authorization: Bearer wrong")
             gateway.process.terminate()
             lines = map(json.loads, gateway.process.stderr.readlines())
         written = {field for line in lines if line["target"] == "ikgate.access" for field in line}

@@ -57,6 +57,10 @@ fn a_problem_of_a_list_names_the_entry_and_what_to_write() {
             "callers[0].files: \"b c\" is no file id: 1 to 64 of A-Z a-z 0-9 _ -",
         ),
         (
+            "webhooks.secret_file = \"whsec_canary\"",
+            "webhooks.secret_file: must be the path of a file, and this looks like the secret itself",
+        ),
+        (
             "telemetry.log = \"debgu\"",
             "telemetry.log: \"debgu\" is no level: allowed are trace, debug, info, warn, error and \
              off, and MODULE=LEVEL as in \"info,ikgate::upstream=debug\"",

@@ -5,8 +5,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::value::{Given, Section};
+use crate::caller::KEY_PREFIX;
 use crate::error::chain;
 use crate::secret::Secret;
+
+/// Beginnings of ImageKit's private keys, of its webhooks' secrets, and of callers' keys.
+const SECRET_PREFIXES: [&str; 3] = ["private_", "whsec_", KEY_PREFIX];
 
 /// Permission bit of a file that every user can read.
 const OTHERS_READ: u32 = 0o004;
@@ -15,6 +19,10 @@ const OTHERS_READ: u32 = 0o004;
 pub(super) fn file(given: &Given, directory: &Path) -> Result<PathBuf, &'static str> {
     match given.text()? {
         "" => Err("must be a path"),
+        // Not repeated, because problems are logged.
+        text if SECRET_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) => {
+            Err("must be the path of a file, and this looks like the secret itself")
+        }
         path => Ok(directory.join(path)),
     }
 }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
-use ikgate::message::{Coding, EntityTag, Named, RequestFields};
+use ikgate::message::{Coding, EntityTag, RequestFields, TagMatch};
 use libfuzzer_sys::fuzz_target;
 
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -12,8 +12,8 @@ fuzz_target!(|value: &[u8]| {
     let tag = EntityTag::of(b"[]");
     let mut fields = HeaderMap::new();
     fields.insert(IF_NONE_MATCH, value.clone());
-    let named = |map: &HeaderMap| tag.named_in(&RequestFields::of(map, &CLIENT_ADDRESS));
-    if let Some(Named::Tag(coding)) = named(&fields) {
+    let named = |map: &HeaderMap| tag.match_in(&RequestFields::of(map, &CLIENT_ADDRESS));
+    if let Some(TagMatch::Tag(coding)) = named(&fields) {
         let own = tag.to_field_value(coding);
         let text = value.as_bytes();
         assert!(text.windows(own.len()).any(|window| window == own.as_bytes()));
