@@ -1,12 +1,12 @@
 //! Settings of the keys that verify tokens, and the URL of an identity provider's key set.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use http::Uri;
 
 use super::key_set::KeySet;
 use super::token_key::{TokenAlgorithm, TokenKey};
+use crate::message::is_loopback;
 
 /// Keys that verify tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,12 +86,6 @@ impl fmt::Display for KeySetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ impl AccessRules {
     /// error says only that it is throttled.
     fn auth_failed(&self, failure: AuthFailure, client: IpAddr) -> GatewayError {
         tracing::info!(target: "ikgate.auth_failure", reason = failure as u64);
-        // Neither is a credential that was checked and found wrong.
+        // A missing credential, or one that cannot be checked yet, is not a wrong one.
         if matches!(failure, AuthFailure::Missing | AuthFailure::NoKeys) {
             return failure.into();
         }

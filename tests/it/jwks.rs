@@ -174,6 +174,24 @@ async fn a_provider_that_is_down_at_the_start_is_tried_every_ten_seconds() {
 }
 
 #[tokio::test]
+async fn a_token_that_cannot_be_checked_yet_may_be_sent_again_and_spends_nothing() {
+    let (provider, signer) = (Origin::start().await, Signer::es256("a"));
+    provider.publishes(&[signer.jwk()]);
+    provider.hold(KEYS);
+    let more = "limits.auth_failures = { per_second = 1, burst = 1 }";
+    let tokens = Tokens::with_keys(more, &jwt(&provider), scratch()).await;
+    let token = signer.signed(&claims(&tokens));
+    for _ in 0..3 {
+        let answer = tokens.ask(&tokens.path, &token).await;
+        assert_eq!(answer.status, 401);
+        assert_eq!(answer.find("x-should-retry"), None);
+    }
+    provider.release(KEYS);
+    tokens.becomes(&token, 200).await;
+    tokens.gateway.finish().await;
+}
+
+#[tokio::test]
 async fn a_key_is_used_only_as_it_is_meant() {
     let provider = Origin::start().await;
     let (rsa, other, ed) = (Signer::rs256("rsa"), Signer::es256("es"), Signer::ed25519("ed"));

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use ikgate::caller::{Audience, Claims, NumericDate, TokenSigner};
+use ikgate::caller::TokenSigner;
 use ikgate::config;
 use serde_json::{Value, json};
 
-use crate::support::tokens::{ISSUER, SECRET, Tokens, hs256, signed};
+use crate::support::tokens::{ISSUER, SECRET, Tokens, claims_at, hs256, signed};
 use crate::support::{FILE, Origin, Reply, TestGateway, scratch, versions_of};
 
 const LIST: &str = "[{\"versionInfo\":{\"id\":\"v1\"},\"isPrivateFile\":true}]";
@@ -211,16 +211,7 @@ async fn tokens_of_key_pairs_are_accepted_and_of_other_pairs_refused() {
             std::fs::write(&config, jwt(name)).unwrap();
             let settings = config::tokens(&config, []).unwrap();
             let key = files.path().join(format!("{key}.pem"));
-            let claims = Claims {
-                sub: "user-1".to_owned(),
-                iss: ISSUER.to_owned(),
-                aud: Audience::One("ikgate".to_owned()),
-                iat: NumericDate(now),
-                exp: NumericDate(now + Duration::from_mins(5)),
-                nbf: None,
-                jti: None,
-                files: None,
-            };
+            let claims = claims_at(now);
             TokenSigner::new(&settings, Some(&key)).unwrap().sign(&claims, now)
         };
         let ask = async |token: &str| {

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ikgate::caller::{Audience, Claims, NumericDate, TokenSigner};
+use ikgate::caller::TokenSigner;
 use ikgate::config;
 use serde_json::json;
 
 use crate::support::scratch;
 use crate::support::signers::Signer;
-use crate::support::tokens::{ISSUER, SECRET, Tokens, hs256, section, signed};
+use crate::support::tokens::{SECRET, Tokens, claims_at, hs256, section, signed};
 
 /// Limits that no test reaches by polling.
 const MORE: &str = "limits.auth_failures = { per_second = 1000000, burst = 1000000 }";
@@ -101,16 +101,7 @@ fn a_signer_with_several_keys_names_the_one_that_signs() {
     std::fs::write(&config, section("", &jwt)).unwrap();
     let settings = config::tokens(&config, []).unwrap();
     let now = Duration::from_secs(1_700_000_000);
-    let claims = Claims {
-        sub: "user-1".to_owned(),
-        iss: ISSUER.to_owned(),
-        aud: Audience::One("ikgate".to_owned()),
-        iat: NumericDate(now),
-        exp: NumericDate(now + Duration::from_mins(5)),
-        nbf: None,
-        jti: None,
-        files: None,
-    };
+    let claims = claims_at(now);
     for (signer, signs) in [(&old, true), (&new, true), (&Signer::ed25519("old"), false)] {
         let pem = files.path().join("private.pem");
         std::fs::write(&pem, signer.private()).unwrap();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use hmac::{Hmac, Mac as _};
+use ikgate::caller::{Audience, Claims, NumericDate};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -25,6 +26,20 @@ pub(crate) fn signed_bytes(header: &[u8], claims: &[u8], secret: &str) -> String
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(message.as_bytes());
     format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+}
+
+/// Returns the claims of a token of `user-1` that is issued at `now` and valid for five minutes.
+pub(crate) fn claims_at(now: Duration) -> Claims {
+    Claims {
+        sub: "user-1".to_owned(),
+        iss: ISSUER.to_owned(),
+        aud: Audience::One("ikgate".to_owned()),
+        iat: NumericDate(now),
+        exp: NumericDate(now + Duration::from_mins(5)),
+        nbf: None,
+        jti: None,
+        files: None,
+    }
 }
 
 /// Returns the configuration with these lines in its section `[jwt]`.
