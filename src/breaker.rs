@@ -106,11 +106,6 @@ impl Breaker {
         Transition::Opened
     }
 
-    /// Returns whether calls leave without a limit by this breaker.
-    pub fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed { .. })
-    }
-
     /// Returns the state as a call would find it at `now`: half-open as soon as a probe may leave.
     pub fn state(&self, now: Duration) -> BreakerState {
         match self.state {

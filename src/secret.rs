@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::HeaderValue;
 use zeroize::Zeroizing;
@@ -122,6 +122,8 @@ pub struct PrivateKey {
     source: KeySource,
     /// Modification time of the file when the key in use was read; `None` if unknown.
     written: ArcSwap<Option<SystemTime>>,
+    /// Error of the last read of the file. `None`: it held a usable key.
+    problem: ArcSwapOption<SecretError>,
 }
 
 /// Returns whether a text is ImageKit's public key. The dashboard shows it beside the private key,
@@ -161,7 +163,7 @@ pub enum KeyChange {
 impl PrivateKey {
     pub fn fixed(key: Secret) -> Self {
         let (current, written) = (ArcSwap::from_pointee(key), ArcSwap::default());
-        Self { current, source: KeySource::Fixed, written }
+        Self { current, source: KeySource::Fixed, written, problem: ArcSwapOption::empty() }
     }
 
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
@@ -170,6 +172,7 @@ impl PrivateKey {
             current: ArcSwap::from_pointee(key),
             source: KeySource::File(path.to_owned()),
             written: ArcSwap::from_pointee(written(path)),
+            problem: ArcSwapOption::empty(),
         })
     }
 
@@ -177,9 +180,11 @@ impl PrivateKey {
     ///
     /// It compares the content: Kubernetes swaps symbolic links, so names and times are not
     /// reliable.
-    pub fn refresh(&self) -> Result<KeyChange, SecretError> {
+    pub fn refresh(&self) -> Result<KeyChange, Arc<SecretError>> {
         let KeySource::File(path) = &self.source else { return Ok(KeyChange::Unchanged) };
-        let key = private_key_from_file(path)?;
+        let read = private_key_from_file(path).map_err(Arc::new);
+        self.problem.store(read.as_ref().err().cloned());
+        let key = read?;
         if *self.current.load_full() == key {
             return Ok(KeyChange::Unchanged);
         }
@@ -191,6 +196,11 @@ impl PrivateKey {
     /// Returns the modification time of the file when the key in use was read; `None` if unknown.
     pub fn written(&self) -> Option<SystemTime> {
         **self.written.load()
+    }
+
+    /// Returns the error of the last read of the file, if that read found no usable key.
+    pub fn problem(&self) -> Option<Arc<SecretError>> {
+        self.problem.load_full()
     }
 
     /// Returns the key in use. A different key is a different `Arc`.
@@ -231,7 +241,7 @@ mod tests {
         let key = file(b"private_abc=");
         let private = PrivateKey::from_file(key.path()).unwrap();
         std::fs::write(key.path(), b"public_abc=").unwrap();
-        assert!(matches!(private.refresh(), Err(SecretError::PublicKey { .. })));
+        assert!(matches!(*private.refresh().unwrap_err(), SecretError::PublicKey { .. }));
         assert_eq!(private.current().expose(), "private_abc=");
         let public = PrivateKey::from_file(key.path());
         assert!(matches!(public, Err(SecretError::PublicKey { .. })));
@@ -242,7 +252,7 @@ mod tests {
         let key = file(b"private_abc=");
         let private = PrivateKey::from_file(key.path()).unwrap();
         std::fs::write(key.path(), b"private_abc:def=").unwrap();
-        assert!(matches!(private.refresh(), Err(SecretError::Colon { .. })));
+        assert!(matches!(*private.refresh().unwrap_err(), SecretError::Colon { .. }));
         assert_eq!(private.current().expose(), "private_abc=");
         assert!(matches!(PrivateKey::from_file(key.path()), Err(SecretError::Colon { .. })));
     }
@@ -264,7 +274,9 @@ mod tests {
         std::fs::write(file.path(), "two").unwrap();
         assert_eq!(key.refresh().unwrap(), KeyChange::Changed);
         std::fs::write(file.path(), "").unwrap();
+        assert!(key.problem().is_none());
         assert!(key.refresh().is_err());
+        assert!(matches!(*key.problem().unwrap(), SecretError::Empty { .. }));
         let expected = format!("Basic {}", BASE64_STANDARD.encode("two:"));
         assert_eq!(key.current().basic_authorization().to_str().unwrap(), expected);
     }

@@ -1,11 +1,12 @@
 //! State of the gateway now: what an operator checks first, and what the headline is made of.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::state::Admin;
 use crate::cluster::ClusterState;
+use crate::error::chain;
 use crate::telemetry::GaugeValues;
-use crate::upstream::{BreakerState, UpstreamOutcome};
+use crate::upstream::{BreakerState, KeyStatus, UpstreamOutcome};
 
 /// State of the gateway at one moment. Times are Unix seconds.
 #[derive(Clone, Debug, Serialize)]
@@ -14,6 +15,10 @@ pub(super) struct Health {
     /// `none`, `connected` or `cut_off`.
     pub(super) fleet: &'static str,
     pub(super) pending_purges: usize,
+    /// Whether the gateway shuts down.
+    pub(super) draining: bool,
+    /// Number of open connections of the public listener.
+    pub(super) connections: usize,
     /// Time at which the TLS certificate expires. `None`: there is no TLS.
     pub(super) certificate_expires: Option<i64>,
 }
@@ -23,8 +28,11 @@ pub(super) struct Health {
 pub(super) struct UpstreamView {
     /// `closed`, `half_open` or `open`.
     pub(super) breaker: &'static str,
-    /// `refused` after several refusals in a row, until ImageKit accepts a key again.
-    pub(super) private_key: &'static str,
+    /// Result of the last call with the current key.
+    #[serde(serialize_with = "key_status")]
+    pub(super) private_key: KeyStatus,
+    /// Reason why the key file could not be used when it was last read. `None`: it was used.
+    pub(super) private_key_file: Option<String>,
     pub(super) budget_available: u32,
     /// Time of the first of the calls that failed in a row. `None`: the last call worked.
     pub(super) failing_since: Option<u64>,
@@ -42,6 +50,11 @@ pub(super) struct LastErrorView {
     pub(super) kind: UpstreamOutcome,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+fn key_status<S: Serializer>(status: &KeyStatus, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(status.as_str())
+}
+
 impl Admin {
     pub(super) fn health(&self, gauges: &GaugeValues) -> Health {
         let (monotonic, unix_time) = (self.clock().monotonic(), self.clock().unix_time());
@@ -56,7 +69,8 @@ impl Admin {
                     BreakerState::HalfOpen => "half_open",
                     BreakerState::Open => "open",
                 },
-                private_key: if upstream.refuses_key() { "refused" } else { "accepted" },
+                private_key: upstream.key_status(),
+                private_key_file: self.key.problem().map(|error| chain(&*error)),
                 budget_available: gauges.budget_available,
                 failing_since: calls.failing.map(|failing| unix(failing.since)),
                 failed_calls: calls.failing.map_or(0, |failing| failing.count),
@@ -73,6 +87,8 @@ impl Admin {
                 Some(ClusterState::CutOff) => "cut_off",
             },
             pending_purges: gauges.cluster.pending_purges,
+            draining: self.drain.is_announced(),
+            connections: gauges.connections,
             certificate_expires: gauges.tls_expires_in.map(|left| now.saturating_add(left)),
         }
     }

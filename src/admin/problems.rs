@@ -1,146 +1,62 @@
 //! Current problems of the gateway: the cause and the remedy of each, in a sentence.
 //!
-//! They are the headline of the dashboard. Each one names its section of the runbook, whose alert
-//! fires if the problem lasts.
+//! They are the headline of the dashboard and of `ikgate status`.
 
-use std::time::Duration;
+mod last_minute;
+mod problem;
+mod upstream;
 
-use serde::Serialize;
+use last_minute::LastMinute;
+pub(super) use problem::CurrentProblem;
+use problem::{Severity, spoken};
 
-use super::health::{Health, UpstreamView};
-use crate::telemetry::{HISTORY_INTERVAL, Point};
-use crate::upstream::UpstreamOutcome;
-
-/// Number of failed calls in a row from which the upstream counts as failing. One failure may be
-/// due to one odd file.
-const FAILED_CALLS_MIN: u64 = 2;
+use super::health::Health;
+use crate::telemetry::Point;
 
 /// Time before a certificate's expiry from which it is a problem: the alert has the same.
 const CERTIFICATE_DAYS: i64 = 14;
 const DAY: i64 = 86_400;
 
-/// Period that the numbers of a problem are about.
-const RECENT: Duration = Duration::from_mins(1);
-
-/// A problem that exists now.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(super) struct CurrentProblem {
-    /// `critical`: callers are affected now; `warning`: they will be unless the operator acts.
-    severity: &'static str,
-    code: &'static str,
-    cause: String,
-    remedy: &'static str,
-    /// Section of the runbook.
-    runbook: &'static str,
-}
-
-/// Counts of the last minute.
-#[derive(Default)]
-struct LastMinute {
-    requests: u64,
-    failed: u64,
-    stale: u64,
-    not_admitted: u64,
-    busy: u64,
-}
+/// Requests of one caller in a minute that got 429, from which they are a problem: the alert has
+/// the same, one per second.
+const THROTTLED_MIN: u64 = 60;
 
 /// Returns the problems of a gateway, the most severe first. `now`: Unix seconds.
 pub(super) fn current_problems(health: &Health, points: &[Point], now: u64) -> Vec<CurrentProblem> {
-    let counts = last_minute(points);
+    let counts = LastMinute::of(points);
     let mut problems: Vec<_> = [
-        upstream_problem(&health.upstream, &counts, now),
+        drain_problem(health),
+        upstream::key_file_problem(&health.upstream),
+        upstream::failing_calls_problem(&health.upstream, &counts, now),
         fleet_problem(health),
         certificate_problem(health, now),
-        budget_problem(&health.upstream, &counts),
+        upstream::budget_problem(&health.upstream, &counts),
+        caller_problem(&counts),
         log_problem(points),
     ]
     .into_iter()
     .flatten()
     .collect();
-    problems.sort_by_key(|problem| problem.severity != "critical");
+    problems.sort_by_key(|problem| problem.severity);
     problems
 }
 
-fn last_minute(points: &[Point]) -> LastMinute {
-    let recent = usize::try_from(RECENT.as_secs() / HISTORY_INTERVAL.as_secs()).unwrap_or(1);
-    let mut counts = LastMinute::default();
-    for point in points.iter().rev().take(recent) {
-        let calls = |outcome: UpstreamOutcome| point.upstream.get(outcome.as_str()).unwrap_or(&0);
-        counts.requests += point.requests.values().sum::<u64>();
-        counts.failed += point.failed;
-        counts.stale += point.requests.get("stale_error").unwrap_or(&0);
-        counts.not_admitted += calls(UpstreamOutcome::Spent) + calls(UpstreamOutcome::QueueFull);
-        counts.busy += calls(UpstreamOutcome::Busy);
-    }
-    counts
-}
-
-fn upstream_problem(
-    upstream: &UpstreamView,
-    counts: &LastMinute,
-    now: u64,
-) -> Option<CurrentProblem> {
-    let since = upstream.failing_since?;
-    let error = upstream.last_error.as_ref()?;
-    let lasts = spoken(now.saturating_sub(since));
-    let said = &error.cause;
-    let effect = effect(counts);
-    if upstream.private_key == "refused" {
-        return Some(CurrentProblem {
-            severity: "critical",
-            code: "private_key_refused",
-            cause: format!("ImageKit has refused the private key for {lasts}: {said}.{effect}"),
-            remedy: "Write a valid key into upstream.private_key_file. With a key from the \
-                     environment, restart the gateway.",
-            runbook: "IkgateKeyRefused",
-        });
-    }
-    if upstream.failed_calls < FAILED_CALLS_MIN && upstream.breaker == "closed" {
-        return None;
-    }
-    let breaker = match upstream.breaker {
-        "closed" => "",
-        "half_open" => " The circuit breaker lets one probe through.",
-        _ => " The circuit breaker is open: no call leaves.",
-    };
-    let (code, what, remedy) = match error.kind {
-        UpstreamOutcome::Unreachable => (
-            "upstream_unreachable",
-            "ImageKit has been unreachable",
-            "Check name resolution, the firewall and the route from this machine to ImageKit.",
+fn drain_problem(health: &Health) -> Option<CurrentProblem> {
+    health.draining.then(|| CurrentProblem {
+        severity: Severity::Warning,
+        code: "draining",
+        cause: format!(
+            "This gateway shuts down: /readyz answers 503, and {} connections are open.",
+            health.connections
         ),
-        UpstreamOutcome::Timeout => (
-            "upstream_timeout",
-            "ImageKit has not answered in time",
-            "Check ImageKit's status page and the route to it.",
-        ),
-        _ => (
-            "upstream_bad",
-            "ImageKit has given no usable answer",
-            "Check ImageKit's status page and upstream.url.",
-        ),
-    };
-    let cause = format!("{what} for {lasts}: {said}.{effect}{breaker}");
-    let runbook = "IkgateBreakerOpen";
-    Some(CurrentProblem { severity: "critical", code, cause, remedy, runbook })
-}
-
-/// Returns how callers were answered in the last minute, as a sentence.
-fn effect(counts: &LastMinute) -> String {
-    let percent = |part: u64| (part * 100).checked_div(counts.requests).unwrap_or(0);
-    if counts.requests == 0 {
-        return " No caller has sent a request in the last minute.".to_owned();
-    }
-    format!(
-        " In the last minute {} % of requests were answered stale and {} % failed.",
-        percent(counts.stale),
-        percent(counts.failed)
-    )
+        remedy: "Wait for its successor. If the stop was not planned, read the log for its cause.",
+        runbook: "IkgateDown",
+    })
 }
 
 fn fleet_problem(health: &Health) -> Option<CurrentProblem> {
     (health.fleet == "cut_off").then(|| CurrentProblem {
-        severity: "critical",
+        severity: Severity::Critical,
         code: "fleet_cut_off",
         cause: format!(
             "The connection to the fleet's Redis is cut off: purges of other gateways do not \
@@ -157,62 +73,41 @@ fn certificate_problem(health: &Health, now: u64) -> Option<CurrentProblem> {
     if left >= CERTIFICATE_DAYS * DAY {
         return None;
     }
+    let lasts = spoken(left.unsigned_abs());
     let (severity, cause) = if left <= 0 {
-        let ago = spoken(left.unsigned_abs());
-        ("critical", format!("The TLS certificate expired {ago} ago: clients refuse to connect."))
+        let cause = format!("The TLS certificate expired {lasts} ago: clients refuse to connect.");
+        (Severity::Critical, cause)
     } else {
-        ("warning", format!("The TLS certificate expires in {}.", spoken(left.unsigned_abs())))
+        (Severity::Warning, format!("The TLS certificate expires in {lasts}."))
     };
     let remedy = "Replace the files of [server.tls]; the gateway reads them again within 5 s.";
     let (code, runbook) = ("certificate", "IkgateCertificateExpires");
     Some(CurrentProblem { severity, code, cause, remedy, runbook })
 }
 
-fn budget_problem(upstream: &UpstreamView, counts: &LastMinute) -> Option<CurrentProblem> {
-    let severity = "warning";
-    if counts.busy > 0 {
-        let cause = format!(
-            "ImageKit answered 429 to {} calls in the last minute: the account's quota is spent.",
-            counts.busy
-        );
-        let remedy = "Find what else uses the account's private key, or lower upstream.budget.";
-        let (code, runbook) = ("upstream_throttles", "IkgateUpstreamThrottles");
-        return Some(CurrentProblem { severity, code, cause, remedy, runbook });
-    }
-    (counts.not_admitted > 0).then(|| CurrentProblem {
-        severity,
-        code: "budget_empty",
+fn caller_problem(counts: &LastMinute<'_>) -> Option<CurrentProblem> {
+    let (caller, throttled) = counts.most_throttled()?;
+    (throttled >= THROTTLED_MIN).then(|| CurrentProblem {
+        severity: Severity::Warning,
+        code: "caller_throttled",
         cause: format!(
-            "The upstream budget is used up: {} fills were refused in the last minute, {} calls \
-             are available now.",
-            counts.not_admitted, upstream.budget_available
+            "The caller {caller} sends more than its quota: {throttled} of its requests got 429 in \
+             the last minute."
         ),
-        remedy: "Lower the quota of the caller that requests the most files, or raise cache.ttl \
-                 or upstream.budget.",
-        runbook: "IkgateBudgetExhausted",
+        remedy: "If the load is meant, raise its quota. If not, find its source in the access log.",
+        runbook: "IkgateCallerThrottled",
     })
 }
 
 fn log_problem(points: &[Point]) -> Option<CurrentProblem> {
     let dropped: u64 = points.iter().map(|point| point.log_lines_dropped).sum();
     (dropped > 0).then(|| CurrentProblem {
-        severity: "warning",
+        severity: Severity::Warning,
         code: "log_lines_dropped",
         cause: format!("{dropped} log lines were dropped in the last 15 minutes."),
         remedy: "Set telemetry.access_log to \"errors\", or make the reader of the log faster.",
         runbook: "IkgateLogLinesDropped",
     })
-}
-
-/// Returns a duration in its largest unit, as "3 min".
-fn spoken(seconds: u64) -> String {
-    let day = DAY.unsigned_abs();
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min", seconds / 60),
-        3_600..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / day),
-    }
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ impl Admin {
                 None => self.clock().uptime(),
             }
             .as_secs(),
+            private_key_readable: self.key.problem().is_none(),
             tls_expires_in: self.tls.load().as_ref().map(|tls| {
                 let seconds =
                     |since_1970: Duration| i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);

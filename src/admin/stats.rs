@@ -8,6 +8,8 @@ use super::health::Health;
 use super::problems::{CurrentProblem, current_problems};
 use super::replies::json;
 use super::state::Admin;
+use crate::cache::Lookup;
+use crate::file_id::FileId;
 use crate::server::Reply;
 use crate::telemetry::{
     CallerRow, Capacity, FileCount, HISTORY_INTERVAL, Point, RecentEvent, RecentMetrics,
@@ -35,8 +37,16 @@ struct Stats {
 
 #[derive(Serialize)]
 struct Top {
-    requests: Vec<FileCount>,
-    fills: Vec<FileCount>,
+    requests: Vec<TopFile>,
+    fills: Vec<TopFile>,
+}
+
+#[derive(Serialize)]
+struct TopFile {
+    #[serde(flatten)]
+    count: FileCount,
+    /// Path of the file, if its list is stored here and states one.
+    path: Option<String>,
 }
 
 pub(super) fn show(admin: &Admin) -> Reply {
@@ -55,8 +65,17 @@ pub(super) fn show(admin: &Admin) -> Reply {
             health,
             points,
             callers,
-            top: Top { requests: requested, fills: fetched },
+            top: Top { requests: with_paths(admin, requested), fills: with_paths(admin, fetched) },
             events: admin.log.as_ref().map(|log| log.recent().list()).unwrap_or_default(),
         },
     )
+}
+
+fn with_paths(admin: &Admin, files: Vec<FileCount>) -> Vec<TopFile> {
+    let now = admin.clock().monotonic();
+    let path = |file: &str| match admin.cache().lookup(&FileId::parse(file).ok()?, now) {
+        Lookup::Found { response, .. } => response.file_path(),
+        Lookup::Absent => None,
+    };
+    files.into_iter().map(|count| TopFile { path: path(&count.file), count }).collect()
 }

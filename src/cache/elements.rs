@@ -47,6 +47,14 @@ struct Version<'a> {
     is_private_file: Option<&'a RawValue>,
 }
 
+/// Field of a version that operators know a file by.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Located<'a> {
+    #[serde(borrow)]
+    file_path: Cow<'a, str>,
+}
+
 #[derive(Deserialize)]
 struct VersionInfo<'a> {
     #[serde(borrow)]
@@ -88,6 +96,13 @@ impl Elements {
         self.0.iter().find(|element| *element.id == *id.as_str())
     }
 
+    /// Returns the `filePath` of the first version, as `/images/a.jpg`, if it states one. Parses the
+    /// version at each call.
+    pub(super) fn file_path(&self) -> Option<String> {
+        let version: Located<'_> = serde_json::from_slice(&self.0.first()?.bytes).ok()?;
+        Some(version.file_path.into_owned())
+    }
+
     /// Returns the memory used in addition to the list's own bytes.
     pub(super) fn weight(&self) -> usize {
         let of = |element: &Element| size_of::<Element>() + element.id.len();
@@ -125,6 +140,18 @@ mod tests {
         assert_eq!(find(list, "a").as_deref(), Some(r#"{"versionInfo":{"id":"\u0061"}}"#));
         assert_eq!(find("{\"versionInfo\":{\"id\":\"a\"}}", "a"), None);
         assert_eq!(find("[", "a"), None);
+    }
+
+    #[test]
+    fn the_path_of_a_file_is_that_of_its_first_version() {
+        let path =
+            |list: &'static str| Elements::of(&Bytes::from_static(list.as_bytes())).0.file_path();
+        let list = r#"[{"filePath":"/a\u0062.jpg","versionInfo":{"id":"b"}},
+            {"filePath":"/old.jpg","versionInfo":{"id":"a"}}]"#;
+        assert_eq!(path(list).as_deref(), Some("/ab.jpg"));
+        assert_eq!(path(r#"[{"versionInfo":{"id":"b"}}]"#), None);
+        assert_eq!(path(r#"[{"filePath":7,"versionInfo":{"id":"b"}}]"#), None);
+        assert_eq!(path("[]"), None);
     }
 
     #[test]

@@ -87,6 +87,11 @@ impl StoredResponse {
         self.elements.find(id)
     }
 
+    /// Returns the `filePath` of the newest version, for operators. Parses it at each call.
+    pub fn file_path(&self) -> Option<String> {
+        self.elements.file_path()
+    }
+
     /// Returns `Age`: the time since it was requested from the upstream.
     pub fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.as_of)

@@ -112,6 +112,10 @@ metrics! {
         "Time since the private key's file was written, or since the start, in seconds",
     )
     .in_seconds();
+    PRIVATE_KEY_READABLE = MetricSpec::gauge(
+        "private_key_readable",
+        "Result of the last read of the private key's file: 1 usable key, 0 none",
+    );
     CONFIG_RELOADS = MetricSpec::counter(
         "config_reloads",
         "Number of configuration reloads, applied or refused",

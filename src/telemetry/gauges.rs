@@ -50,6 +50,8 @@ pub struct GaugeValues {
     pub breaker_state: u8,
     /// Seconds since the key's file was written, or since the process began if there is no file.
     pub private_key_age: u64,
+    /// Whether the last read of the key's file found a usable key.
+    pub private_key_readable: bool,
     /// Seconds until the certificate expires; negative once it has expired. `None`: there is no
     /// TLS.
     pub tls_expires_in: Option<i64>,
@@ -96,6 +98,7 @@ pub(super) struct Gauges {
     budget_available: Gauge,
     breaker_state: Gauge,
     private_key_age: Gauge,
+    private_key_readable: Gauge,
     tls_expires_in: TlsExpiry,
 }
 
@@ -123,6 +126,7 @@ impl Gauges {
             budget_available: registered(registry, &declared::UPSTREAM_BUDGET_AVAILABLE),
             breaker_state: registered(registry, &declared::UPSTREAM_BREAKER_STATE),
             private_key_age: registered(registry, &declared::PRIVATE_KEY_AGE),
+            private_key_readable: registered(registry, &declared::PRIVATE_KEY_READABLE),
             tls_expires_in,
         }
     }
@@ -142,6 +146,7 @@ impl Gauges {
         self.budget_available.set(i64::from(values.budget_available));
         self.breaker_state.set(i64::from(values.breaker_state));
         self.private_key_age.set(i64::try_from(values.private_key_age).unwrap_or(i64::MAX));
+        self.private_key_readable.set(i64::from(values.private_key_readable));
         let cluster = &values.cluster;
         self.cluster_state.set(i64::from(cluster.state));
         self.cluster_nodes.set(number(cluster.nodes));

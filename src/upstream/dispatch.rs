@@ -16,7 +16,7 @@ use super::call_queue::{CallPermit, CallQueue, NotAdmitted};
 use super::error::{Refusal, UpstreamError, UpstreamOutcome};
 use super::health::UpstreamHealth;
 use super::http_transport::{HttpTransport, UpstreamStartError};
-use super::key_circuit::KeyCircuit;
+use super::key_circuit::{KeyCircuit, KeyStatus};
 use super::latency::Latency;
 use super::response::UpstreamResponse;
 use super::retry::{self, RetryBudget};
@@ -90,9 +90,9 @@ impl Upstream {
         self.0.health.lock().clone()
     }
 
-    /// Returns whether calls stop because the upstream refuses the current private key.
-    pub fn refuses_key(&self) -> bool {
-        self.0.key_circuit.is_open()
+    /// Returns the result of the last call with the current private key.
+    pub fn key_status(&self) -> KeyStatus {
+        self.0.key_circuit.status()
     }
 }
 

@@ -16,6 +16,27 @@ use crate::secret::{PrivateKey, Secret};
 const REFUSALS: BreakerSettings =
     BreakerSettings { failures: 3, open_for: Duration::from_secs(10) };
 
+/// Result of the last upstream call with the current private key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyStatus {
+    /// No call with this key has been answered yet.
+    Untried,
+    Accepted,
+    /// The upstream answered 401 or 403.
+    Refused,
+}
+
+impl KeyStatus {
+    /// Returns the name in `/api/stats`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Untried => "untried",
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// Private key, and the breaker for it.
 pub(super) struct KeyCircuit {
     key: Arc<PrivateKey>,
@@ -24,14 +45,21 @@ pub(super) struct KeyCircuit {
 
 struct State {
     breaker: Breaker,
-    /// Key that the breaker counts for.
+    /// Key that the breaker and the status are about.
     of: Arc<Secret>,
+    status: KeyStatus,
+}
+
+impl State {
+    fn of(key: Arc<Secret>) -> Self {
+        Self { breaker: Breaker::new(REFUSALS), of: key, status: KeyStatus::Untried }
+    }
 }
 
 impl KeyCircuit {
     pub(super) fn new(key: Arc<PrivateKey>) -> Self {
-        let state = State { breaker: Breaker::new(REFUSALS), of: key.current() };
-        Self { key, state: Mutex::new(state) }
+        let state = Mutex::new(State::of(key.current()));
+        Self { key, state }
     }
 
     pub(super) fn current(&self) -> Arc<Secret> {
@@ -44,17 +72,17 @@ impl KeyCircuit {
         !Arc::ptr_eq(&state.of, key) || state.breaker.peek(now).is_ok()
     }
 
-    /// Returns whether the current key was refused several times in a row, and not accepted since.
-    pub(super) fn is_open(&self) -> bool {
+    /// Returns the result of the last call with the current key.
+    pub(super) fn status(&self) -> KeyStatus {
         let state = self.state.lock();
-        Arc::ptr_eq(&state.of, &self.current()) && !state.breaker.is_closed()
+        if Arc::ptr_eq(&state.of, &self.current()) { state.status } else { KeyStatus::Untried }
     }
 
     /// Admits a call with this key, or returns how long until one may leave.
     pub(super) fn admit(&self, key: &Arc<Secret>, now: Duration) -> Result<(), Duration> {
         let mut state = self.state.lock();
         if !Arc::ptr_eq(&state.of, key) {
-            *state = State { breaker: Breaker::new(REFUSALS), of: Arc::clone(key) };
+            *state = State::of(Arc::clone(key));
         }
         state.breaker.admit(now)
     }
@@ -71,7 +99,11 @@ impl KeyCircuit {
     pub(super) fn refused(&self, key: &Arc<Secret>, now: Duration) {
         let mut state = self.state.lock();
         // A call that left with the last key says nothing about this one.
-        if Arc::ptr_eq(&state.of, key) && state.breaker.failed(now) == Transition::Opened {
+        if !Arc::ptr_eq(&state.of, key) {
+            return;
+        }
+        state.status = KeyStatus::Refused;
+        if state.breaker.failed(now) == Transition::Opened {
             tracing::error!(
                 target: STATE_CHANGE,
                 part = "private_key",
@@ -84,7 +116,11 @@ impl KeyCircuit {
 
     pub(super) fn accepted(&self, key: &Arc<Secret>) {
         let mut state = self.state.lock();
-        if Arc::ptr_eq(&state.of, key) && state.breaker.succeeded() == Transition::Closed {
+        if !Arc::ptr_eq(&state.of, key) {
+            return;
+        }
+        state.status = KeyStatus::Accepted;
+        if state.breaker.succeeded() == Transition::Closed {
             tracing::info!(
                 target: STATE_CHANGE,
                 part = "private_key",

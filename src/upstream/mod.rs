@@ -41,6 +41,7 @@ pub use dispatch::Upstream;
 pub use error::{BadAnswer, Refusal, UpstreamError, UpstreamOutcome};
 pub use health::{FailingCalls, LastUpstreamError, UpstreamHealth};
 pub use http_transport::UpstreamStartError;
+pub use key_circuit::KeyStatus;
 pub use rate_fields::RateFields;
 pub use response::{ResponseKind, Storable, UpstreamResponse};
 pub use retry::RetrySettings;

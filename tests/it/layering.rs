@@ -65,6 +65,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
             "cache",
             "clock",
             "cluster",
+            "error",
             "file_id",
             "gateway",
             "invalidation",

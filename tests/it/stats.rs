@@ -21,7 +21,8 @@ async fn stats_with_points(gateway: &TestGateway, count: usize) -> Value {
 #[tokio::test]
 async fn each_interval_is_a_point_with_what_happened_in_it() {
     let origin = Origin::start().await;
-    origin.replies(&versions_of(FILE), Reply::json(200, "[1]"));
+    let list = r#"[{"filePath":"/images/car.jpg","versionInfo":{"id":"v1"}}]"#;
+    origin.replies(&versions_of(FILE), Reply::json(200, list));
     origin.replies(&versions_of("broken"), Reply::json(500, "{}"));
     let more =
         "[limits]\nanonymous = { per_second = 1, burst = 6 }\n[server]\nmax_connections = 77";
@@ -32,6 +33,9 @@ async fn each_interval_is_a_point_with_what_happened_in_it() {
     gateway.get(&versions_of("other")).await;
     gateway.get(&versions_of("broken")).await;
     assert_eq!(gateway.get(&versions_of(FILE)).await.status, 429);
+    let stats = get(gateway.admin, "/api/stats").await.json();
+    let top = json!({ "file": FILE, "count": 5, "error": 0, "path": "/images/car.jpg" });
+    assert_eq!(stats["top"]["requests"][0], top);
     gateway.purge(&format!("/api/cache/{FILE}")).await;
     gateway.clock.advance(Duration::from_secs(5));
     let stats = stats_with_points(&gateway, 1).await;
@@ -50,7 +54,8 @@ async fn each_interval_is_a_point_with_what_happened_in_it() {
     assert!(point["resident_bytes"].as_u64().unwrap() > 1_000_000, "{point}");
     assert_eq!(point["cache_entries"], 1, "the other's 404");
     assert_eq!(stats["most"]["connections"], 77);
-    assert_eq!(stats["top"]["requests"][0], json!({ "file": FILE, "count": 5, "error": 0 }));
+    let top = json!({ "file": FILE, "count": 5, "error": 0, "path": null });
+    assert_eq!(stats["top"]["requests"][0], top, "its list is not stored any more");
     let fills = stats["top"]["fills"].as_array().unwrap();
     assert_eq!(fills.len(), 3, "{fills:?}");
 
@@ -101,6 +106,7 @@ async fn an_outage_saves_no_calls_and_is_a_problem_with_its_cause() {
     }
     let stats = get(gateway.admin, "/api/stats").await.json();
     assert_eq!(stats["problems"], json!([]));
+    assert_eq!(stats["health"]["draining"], json!(false));
     let upstream = &stats["health"]["upstream"];
     let state = ["breaker", "private_key", "failing_since", "last_error"];
     let well = json!(["closed", "accepted", null, null]);
@@ -140,6 +146,49 @@ async fn an_outage_saves_no_calls_and_is_a_problem_with_its_cause() {
     let cause = problem["cause"].as_str().unwrap();
     assert!(cause.contains("unexpected status 500") && cause.contains("% failed"), "{cause}");
     gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_is_refused_after_a_401_and_untried_once_it_is_replaced() {
+    let origin = Origin::start().await;
+    let directory = scratch();
+    let key = directory.path().join("imagekit.key");
+    std::fs::write(&key, "private_old=").unwrap();
+    let config = directory.path().join("ikgate.toml");
+    let text = format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [upstream]\nurl = \"http://{}\"\nprivate_key_file = \"imagekit.key\"",
+        origin.address
+    );
+    std::fs::write(&config, text).unwrap();
+    let program = Program::serve_quietly(&config, &[]);
+    let told = async || {
+        let stats = get(program.admin, "/api/stats").await.json();
+        let codes = stats["problems"].as_array().unwrap().iter();
+        let codes: Vec<_> = codes.map(|problem| problem["code"].clone()).collect();
+        (stats["health"]["upstream"]["private_key"].clone(), codes)
+    };
+    assert_eq!(told().await, (json!("untried"), vec![]));
+    for file in ["a", "b"] {
+        origin.replies(&versions_of(file), Reply::json(401, "{}"));
+        assert_eq!(get(program.public, &versions_of(file)).await.status, 502);
+    }
+    assert_eq!(told().await, (json!("refused"), vec![json!("private_key_refused")]));
+    std::fs::remove_file(&key).unwrap();
+    // The probe reads the file.
+    assert_eq!(get(program.admin, "/readyz").await.status, 503);
+    let codes = vec![json!("private_key_unreadable"), json!("private_key_refused")];
+    assert_eq!(told().await, (json!("refused"), codes));
+    let metrics = get(program.admin, "/metrics").await.body;
+    assert!(metrics.contains("\nikgate_private_key_readable 0\n"), "{metrics}");
+    std::fs::write(&key, "private_new=").unwrap();
+    assert_eq!(get(program.admin, "/readyz").await.status, 200);
+    assert_eq!(told().await, (json!("untried"), vec![json!("private_key_untried")]));
+    origin.replies(&versions_of("c"), Reply::json(200, "[]"));
+    assert_eq!(get(program.public, &versions_of("c")).await.status, 200);
+    assert_eq!(told().await, (json!("accepted"), vec![]));
+    program.signal("TERM");
+    assert_eq!(program.wait().0, Some(0));
 }
 
 #[tokio::test]

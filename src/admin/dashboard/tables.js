@@ -55,10 +55,12 @@ function countCell(count, error) {
   return Object.assign(cell(`≈ ${number(count)}`, "number"), { title });
 }
 
-function fileRow({ file, count, error }) {
+function fileRow({ file, path, count, error }) {
+  const first = cell(file);
+  if (path) first.append(Object.assign(document.createElement("small"), { className: "path", textContent: path }));
   const last = document.createElement("td");
   last.append(purgeButton(file));
-  return [cell(file), countCell(count, error), last];
+  return [first, countCell(count, error), last];
 }
 
 function callerRow({ caller, requests, lookups, hits, failed, unauthorized, throttled }) {

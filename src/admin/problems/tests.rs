@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::admin::health::LastErrorView;
+use crate::admin::health::{LastErrorView, UpstreamView};
+use crate::upstream::{KeyStatus, UpstreamOutcome};
 
 const NOW: u64 = 1_000_000;
 
@@ -11,7 +12,8 @@ fn well() -> Health {
     Health {
         upstream: UpstreamView {
             breaker: "closed",
-            private_key: "accepted",
+            private_key: KeyStatus::Accepted,
+            private_key_file: None,
             budget_available: 100,
             failing_since: None,
             failed_calls: 0,
@@ -19,6 +21,8 @@ fn well() -> Health {
         },
         fleet: "none",
         pending_purges: 0,
+        draining: false,
+        connections: 3,
         certificate_expires: None,
     }
 }
@@ -37,7 +41,7 @@ fn minute() -> Vec<Point> {
     vec![Point { requests, failed: 59, ..Point::default() }]
 }
 
-fn causes(health: &Health, points: &[Point]) -> Vec<(&'static str, String)> {
+fn causes(health: &Health, points: &[Point]) -> Vec<(Severity, String)> {
     let problems = current_problems(health, points, NOW);
     problems.into_iter().map(|problem| (problem.severity, problem.cause)).collect()
 }
@@ -50,7 +54,7 @@ fn an_outage_is_told_with_its_cause_its_duration_and_its_effect() {
     let said = "ImageKit has been unreachable for 3 min: Connection refused. In the last minute \
                 41 % of requests were answered stale and 59 % failed. The circuit breaker is open: \
                 no call leaves.";
-    assert_eq!(causes(&health, &minute()), [("critical", said.to_owned())]);
+    assert_eq!(causes(&health, &minute()), [(Severity::Critical, said.to_owned())]);
 }
 
 #[test]
@@ -63,13 +67,75 @@ fn one_failure_is_no_problem_and_two_in_a_row_are_one() {
 #[test]
 fn a_refused_key_comes_before_warnings() {
     let mut health = failing(UpstreamOutcome::Auth, "status 401 Unauthorized", 3);
-    health.upstream.private_key = "refused";
+    health.upstream.private_key = KeyStatus::Refused;
     health.certificate_expires = Some(i64::try_from(NOW).unwrap() + 13 * DAY);
     let points = [Point { log_lines_dropped: 7, ..Point::default() }];
     let problems = current_problems(&health, &points, NOW);
     let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["private_key_refused", "certificate", "log_lines_dropped"]);
     assert_eq!(problems[1].cause, "The TLS certificate expires in 13 days.");
+}
+
+#[test]
+fn two_refusals_in_a_row_are_a_refused_key_and_no_bad_answer() {
+    let mut health = failing(UpstreamOutcome::Auth, "status 403 Forbidden", 2);
+    health.upstream.private_key = KeyStatus::Refused;
+    let problems = current_problems(&health, &[], NOW);
+    assert_eq!((problems.len(), problems[0].code), (1, "private_key_refused"));
+    let cause = &problems[0].cause;
+    assert!(
+        cause.starts_with("ImageKit has refused the private key for 3 min: status 403"),
+        "{cause}"
+    );
+}
+
+#[test]
+fn a_key_that_replaced_a_refused_one_is_not_called_refused_before_it_was_tried() {
+    let mut health = failing(UpstreamOutcome::Auth, "status 401 Unauthorized", 3);
+    health.upstream.private_key = KeyStatus::Untried;
+    let problems = current_problems(&health, &[], NOW);
+    assert_eq!((problems.len(), problems[0].code), (1, "private_key_untried"));
+    assert_eq!(problems[0].severity, Severity::Warning);
+    // A key that is in place says nothing about an upstream that is gone.
+    let mut health = failing(UpstreamOutcome::Unreachable, "Connection refused", 3);
+    health.upstream.private_key = KeyStatus::Untried;
+    assert_eq!(current_problems(&health, &[], NOW)[0].code, "upstream_unreachable");
+}
+
+#[test]
+fn failures_that_no_call_followed_for_long_are_not_called_an_outage_of_now() {
+    let mut health = failing(UpstreamOutcome::Unreachable, "Connection refused", 9);
+    health.upstream.last_error.as_mut().unwrap().at = NOW - 7_300;
+    let said = "ImageKit was unreachable for the last call: Connection refused. That was 2 h ago; \
+                no call was made since.";
+    assert_eq!(causes(&health, &minute()), [(Severity::Warning, said.to_owned())]);
+}
+
+#[test]
+fn a_key_file_that_cannot_be_read_and_a_drain_are_told() {
+    let mut health = well();
+    health.upstream.private_key_file = Some("cannot read imagekit.key: No such file".to_owned());
+    health.draining = true;
+    let told = causes(&health, &[]);
+    assert_eq!(told[0].0, Severity::Critical);
+    assert!(told[0].1.contains("cannot read imagekit.key: No such file. /readyz answers 503"));
+    assert!(
+        told[1].1.starts_with("This gateway shuts down") && told[1].1.contains("3 connections")
+    );
+}
+
+#[test]
+fn a_caller_that_gets_one_429_a_second_is_named() {
+    let flood = |refused| Point {
+        throttled: BTreeMap::from([("web-team".to_owned(), refused), ("other".to_owned(), 1)]),
+        ..Point::default()
+    };
+    assert_eq!(causes(&well(), &[flood(29), flood(30)]), []);
+    let told = causes(&well(), &[flood(30), flood(30)]);
+    assert!(told[0].1.starts_with("The caller web-team sends more than its quota: 60"), "{told:?}");
+    let mut long_ago = vec![flood(600)];
+    long_ago.extend((0..12).map(|_| Point::default()));
+    assert_eq!(causes(&well(), &long_ago), []);
 }
 
 #[test]
@@ -91,9 +157,9 @@ fn what_runs_out_is_told() {
 #[test]
 fn every_problem_leads_to_a_section_of_the_runbook() {
     let runbook = include_str!("../../../deploy/runbook.md");
-    let source = include_str!("../problems.rs");
+    let source = [include_str!("../problems.rs"), include_str!("upstream.rs")].concat();
     let named: Vec<_> = source.split('"').filter(|text| text.starts_with("Ikgate")).collect();
-    assert!(named.len() >= 7, "{named:?}");
+    assert!(named.len() >= 9, "{named:?}");
     for section in named {
         assert!(runbook.contains(&format!("\n## {section}\n")), "{section}");
     }

@@ -1,0 +1,63 @@
+//! Counts of the last minute, summed over the points of the history.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::telemetry::{HISTORY_INTERVAL, Point};
+use crate::upstream::UpstreamOutcome;
+
+/// Period that the numbers of a problem are about.
+const PERIOD: Duration = Duration::from_mins(1);
+
+/// Counts of requests and of upstream calls in the last minute.
+#[derive(Default)]
+pub(super) struct LastMinute<'a> {
+    requests: u64,
+    failed: u64,
+    stale: u64,
+    /// Fills that the budget did not admit.
+    pub(super) not_admitted: u64,
+    /// Upstream calls that ImageKit answered with 429.
+    pub(super) busy: u64,
+    /// Requests that got 429, by caller.
+    throttled: BTreeMap<&'a str, u64>,
+}
+
+impl<'a> LastMinute<'a> {
+    pub(super) fn of(points: &'a [Point]) -> Self {
+        let count = usize::try_from(PERIOD.as_secs() / HISTORY_INTERVAL.as_secs()).unwrap_or(1);
+        let mut sum = Self::default();
+        for point in points.iter().rev().take(count) {
+            let calls =
+                |outcome: UpstreamOutcome| point.upstream.get(outcome.as_str()).unwrap_or(&0);
+            sum.requests += point.requests.values().sum::<u64>();
+            sum.failed += point.failed;
+            sum.stale += point.requests.get("stale_error").unwrap_or(&0);
+            sum.not_admitted += calls(UpstreamOutcome::Spent) + calls(UpstreamOutcome::QueueFull);
+            sum.busy += calls(UpstreamOutcome::Busy);
+            for (caller, throttled) in &point.throttled {
+                *sum.throttled.entry(caller).or_default() += throttled;
+            }
+        }
+        sum
+    }
+
+    /// Returns how callers were answered, as a sentence that begins with a blank.
+    pub(super) fn effect(&self) -> String {
+        let percent = |part: u64| (part * 100).checked_div(self.requests).unwrap_or(0);
+        if self.requests == 0 {
+            return " No caller has sent a request in the last minute.".to_owned();
+        }
+        format!(
+            " In the last minute {} % of requests were answered stale and {} % failed.",
+            percent(self.stale),
+            percent(self.failed)
+        )
+    }
+
+    /// Returns the caller with the most requests that got 429, and their number.
+    pub(super) fn most_throttled(&self) -> Option<(&'a str, u64)> {
+        let counts = self.throttled.iter().map(|(caller, count)| (*caller, *count));
+        counts.max_by_key(|(_, count)| *count)
+    }
+}

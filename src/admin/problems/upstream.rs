@@ -1,0 +1,158 @@
+//! Problems of the way to ImageKit: the private key, failing calls, the account's quota.
+
+use super::last_minute::LastMinute;
+use super::problem::{CurrentProblem, Severity, spoken};
+use crate::admin::health::{LastErrorView, UpstreamView};
+use crate::upstream::{KeyStatus, UpstreamOutcome};
+
+/// Number of failed calls in a row from which the upstream counts as failing. One failure may be
+/// due to one odd file.
+const FAILED_CALLS_MIN: u64 = 2;
+
+/// Time in seconds without a call, after which the last failure says little about now.
+const QUIET: u64 = 120;
+
+/// Returns the problem of a key file that the gateway can no longer read.
+pub(super) fn key_file_problem(upstream: &UpstreamView) -> Option<CurrentProblem> {
+    let error = upstream.private_key_file.as_ref()?;
+    Some(CurrentProblem {
+        severity: Severity::Critical,
+        code: "private_key_unreadable",
+        cause: format!(
+            "The file of the private key cannot be used: {error}. /readyz answers 503; the last \
+             key stays in use."
+        ),
+        remedy: "Restore upstream.private_key_file and the right to read it; the gateway reads it \
+                 again within 5 s.",
+        runbook: "IkgateKeyUnreadable",
+    })
+}
+
+/// Returns the problem of calls that fail. `now`: Unix seconds.
+pub(super) fn failing_calls_problem(
+    upstream: &UpstreamView,
+    counts: &LastMinute<'_>,
+    now: u64,
+) -> Option<CurrentProblem> {
+    let since = upstream.failing_since?;
+    let error = upstream.last_error.as_ref()?;
+    if upstream.failed_calls < FAILED_CALLS_MIN && upstream.breaker == "closed" {
+        return None;
+    }
+    if error.kind == UpstreamOutcome::Auth && upstream.private_key == KeyStatus::Untried {
+        return Some(untried_key(error));
+    }
+    let failure = Failure::of(error.kind);
+    let said = &error.cause;
+    let quiet = now.saturating_sub(error.at);
+    let (severity, cause) = if quiet >= QUIET {
+        let ago = spoken(quiet);
+        let what = failure.what_once;
+        (Severity::Warning, format!("{what}: {said}. That was {ago} ago; no call was made since."))
+    } else {
+        let (what, lasts, effect) =
+            (failure.what, spoken(now.saturating_sub(since)), counts.effect());
+        let breaker = match upstream.breaker {
+            "closed" => "",
+            "half_open" => " The circuit breaker lets one probe through.",
+            _ => " The circuit breaker is open: no call leaves.",
+        };
+        (Severity::Critical, format!("{what} for {lasts}: {said}.{effect}{breaker}"))
+    };
+    let Failure { code, remedy, runbook, .. } = failure;
+    Some(CurrentProblem { severity, code, cause, remedy, runbook })
+}
+
+/// Returns the problem of a key that took the place of a refused one, and that no call has used.
+fn untried_key(error: &LastErrorView) -> CurrentProblem {
+    CurrentProblem {
+        severity: Severity::Warning,
+        code: "private_key_untried",
+        cause: format!(
+            "The private key was replaced, and no call has been made with the new one. ImageKit \
+             refused the old one: {}.",
+            error.cause
+        ),
+        remedy: "Request a list that is not in the cache: the call shows whether ImageKit accepts \
+                 the new key.",
+        runbook: "IkgateKeyRefused",
+    }
+}
+
+/// Texts about one kind of failed call.
+struct Failure {
+    code: &'static str,
+    /// Failure that lasts, before "for 3 min".
+    what: &'static str,
+    /// Failure of the last call alone.
+    what_once: &'static str,
+    remedy: &'static str,
+    runbook: &'static str,
+}
+
+impl Failure {
+    fn of(outcome: UpstreamOutcome) -> Self {
+        let runbook = "IkgateBreakerOpen";
+        match outcome {
+            UpstreamOutcome::Auth => Self {
+                code: "private_key_refused",
+                what: "ImageKit has refused the private key",
+                what_once: "ImageKit refused the private key in the last call",
+                remedy: "Write a valid key into upstream.private_key_file. With a key from the \
+                         environment, restart the gateway.",
+                runbook: "IkgateKeyRefused",
+            },
+            UpstreamOutcome::Unreachable => Self {
+                code: "upstream_unreachable",
+                what: "ImageKit has been unreachable",
+                what_once: "ImageKit was unreachable for the last call",
+                remedy: "Check name resolution, the firewall and the route from this machine to \
+                         ImageKit.",
+                runbook,
+            },
+            UpstreamOutcome::Timeout => Self {
+                code: "upstream_timeout",
+                what: "ImageKit has not answered in time",
+                what_once: "ImageKit did not answer the last call in time",
+                remedy: "Check ImageKit's status page and the route to it.",
+                runbook,
+            },
+            _ => Self {
+                code: "upstream_bad",
+                what: "ImageKit has given no usable answer",
+                what_once: "ImageKit gave no usable answer to the last call",
+                remedy: "Check ImageKit's status page and upstream.url.",
+                runbook,
+            },
+        }
+    }
+}
+
+/// Returns the problem of a spent quota: ImageKit's own, or the budget of the gateway.
+pub(super) fn budget_problem(
+    upstream: &UpstreamView,
+    counts: &LastMinute<'_>,
+) -> Option<CurrentProblem> {
+    let severity = Severity::Warning;
+    if counts.busy > 0 {
+        let cause = format!(
+            "ImageKit answered 429 to {} calls in the last minute: the account's quota is spent.",
+            counts.busy
+        );
+        let remedy = "Find what else uses the account's private key, or lower upstream.budget.";
+        let (code, runbook) = ("upstream_throttles", "IkgateUpstreamThrottles");
+        return Some(CurrentProblem { severity, code, cause, remedy, runbook });
+    }
+    (counts.not_admitted > 0).then(|| CurrentProblem {
+        severity,
+        code: "budget_empty",
+        cause: format!(
+            "The upstream budget is used up: {} fills were refused in the last minute, {} calls \
+             are available now.",
+            counts.not_admitted, upstream.budget_available
+        ),
+        remedy: "Lower the quota of the caller that requests the most files, or raise cache.ttl \
+                 or upstream.budget.",
+        runbook: "IkgateBudgetExhausted",
+    })
+}
