@@ -110,7 +110,7 @@ impl KeyRing {
 }
 
 impl KeysInForce {
-    /// Puts the configured keys in force. Those of `before` are kept if their provider is the same.
+    /// Puts the configured keys in force. Those of `before` are kept if they come from the same URL.
     pub(super) fn new(settings: &TokenKeys, before: Option<&Self>) -> Self {
         match (settings, before) {
             (TokenKeys::One(key), _) => Self::One(KeyInForce::new(key.clone())),
@@ -120,8 +120,12 @@ impl KeysInForce {
             {
                 Self::Provider(Arc::clone(keys))
             }
-            (TokenKeys::Provider(provider), _) => {
-                Self::Provider(Arc::new(ProviderKeys::new(provider.clone())))
+            (TokenKeys::Provider(provider), before) => {
+                let keys = ProviderKeys::new(provider.clone());
+                if let Some(Self::Provider(before)) = before {
+                    keys.take_over(before);
+                }
+                Self::Provider(Arc::new(keys))
             }
         }
     }
@@ -151,6 +155,19 @@ impl KeysInForce {
 impl ProviderKeys {
     pub fn new(provider: KeyProvider) -> Self {
         Self { provider, ring: ArcSwapOption::empty(), requested: Notify::new() }
+    }
+
+    /// Puts the keys of `before` in force, if they come from the same URL and their algorithms are
+    /// still configured. A provider that is down during a reload then withdraws nothing.
+    fn take_over(&self, before: &Self) {
+        if before.provider.url != self.provider.url {
+            return;
+        }
+        let ring = before.ring.load();
+        let Some(ring) = ring.as_ref() else { return };
+        let is_configured = |key: &KeyInForce| self.provider.algorithms.contains(&key.algorithm());
+        let kept = ring.0.iter().filter(|(_, key)| is_configured(key)).cloned().collect();
+        self.ring.store(Some(Arc::new(KeyRing(kept))));
     }
 
     pub fn provider(&self) -> &KeyProvider {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use super::subject::{Subject, TokenId};
 
@@ -22,11 +23,14 @@ const BYTES_MAX: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct RevokedTokens {
     path: PathBuf,
-    current: ArcSwap<RevokedList>,
+    /// Entries of the last two reads: a program may have been writing the file during one of them.
+    in_force: ArcSwap<RevokedList>,
+    /// Entries of the last read.
+    read: Mutex<Arc<RevokedList>>,
 }
 
 /// Content of the file.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct RevokedList {
     ids: HashSet<TokenId, RandomState>,
     subjects: HashSet<Subject, RandomState>,
@@ -50,28 +54,32 @@ impl RevokedTokens {
     ///
     /// [`InvalidRevokedFile`] if the file cannot be used.
     pub fn from_file(path: &Path) -> Result<Self, InvalidRevokedFile> {
-        let current = ArcSwap::from_pointee(read(path)?);
-        Ok(Self { path: path.to_owned(), current })
+        let list = Arc::new(read(path)?);
+        let in_force = ArcSwap::new(Arc::clone(&list));
+        Ok(Self { path: path.to_owned(), in_force, read: Mutex::new(list) })
     }
 
-    /// Reads the file again, and returns whether the list has changed. On an error the last good
-    /// list stays in force.
+    /// Reads the file again, and returns whether the list in force has changed. On an error the
+    /// last good list stays in force. An entry is added at once, and dropped at the second read
+    /// without it.
     ///
     /// # Errors
     ///
     /// [`InvalidRevokedFile`] if the file cannot be used.
     pub fn refresh(&self) -> Result<bool, InvalidRevokedFile> {
-        let list = read(&self.path)?;
-        if **self.current.load() == list {
+        let list = Arc::new(read(&self.path)?);
+        let before = std::mem::replace(&mut *self.read.lock(), Arc::clone(&list));
+        let in_force = if list.contains_all_of(&before) { list } else { list.with(&before) };
+        if **self.in_force.load() == *in_force {
             return Ok(false);
         }
-        self.current.store(Arc::new(list));
+        self.in_force.store(in_force);
         Ok(true)
     }
 
     /// Returns whether a token with this subject and id is revoked.
     pub(super) fn contains(&self, subject: &Subject, id: Option<&TokenId>) -> bool {
-        let list = self.current.load();
+        let list = self.in_force.load();
         list.subjects.contains(subject) || id.is_some_and(|id| list.ids.contains(id))
     }
 }
@@ -97,6 +105,18 @@ fn read(path: &Path) -> Result<RevokedList, InvalidRevokedFile> {
 }
 
 impl RevokedList {
+    fn contains_all_of(&self, other: &Self) -> bool {
+        self.ids.is_superset(&other.ids) && self.subjects.is_superset(&other.subjects)
+    }
+
+    /// Returns the entries of both lists.
+    fn with(&self, other: &Self) -> Arc<Self> {
+        let mut both = self.clone();
+        both.ids.extend(&other.ids);
+        both.subjects.extend(&other.subjects);
+        Arc::new(both)
+    }
+
     fn parse(text: &str) -> Self {
         let mut list = Self::default();
         // Some editors begin a file with a byte order mark.
@@ -157,11 +177,31 @@ mod tests {
             assert!(revokes(&tokens, "a", Some("id-1")));
         }
         std::fs::write(file.path(), "id-2\n").unwrap();
-        assert!(tokens.refresh().unwrap());
+        assert!(tokens.refresh().unwrap() && tokens.refresh().unwrap());
         assert!(!revokes(&tokens, "a", Some("id-1")) && revokes(&tokens, "a", Some("id-2")));
         std::fs::write(file.path(), vec![b'\n'; BYTES_MAX]).unwrap();
-        assert!(tokens.refresh().unwrap());
+        assert!(!tokens.refresh().unwrap() && tokens.refresh().unwrap());
         drop(std::fs::remove_file(file.path()));
         assert!(tokens.refresh().is_err());
+    }
+    #[test]
+    fn a_file_that_is_read_while_it_is_written_revokes_what_it_did() {
+        let file = file(b"id-1\nsub:user-1\n");
+        let tokens = RevokedTokens::from_file(file.path()).unwrap();
+        for (content, first, second) in [
+            // A program empties the file before it writes the new lines.
+            ("", true, false),
+            ("id-1\nid-2\n", true, true),
+            ("id-2\n", true, true),
+            ("id-2\n", false, true),
+            ("", false, true),
+            ("", false, false),
+        ] {
+            std::fs::write(file.path(), content).unwrap();
+            _ = tokens.refresh().unwrap();
+            let revoked = ["id-1", "id-2"].map(|id| revokes(&tokens, "a", Some(id)));
+            assert_eq!(revoked, [first, second], "{content:?}");
+        }
+        assert!(!revokes(&tokens, "user-1", None));
     }
 }

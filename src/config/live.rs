@@ -9,6 +9,7 @@ use super::problem::Problems;
 use super::settings::{PublicSettings, Settings};
 use super::spec::Change;
 use crate::cache::CacheSettings;
+use crate::caller::TokenKeys;
 use crate::gateway::AccessSettings;
 use crate::limit::LimitSettings;
 use crate::telemetry::TelemetrySettings;
@@ -44,21 +45,7 @@ impl Settings {
             return Err(Problems::one("limits.anonymous", message));
         }
         let mut changes = Changes::default();
-        // A file of the same name may hold another secret.
-        let secret = |settings: &Self| settings.webhooks.as_ref().map(|own| own.secret.clone());
-        if let (Some(old), Some(new)) = (secret(self), secret(&new))
-            && old != new
-        {
-            changes.waiting.insert("webhooks.secret_file".to_owned());
-        }
-        if self.admin.guard.exposure.token() != new.admin.guard.exposure.token() {
-            changes.waiting.insert("admin.token_file".to_owned());
-        }
-        if let (Some(old), Some(new)) = (&self.cluster, &new.cluster)
-            && old.url != new.url
-        {
-            changes.waiting.insert("cluster.redis_url".to_owned());
-        }
+        self.note_changed_files(&new, &mut changes);
         let mut effective = new.effective;
         keep_fixed(&mut effective, &self.effective, "", &mut changes);
         let max_tracked_callers = self.access.limits.max_tracked_callers;
@@ -79,6 +66,42 @@ impl Settings {
             changed: changes.live.into_iter().collect(),
             needs_restart: changes.waiting.into_iter().collect(),
         })
+    }
+}
+
+impl Settings {
+    /// Notes the keys whose files have other content, though the keys are the same.
+    fn note_changed_files(&self, new: &Self, changes: &mut Changes) {
+        let note = |changes: &mut BTreeSet<String>, key: &str, is_changed: bool| {
+            if is_changed {
+                changes.insert(key.to_owned());
+            }
+        };
+        let keys = |settings: &Self| Some(settings.access.tokens.as_ref()?.keys.clone());
+        match (keys(self), keys(new)) {
+            (Some(old @ TokenKeys::One(_)), Some(new @ TokenKeys::One(_))) => {
+                note(&mut changes.live, "jwt.key_file", old != new);
+            }
+            (Some(old @ TokenKeys::ByKid(_)), Some(new @ TokenKeys::ByKid(_))) => {
+                note(&mut changes.live, "jwt.key_files", old != new);
+            }
+            _ => {}
+        }
+        if let (Some(old), Some(new)) = (&self.public.tls, &new.public.tls) {
+            note(&mut changes.live, "server.tls.certificate", !old.is_same_pair(new));
+        }
+        let waiting = &mut changes.waiting;
+        let roots = (&self.upstream.extra_roots, &new.upstream.extra_roots);
+        note(waiting, "upstream.ca_file", roots.0 != roots.1);
+        if let (Some(old), Some(new)) = (&self.webhooks, &new.webhooks) {
+            note(waiting, "webhooks.secret_file", old.secret != new.secret);
+        }
+        let token = |settings: &Self| settings.admin.guard.exposure.token().cloned();
+        note(waiting, "admin.token_file", token(self) != token(new));
+        // The URL may hold a password, which the settings that are compared leave out.
+        if let (Some(old), Some(new)) = (&self.cluster, &new.cluster) {
+            note(waiting, "cluster.redis_url", old.url != new.url);
+        }
     }
 }
 

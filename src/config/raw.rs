@@ -25,30 +25,42 @@ pub(super) struct Raw {
     /// Paths whose value comes from an environment variable.
     pub(super) from_environment: HashSet<String>,
     pub(super) private_key: Option<Secret>,
+    /// Problems of the variables. The rest can be checked in spite of them.
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Raw {
+    /// Lays the variables of `environment` over the file's `text`.
+    ///
+    /// # Errors
+    ///
+    /// [`Problems`] if the text is not TOML.
     pub(super) fn new(
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Problems> {
         let table =
             text.parse::<Table>().map_err(|error| Problems::one("", not_toml(text, &error)))?;
-        let mut raw = Self { table, from_environment: HashSet::new(), private_key: None };
+        let mut raw = Self {
+            table,
+            from_environment: HashSet::new(),
+            private_key: None,
+            problems: Vec::new(),
+        };
         // Sorted, so that the reported problems do not depend on the system.
         let environment: BTreeMap<_, _> = environment.into_iter().collect();
-        let mut problems = Vec::new();
         for (name, value) in environment {
             if name == PRIVATE_KEY_VARIABLE {
                 raw.private_key = Some(Secret::new(value));
             } else if name.starts_with(PREFIX) && !is_foreign(&name, &value) {
-                problems.extend(match path_of(&name) {
+                let problem = match path_of(&name) {
                     Some(path) => raw.lay_over(&name, &path, value).err(),
                     None => Some(unknown_variable(&name)),
-                });
+                };
+                raw.problems.extend(problem);
             }
         }
-        if problems.is_empty() { Ok(raw) } else { Err(Problems(problems)) }
+        Ok(raw)
     }
 
     fn lay_over(&mut self, name: &str, path: &[String], value: String) -> Result<(), Problem> {
@@ -172,9 +184,9 @@ mod tests {
             ("IKGATE_PORT", "IKGATE_SECTION__KEY"),
             ("IKGATE_LOG_LEVEL", "IKGATE_SECTION__KEY"),
         ] {
-            let problems = raw("", &[(name, "30")]).err().unwrap();
-            assert_eq!(problems.0[0].path, name);
-            assert!(problems.0[0].message.ends_with(near), "{problems}");
+            let problems = raw("", &[(name, "30")]).unwrap().problems;
+            assert_eq!(problems[0].path, name);
+            assert!(problems[0].message.ends_with(near), "{problems:?}");
         }
     }
 
@@ -195,14 +207,14 @@ mod tests {
     #[test]
     fn an_inline_table_that_is_malformed_is_not_repeated() {
         let quota = [("IKGATE_LIMITS__ANONYMOUS", "{ per_second = 1, secret")];
-        let problems = raw("", &quota).err().unwrap().to_string();
+        let problems = raw("", &quota).unwrap().problems[0].to_string();
         assert!(problems.starts_with("limits.anonymous: must be an inline table"), "{problems}");
         assert!(!problems.contains("secret"), "{problems}");
     }
 
     #[test]
     fn a_variable_inside_a_plain_value_is_a_problem() {
-        let problems = raw("cache = 1", &[("IKGATE_CACHE__TTL", "30s")]).err().unwrap();
-        assert_eq!(problems.0[0].path, "cache.ttl");
+        let problems = raw("cache = 1", &[("IKGATE_CACHE__TTL", "30s")]).unwrap().problems;
+        assert_eq!(problems[0].path, "cache.ttl");
     }
 }

@@ -26,6 +26,11 @@ pub(super) struct Noted {
 }
 
 impl Noted {
+    /// Returns a collection that begins with these problems.
+    pub(super) fn new(problems: Vec<Problem>) -> Self {
+        Self { problems: Rc::new(RefCell::new(problems)), warnings: Rc::default() }
+    }
+
     pub(super) fn note(&self, path: &str, message: impl Display) {
         self.problems.borrow_mut().push(Problem::new(path, message));
     }

@@ -111,6 +111,11 @@ impl Tls {
         Ok(TlsChange::Changed)
     }
 
+    /// Returns whether the content of both files is the same.
+    pub fn is_same_pair(&self, other: &Self) -> bool {
+        self.current.load().digest == other.current.load().digest
+    }
+
     /// Returns the earliest expiry of the chain's certificates, as time since 1970.
     pub fn expires(&self) -> Duration {
         self.current.load().expires

@@ -141,3 +141,27 @@ fn a_log_directive_for_a_module_that_does_not_exist_is_a_warning() {
         ["telemetry.log: ikgate has no module \"ikgate::upstraem\": the directive has no effect"]
     );
 }
+
+#[test]
+fn problems_of_variables_and_of_the_file_are_reported_in_one_run() {
+    let environment = [
+        ("IKGATE_CACHE_TTL", "30s"),
+        ("IKGATE_LIMITS__ANONYMOUS", "{ per_second"),
+        ("IKGATE_CACHE__SETTLE", "soon"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let checked = config::from_text("[cache]\nttl = \"soon\"", Path::new(""), environment);
+    let problems = checked.unwrap_err().0;
+    let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+    let expected = [
+        "IKGATE_CACHE_TTL",
+        "limits.anonymous",
+        "cache.ttl",
+        "cache.settle",
+        "upstream.private_key_file",
+    ];
+    for path in expected {
+        assert!(paths.contains(&path), "{path} in {paths:?}");
+    }
+    assert_eq!(paths.len(), expected.len(), "{problems:?}");
+}

@@ -263,3 +263,21 @@ async fn a_reload_keeps_the_keys_of_the_same_provider_and_follows_another() {
     assert_eq!(first.requests_for(KEYS), 1, "the first provider is not followed any more");
     tokens.gateway.finish().await;
 }
+
+#[tokio::test]
+async fn a_reload_of_the_algorithms_keeps_the_keys_that_remain_though_the_provider_is_down() {
+    let (provider, es, ed) = (Origin::start().await, Signer::es256("es"), Signer::ed25519("ed"));
+    provider.publishes(&[es.jwk(), ed.jwk()]);
+    let both = format!("{}\nalgorithms = [\"ES256\", \"EdDSA\"]", jwt(&provider));
+    let mut tokens = Tokens::with_keys(MORE, &both, scratch()).await;
+    let claims = claims(&tokens);
+    tokens.becomes(&es.signed(&claims), 200).await;
+    tokens.becomes(&ed.signed(&claims), 200).await;
+    provider.replies(KEYS, Reply::json(503, "{}"));
+    let one = format!("{}\nalgorithms = [\"ES256\"]", jwt(&provider));
+    tokens.gateway.reload(&section(MORE, &one));
+    provider.has_seen(KEYS, 2).await;
+    assert_eq!(tokens.ask(&tokens.path, &es.signed(&claims)).await.status, 200);
+    tokens.refuses(&ed.signed(&claims), "token_algorithm").await;
+    tokens.gateway.finish().await;
+}

@@ -4,7 +4,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Connection, FILE, Origin, Program, Reply, TestGateway, scratch, versions_of};
+use crate::support::signers::Signer;
+use crate::support::{
+    Connection, FILE, Origin, Program, Reply, TestGateway, scratch, secured, versions_of,
+};
 
 fn caller(name: &str, key: &str, quota: &str) -> String {
     let digest = ikgate::caller::KeyDigest::of(key);
@@ -159,6 +162,50 @@ async fn keys_that_need_a_restart_say_so_and_stay_as_they_were() {
     assert_eq!(gateway.reload(more).len(), 5);
     assert_eq!(gateway.reload("cache.ttl = \"30s\""), Vec::<String>::new());
     gateway.finish().await;
+}
+
+/// Returns the changed keys of a reload after the `change` of files: live ones, and those that need
+/// a restart.
+fn reloaded(directory: &Path, text: &str, change: impl FnOnce()) -> (Vec<String>, Vec<String>) {
+    let check = || {
+        let key = [("IMAGEKIT_PRIVATE_KEY".to_owned(), "private_a=".to_owned())];
+        ikgate::config::from_text(text, directory, key).unwrap()
+    };
+    let old = check();
+    change();
+    let reloaded = old.reloaded(check()).unwrap();
+    (reloaded.changed, reloaded.needs_restart)
+}
+
+#[test]
+fn a_file_with_other_content_is_a_change_though_its_name_is_the_same() {
+    let files = scratch();
+    let directory = files.path();
+    let write = |name: &str, text: &str| std::fs::write(directory.join(name), text).unwrap();
+    let (_, tls) = secured(directory);
+    write("a.secret", &"a".repeat(32));
+    write("admin.token", &"a".repeat(32));
+    write("webhook.secret", "whsec_one");
+    let public = |name: &str| Signer::ed25519(name).public();
+    write("one.pub", &public("one"));
+    let text = format!(
+        "{tls}\n[jwt]\nalgorithm = \"HS256\"\nkey_file = \"a.secret\"\nissuer = \"a\"\n\
+         [upstream]\nca_file = \"cert.pem\"\n[admin]\ntoken_file = \"admin.token\"\n\
+         [webhooks]\nsecret_file = \"webhook.secret\""
+    );
+    let none: (Vec<String>, Vec<String>) = Default::default();
+    assert_eq!(reloaded(directory, &text, || {}), none);
+    let (live, waiting) = reloaded(directory, &text, || {
+        secured(directory);
+        write("a.secret", &"b".repeat(32));
+        write("admin.token", &"b".repeat(32));
+        write("webhook.secret", "whsec_two");
+    });
+    assert_eq!(live, ["jwt.key_file", "server.tls.certificate"]);
+    assert_eq!(waiting, ["admin.token_file", "upstream.ca_file", "webhooks.secret_file"]);
+    let text = "[jwt]\nkey_files = { one = \"one.pub\" }\nissuer = \"a\"";
+    let (live, waiting) = reloaded(directory, text, || write("one.pub", &public("one")));
+    assert_eq!((live, waiting), (vec!["jwt.key_files".to_owned()], vec![]));
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ use crate::gateway::AccessSettings;
 
 /// Checks a whole configuration. `now`: Unix time, for certificates that expire.
 pub(super) fn check(raw: Raw, directory: &Path, now: Duration) -> Result<Settings, Problems> {
-    let noted = Noted::default();
+    let noted = Noted::new(raw.problems.clone());
     let effective = effective(&raw);
     let mut root = Section::root(raw.table, raw.from_environment, &noted);
     let public = server::server(&mut root.section("server"), directory, now);
@@ -90,7 +90,7 @@ pub(super) fn check(raw: Raw, directory: &Path, now: Duration) -> Result<Setting
 
 /// Checks `[jwt]` alone.
 pub(super) fn tokens(raw: Raw, directory: &Path) -> Result<TokenSettings, Problems> {
-    let noted = Noted::default();
+    let noted = Noted::new(raw.problems);
     let mut root = Section::root(raw.table, raw.from_environment, &noted);
     if !root.has("jwt") {
         root.note("jwt", "is required: it says how tokens are signed");
