@@ -12,6 +12,11 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const IKGATE = process.env.IKGATE ?? join(ROOT, "target/release/ikgate");
 
+/** Section `[jwt]` for tokens that the gateway object signs. */
+const JWT = `key_file = "jwt.pub"
+issuer = "https://app.example.com"
+quota = { per_second = 1, burst = 4 }`;
+
 /** Started programs and servers, in order; the last one is stopped first. */
 export class Programs {
   #stops = [];
@@ -93,8 +98,9 @@ export class Programs {
 
   /** Starts a sandbox and a gateway in front of it, for tokens and pages of `origin`. With `redis`,
    * the gateway belongs to a fleet. `upstream` is another upstream than a sandbox, `upstreamKey` the
-   * key for it, `more` more lines of the configuration. */
-  async gateway(origin, adminToken, redis, { upstream, upstreamKey = "private_sandbox=", more = "" } = {}) {
+   * key for it, `jwt` another `[jwt]` section, `more` more lines of the configuration. */
+  async gateway(origin, adminToken, redis, options = {}) {
+    const { upstream, upstreamKey = "private_sandbox=", jwt = JWT, more = "", environment = {} } = options;
     const sandbox = upstream ?? await this.start(["sandbox", "--listen", "127.0.0.1:0"], {}, "stdout", (line) =>
       line.match(/http:\/\/\S+/)?.[0],
     );
@@ -124,17 +130,14 @@ url = "${sandbox}"
 [cors]
 allowed_origins = ["${origin}"]
 [jwt]
-key_file = "jwt.pub"
-issuer = "https://app.example.com"
-quota = { per_second = 1, burst = 4 }
+${jwt}
 ${redis ? `[cluster]\nredis_url = "${redis}"` : ""}
 ${more}
 `,
     );
-    const environment = { IMAGEKIT_PRIVATE_KEY: upstreamKey };
     const { url, admin, stop } = await this.start(
       ["serve", "--config", config],
-      environment,
+      { IMAGEKIT_PRIVATE_KEY: upstreamKey, ...environment },
       "stderr",
       (line) => {
         const event = JSON.parse(line);

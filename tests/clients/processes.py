@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -94,6 +95,15 @@ def get(url, credential):
     request = urllib.request.Request(url, headers={"Authorization": credential})
     with urllib.request.urlopen(request) as response:
         return response.read()
+
+
+def answered(url, credential):
+    """Returns the status of a URL."""
+    try:
+        get(url, credential)
+    except urllib.error.HTTPError as refused:
+        return refused.code
+    return 200
 
 
 def stored_and_coded(gateway, key, file):

@@ -7,10 +7,9 @@ import tomllib
 import unittest
 
 from cases import FILE
-from pages import PAGES, name
+from pages import OPERATIONS, PAGES, name, section
 from processes import ROOT, sandbox, serve
 
-OPERATIONS = ROOT / "deploy/operations.md"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 LISTED = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / "benches/load").glob("*.md"))]
 
@@ -20,12 +19,6 @@ def anchors(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
         yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
-def section(heading):
-    """Returns the text below a heading, up to the next one."""
-    [text] = re.findall(rf"^#+ {heading}$(.*?)^#", OPERATIONS.read_text(), re.M | re.S)
-    return text
 
 
 def requested(url, *fields):
@@ -68,7 +61,8 @@ class Documentation(unittest.TestCase):
             gateway.process.terminate()
             lines = map(json.loads, gateway.process.stderr.readlines())
         written = {field for line in lines if line["target"] == "ikgate.access" for field in line}
-        rows = re.findall(r"^\| (`[^|]+) \|", section("Fields of the access log"), re.MULTILINE)
+        table = section(OPERATIONS, "Fields of the access log")
+        rows = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
         documented = {field for row in rows for field in re.findall(r"`([^`]+)`", row)}
         # `trace.id` appears only behind a proxy that sends `traceparent`.
         self.assertEqual(written | {"trace.id"}, documented)

@@ -14,13 +14,13 @@ import sys
 import tempfile
 import time
 import unittest
-import urllib.error
 from pathlib import Path
 
 import signing
 from cases import FILE
 from pages import PAGES, blocks, name
-from processes import IKGATE, ROOT, caller, get, metric, sandbox, serve
+from processes import IKGATE, ROOT, answered, caller, get, metric, sandbox, serve
+from test_rolling import BLOCKS as ROLLING
 
 LONG_RUNNING = re.compile(r"cargo run --release -- (demo|serve|sandbox)\b")
 MEASURES = "benches/load/"
@@ -44,7 +44,7 @@ NOT_RUN = {
     "cargo bench --bench hit": "takes minutes: tests/run compiles the benchmarks with clippy",
     "const { versions, error, reload } = useVersions(gateway, fileId);":
         "it needs a page: tests/browser/react.test.js runs the hook in Chromium",
-}
+} | {text.splitlines()[0]: "tests/clients/test_rolling.py runs it" for text in ROLLING}
 # Paths that such blocks name must exist all the same.
 PATH = re.compile(r"(?<![\w./])(?:benches|config|deploy|tests)/[\w./-]+")
 # Pages that need a running gateway and do not start one.
@@ -55,15 +55,6 @@ RUNNING = {
 NOT_CODE = {"text"}
 PATIENCE = 20  # seconds
 ANOTHER = "64a1b2c3d4e5f60718293a4d"  # another public file of the sandbox
-
-
-def answered(url, credential):
-    """Returns the status of a URL."""
-    try:
-        get(url, credential)
-    except urllib.error.HTTPError as refused:
-        return refused.code
-    return 200
 
 
 def free_port():
