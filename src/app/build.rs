@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::exchange::CallerLabel;
-use crate::gateway::{AccessRules, Gateway, WebhookReceiver};
+use crate::gateway::{AccessRules, Gateway, RefusedOrigins, WebhookReceiver};
 use crate::invalidation::{Invalidator, LocalInvalidator, Webhooks};
 use crate::limit::LeaseQueue;
 use crate::route::Operations;
@@ -59,6 +59,7 @@ pub fn gateway(
             lease_queue.clone(),
             clock,
         )),
+        refused_origins: RefusedOrigins::default(),
         cache,
         upstream: Upstream::new(&settings.upstream, settings.key, lease_queue, clock.clone())?,
         request_timeout,

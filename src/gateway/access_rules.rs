@@ -17,8 +17,8 @@ use crate::error::GatewayError;
 use crate::exchange::{CallerLabel, Exchange};
 use crate::file_id::FileId;
 use crate::limit::{Enforcement, LeaseQueue, Limit, LimitSettings, Limits, QuotaStatus, Throttled};
-use crate::message::RequestFields;
-use crate::response::{Cors, RateLimitFields, ResponseFacts};
+use crate::message::{RequestFields, RequestHead};
+use crate::response::{Cors, PageAccess, RateLimitFields, ResponseFacts};
 use crate::upstream::Priority;
 
 /// Settings that [`AccessRules`] are built from.
@@ -48,7 +48,7 @@ pub struct AccessRules {
     rate_limit_fields: CallerFields,
     pub browser_max_age: Duration,
     expose_private: bool,
-    pub cors: Option<Cors>,
+    cors: Option<Cors>,
 }
 
 /// `RateLimit` fields of all callers.
@@ -210,18 +210,25 @@ impl AccessRules {
         }
     }
 
+    /// Judges whether the page that sent a request may read the response.
+    pub(super) fn page_access(&self, head: &RequestHead<'_>) -> PageAccess {
+        PageAccess::judge(self.cors.as_ref(), head)
+    }
+
     /// Returns the facts that every response states. `quota_status` is the caller's quota status, if
     /// the caller is known.
     pub(super) fn facts<'a>(
         &'a self,
         exchange: &'a Exchange,
+        page: PageAccess,
         cache: CacheStatus,
         quota_status: Option<(&Caller, QuotaStatus)>,
     ) -> ResponseFacts<'a> {
         let quota_status = quota_status.and_then(|(caller, quota_status)| {
             Some((self.rate_limit_fields(caller, quota_status.limit)?, quota_status))
         });
-        let (browser_max_age, cors) = (self.browser_max_age, self.cors.as_ref());
+        let cors = self.cors.as_ref().filter(|_| page == PageAccess::Allowed);
+        let browser_max_age = self.browser_max_age;
         let (request_id, now) = (exchange.request_id(), exchange.unix_time());
         ResponseFacts { request_id, cache, quota_status, browser_max_age, cors, now }
     }

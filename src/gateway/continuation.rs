@@ -59,6 +59,7 @@ async fn discard_body<B: GatewayBody>(
     context.rules = Guard::from_inner(gateway.rules.load_full());
     let decided = {
         let head = RequestHead::of(parts, &gateway.proxies.field);
+        context.page = context.rules.page_access(&head);
         gateway.decide_read(&file, &selector, &head, gateway.clock.monotonic(), context)?
     };
     match decided {

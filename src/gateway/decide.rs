@@ -17,7 +17,7 @@ use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::file_id::FileId;
 use crate::message::{RequestHead, head};
-use crate::response::Answer;
+use crate::response::{Answer, PageAccess};
 use crate::route::{self, Route, Selector};
 
 /// Outcome of a head that is not refused.
@@ -47,7 +47,12 @@ impl Gateway {
         if origin.by_proxy {
             exchange.trust_proxy(&head.fields);
         }
-        RequestContext { exchange, rules: self.rules.load(), cache: None, quota: None }
+        let rules = self.rules.load();
+        let page = rules.page_access(head);
+        if page == PageAccess::Refused {
+            self.refused_origins.note(&head.fields, now);
+        }
+        RequestContext { exchange, rules, page, cache: None, quota: None }
     }
 
     /// Decides on a request that has just begun.

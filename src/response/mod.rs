@@ -11,7 +11,7 @@ mod rate;
 mod reusable;
 mod shape;
 
-pub use cors::{AllowedOrigin, Cors, InvalidOrigin};
+pub use cors::{AllowedOrigin, Cors, InvalidOrigin, PageAccess};
 pub use problem::{BucketFields, Connection, Problem, Retry};
 pub use rate::RateLimitFields;
 pub use reusable::{ResponseAge, Reusable};

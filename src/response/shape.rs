@@ -13,7 +13,7 @@ use super::reusable::Reusable;
 use crate::cache::CacheStatus;
 use crate::limit::QuotaStatus;
 use crate::message::{
-    Coding, ConstantField, FieldMap, Fields, RequestFields, RequestHead, ResponseField,
+    Coding, ConstantField, FieldMap, FieldName, Fields, RequestFields, RequestHead, ResponseField,
     ResponseHead,
 };
 use crate::route::ALLOWED_METHODS;
@@ -38,7 +38,7 @@ pub struct ResponseFacts<'a> {
     pub quota_status: Option<(&'a RateLimitFields, QuotaStatus)>,
     /// Time for which browsers may reuse a response without revalidation.
     pub browser_max_age: Duration,
-    /// `None`: no page of another origin may read a response.
+    /// Rules for pages, if a page sent the request and may read the response.
     pub cors: Option<&'a Cors>,
     /// Time since 1970 at which the response is sent. hyper's own clock stands still after the
     /// system clock was set back.
@@ -114,7 +114,7 @@ pub fn write_plain(
 impl ResponseFacts<'_> {
     /// Returns the origin of the page that sent the request, if that page may read the response.
     fn page<'b>(&self, request: &RequestFields<'b>) -> Option<&'b [u8]> {
-        self.cors?.allowed(request)
+        self.cors.and_then(|_| request.only(FieldName::Origin))
     }
 
     /// Writes the fields that every response has.

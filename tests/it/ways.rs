@@ -238,6 +238,39 @@ async fn each_way_in_gives_the_same_answer_at_the_same_price() {
     }
 }
 
+/// A page whose origin is refused is counted on each way in, whether the list is stored or not; the
+/// fast path answers the stored one.
+#[tokio::test]
+async fn each_way_in_counts_the_same_refused_pages() {
+    for code_path in [CodePath::FastPath, CodePath::Hyper, CodePath::Http2] {
+        let started = Started::new(code_path).await;
+        let exchanges = &started.gateway.exchanges;
+        let send = async |origin: Option<&str>| {
+            let field = origin.map(|origin| ("origin".to_owned(), origin.to_owned()));
+            let fields = field.into_iter().collect();
+            started.outcome(&Asked { path: versions_of(FILE), fields }, exchanges).await;
+            started.gateway.metric("ikgate_cors_refused_total").await.unwrap()
+        };
+        let own =
+            if code_path == CodePath::Http2 { "https://localhost" } else { "http://localhost" };
+        for (origin, refused) in [
+            (None, 0.0),
+            (Some("https://page.example"), 0.0),
+            (Some(own), 0.0),
+            (Some("https://elsewhere.example"), 1.0),
+            (Some("null"), 2.0),
+            (None, 2.0),
+        ] {
+            let counted = send(origin).await;
+            assert!(
+                (counted - refused).abs() < f64::EPSILON,
+                "{code_path:?} {origin:?}: {counted}"
+            );
+        }
+        started.gateway.finish().await;
+    }
+}
+
 /// Random requests, built of pieces that each matter to some stage of the pipeline.
 #[test]
 fn each_way_in_gives_the_same_answer_to_requests_at_random() {

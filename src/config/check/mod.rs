@@ -51,7 +51,7 @@ pub(super) fn check(raw: Raw, directory: &Path, now: Duration) -> Result<Setting
         upstream::upstream(&mut root.section("upstream"), directory, raw.private_key);
     let request_timeout = upstream.request_timeout;
     let lists = cache::cache(&mut root.section("cache"), request_timeout);
-    let cors = root.has("cors").then(|| cors::cors(&mut root.section("cors")));
+    let cors = root.has("cors").then(|| cors::cors(&mut root.section("cors"), on_loopback));
     let webhooks =
         root.has("webhooks").then(|| webhooks::webhooks(&mut root.section("webhooks"), directory));
     let body_max = upstream.max_response_bytes;
