@@ -20,7 +20,7 @@ use crate::server::{Reply, Service, ServiceResponse, Unreadable, reply};
 use crate::telemetry::Exposition;
 
 /// OpenAPI description of the public and the admin listener.
-const OPENAPI: &[u8] = include_bytes!("openapi.json");
+const OPENAPI: &[u8] = include_bytes!("../openapi.json");
 
 /// Runbook of this version. It is served by the gateway, so that it is there in an outage.
 const RUNBOOK: &str = include_str!("../../deploy/runbook.md");

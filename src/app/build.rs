@@ -46,6 +46,7 @@ pub fn gateway(
         operations: Operations {
             base_path: settings.public.base_path,
             webhooks: settings.webhooks.is_some(),
+            help: settings.public.help,
         },
         webhooks: settings.webhooks.map(|settings| {
             WebhookReceiver::new(Webhooks::new(settings, invalidator.clone(), clock.clone()))

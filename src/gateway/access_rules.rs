@@ -35,6 +35,8 @@ pub struct AccessSettings {
     pub expose_private: bool,
     /// `None`: no page of another origin may read a response.
     pub cors: Option<Cors>,
+    /// Whether callers connect by TLS. The help documents show the URL with this scheme.
+    pub tls: bool,
 }
 
 /// Access rules of a request, in force from its head to its response.
@@ -49,6 +51,16 @@ pub struct AccessRules {
     pub browser_max_age: Duration,
     expose_private: bool,
     cors: Option<Cors>,
+    pub(super) tls: bool,
+}
+
+/// Credentials that callers may have here. The help documents name only these.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct AcceptedCredentials {
+    /// Whether a caller needs none.
+    pub(super) none: bool,
+    pub(super) keys: bool,
+    pub(super) tokens: bool,
 }
 
 /// `RateLimit` fields of all callers.
@@ -107,7 +119,7 @@ impl AccessRules {
         limits: Limits,
         nodes: NonZeroU32,
     ) -> Self {
-        let AccessSettings { limits: quotas, browser_max_age, expose_private, cors, .. } =
+        let AccessSettings { limits: quotas, browser_max_age, expose_private, cors, tls, .. } =
             settings.clone();
         let known = quotas.callers.iter();
         let known = known.map(|caller| RateLimitFields::new(&caller.name, caller.quota));
@@ -129,6 +141,16 @@ impl AccessRules {
             browser_max_age,
             expose_private,
             cors,
+            tls,
+        }
+    }
+
+    /// Returns the credentials that callers may have.
+    pub(super) fn accepted_credentials(&self) -> AcceptedCredentials {
+        AcceptedCredentials {
+            none: self.settings.anonymous == AnonymousPolicy::Serve,
+            keys: !self.settings.callers.is_empty(),
+            tokens: self.settings.tokens.is_some(),
         }
     }
 

@@ -44,7 +44,9 @@ impl RequestContext {
     ) -> Response<ExchangeBody> {
         self.exchange.code = match answer {
             Answer::Problem(problem) => Some(problem.code),
-            Answer::Accepted | Answer::Preflight | Answer::Reusable(_) => None,
+            Answer::Accepted | Answer::Document(_) | Answer::Preflight | Answer::Reusable(_) => {
+                None
+            }
         };
         let facts = self.facts();
         let response = response::shape(answer, head, &facts);

@@ -18,7 +18,7 @@ use crate::exchange::Exchange;
 use crate::file_id::FileId;
 use crate::message::{RequestHead, head};
 use crate::response::{Answer, PageAccess};
-use crate::route::{self, Route, Selector};
+use crate::route::{self, HelpDocument, Route, Selector};
 
 /// Outcome of a head that is not refused.
 pub(super) enum Decision {
@@ -34,6 +34,8 @@ pub(super) enum Continuation {
     /// Discard a body that has no use. Then read this list or version, or answer a preflight.
     Discard(Option<(FileId, Selector)>),
     Fill(CacheMiss),
+    /// Write a document about this gateway.
+    Help(HelpDocument),
     /// Read a webhook's body.
     Webhook,
 }
@@ -69,6 +71,9 @@ impl Gateway {
             context.exchange.file = Some(file);
         }
         let read = match route {
+            Route::Help(document) => {
+                return Ok(Decision::Continuation(Box::new(Continuation::Help(document))));
+            }
             Route::Webhook => return Ok(Decision::Continuation(Box::new(Continuation::Webhook))),
             Route::Preflight => None,
             Route::Read(file, selector) => Some((file, selector)),

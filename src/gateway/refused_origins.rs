@@ -36,7 +36,7 @@ impl RefusedOrigins {
             return;
         }
         let next = millis(now + LINE_INTERVAL);
-        // Of the threads that find a line due, one writes it.
+        // Several threads may find a line due; one of them writes it.
         let taken =
             self.next_line_millis.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
         if taken.is_ok() {

@@ -7,6 +7,7 @@ use http::{Method, Response, StatusCode};
 
 use super::constants::{NOSNIFF, VARY};
 use super::cors::Cors;
+use super::document::{Document, VARY_BY_TYPE};
 use super::problem::Problem;
 use super::rate::RateLimitFields;
 use super::reusable::Reusable;
@@ -22,6 +23,8 @@ use crate::route::ALLOWED_METHODS;
 pub enum Answer {
     /// A webhook was accepted.
     Accepted,
+    /// A document about the gateway was requested.
+    Document(Document),
     /// `OPTIONS` was requested.
     Preflight,
     Problem(Problem),
@@ -64,6 +67,11 @@ pub fn shape(answer: &Answer, head: &RequestHead<'_>, facts: &ResponseFacts<'_>)
     let (mut fields, mut vary) = (FieldMap::default(), &VARY);
     let (status, body, coding) = match answer {
         Answer::Accepted => (StatusCode::NO_CONTENT, Bytes::new(), Coding::Identity),
+        Answer::Document(document) => {
+            document.write(&mut fields);
+            vary = &VARY_BY_TYPE;
+            (StatusCode::OK, document.body.clone(), Coding::Identity)
+        }
         Answer::Preflight => {
             fields.put_bytes(ResponseField::Allow, ALLOWED_METHODS.as_bytes());
             if let (Some(cors), Some(_)) = (facts.cors, page) {

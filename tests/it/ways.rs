@@ -19,6 +19,9 @@ const KEY_OF_OTHERS: &str = "ikg_of_one_file";
 /// Field that keeps a request off the fast path.
 const THROUGH_HYPER: &str = "TE: trailers\r\n";
 
+/// Field by which the help shows the same URL for HTTP/1.1 as for HTTP/2, which is over TLS here.
+const OVER_TLS: &str = "X-Forwarded-Proto: https\r\n";
+
 /// Request in a form that can be sent on each path.
 #[derive(Clone, Debug)]
 struct Asked {
@@ -133,7 +136,7 @@ impl Started {
 fn head_of(asked: &Asked, more: &str) -> String {
     let line = |(name, value): &(String, String)| format!("{name}: {value}\r\n");
     let fields: String = asked.fields.iter().map(line).collect();
-    format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{more}{fields}\r\n", asked.path)
+    format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{OVER_TLS}{more}{fields}\r\n", asked.path)
 }
 
 /// Returns paths of every kind: stored, missing, private, failing, malformed, unknown.
@@ -151,6 +154,7 @@ fn paths() -> Vec<String> {
         versions_of("%41"),
         versions_of(&"a".repeat(65)),
         "/".to_owned(),
+        "/openapi.json".to_owned(),
         "/v1/files/a/details".to_owned(),
     ]
 }

@@ -26,6 +26,15 @@ pub(super) fn cors(cors: &mut Section, on_loopback: bool) -> Option<Cors> {
     origins.map(|origins| Cors { origins, max_age })
 }
 
+/// Returns the text, if `cors.allowed_origins` may list it.
+///
+/// # Errors
+///
+/// Returns what is wrong with it.
+pub fn listed_origin(text: &str) -> Result<String, String> {
+    origin(text).map(|_| text.to_owned())
+}
+
 fn origin(text: &str) -> Result<AllowedOrigin, String> {
     AllowedOrigin::parse(text).map_err(|error| {
         let bare = text.trim_end_matches('/');
