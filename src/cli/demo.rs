@@ -184,7 +184,8 @@ As a caller with a key, as ImageKit's SDKs send it:
 A new version in the sandbox, whose webhook makes the next one a miss too:
   curl -X POST http://{sandbox}/_sandbox/files/{file}/versions
 
-A page of your own, if it may read answers: ikgate demo --origin http://localhost:3000
+For a page of your own, start it so; then the page may read answers:
+  ikgate demo --origin http://localhost:3000
 
 Page:         http://{page}/
 Help:         http://{gateway}{base_path}/

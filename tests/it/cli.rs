@@ -193,7 +193,9 @@ fn serve_starts_nothing_on_a_bad_configuration_or_a_port_that_is_taken() {
 
 #[test]
 fn demo_takes_variables_as_serve_does_and_binds_nothing_if_one_is_wrong() {
-    // A demo that bound something would run, and this test would not end.
+    // A demo that binds its page before it reads the variables ends with 1.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let page = taken.local_addr().unwrap().to_string();
     for (variables, said) in [
         (
             [("IKGATE_CACHE_TTL", "1s")],
@@ -206,7 +208,7 @@ fn demo_takes_variables_as_serve_does_and_binds_nothing_if_one_is_wrong() {
         ),
         ([("IKGATE_UPSTREAM__URL", "https://a.example")], "is set by `ikgate demo` itself"),
     ] {
-        let output = run(&["demo"], &variables);
+        let output = run(&["demo", "--page", &page], &variables);
         assert_eq!(output.status.code(), Some(78), "{variables:?}");
         assert!(text(&output.stderr).contains(said), "{output:?}");
     }
