@@ -23,6 +23,7 @@ mod webhook;
 
 pub use access_rules::{AccessRules, AccessSettings};
 pub use fast_path::{Attempt, DecidedRequest, Hit};
+pub use help::BOTH_LISTENERS;
 pub use pipeline::PendingResponse;
 pub use refused_origins::RefusedOrigins;
 pub use request_body::GatewayBody;

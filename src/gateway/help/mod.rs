@@ -17,6 +17,7 @@ use crate::limit::QuotaStatus;
 use crate::message::{MediaType, accepted};
 use crate::response::{Document, DocumentKind};
 
+pub use openapi::BOTH_LISTENERS;
 pub(super) use own_url::own_url;
 
 const HTML: MediaType = MediaType { kind: "text", subtype: "html", version: "" };

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::error::ErrorCode;
 
 /// Description of both listeners, as the admin listener serves it.
-const BOTH_LISTENERS: &str = include_str!("../../openapi.json");
+pub const BOTH_LISTENERS: &str = include_str!("openapi.json");
 /// Description of the documents of this module. The admin listener has other paths of these names.
 const OWN_OPERATIONS: &str = include_str!("operations.json");
 /// Text that stands for the URL of the gateway.
