@@ -1,45 +1,47 @@
 //! State of the gateway now: what an operator checks first, and what the headline is made of.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use super::state::Admin;
 use crate::cluster::ClusterState;
 use crate::telemetry::GaugeValues;
-use crate::upstream::{BreakerState, UpstreamOutcome};
+use crate::upstream::BreakerState;
 
 /// State of the gateway at one moment. Times are Unix seconds.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Health {
-    pub(super) upstream: UpstreamView,
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Health {
+    pub upstream: UpstreamView,
     /// `none`, `connected` or `cut_off`.
-    pub(super) fleet: &'static str,
-    pub(super) pending_purges: usize,
+    pub fleet: Cow<'static, str>,
+    pub pending_purges: usize,
     /// Time at which the TLS certificate expires. `None`: there is no TLS.
-    pub(super) certificate_expires: Option<i64>,
+    pub certificate_expires: Option<i64>,
 }
 
 /// State of the way to ImageKit.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct UpstreamView {
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct UpstreamView {
     /// `closed`, `half_open` or `open`.
-    pub(super) breaker: &'static str,
+    pub breaker: Cow<'static, str>,
     /// `refused` after several refusals in a row, until ImageKit accepts a key again.
-    pub(super) private_key: &'static str,
-    pub(super) budget_available: u32,
+    pub private_key: Cow<'static, str>,
+    pub budget_available: u32,
     /// Time of the first of the calls that failed in a row. `None`: the last call worked.
-    pub(super) failing_since: Option<u64>,
+    pub failing_since: Option<u64>,
     /// Number of calls that failed in a row.
-    pub(super) failed_calls: u64,
-    pub(super) last_error: Option<LastErrorView>,
+    pub failed_calls: u64,
+    pub last_error: Option<LastErrorView>,
 }
 
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct LastErrorView {
-    pub(super) at: u64,
-    pub(super) outcome: &'static str,
-    pub(super) cause: String,
-    #[serde(skip)]
-    pub(super) kind: UpstreamOutcome,
+/// Last call to ImageKit that failed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct LastErrorView {
+    pub at: u64,
+    /// Outcome, as the metrics name it.
+    pub outcome: Cow<'static, str>,
+    pub cause: String,
 }
 
 impl Admin {
@@ -52,25 +54,24 @@ impl Admin {
         Health {
             upstream: UpstreamView {
                 breaker: match upstream.breaker_state(monotonic) {
-                    BreakerState::Closed => "closed",
-                    BreakerState::HalfOpen => "half_open",
-                    BreakerState::Open => "open",
+                    BreakerState::Closed => "closed".into(),
+                    BreakerState::HalfOpen => "half_open".into(),
+                    BreakerState::Open => "open".into(),
                 },
-                private_key: if upstream.refuses_key() { "refused" } else { "accepted" },
+                private_key: if upstream.refuses_key() { "refused" } else { "accepted" }.into(),
                 budget_available: gauges.budget_available,
                 failing_since: calls.failing.map(|failing| unix(failing.since)),
                 failed_calls: calls.failing.map_or(0, |failing| failing.count),
                 last_error: calls.last_error.map(|error| LastErrorView {
                     at: unix(error.at),
-                    outcome: error.outcome.as_str(),
+                    outcome: error.outcome.as_str().into(),
                     cause: error.cause,
-                    kind: error.outcome,
                 }),
             },
             fleet: match self.gateway.cluster.as_ref().map(|cluster| cluster.state()) {
-                None => "none",
-                Some(ClusterState::Connected) => "connected",
-                Some(ClusterState::CutOff) => "cut_off",
+                None => "none".into(),
+                Some(ClusterState::Connected) => "connected".into(),
+                Some(ClusterState::CutOff) => "cut_off".into(),
             },
             pending_purges: gauges.cluster.pending_purges,
             certificate_expires: gauges.tls_expires_in.map(|left| now.saturating_add(left)),

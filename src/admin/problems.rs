@@ -3,9 +3,10 @@
 //! They are the headline of the dashboard. Each one names its section of the runbook, whose alert
 //! fires if the problem lasts.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::health::{Health, UpstreamView};
 use crate::telemetry::{HISTORY_INTERVAL, Point};
@@ -23,15 +24,24 @@ const DAY: i64 = 86_400;
 const RECENT: Duration = Duration::from_mins(1);
 
 /// A problem that exists now.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(super) struct CurrentProblem {
-    /// `critical`: callers are affected now; `warning`: they will be unless the operator acts.
-    severity: &'static str,
-    code: &'static str,
-    cause: String,
-    remedy: &'static str,
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CurrentProblem {
+    pub severity: Severity,
+    pub code: Cow<'static, str>,
+    pub cause: String,
+    pub remedy: Cow<'static, str>,
     /// Section of the runbook.
-    runbook: &'static str,
+    pub runbook: Cow<'static, str>,
+}
+
+/// Effect of a problem on callers. The more severe one is less.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Callers are affected now.
+    Critical,
+    /// Callers will be affected unless the operator acts.
+    Warning,
 }
 
 /// Counts of the last minute.
@@ -57,7 +67,7 @@ pub(super) fn current_problems(health: &Health, points: &[Point], now: u64) -> V
     .into_iter()
     .flatten()
     .collect();
-    problems.sort_by_key(|problem| problem.severity != "critical");
+    problems.sort_by_key(|problem| problem.severity);
     problems
 }
 
@@ -87,42 +97,50 @@ fn upstream_problem(
     let effect = effect(counts);
     if upstream.private_key == "refused" {
         return Some(CurrentProblem {
-            severity: "critical",
-            code: "private_key_refused",
+            severity: Severity::Critical,
+            code: "private_key_refused".into(),
             cause: format!("ImageKit has refused the private key for {lasts}: {said}.{effect}"),
             remedy: "Write a valid key into upstream.private_key_file. With a key from the \
-                     environment, restart the gateway.",
-            runbook: "IkgateKeyRefused",
+                     environment, restart the gateway."
+                .into(),
+            runbook: "IkgateKeyRefused".into(),
         });
     }
     if upstream.failed_calls < FAILED_CALLS_MIN && upstream.breaker == "closed" {
         return None;
     }
-    let breaker = match upstream.breaker {
+    let breaker = match upstream.breaker.as_ref() {
         "closed" => "",
         "half_open" => " The circuit breaker lets one probe through.",
         _ => " The circuit breaker is open: no call leaves.",
     };
-    let (code, what, remedy) = match error.kind {
-        UpstreamOutcome::Unreachable => (
+    let has_failed_by = |outcome: UpstreamOutcome| error.outcome == outcome.as_str();
+    let (code, what, remedy) = if has_failed_by(UpstreamOutcome::Unreachable) {
+        (
             "upstream_unreachable",
             "ImageKit has been unreachable",
             "Check name resolution, the firewall and the route from this machine to ImageKit.",
-        ),
-        UpstreamOutcome::Timeout => (
+        )
+    } else if has_failed_by(UpstreamOutcome::Timeout) {
+        (
             "upstream_timeout",
             "ImageKit has not answered in time",
             "Check ImageKit's status page and the route to it.",
-        ),
-        _ => (
+        )
+    } else {
+        (
             "upstream_bad",
             "ImageKit has given no usable answer",
             "Check ImageKit's status page and upstream.url.",
-        ),
+        )
     };
-    let cause = format!("{what} for {lasts}: {said}.{effect}{breaker}");
-    let runbook = "IkgateBreakerOpen";
-    Some(CurrentProblem { severity: "critical", code, cause, remedy, runbook })
+    Some(CurrentProblem {
+        severity: Severity::Critical,
+        code: code.into(),
+        cause: format!("{what} for {lasts}: {said}.{effect}{breaker}"),
+        remedy: remedy.into(),
+        runbook: "IkgateBreakerOpen".into(),
+    })
 }
 
 /// Returns how callers were answered in the last minute, as a sentence.
@@ -140,15 +158,16 @@ fn effect(counts: &LastMinute) -> String {
 
 fn fleet_problem(health: &Health) -> Option<CurrentProblem> {
     (health.fleet == "cut_off").then(|| CurrentProblem {
-        severity: "critical",
-        code: "fleet_cut_off",
+        severity: Severity::Critical,
+        code: "fleet_cut_off".into(),
         cause: format!(
             "The connection to the fleet's Redis is cut off: purges of other gateways do not \
              arrive, and {} purges of this one wait.",
             health.pending_purges
         ),
-        remedy: "Check Redis and the network to it. Until then only fresh responses are served.",
-        runbook: "IkgateFleetCutOff",
+        remedy: "Check Redis and the network to it. Until then only fresh responses are served."
+            .into(),
+        runbook: "IkgateFleetCutOff".into(),
     })
 }
 
@@ -159,48 +178,61 @@ fn certificate_problem(health: &Health, now: u64) -> Option<CurrentProblem> {
     }
     let (severity, cause) = if left <= 0 {
         let ago = spoken(left.unsigned_abs());
-        ("critical", format!("The TLS certificate expired {ago} ago: clients refuse to connect."))
+        let cause = format!("The TLS certificate expired {ago} ago: clients refuse to connect.");
+        (Severity::Critical, cause)
     } else {
-        ("warning", format!("The TLS certificate expires in {}.", spoken(left.unsigned_abs())))
+        let cause = format!("The TLS certificate expires in {}.", spoken(left.unsigned_abs()));
+        (Severity::Warning, cause)
     };
-    let remedy = "Replace the files of [server.tls]; the gateway reads them again within 5 s.";
-    let (code, runbook) = ("certificate", "IkgateCertificateExpires");
-    Some(CurrentProblem { severity, code, cause, remedy, runbook })
+    Some(CurrentProblem {
+        severity,
+        code: "certificate".into(),
+        cause,
+        remedy: "Replace the files of [server.tls]; the gateway reads them again within 5 s."
+            .into(),
+        runbook: "IkgateCertificateExpires".into(),
+    })
 }
 
 fn budget_problem(upstream: &UpstreamView, counts: &LastMinute) -> Option<CurrentProblem> {
-    let severity = "warning";
     if counts.busy > 0 {
-        let cause = format!(
-            "ImageKit answered 429 to {} calls in the last minute: the account's quota is spent.",
-            counts.busy
-        );
-        let remedy = "Find what else uses the account's private key, or lower upstream.budget.";
-        let (code, runbook) = ("upstream_throttles", "IkgateUpstreamThrottles");
-        return Some(CurrentProblem { severity, code, cause, remedy, runbook });
+        return Some(CurrentProblem {
+            severity: Severity::Warning,
+            code: "upstream_throttles".into(),
+            cause: format!(
+                "ImageKit answered 429 to {} calls in the last minute: the account's quota is \
+                 spent.",
+                counts.busy
+            ),
+            remedy: "Find what else uses the account's private key, or lower upstream.budget."
+                .into(),
+            runbook: "IkgateUpstreamThrottles".into(),
+        });
     }
     (counts.not_admitted > 0).then(|| CurrentProblem {
-        severity,
-        code: "budget_empty",
+        severity: Severity::Warning,
+        code: "budget_empty".into(),
         cause: format!(
             "The upstream budget is used up: {} fills were refused in the last minute, {} calls \
              are available now.",
             counts.not_admitted, upstream.budget_available
         ),
         remedy: "Lower the quota of the caller that requests the most files, or raise cache.ttl \
-                 or upstream.budget.",
-        runbook: "IkgateBudgetExhausted",
+                 or upstream.budget."
+            .into(),
+        runbook: "IkgateBudgetExhausted".into(),
     })
 }
 
 fn log_problem(points: &[Point]) -> Option<CurrentProblem> {
     let dropped: u64 = points.iter().map(|point| point.log_lines_dropped).sum();
     (dropped > 0).then(|| CurrentProblem {
-        severity: "warning",
-        code: "log_lines_dropped",
+        severity: Severity::Warning,
+        code: "log_lines_dropped".into(),
         cause: format!("{dropped} log lines were dropped in the last 15 minutes."),
-        remedy: "Set telemetry.access_log to \"errors\", or make the reader of the log faster.",
-        runbook: "IkgateLogLinesDropped",
+        remedy: "Set telemetry.access_log to \"errors\", or make the reader of the log faster."
+            .into(),
+        runbook: "IkgateLogLinesDropped".into(),
     })
 }
 

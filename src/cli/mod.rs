@@ -9,6 +9,7 @@ mod demo;
 mod healthcheck;
 mod keygen;
 mod man;
+mod printable;
 mod purge;
 mod reference;
 mod report;
@@ -16,6 +17,7 @@ mod runtime;
 mod sandbox;
 mod serve;
 mod service_manager;
+mod status;
 mod token;
 
 pub use commands::run;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::support::{FILE, Program, get, run, scratch, versions_of};
 
 fn text(bytes: &[u8]) -> String {
@@ -14,7 +16,7 @@ fn write(directory: &Path, name: &str, content: &str) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "check",
     "completions",
     "demo",
@@ -25,7 +27,9 @@ const COMMANDS: [&str; 11] = [
     "reference",
     "sandbox",
     "serve",
+    "status",
     "token",
+    "top",
 ];
 
 #[test]
@@ -79,7 +83,7 @@ fn each_command_has_a_manual_page_and_is_completed_by_shells() {
 
 #[test]
 fn wrong_usage_is_64_and_says_what_is_wrong() {
-    let table: [&[&str]; 7] = [
+    let table: [&[&str]; 9] = [
         &[],
         &["serve"],
         &["serve", "--conf", "a"],
@@ -87,6 +91,8 @@ fn wrong_usage_is_64_and_says_what_is_wrong() {
         &["purge", "a b"],
         &["sandbox", "--rate", "0"],
         &["healthcheck", "--admin", "ftp://a"],
+        &["status", "--admin", "ftp://a"],
+        &["top"],
     ];
     for arguments in table {
         let output = run(arguments, &[]);
@@ -267,17 +273,24 @@ async fn purge_and_healthcheck_talk_to_a_running_gateway() {
     assert_eq!(run(&["healthcheck", "--admin", &admin], &[]).status.code(), Some(0));
     let refused = run(&["purge", FILE, "--admin", &admin], &[]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused.stderr).contains("401"), "{refused:?}");
-    let arguments = ["purge", FILE, "other", "--admin", &admin, "--token-file", token_file];
-    let purged = run(&arguments, &[]);
-    assert_eq!(purged.status.code(), Some(0), "{purged:?}");
-    let said = text(&purged.stdout);
-    assert_eq!(said.matches("was not stored").count(), 2, "{said}");
-    assert_eq!(said.lines().count(), 2);
-    let all = ["purge", "--all", "--soft", "--admin", &admin, "--token-file", token_file];
-    assert_eq!(run(&all, &[]).status.code(), Some(0));
+    let said = format!("ikgate: {FILE}: not purged: {admin} needs the admin token (401): ");
+    assert!(text(&refused.stderr).starts_with(&said), "{refused:?}");
+    let purge = |more: &[&str]| {
+        let options = ["purge", "--admin", &admin, "--token-file", token_file];
+        let purged = run(&[&options, more].concat(), &[]);
+        assert_eq!(purged.status.code(), Some(0), "{purged:?}");
+        text(&purged.stdout)
+    };
+    let said = purge(&[FILE, "other"]);
+    assert_eq!(said, format!("{FILE}: not stored here\nother: not stored here\n"));
+    let all = purge(&["--all", "--soft"]);
+    assert_eq!(all, "all files: ≈ 0 responses marked stale\n");
+    let result: serde_json::Value = serde_json::from_str(&purge(&[FILE, "--json"])).unwrap();
+    let numbers = (&result["purged"], &result["soft"], &result["responses"]);
+    assert_eq!(numbers, (&json!(FILE), &json!(false), &json!(0)));
+    assert!(result["message"].as_str().unwrap().contains("was not stored"), "{result}");
     let counted = get(program.admin, "/metrics").await.body;
-    assert!(counted.contains("ikgate_invalidations_total{source=\"admin\",kind=\"hard\"} 2"));
+    assert!(counted.contains("ikgate_invalidations_total{source=\"admin\",kind=\"hard\"} 3"));
     assert!(counted.contains("ikgate_invalidations_total{source=\"admin\",kind=\"soft\"} 1"));
 
     program.signal("TERM");

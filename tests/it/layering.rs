@@ -123,6 +123,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
     (
         "cli",
         &[
+            "admin",
             "app",
             "caller",
             "clock",

@@ -55,6 +55,7 @@ mod service_manager;
 mod shared;
 mod stale;
 mod stats;
+mod status;
 mod support;
 mod tls;
 mod tls_protocol;

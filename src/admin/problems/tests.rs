@@ -10,14 +10,14 @@ const NOW: u64 = 1_000_000;
 fn well() -> Health {
     Health {
         upstream: UpstreamView {
-            breaker: "closed",
-            private_key: "accepted",
+            breaker: "closed".into(),
+            private_key: "accepted".into(),
             budget_available: 100,
             failing_since: None,
             failed_calls: 0,
             last_error: None,
         },
-        fleet: "none",
+        fleet: "none".into(),
         pending_purges: 0,
         certificate_expires: None,
     }
@@ -27,8 +27,9 @@ fn failing(kind: UpstreamOutcome, cause: &str, calls: u64) -> Health {
     let mut health = well();
     health.upstream.failing_since = Some(NOW - 200);
     health.upstream.failed_calls = calls;
+    let outcome = kind.as_str().into();
     health.upstream.last_error =
-        Some(LastErrorView { at: NOW - 1, outcome: kind.as_str(), cause: cause.to_owned(), kind });
+        Some(LastErrorView { at: NOW - 1, outcome, cause: cause.to_owned() });
     health
 }
 
@@ -37,7 +38,7 @@ fn minute() -> Vec<Point> {
     vec![Point { requests, failed: 59, ..Point::default() }]
 }
 
-fn causes(health: &Health, points: &[Point]) -> Vec<(&'static str, String)> {
+fn causes(health: &Health, points: &[Point]) -> Vec<(Severity, String)> {
     let problems = current_problems(health, points, NOW);
     problems.into_iter().map(|problem| (problem.severity, problem.cause)).collect()
 }
@@ -46,11 +47,11 @@ fn causes(health: &Health, points: &[Point]) -> Vec<(&'static str, String)> {
 fn an_outage_is_told_with_its_cause_its_duration_and_its_effect() {
     assert_eq!(causes(&well(), &minute()), []);
     let mut health = failing(UpstreamOutcome::Unreachable, "Connection refused", 9);
-    health.upstream.breaker = "open";
+    health.upstream.breaker = "open".into();
     let said = "ImageKit has been unreachable for 3 min: Connection refused. In the last minute \
                 41 % of requests were answered stale and 59 % failed. The circuit breaker is open: \
                 no call leaves.";
-    assert_eq!(causes(&health, &minute()), [("critical", said.to_owned())]);
+    assert_eq!(causes(&health, &minute()), [(Severity::Critical, said.to_owned())]);
 }
 
 #[test]
@@ -63,11 +64,11 @@ fn one_failure_is_no_problem_and_two_in_a_row_are_one() {
 #[test]
 fn a_refused_key_comes_before_warnings() {
     let mut health = failing(UpstreamOutcome::Auth, "status 401 Unauthorized", 3);
-    health.upstream.private_key = "refused";
+    health.upstream.private_key = "refused".into();
     health.certificate_expires = Some(i64::try_from(NOW).unwrap() + 13 * DAY);
     let points = [Point { log_lines_dropped: 7, ..Point::default() }];
     let problems = current_problems(&health, &points, NOW);
-    let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+    let codes: Vec<_> = problems.iter().map(|problem| problem.code.as_ref()).collect();
     assert_eq!(codes, ["private_key_refused", "certificate", "log_lines_dropped"]);
     assert_eq!(problems[1].cause, "The TLS certificate expires in 13 days.");
 }
@@ -76,7 +77,7 @@ fn a_refused_key_comes_before_warnings() {
 fn what_runs_out_is_told() {
     let mut health = well();
     health.certificate_expires = Some(i64::try_from(NOW).unwrap() - 7_200);
-    health.fleet = "cut_off";
+    health.fleet = "cut_off".into();
     let spent = BTreeMap::from([("budget".to_owned(), 5), ("queue_full".to_owned(), 2)]);
     let points = [Point { upstream: spent, ..Point::default() }];
     let told = causes(&health, &points);
