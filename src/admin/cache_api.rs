@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{StatusCode, Uri};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::replies::{json, problem};
 use super::state::Admin;
@@ -56,14 +56,16 @@ struct InvalidationView {
     kind: &'static str,
 }
 
-#[derive(Serialize)]
-struct PurgeView<'a> {
-    purged: &'a str,
-    soft: bool,
+/// Body of the response to a purge.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct PurgeResult {
+    /// Id of the file, or `all`.
+    pub purged: String,
+    pub soft: bool,
     /// Number of stored responses that the purge affected. Approximate if everything is purged.
-    responses: u64,
+    pub responses: u64,
     /// Result in words.
-    message: String,
+    pub message: String,
 }
 
 pub(super) fn show(admin: &Admin, id: &str) -> Reply {
@@ -137,8 +139,8 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
             "They are told as soon as the fleet's Redis can be reached. Send it again to be sure.",
         );
     }
-    let purged = PurgeView {
-        purged: id.unwrap_or("all"),
+    let purged = PurgeResult {
+        purged: id.unwrap_or("all").to_owned(),
         soft: mode == PurgeMode::Soft,
         responses,
         message: purge_message(id, mode, responses),

@@ -16,6 +16,11 @@ mod service;
 mod state;
 mod stats;
 
+pub use cache_api::PurgeResult;
 pub use guard::{AdminSettings, Exposure};
+pub use health::{Health, LastErrorView, UpstreamView};
+pub use problems::{CurrentProblem, Severity};
 pub use ready::Readiness;
+pub use replies::Problem;
 pub use state::Admin;
+pub use stats::{Stats, TopFile, TopFiles};

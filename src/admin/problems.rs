@@ -7,8 +7,8 @@ mod problem;
 mod upstream;
 
 use last_minute::LastMinute;
-pub(super) use problem::CurrentProblem;
-use problem::{Severity, spoken};
+use problem::spoken;
+pub use problem::{CurrentProblem, Severity};
 
 use super::health::Health;
 use crate::telemetry::Point;
@@ -42,29 +42,33 @@ pub(super) fn current_problems(health: &Health, points: &[Point], now: u64) -> V
 }
 
 fn drain_problem(health: &Health) -> Option<CurrentProblem> {
-    health.draining.then(|| CurrentProblem {
-        severity: Severity::Warning,
-        code: "draining",
-        cause: format!(
-            "This gateway shuts down: /readyz answers 503, and {} connections are open.",
-            health.connections
-        ),
-        remedy: "Wait for its successor. If the stop was not planned, read the log for its cause.",
-        runbook: "IkgateDown",
+    health.draining.then(|| {
+        CurrentProblem::new(
+            Severity::Warning,
+            "draining",
+            format!(
+                "This gateway shuts down: /readyz answers 503, and {} connections are open.",
+                health.connections
+            ),
+            "Wait for its successor. If the stop was not planned, read the log for its cause.",
+            "IkgateDown",
+        )
     })
 }
 
 fn fleet_problem(health: &Health) -> Option<CurrentProblem> {
-    (health.fleet == "cut_off").then(|| CurrentProblem {
-        severity: Severity::Critical,
-        code: "fleet_cut_off",
-        cause: format!(
-            "The connection to the fleet's Redis is cut off: purges of other gateways do not \
+    (health.fleet == "cut_off").then(|| {
+        CurrentProblem::new(
+            Severity::Critical,
+            "fleet_cut_off",
+            format!(
+                "The connection to the fleet's Redis is cut off: purges of other gateways do not \
              arrive, and {} purges of this one wait.",
-            health.pending_purges
-        ),
-        remedy: "Check Redis and the network to it. Until then only fresh responses are served.",
-        runbook: "IkgateFleetCutOff",
+                health.pending_purges
+            ),
+            "Check Redis and the network to it. Until then only fresh responses are served.",
+            "IkgateFleetCutOff",
+        )
     })
 }
 
@@ -82,31 +86,33 @@ fn certificate_problem(health: &Health, now: u64) -> Option<CurrentProblem> {
     };
     let remedy = "Replace the files of [server.tls]; the gateway reads them again within 5 s.";
     let (code, runbook) = ("certificate", "IkgateCertificateExpires");
-    Some(CurrentProblem { severity, code, cause, remedy, runbook })
+    Some(CurrentProblem::new(severity, code, cause, remedy, runbook))
 }
 
 fn caller_problem(counts: &LastMinute<'_>) -> Option<CurrentProblem> {
     let (caller, throttled) = counts.most_throttled()?;
-    (throttled >= THROTTLED_MIN).then(|| CurrentProblem {
-        severity: Severity::Warning,
-        code: "caller_throttled",
-        cause: format!(
+    (throttled >= THROTTLED_MIN).then(|| CurrentProblem::new(
+Severity::Warning,
+"caller_throttled",
+format!(
             "The caller {caller} sends more than its quota: {throttled} of its requests got 429 in \
              the last minute."
         ),
-        remedy: "If the load is meant, raise its quota. If not, find its source in the access log.",
-        runbook: "IkgateCallerThrottled",
-    })
+"If the load is meant, raise its quota. If not, find its source in the access log.",
+"IkgateCallerThrottled",
+))
 }
 
 fn log_problem(points: &[Point]) -> Option<CurrentProblem> {
     let dropped: u64 = points.iter().map(|point| point.log_lines_dropped).sum();
-    (dropped > 0).then(|| CurrentProblem {
-        severity: Severity::Warning,
-        code: "log_lines_dropped",
-        cause: format!("{dropped} log lines were dropped in the last 15 minutes."),
-        remedy: "Set telemetry.access_log to \"errors\", or make the reader of the log faster.",
-        runbook: "IkgateLogLinesDropped",
+    (dropped > 0).then(|| {
+        CurrentProblem::new(
+            Severity::Warning,
+            "log_lines_dropped",
+            format!("{dropped} log lines were dropped in the last 15 minutes."),
+            "Set telemetry.access_log to \"errors\", or make the reader of the log faster.",
+            "IkgateLogLinesDropped",
+        )
     })
 }
 

@@ -1,8 +1,10 @@
 //! Responses of the admin listener: JSON, plain text, errors, and the fields that all of them have.
 
+use std::borrow::Cow;
+
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::server::{Reply, reply};
 
@@ -28,14 +30,17 @@ pub(super) fn not_allowed(allowed: &'static str) -> Reply {
     reply
 }
 
+/// Body of an error response.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Problem<'a> {
+    pub message: Cow<'a, str>,
+    pub help: Cow<'a, str>,
+    pub code: Cow<'a, str>,
+}
+
 pub(super) fn problem(status: StatusCode, code: &str, message: &str, help: &str) -> Reply {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        message: &'a str,
-        help: &'a str,
-        code: &'a str,
-    }
-    json(status, &Body { message, help, code })
+    let (message, help, code) = (message.into(), help.into(), code.into());
+    json(status, &Problem { message, help, code })
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {

@@ -1,8 +1,10 @@
-//! Handler of `/api/stats`: the metrics of the last 15 minutes, for the dashboard and other
-//! clients.
+//! Handler of `/api/stats`: the metrics of the last 15 minutes, for the dashboard, `ikgate status`
+//! and other clients.
+
+use std::borrow::Cow;
 
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::health::Health;
 use super::problems::{CurrentProblem, current_problems};
@@ -15,38 +17,41 @@ use crate::telemetry::{
     CallerRow, Capacity, FileCount, HISTORY_INTERVAL, Point, RecentEvent, RecentMetrics,
 };
 
-#[derive(Serialize)]
-struct Stats {
-    version: &'static str,
+/// Body of `/api/stats`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Stats {
+    pub version: Cow<'static, str>,
     /// Time of this response, in seconds of Unix time.
-    now: u64,
-    uptime_seconds: u64,
-    interval_seconds: u64,
-    most: Capacity,
-    health: Health,
+    pub now: u64,
+    pub uptime_seconds: u64,
+    pub interval_seconds: u64,
+    pub most: Capacity,
+    pub health: Health,
     /// Current problems, the most severe first.
-    problems: Vec<CurrentProblem>,
-    points: Vec<Point>,
+    pub problems: Vec<CurrentProblem>,
+    pub points: Vec<Point>,
     /// Callers with the most requests.
-    callers: Vec<CallerRow>,
+    pub callers: Vec<CallerRow>,
     /// The most frequent files of about the same period.
-    top: Top,
+    pub top: TopFiles,
     /// Recent log events, oldest first.
-    events: Vec<RecentEvent>,
+    pub events: Vec<RecentEvent>,
 }
 
-#[derive(Serialize)]
-struct Top {
-    requests: Vec<TopFile>,
-    fills: Vec<TopFile>,
+/// Files with the most requests, and those with the most fills.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct TopFiles {
+    pub requests: Vec<TopFile>,
+    pub fills: Vec<TopFile>,
 }
 
-#[derive(Serialize)]
-struct TopFile {
+/// File with its count and its path.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct TopFile {
     #[serde(flatten)]
-    count: FileCount,
+    pub count: FileCount,
     /// Path of the file, if its list is stored here and states one.
-    path: Option<String>,
+    pub path: Option<String>,
 }
 
 pub(super) fn show(admin: &Admin) -> Reply {
@@ -56,7 +61,7 @@ pub(super) fn show(admin: &Admin) -> Reply {
     json(
         StatusCode::OK,
         &Stats {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").into(),
             now,
             uptime_seconds: admin.clock().uptime().as_secs(),
             interval_seconds: HISTORY_INTERVAL.as_secs(),
@@ -65,7 +70,10 @@ pub(super) fn show(admin: &Admin) -> Reply {
             health,
             points,
             callers,
-            top: Top { requests: with_paths(admin, requested), fills: with_paths(admin, fetched) },
+            top: TopFiles {
+                requests: with_paths(admin, requested),
+                fills: with_paths(admin, fetched),
+            },
             events: admin.log.as_ref().map(|log| log.recent().list()).unwrap_or_default(),
         },
     )

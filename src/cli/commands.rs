@@ -16,6 +16,7 @@ use super::reference::Reference;
 use super::report::EXIT_USAGE;
 use super::sandbox::SandboxCommand;
 use super::serve;
+use super::status::{Status, Top};
 use super::token::Token;
 
 /// Version of the program, with the git commit of the build if it is known.
@@ -62,6 +63,8 @@ enum Command {
     #[command(after_help = "Example:\n  ikgate man ~/.local/share/man/man1")]
     Man(Man),
     /// Purge files, or all of them, from the cache of a running gateway.
+    ///
+    /// Prints what was purged, a line for each file.
     #[command(after_help = "Examples:\n  ikgate purge 64a1b2c3d4e5f60718293a4b\n  \
                             ikgate purge --all --soft --token-file admin.token")]
     Purge(Purge),
@@ -84,6 +87,14 @@ enum Command {
     #[command(after_help = "Example:\n  \
                             IMAGEKIT_PRIVATE_KEY=private_... ikgate serve --config ikgate.toml")]
     Serve(ConfigFile),
+    /// Show the state of a running gateway on one screen. Exit code 0 if it is ready, else 1.
+    ///
+    /// Problems come first, each with its cause and its remedy. Text is plain if standard output is
+    /// no terminal, and without colours if `NO_COLOR` is set.
+    #[command(after_help = "Examples:\n  ikgate status\n  \
+                            ikgate status --admin http://10.0.0.7:9090 --token-file admin.token\n  \
+                            ikgate status --json")]
+    Status(Status),
     /// Sign a token for a page, as a team's own back end would.
     ///
     /// Reads only the `jwt` section of the configuration. The token goes to standard output.
@@ -93,6 +104,9 @@ enum Command {
                             --files 64a1b2c3d4e5f60718293a4b --ttl 15m"
     )]
     Token(Token),
+    /// Show the state of a running gateway live, in the terminal. Press q, Esc or Ctrl-C to quit.
+    #[command(after_help = "Example:\n  ikgate top --admin http://127.0.0.1:9090")]
+    Top(Top),
 }
 
 /// Parses the arguments, runs the command and returns its exit code.
@@ -119,7 +133,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Reference(reference) => reference.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Serve(file) => serve::run(&file),
+        Command::Status(status) => status.run(),
         Command::Token(token) => token.run(),
+        Command::Top(top) => top.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

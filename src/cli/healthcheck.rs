@@ -2,7 +2,8 @@
 
 use http::{Method, StatusCode};
 
-use super::admin_client::{AdminUrl, send};
+use super::admin_client::{AdminClient, AdminUrl};
+use super::printable::printable;
 use super::report::{Failure, print};
 use super::runtime::runtime;
 
@@ -16,9 +17,9 @@ pub(super) struct Healthcheck {
 
 impl Healthcheck {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let response = runtime()?.block_on(send(Method::GET, &self.admin, "/readyz", None));
-        let (status, body) = response?;
-        let body = String::from_utf8_lossy(body.trim_ascii()).into_owned();
+        let client = AdminClient::without_token(self.admin.clone());
+        let (status, body) = runtime()?.block_on(client.send(Method::GET, "/readyz"))?;
+        let body = printable(String::from_utf8_lossy(&body).trim());
         if status == StatusCode::OK {
             print(&body);
             Ok(())

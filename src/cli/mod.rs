@@ -10,6 +10,7 @@ mod demo_variables;
 mod healthcheck;
 mod keygen;
 mod man;
+mod printable;
 mod purge;
 mod reference;
 mod report;
@@ -17,6 +18,7 @@ mod runtime;
 mod sandbox;
 mod serve;
 mod service_manager;
+mod status;
 mod token;
 
 pub use commands::run;

@@ -1,15 +1,13 @@
 //! `ikgate purge`: purges files from the cache of a running gateway through its admin listener.
 
-use std::path::PathBuf;
-
 use http::{Method, StatusCode};
 
-use super::admin_client::{AdminUrl, send};
+use super::admin_client::AdminOptions;
+use super::printable::{json, printable};
 use super::report::{Failure, print};
 use super::runtime::runtime;
-use crate::error::chain;
+use crate::admin::{Problem, PurgeResult};
 use crate::file_id::FileId;
-use crate::secret::Secret;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Purge {
@@ -23,42 +21,67 @@ pub(super) struct Purge {
     /// Only make the stored responses stale, as if their TTL had ended.
     #[arg(long)]
     soft: bool,
-    /// URL of the admin listener.
-    #[arg(long, value_name = "URL", default_value = AdminUrl::DEFAULT,
-          value_parser = AdminUrl::parse)]
-    admin: AdminUrl,
-    /// File that holds the admin token, if the gateway has one.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    /// Print the answers of the gateway, one JSON object a line, for programs.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminOptions,
 }
 
 impl Purge {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let token = self.token_file.as_deref().map(Secret::from_file).transpose();
-        let token = token.map_err(|error| Failure::Run(chain(&error)))?;
-        let query = if self.soft { "?soft=true" } else { "" };
-        let mut paths: Vec<_> =
-            self.files.iter().map(|file| format!("/api/cache/{file}{query}")).collect();
-        if self.all {
-            paths.push(format!("/api/cache{query}"));
-        }
+        let client = self.admin.client()?;
         runtime()?.block_on(async {
             let mut partial = None;
-            for path in paths {
-                let (status, body) =
-                    send(Method::DELETE, &self.admin, &path, token.as_ref()).await?;
-                let body = String::from_utf8_lossy(body.trim_ascii()).into_owned();
-                match status {
-                    StatusCode::OK => print(&body),
+            for (what, path) in self.targets() {
+                let (status, body) = client.send(Method::DELETE, &path).await?;
+                if status == StatusCode::OK {
+                    print(&self.told(&body)?);
+                } else if let Some(message) = partly_purged(&body) {
                     // This gateway has purged, and it will tell the others later. The next files
                     // can still be purged.
-                    StatusCode::SERVICE_UNAVAILABLE if body.contains("purge_partial") => {
-                        partial = Some(body);
-                    }
-                    _ => return Err(Failure::Run(format!("not purged ({status}): {body}"))),
+                    partial = Some(format!("{what}: purged in part: {message}"));
+                } else {
+                    let why = client.refusal(status, &body);
+                    return Err(Failure::Run(format!("{what}: not purged: {why}")));
                 }
             }
-            partial.map_or(Ok(()), |body| Err(Failure::Run(format!("purged in part: {body}"))))
+            partial.map_or(Ok(()), |message| Err(Failure::Run(message)))
         })
     }
+
+    /// Returns a name and the path of each purge.
+    fn targets(&self) -> Vec<(String, String)> {
+        let query = if self.soft { "?soft=true" } else { "" };
+        if self.all {
+            return vec![("all files".to_owned(), format!("/api/cache{query}"))];
+        }
+        let target = |file: &FileId| (file.to_string(), format!("/api/cache/{file}{query}"));
+        self.files.iter().map(target).collect()
+    }
+
+    /// Returns the line that tells what was purged.
+    fn told(&self, body: &[u8]) -> Result<String, Failure> {
+        let result: PurgeResult = serde_json::from_slice(body).map_err(|error| {
+            Failure::Run(format!("the answer to the purge cannot be read: {error}"))
+        })?;
+        Ok(if self.json { json(&result) } else { printable(&self.sentence(&result)) })
+    }
+
+    fn sentence(&self, result: &PurgeResult) -> String {
+        let PurgeResult { purged, soft, responses, .. } = result;
+        let done = if *soft { "marked stale" } else { "purged" };
+        match (self.all, responses) {
+            (true, _) => format!("all files: ≈ {responses} responses {done}"),
+            (false, 0) => format!("{purged}: not stored here"),
+            (false, _) => format!("{purged}: {done}"),
+        }
+    }
+}
+
+/// Returns what the gateway says about a purge that the other gateways have not received yet.
+fn partly_purged(body: &[u8]) -> Option<String> {
+    let problem: Problem<'_> = serde_json::from_slice(body).ok()?;
+    let said = format!("{} {}", problem.message, problem.help);
+    (problem.code == "purge_partial").then(|| printable(&said))
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Number of callers that are reported.
 const LISTED_MAX: usize = 20;
 
 /// Requests of one caller for lists and versions.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct CallerCounts {
     /// Number of requests.
     pub requests: u64,
@@ -25,7 +25,7 @@ pub struct CallerCounts {
 }
 
 /// A caller and its requests.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct CallerRow {
     /// Configured name, `jwt`, `anonymous` or `none`.
     pub caller: String,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::caller_counts::{CallerCounts, CallerRow, busiest};
 use super::percentiles::{Buckets, Percentiles};
@@ -23,7 +23,7 @@ const POINTS_MAX: usize = 180;
 type Scraped<'a> = Vec<(&'a str, BTreeMap<&'a str, &'a str>, f64)>;
 
 /// One interval of the dashboard.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Point {
     /// End of the interval, in Unix seconds.
     pub at: u64,

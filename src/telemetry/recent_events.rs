@@ -1,11 +1,12 @@
 //! Ring of recent log events for the dashboard: state changes, invalidations and faults.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::{Debug, Write as _};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
@@ -22,13 +23,13 @@ const LINE_BYTES_MAX: usize = 300;
 #[derive(Default)]
 pub struct RecentEvents(Mutex<VecDeque<RecentEvent>>);
 
-#[derive(Clone, Debug, Serialize)]
 /// One recent event.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct RecentEvent {
     /// Unix time, in seconds.
     pub at: u64,
     /// Level: `error`, `warn` or `info`.
-    pub level: &'static str,
+    pub level: Cow<'static, str>,
     /// Message and fields, as text.
     pub text: String,
 }
@@ -63,7 +64,11 @@ impl<S: Subscriber> Layer<S> for RecentEventsLayer {
         if lines.len() == LINES_MAX {
             lines.pop_front();
         }
-        lines.push_back(RecentEvent { at: self.clock.unix_time().as_secs(), level, text });
+        lines.push_back(RecentEvent {
+            at: self.clock.unix_time().as_secs(),
+            level: level.into(),
+            text,
+        });
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Number of files in the sketch. More finds rarer files; a file that is not in it costs a scan of
 /// all.
@@ -61,7 +61,7 @@ struct Tally {
 }
 
 /// A file and its approximate count.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct FileCount {
     /// Id of the file.
     pub file: String,

@@ -101,7 +101,7 @@ impl UpstreamOutcome {
         Self::Unreachable,
     ];
 
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Auth => "auth",
             Self::AuthStopped => "auth_stopped",

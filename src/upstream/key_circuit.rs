@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::settings::STATE_CHANGE;
@@ -17,7 +18,8 @@ const REFUSALS: BreakerSettings =
     BreakerSettings { failures: 3, open_for: Duration::from_secs(10) };
 
 /// Result of the last upstream call with the current private key.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KeyStatus {
     /// No call with this key has been answered yet.
     Untried,
@@ -27,7 +29,7 @@ pub enum KeyStatus {
 }
 
 impl KeyStatus {
-    /// Returns the name in `/api/stats`.
+    /// Returns the status as a word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Untried => "untried",

@@ -100,7 +100,7 @@ class Pages(unittest.TestCase):
             text = text.replace(f":{port}", f":{free}")
         # Commands without a port use the default port.
         admin = f" --admin http://127.0.0.1:{self.ports['9090']}"
-        text = re.sub(r"(?m)-- (healthcheck|purge)\b", rf"\g<0>{admin}", text)
+        text = re.sub(r"(?m)-- (healthcheck|purge|status)\b", rf"\g<0>{admin}", text)
         return text.replace("cargo run --release -- ", f"{IKGATE} ")
 
     def start(self, command):

@@ -124,6 +124,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
     (
         "cli",
         &[
+            "admin",
             "app",
             "caller",
             "clock",
@@ -136,6 +137,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
             "secret",
             "server",
             "telemetry",
+            "upstream",
         ],
     ),
 ];

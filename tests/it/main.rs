@@ -56,6 +56,7 @@ mod service_manager;
 mod shared;
 mod stale;
 mod stats;
+mod status;
 mod support;
 mod tls;
 mod tls_protocol;

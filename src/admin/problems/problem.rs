@@ -1,11 +1,13 @@
 //! One current problem: severity, cause, remedy, and its section of the runbook.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 /// Effect of a problem. The order is that of the headline.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(in crate::admin) enum Severity {
+pub enum Severity {
     /// Callers are affected now.
     Critical,
     /// Callers will be affected unless the operator acts.
@@ -13,17 +15,31 @@ pub(in crate::admin) enum Severity {
 }
 
 /// Problem that exists now.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(in crate::admin) struct CurrentProblem {
-    pub(super) severity: Severity,
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CurrentProblem {
+    pub severity: Severity,
     /// Name for programs, from a closed set.
-    pub(super) code: &'static str,
+    pub code: Cow<'static, str>,
     /// Cause in words, with its numbers.
-    pub(super) cause: String,
+    pub cause: String,
     /// Instruction for the operator.
-    pub(super) remedy: &'static str,
+    pub remedy: Cow<'static, str>,
     /// Section of the runbook. The alert of the same name fires if the problem lasts.
-    pub(super) runbook: &'static str,
+    pub runbook: Cow<'static, str>,
+}
+
+impl CurrentProblem {
+    /// Returns a problem. `remedy` and `runbook` are texts of the program, and `cause` has numbers.
+    pub(super) fn new(
+        severity: Severity,
+        code: &'static str,
+        cause: String,
+        remedy: &'static str,
+        runbook: &'static str,
+    ) -> Self {
+        let [code, remedy, runbook] = [code, remedy, runbook].map(Cow::Borrowed);
+        Self { severity, code, cause, remedy, runbook }
+    }
 }
 
 /// Returns a duration in its largest unit, as "3 min".

@@ -11,7 +11,7 @@ const NOW: u64 = 1_000_000;
 fn well() -> Health {
     Health {
         upstream: UpstreamView {
-            breaker: "closed",
+            breaker: "closed".into(),
             private_key: KeyStatus::Accepted,
             private_key_file: None,
             budget_available: 100,
@@ -19,7 +19,7 @@ fn well() -> Health {
             failed_calls: 0,
             last_error: None,
         },
-        fleet: "none",
+        fleet: "none".into(),
         pending_purges: 0,
         draining: false,
         connections: 3,
@@ -32,7 +32,7 @@ fn failing(kind: UpstreamOutcome, cause: &str, calls: u64) -> Health {
     health.upstream.failing_since = Some(NOW - 200);
     health.upstream.failed_calls = calls;
     health.upstream.last_error =
-        Some(LastErrorView { at: NOW - 1, outcome: kind.as_str(), cause: cause.to_owned(), kind });
+        Some(LastErrorView { at: NOW - 1, outcome: kind.as_str().into(), cause: cause.to_owned() });
     health
 }
 
@@ -50,7 +50,7 @@ fn causes(health: &Health, points: &[Point]) -> Vec<(Severity, String)> {
 fn an_outage_is_told_with_its_cause_its_duration_and_its_effect() {
     assert_eq!(causes(&well(), &minute()), []);
     let mut health = failing(UpstreamOutcome::Unreachable, "Connection refused", 9);
-    health.upstream.breaker = "open";
+    health.upstream.breaker = "open".into();
     let said = "ImageKit has been unreachable for 3 min: Connection refused. In the last minute \
                 41 % of requests were answered stale and 59 % failed. The circuit breaker is open: \
                 no call leaves.";
@@ -71,7 +71,7 @@ fn a_refused_key_comes_before_warnings() {
     health.certificate_expires = Some(i64::try_from(NOW).unwrap() + 13 * DAY);
     let points = [Point { log_lines_dropped: 7, ..Point::default() }];
     let problems = current_problems(&health, &points, NOW);
-    let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+    let codes: Vec<_> = problems.iter().map(|problem| problem.code.as_ref()).collect();
     assert_eq!(codes, ["private_key_refused", "certificate", "log_lines_dropped"]);
     assert_eq!(problems[1].cause, "The TLS certificate expires in 13 days.");
 }
@@ -81,7 +81,7 @@ fn two_refusals_in_a_row_are_a_refused_key_and_no_bad_answer() {
     let mut health = failing(UpstreamOutcome::Auth, "status 403 Forbidden", 2);
     health.upstream.private_key = KeyStatus::Refused;
     let problems = current_problems(&health, &[], NOW);
-    assert_eq!((problems.len(), problems[0].code), (1, "private_key_refused"));
+    assert_eq!((problems.len(), problems[0].code.as_ref()), (1, "private_key_refused"));
     let cause = &problems[0].cause;
     assert!(
         cause.starts_with("ImageKit has refused the private key for 3 min: status 403"),
@@ -94,7 +94,7 @@ fn a_key_that_replaced_a_refused_one_is_not_called_refused_before_it_was_tried()
     let mut health = failing(UpstreamOutcome::Auth, "status 401 Unauthorized", 3);
     health.upstream.private_key = KeyStatus::Untried;
     let problems = current_problems(&health, &[], NOW);
-    assert_eq!((problems.len(), problems[0].code), (1, "private_key_untried"));
+    assert_eq!((problems.len(), problems[0].code.as_ref()), (1, "private_key_untried"));
     assert_eq!(problems[0].severity, Severity::Warning);
     // A key that is in place says nothing about an upstream that is gone.
     let mut health = failing(UpstreamOutcome::Unreachable, "Connection refused", 3);
@@ -142,7 +142,7 @@ fn a_caller_that_gets_one_429_a_second_is_named() {
 fn what_runs_out_is_told() {
     let mut health = well();
     health.certificate_expires = Some(i64::try_from(NOW).unwrap() - 7_200);
-    health.fleet = "cut_off";
+    health.fleet = "cut_off".into();
     let spent = BTreeMap::from([("budget".to_owned(), 5), ("queue_full".to_owned(), 2)]);
     let points = [Point { upstream: spent, ..Point::default() }];
     let told = causes(&health, &points);

@@ -9,23 +9,27 @@ use crate::upstream::{KeyStatus, UpstreamOutcome};
 /// due to one odd file.
 const FAILED_CALLS_MIN: u64 = 2;
 
+const AUTH: &str = UpstreamOutcome::Auth.as_str();
+const TIMEOUT: &str = UpstreamOutcome::Timeout.as_str();
+const UNREACHABLE: &str = UpstreamOutcome::Unreachable.as_str();
+
 /// Time in seconds without a call, after which the last failure says little about now.
 const QUIET: u64 = 120;
 
 /// Returns the problem of a key file that the gateway can no longer read.
 pub(super) fn key_file_problem(upstream: &UpstreamView) -> Option<CurrentProblem> {
     let error = upstream.private_key_file.as_ref()?;
-    Some(CurrentProblem {
-        severity: Severity::Critical,
-        code: "private_key_unreadable",
-        cause: format!(
+    Some(CurrentProblem::new(
+        Severity::Critical,
+        "private_key_unreadable",
+        format!(
             "The file of the private key cannot be used: {error}. /readyz answers 503; the last \
              key stays in use."
         ),
-        remedy: "Restore upstream.private_key_file and the right to read it; the gateway reads it \
+        "Restore upstream.private_key_file and the right to read it; the gateway reads it \
                  again within 5 s.",
-        runbook: "IkgateKeyUnreadable",
-    })
+        "IkgateKeyUnreadable",
+    ))
 }
 
 /// Returns the problem of calls that fail. `now`: Unix seconds.
@@ -39,10 +43,10 @@ pub(super) fn failing_calls_problem(
     if upstream.failed_calls < FAILED_CALLS_MIN && upstream.breaker == "closed" {
         return None;
     }
-    if error.kind == UpstreamOutcome::Auth && upstream.private_key == KeyStatus::Untried {
+    if error.outcome == AUTH && upstream.private_key == KeyStatus::Untried {
         return Some(untried_key(error));
     }
-    let failure = Failure::of(error.kind);
+    let failure = Failure::of(&error.outcome);
     let said = &error.cause;
     let quiet = now.saturating_sub(error.at);
     let (severity, cause) = if quiet >= QUIET {
@@ -52,7 +56,7 @@ pub(super) fn failing_calls_problem(
     } else {
         let (what, lasts, effect) =
             (failure.what, spoken(now.saturating_sub(since)), counts.effect());
-        let breaker = match upstream.breaker {
+        let breaker = match &*upstream.breaker {
             "closed" => "",
             "half_open" => " The circuit breaker lets one probe through.",
             _ => " The circuit breaker is open: no call leaves.",
@@ -60,23 +64,23 @@ pub(super) fn failing_calls_problem(
         (Severity::Critical, format!("{what} for {lasts}: {said}.{effect}{breaker}"))
     };
     let Failure { code, remedy, runbook, .. } = failure;
-    Some(CurrentProblem { severity, code, cause, remedy, runbook })
+    Some(CurrentProblem::new(severity, code, cause, remedy, runbook))
 }
 
 /// Returns the problem of a key that took the place of a refused one, and that no call has used.
 fn untried_key(error: &LastErrorView) -> CurrentProblem {
-    CurrentProblem {
-        severity: Severity::Warning,
-        code: "private_key_untried",
-        cause: format!(
+    CurrentProblem::new(
+        Severity::Warning,
+        "private_key_untried",
+        format!(
             "The private key was replaced, and no call has been made with the new one. ImageKit \
              refused the old one: {}.",
             error.cause
         ),
-        remedy: "Request a list that is not in the cache: the call shows whether ImageKit accepts \
+        "Request a list that is not in the cache: the call shows whether ImageKit accepts \
                  the new key.",
-        runbook: "IkgateKeyRefused",
-    }
+        "IkgateKeyRefused",
+    )
 }
 
 /// Texts about one kind of failed call.
@@ -91,10 +95,11 @@ struct Failure {
 }
 
 impl Failure {
-    fn of(outcome: UpstreamOutcome) -> Self {
+    /// Returns the texts of an outcome, by its name in the metrics.
+    fn of(outcome: &str) -> Self {
         let runbook = "IkgateBreakerOpen";
         match outcome {
-            UpstreamOutcome::Auth => Self {
+            AUTH => Self {
                 code: "private_key_refused",
                 what: "ImageKit has refused the private key",
                 what_once: "ImageKit refused the private key in the last call",
@@ -102,7 +107,7 @@ impl Failure {
                          environment, restart the gateway.",
                 runbook: "IkgateKeyRefused",
             },
-            UpstreamOutcome::Unreachable => Self {
+            UNREACHABLE => Self {
                 code: "upstream_unreachable",
                 what: "ImageKit has been unreachable",
                 what_once: "ImageKit was unreachable for the last call",
@@ -110,7 +115,7 @@ impl Failure {
                          ImageKit.",
                 runbook,
             },
-            UpstreamOutcome::Timeout => Self {
+            TIMEOUT => Self {
                 code: "upstream_timeout",
                 what: "ImageKit has not answered in time",
                 what_once: "ImageKit did not answer the last call in time",
@@ -141,18 +146,18 @@ pub(super) fn budget_problem(
         );
         let remedy = "Find what else uses the account's private key, or lower upstream.budget.";
         let (code, runbook) = ("upstream_throttles", "IkgateUpstreamThrottles");
-        return Some(CurrentProblem { severity, code, cause, remedy, runbook });
+        return Some(CurrentProblem::new(severity, code, cause, remedy, runbook));
     }
-    (counts.not_admitted > 0).then(|| CurrentProblem {
-        severity,
-        code: "budget_empty",
-        cause: format!(
+    (counts.not_admitted > 0).then(|| CurrentProblem::new(
+severity,
+"budget_empty",
+format!(
             "The upstream budget is used up: {} fills were refused in the last minute, {} calls \
              are available now.",
             counts.not_admitted, upstream.budget_available
         ),
-        remedy: "Lower the quota of the caller that requests the most files, or raise cache.ttl \
+"Lower the quota of the caller that requests the most files, or raise cache.ttl \
                  or upstream.budget.",
-        runbook: "IkgateBudgetExhausted",
-    })
+"IkgateBudgetExhausted",
+))
 }

@@ -12,6 +12,7 @@ pub(crate) mod http2;
 mod origin;
 mod program;
 pub(crate) mod signers;
+mod terminal;
 mod tls;
 pub(crate) mod tokens;
 
@@ -21,6 +22,7 @@ pub(crate) use exchanges::{ExchangeReport, Exchanges};
 pub(crate) use gateway::TestGateway;
 pub(crate) use origin::{Origin, Reply};
 pub(crate) use program::{Demo, Program, config_file, receive, run, run_passed, scratch};
+pub(crate) use terminal::Terminal;
 pub(crate) use tls::{Authority, provider, section, secured, shake_hands};
 
 /// Id of the file that most tests request.
