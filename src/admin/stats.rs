@@ -12,7 +12,7 @@ use crate::cache::Lookup;
 use crate::file_id::FileId;
 use crate::server::Reply;
 use crate::telemetry::{
-    CallerRow, Capacity, FileCount, HISTORY_INTERVAL, Point, RecentEvent, RecentMetrics,
+    CallerRow, FileCount, GaugeLimits, HISTORY_INTERVAL, Point, RecentEvent, RecentMetrics,
 };
 
 #[derive(Serialize)]
@@ -22,7 +22,7 @@ struct Stats {
     now: u64,
     uptime_seconds: u64,
     interval_seconds: u64,
-    most: Capacity,
+    most: GaugeLimits,
     health: Health,
     /// Current problems, the most severe first.
     problems: Vec<CurrentProblem>,

@@ -20,9 +20,8 @@ const HELP_BROKEN_BODY: &str =
 const HELP_DOCS: &str = "The README of ikgate lists the requests that it accepts.";
 const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as the user name of \
                         Basic authentication. The operator of this gateway issues keys.";
-const HELP_TOKEN: &str = "Have your own back end sign a new token with the agreed algorithm \
-                          and key. It needs exp, iat, sub, iss and aud, and is valid for an \
-                          hour at most.";
+const HELP_TOKEN: &str = "Get a new token from the service that signs them. It needs exp, iat, \
+                          sub, iss and aud, and is valid for an hour at most.";
 
 impl GatewayError {
     /// Returns the error response for the caller.
@@ -161,7 +160,9 @@ fn token_message(failure: AuthFailure) -> &'static str {
         AuthFailure::TokenExpired => "Your token has expired.",
         AuthFailure::TokenFiles => "Your token's 'files' must be a list of at most 256 file ids.",
         AuthFailure::TokenIssuer => "Your token's 'iss' is not accepted here.",
-        AuthFailure::TokenLifetime => "Your token is valid for more than an hour.",
+        AuthFailure::TokenLifetime => {
+            "Your token's 'exp' must be after its 'iat', by an hour at most."
+        }
         AuthFailure::TokenNotYetValid => "Your token is not valid yet.",
         AuthFailure::TokenSignature => {
             "Your token's signature is not of a key that is accepted here."

@@ -126,7 +126,8 @@ fn check_prints_ok_or_every_problem_with_its_path() {
     let output = run(&["check", "--config", &bad], &good[..1]);
     assert!(text(&output.stdout).contains("IKGATE_CACHE__TTL: cache.ttl: "), "{output:?}");
     let output = run(&["check", "--config", &bad], &good[1..]);
-    let expected = "IKGATE_CACHE_TTL: is not a variable of ikgate; IKGATE_CACHE__TTL is\n";
+    let expected =
+        "IKGATE_CACHE_TTL: is not a variable of ikgate: did you mean IKGATE_CACHE__TTL?\n";
     assert!(text(&output.stdout).contains(expected), "{output:?}");
     assert_eq!(text(&output.stdout).lines().count(), 4, "{output:?}");
     let missing = run(&["check", "--config", "/nonexistent"], &[]);
@@ -154,8 +155,12 @@ fn a_first_slip_is_one_line_that_says_what_to_do() {
             Some("private_a:b="),
             "upstream.private_key_file: IMAGEKIT_PRIVATE_KEY holds a colon: ImageKit's keys have none, and a key with a colon cannot be sent",
         ),
-        ("[cache]\ntll = \"30s\"", Some("private_a="), "cache.tll: is not a key; cache.ttl is"),
-        ("[upsteam]", Some("private_a="), "upsteam: is not a key; upstream is"),
+        (
+            "[cache]\ntll = \"30s\"",
+            Some("private_a="),
+            "cache.tll: is not a key: did you mean cache.ttl?",
+        ),
+        ("[upsteam]", Some("private_a="), "upsteam: is not a section: did you mean upstream?"),
         ("[cache]\nttl = 30", Some("private_a="), "cache.ttl: must be a duration like \"30s\""),
     ] {
         let variables: Vec<_> = key.iter().map(|key| ("IMAGEKIT_PRIVATE_KEY", *key)).collect();
@@ -186,8 +191,7 @@ fn serve_starts_nothing_on_a_bad_configuration_or_a_port_that_is_taken() {
     let output = run(&["serve", "--config", &clash], &[("IMAGEKIT_PRIVATE_KEY", "private_a=")]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text(&output.stderr)
-            .contains(&format!("cannot listen on {address}, as server.listen says")),
+        text(&output.stderr).contains(&format!("cannot listen on {address} (server.listen)")),
         "{output:?}"
     );
 }
