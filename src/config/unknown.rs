@@ -52,6 +52,16 @@ pub(super) fn known() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::lookup::is_declared;
+
+    #[test]
+    fn each_known_path_may_have_a_value_and_a_slip_may_not() {
+        for path in known() {
+            assert!(is_declared(&path), "{path}");
+            assert!(!is_declared(&format!("{path}x")), "{path}x");
+        }
+        assert!(is_declared("jwt.key_files.2026-10"), "an operator names it");
+    }
 
     #[test]
     fn slips_are_recognised_and_other_words_are_not() {
