@@ -17,6 +17,7 @@
 //!               fresh: a hit; stale within its window: a hit, and a fill in the background
 //!             rest, asynchronously
 //!               webhook: its own quota, its signature, invalidation, 204
+//!               help: the address's quota, a document about this gateway
 //!               else join the file's fill, or start it in a task of its own:
 //!                 upstream -> may it be stored? -> store, unless invalidated -> wake the waiters
 //!          -> response  conditional, coding, then the fields of every response

@@ -11,6 +11,8 @@ use crate::message::request::ASTERISK;
 
 /// Methods of the read operations, as `Allow` lists them.
 pub const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
+/// Methods of the help documents, as `Allow` lists them.
+pub const HELP_METHODS: &str = "GET, HEAD";
 /// Methods of the webhook operation, as `Allow` lists them.
 pub const WEBHOOK_METHODS: &str = "POST";
 
@@ -19,12 +21,23 @@ const WEBHOOK_PATH: &str = "/webhooks/imagekit";
 /// A request that ikgate serves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Route {
+    /// `GET` or `HEAD` of a document about this gateway.
+    Help(HelpDocument),
     /// `OPTIONS`: answered from the head alone.
     Preflight,
     /// `GET` or `HEAD` of a version list, or of one version.
     Read(FileId, Selector),
     /// `POST` of one of ImageKit's webhook events.
     Webhook,
+}
+
+/// Document about this gateway, for its callers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HelpDocument {
+    /// Page for people, and the same as JSON.
+    Guide,
+    /// Description of the public listener, for programs.
+    OpenApi,
 }
 
 /// Part of a file's version list that a request selects.
@@ -44,6 +57,8 @@ pub enum RouteFault {
     BadId,
     #[error("the path does not hold a valid version id")]
     BadVersionId,
+    #[error("the method is not one of {HELP_METHODS}")]
+    HelpMethod,
     #[error("the method is not one of {ALLOWED_METHODS}")]
     Method,
     #[error("no operation has this path")]
@@ -91,6 +106,8 @@ pub struct Operations {
     pub base_path: BasePath,
     /// Whether webhooks are accepted. If not, their path is like any other unknown path.
     pub webhooks: bool,
+    /// Whether the help documents are served. If not, their paths are like any other unknown path.
+    pub help: bool,
 }
 
 impl Operations {
@@ -99,6 +116,15 @@ impl Operations {
         let path = path.strip_prefix(self.base_path.as_str());
         let webhook = self.webhooks && path == Some(WEBHOOK_PATH);
         if webhook { BodyUse::Webhook } else { BodyUse::Idle }
+    }
+
+    /// Finds the help document at a path below the base path.
+    fn help_at(&self, path: &str) -> Option<HelpDocument> {
+        match path {
+            "/" if self.help => Some(HelpDocument::Guide),
+            "/openapi.json" if self.help => Some(HelpDocument::OpenApi),
+            _ => None,
+        }
     }
 }
 
@@ -126,14 +152,16 @@ pub fn find(
             (None, _) => Err(RouteFault::WebhookMethod),
         };
     }
-    let route = read_of(path)?;
+    let help = || operations.help_at(path).map(Route::Help);
+    let route = read_of(path).or_else(|fault| help().ok_or(fault))?;
     if query.is_some() {
         return Err(RouteFault::Query);
     }
-    match *method {
-        Method::GET | Method::HEAD => Ok(route),
-        Method::OPTIONS => Ok(Route::Preflight),
-        _ => Err(RouteFault::Method),
+    match (method, route) {
+        (&Method::GET | &Method::HEAD, route) => Ok(route),
+        (_, Route::Help(_)) => Err(RouteFault::HelpMethod),
+        (&Method::OPTIONS, _) => Ok(Route::Preflight),
+        (_, _) => Err(RouteFault::Method),
     }
 }
 
@@ -252,7 +280,7 @@ mod tests {
     #[test]
     fn a_base_path_is_required_where_one_is_set() {
         let base_path = BasePath::parse("/imagekit").unwrap();
-        let operations = Operations { base_path, webhooks: false };
+        let operations = Operations { base_path, ..Operations::default() };
         let find = |target: &str| route(&operations, &Method::GET, target).map(|_| ());
         assert!(find("/imagekit/v1/files/a/versions").is_ok());
         assert_eq!(find("/v1/files/a/versions"), Err(RouteFault::NoRoute));
@@ -265,7 +293,7 @@ mod tests {
     #[test]
     fn events_are_posted_where_they_are_taken() {
         let base_path = BasePath::parse("/imagekit").unwrap();
-        let operations = Operations { base_path, webhooks: true };
+        let operations = Operations { base_path, webhooks: true, help: false };
         let find = |method, target: &str| {
             route(&operations, &method, target).map(|route| route == Route::Webhook)
         };
@@ -277,6 +305,25 @@ mod tests {
         assert_eq!(find(Method::POST, &format!("{path}/")), Err(RouteFault::NoRoute));
         assert_eq!(find(Method::POST, "/webhooks/imagekit"), Err(RouteFault::NoRoute));
         assert_eq!(get("/webhooks/imagekit"), Err(RouteFault::NoRoute));
+    }
+
+    #[test]
+    fn help_is_below_the_base_path_if_it_is_on() {
+        let base_path = BasePath::parse("/imagekit").unwrap();
+        let operations = Operations { base_path, webhooks: false, help: true };
+        let find = |method, target: &str| route(&operations, &method, target);
+        let guide = Ok(Route::Help(HelpDocument::Guide));
+        assert_eq!(find(Method::GET, "/imagekit/"), guide);
+        assert_eq!(find(Method::HEAD, "/imagekit/"), guide);
+        let description = Ok(Route::Help(HelpDocument::OpenApi));
+        assert_eq!(find(Method::GET, "/imagekit/openapi.json"), description);
+        for method in [Method::POST, Method::OPTIONS, Method::DELETE] {
+            assert_eq!(find(method, "/imagekit/"), Err(RouteFault::HelpMethod));
+        }
+        assert_eq!(find(Method::POST, "/imagekit/?a"), Err(RouteFault::Query));
+        for other in ["/", "/imagekit", "/imagekit//", "/imagekit/openapi.json/", "/openapi.json"] {
+            assert_eq!(find(Method::GET, other), Err(RouteFault::NoRoute), "{other}");
+        }
     }
 
     proptest! {

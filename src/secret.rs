@@ -153,13 +153,6 @@ fn written(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-/// Result of reading the key file again.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum KeyChange {
-    Changed,
-    Unchanged,
-}
-
 impl PrivateKey {
     pub fn fixed(key: Secret) -> Self {
         let (current, written) = (ArcSwap::from_pointee(key), ArcSwap::default());
@@ -180,17 +173,16 @@ impl PrivateKey {
     ///
     /// It compares the content: Kubernetes swaps symbolic links, so names and times are not
     /// reliable.
-    pub fn refresh(&self) -> Result<KeyChange, Arc<SecretError>> {
-        let KeySource::File(path) = &self.source else { return Ok(KeyChange::Unchanged) };
+    pub fn refresh(&self) -> Result<(), Arc<SecretError>> {
+        let KeySource::File(path) = &self.source else { return Ok(()) };
         let read = private_key_from_file(path).map_err(Arc::new);
         self.problem.store(read.as_ref().err().cloned());
         let key = read?;
-        if *self.current.load_full() == key {
-            return Ok(KeyChange::Unchanged);
+        if *self.current.load_full() != key {
+            self.current.store(Arc::new(key));
+            self.written.store(Arc::new(written(path)));
         }
-        self.current.store(Arc::new(key));
-        self.written.store(Arc::new(written(path)));
-        Ok(KeyChange::Changed)
+        Ok(())
     }
 
     /// Returns the modification time of the file when the key in use was read; `None` if unknown.
@@ -270,9 +262,12 @@ mod tests {
     fn a_changed_file_is_taken_and_an_unreadable_one_keeps_the_last_key() {
         let file = file(b"one");
         let key = PrivateKey::from_file(file.path()).unwrap();
-        assert_eq!(key.refresh().unwrap(), KeyChange::Unchanged);
+        let first = key.current();
+        key.refresh().unwrap();
+        assert!(Arc::ptr_eq(&first, &key.current()), "the same key is the same Arc");
         std::fs::write(file.path(), "two").unwrap();
-        assert_eq!(key.refresh().unwrap(), KeyChange::Changed);
+        key.refresh().unwrap();
+        assert!(!Arc::ptr_eq(&first, &key.current()));
         std::fs::write(file.path(), "").unwrap();
         assert!(key.problem().is_none());
         assert!(key.refresh().is_err());

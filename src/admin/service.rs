@@ -15,12 +15,10 @@ use super::operation::{Operation, PATHS};
 use super::replies::{json, not_allowed, problem, text, with_security_fields};
 use super::state::Admin;
 use super::{cache_api, stats};
+use crate::gateway::BOTH_LISTENERS;
 use crate::message::date_value;
 use crate::server::{Reply, Service, ServiceResponse, Unreadable, reply};
 use crate::telemetry::Exposition;
-
-/// OpenAPI description of the public and the admin listener.
-const OPENAPI: &[u8] = include_bytes!("openapi.json");
 
 /// Runbook of this version. It is served by the gateway, so that it is there in an outage.
 const RUNBOOK: &str = include_str!("../../deploy/runbook.md");
@@ -96,7 +94,7 @@ impl Admin {
                 let metrics = self.expose(exposition).await;
                 reply(StatusCode::OK, exposition.content_type(), metrics)
             }
-            Operation::OpenApi => reply(StatusCode::OK, "application/json", OPENAPI),
+            Operation::OpenApi => reply(StatusCode::OK, "application/json", BOTH_LISTENERS),
             Operation::Ready => self.readiness.answer(&self.key, &self.drain).await,
             Operation::Runbook => text(StatusCode::OK, RUNBOOK),
             Operation::Stats => stats::show(self),

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::exchange::CallerLabel;
-use crate::gateway::{AccessRules, Gateway, WebhookReceiver};
+use crate::gateway::{AccessRules, Gateway, RefusedOrigins, WebhookReceiver};
 use crate::invalidation::{Invalidator, LocalInvalidator, Webhooks};
 use crate::limit::LeaseQueue;
 use crate::route::Operations;
@@ -46,6 +46,7 @@ pub fn gateway(
         operations: Operations {
             base_path: settings.public.base_path,
             webhooks: settings.webhooks.is_some(),
+            help: settings.public.help,
         },
         webhooks: settings.webhooks.map(|settings| {
             WebhookReceiver::new(Webhooks::new(settings, invalidator.clone(), clock.clone()))
@@ -59,6 +60,7 @@ pub fn gateway(
             lease_queue.clone(),
             clock,
         )),
+        refused_origins: RefusedOrigins::default(),
         cache,
         upstream: Upstream::new(&settings.upstream, settings.key, lease_queue, clock.clone())?,
         request_timeout,

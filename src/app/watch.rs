@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Ticks};
 use crate::gateway::Gateway;
-use crate::secret::{KeyChange, PrivateKey};
+use crate::secret::PrivateKey;
 use crate::server::{Drain, Expiry, TlsChange, TlsSlot};
 
 /// Interval between two checks of the files. Each check reads small files; a shorter interval
@@ -32,26 +32,23 @@ pub(super) async fn watch(
     let mut revoked_state = FileState::new("the file of revoked tokens");
     // The configuration's check has just warned, if there is something to warn about.
     let mut warned = clock.monotonic();
+    let mut logged_key = key.current();
     loop {
         tokio::select! {
             () = ticks.tick() => {}
             () = drain.begun() => return,
         }
-        if let Some(tls) = tls.load().as_ref()
-            && clock.monotonic() >= warned + EXPIRY_WARNING_INTERVAL
-        {
-            warned = clock.monotonic();
-            warn_of_expiry(tls.expiry(clock.unix_time()));
-        }
-        let (key, tls, revoked) = (Arc::clone(&key), tls.load_full(), gateway.revoked_tokens());
+        let (read_key, tls, revoked) =
+            (Arc::clone(&key), tls.load_full(), gateway.revoked_tokens());
+        let read_tls = tls.clone();
         // On a blocking thread: a slow disk must not delay requests.
         let checked = tokio::task::spawn_blocking(move || {
-            let key = key.refresh().map(|change| change == KeyChange::Changed);
-            let tls = tls.map(|tls| tls.refresh().map(|change| change == TlsChange::Changed));
+            let key = read_key.refresh();
+            let tls = read_tls.map(|tls| tls.refresh().map(|change| change == TlsChange::Changed));
             let revoked = revoked.map(|revoked| revoked.refresh());
             (key, tls, revoked)
         });
-        let (key, tls, revoked) = match checked.await {
+        let (key_read, tls_read, revoked) = match checked.await {
             Ok(checked) => checked,
             Err(error) => {
                 tracing::error!(
@@ -61,9 +58,20 @@ pub(super) async fn watch(
                 continue;
             }
         };
-        key_state.note(key.as_ref().map_err(|error| error as _).copied());
-        if let Some(tls) = tls {
-            tls_state.note(tls.as_ref().map_err(|error| error as _).copied());
+        // An upstream call or a probe may have read the new key first.
+        let current_key = key.current();
+        let key_changed = !Arc::ptr_eq(&logged_key, &current_key);
+        logged_key = current_key;
+        key_state.note(key_read.as_ref().map_err(|error| error as _).map(|()| key_changed));
+        if let Some(read) = &tls_read {
+            tls_state.note(read.as_ref().map_err(|error| error as _).copied());
+        }
+        let tls_changed = matches!(tls_read, Some(Ok(true)));
+        if let Some(tls) = &tls
+            && (tls_changed || clock.monotonic() >= warned + EXPIRY_WARNING_INTERVAL)
+        {
+            warned = clock.monotonic();
+            warn_of_expiry(tls.expiry(clock.unix_time()));
         }
         if let Some(revoked) = revoked {
             revoked_state.note(revoked.as_ref().map_err(|error| error as _).copied());

@@ -43,7 +43,11 @@ enum Command {
     /// Try everything on this machine: a sandbox and the gateway in front of it.
     ///
     /// Needs no account and no configuration. Prints commands to paste.
-    #[command(after_help = "Example:\n  ikgate demo --listen 127.0.0.1:8081")]
+    ///
+    /// Variables apply as in `serve`, such as `IKGATE_CACHE__TTL=5s`. An argument wins over its
+    /// variable. The demo sets `upstream.url`, the private key, `server.tls` and `webhooks` itself.
+    #[command(after_help = "Examples:\n  ikgate demo --listen 127.0.0.1:8081\n  \
+                            ikgate demo --origin http://localhost:3000")]
     Demo(Demo),
     /// Ask a running gateway whether it is ready. Exit code 0 if so, else 1.
     #[command(after_help = "Example:\n  ikgate healthcheck --admin http://127.0.0.1:9090")]

@@ -8,12 +8,14 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use super::companion::CompanionListener;
+use super::config_file::environment;
+use super::demo_variables::{self, DemoArguments};
 use super::report::{Failure, print};
 use super::runtime::runtime;
 use super::sandbox;
 use super::serve::{self, StopSignals};
 use crate::caller::KeyDigest;
-use crate::config::{self, PRIVATE_KEY_VARIABLE};
+use crate::config::{self, Settings};
 use crate::demo::{DemoAddresses, DemoPage};
 use crate::invalidation::{SigningSecret, WebhookSettings};
 use crate::sandbox::{
@@ -26,6 +28,9 @@ use crate::server::PassedSockets;
 /// demo.
 const CALLER_KEY: &str = "ikg_demo";
 
+/// Default addresses of the listeners and of the page.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8070);
 
 /// Tolerance for webhook timestamps. Sender and receiver are one process, with the same clock.
@@ -33,20 +38,25 @@ const TOLERANCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
-    /// Address of the public listener, for callers.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// Address of the admin listener, for operators.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
-    admin: SocketAddr,
+    /// Address of the public listener, for callers. Default: 127.0.0.1:8080.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Address of the admin listener, for operators. Default: 127.0.0.1:9090.
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
     /// Address of the demo page, which shows the version history of a file from another origin.
     /// Default: 127.0.0.1:8070, or any free port if that one is in use.
     #[arg(long, value_name = "ADDRESS")]
     page: Option<SocketAddr>,
+    /// Origin of a page under development, which may read answers too. Can be repeated.
+    #[arg(long = "origin", value_name = "ORIGIN", value_parser = config::listed_origin)]
+    origins: Vec<String>,
 }
 
 impl Demo {
     pub(super) fn run(&self) -> Result<(), Failure> {
+        // Nothing is bound if a variable is wrong.
+        self.settings(PAGE, PAGE)?;
         runtime()?.block_on(async {
             let mut stop = StopSignals::listen()?;
             let page = self.bind_page()?;
@@ -59,25 +69,21 @@ impl Demo {
                     latency: Duration::from_millis(100),
                 },
             )?;
-            let key = (PRIVATE_KEY_VARIABLE.to_owned(), DEFAULT_KEY.to_owned());
-            let settings = config::from_text(
-                &self.config(page.address, sandbox.address),
-                Path::new(""),
-                [key],
-            );
-            let mut settings = settings.map_err(Failure::Config)?;
+            let mut settings = self.settings(page.address, sandbox.address)?;
+            let base_path = settings.public.base_path.as_str().to_owned();
             let secret = SigningSecret::new(webhook_secret()?);
             settings.webhooks =
                 Some(WebhookSettings { secret: secret.clone(), tolerance: TOLERANCE });
             let started = serve::start(settings, PassedSockets::default());
             let (app, _log) = started.map_err(with_port_options)?;
-            let public = app.public.first().copied().unwrap_or(self.listen);
-            let url = format!("http://{public}/webhooks/imagekit");
+            let public = app.public.first().copied().unwrap_or(LISTEN);
+            let url = format!("http://{public}{base_path}/webhooks/imagekit");
             let url = WebhookUrl::parse(&url).map_err(|error| Failure::Run(error.to_owned()))?;
             sandbox.sandbox.deliver_to(WebhookTarget { url, secret });
             let file = IMAGE_WITH_VERSIONS;
             let (admin, sandbox_at, page_at) = (app.admin, sandbox.address, page.address);
-            let addresses = DemoAddresses { gateway: public, admin, sandbox: sandbox_at, file };
+            let addresses =
+                DemoAddresses { gateway: public, base_path, admin, sandbox: sandbox_at, file };
             let page = page.serve(Arc::new(DemoPage::new(&addresses)));
             print(&greeting(&addresses, page_at));
             stop.next().await;
@@ -98,8 +104,21 @@ impl Demo {
         }
     }
 
+    /// Returns the settings of the gateway: the demo's own, under the variables and the arguments.
+    fn settings(&self, page: SocketAddr, sandbox: SocketAddr) -> Result<Settings, Failure> {
+        let arguments = DemoArguments {
+            listen: self.listen.is_some(),
+            admin: self.admin.is_some(),
+            page: origin(page),
+            origins: &self.origins,
+        };
+        let variables = demo_variables::applied(environment(), &arguments);
+        let variables = variables.map_err(Failure::Config)?;
+        config::from_text(&self.config(sandbox), Path::new(""), variables).map_err(Failure::Config)
+    }
+
     /// Returns the text of the demo's configuration file.
-    fn config(&self, page: SocketAddr, sandbox: SocketAddr) -> String {
+    fn config(&self, sandbox: SocketAddr) -> String {
         format!(
             r#"
             [server]
@@ -111,8 +130,6 @@ impl Demo {
             url = "http://{sandbox}"
             [limits]
             anonymous = {{ per_second = 10, burst = 20 }}
-            [cors]
-            allowed_origins = ["{}"]
             [[callers]]
             name = "demo"
             key_sha256 = "{}"
@@ -120,9 +137,8 @@ impl Demo {
             log = "warn"
             format = "pretty"
             "#,
-            self.listen,
-            self.admin,
-            origin(page),
+            self.listen.unwrap_or(LISTEN),
+            self.admin.unwrap_or(ADMIN),
             KeyDigest::of(CALLER_KEY)
         )
     }
@@ -150,8 +166,8 @@ fn webhook_secret() -> Result<Secret, Failure> {
 }
 
 fn greeting(addresses: &DemoAddresses, page: SocketAddr) -> String {
-    let DemoAddresses { gateway, admin, sandbox, file } = addresses;
-    let list = format!("http://{gateway}/v1/files/{file}/versions");
+    let DemoAddresses { gateway, base_path, admin, sandbox, file } = addresses;
+    let list = format!("http://{gateway}{base_path}/v1/files/{file}/versions");
     format!(
         "ikgate is running in front of a sandbox of ImageKit. Paste these:
 
@@ -168,7 +184,11 @@ As a caller with a key, as ImageKit's SDKs send it:
 A new version in the sandbox, whose webhook makes the next one a miss too:
   curl -X POST http://{sandbox}/_sandbox/files/{file}/versions
 
+For a page of your own, start it so; then the page may read answers:
+  ikgate demo --origin http://localhost:3000
+
 Page:         http://{page}/
+Help:         http://{gateway}{base_path}/
 Dashboard:    http://{admin}/
 Metrics:      http://{admin}/metrics
 More files:   http://{sandbox}/_sandbox/files

@@ -6,6 +6,7 @@ mod companion;
 mod completions;
 mod config_file;
 mod demo;
+mod demo_variables;
 mod healthcheck;
 mod keygen;
 mod man;

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use location::Locations;
 
-pub use check::caller_name;
+pub use check::{caller_name, listed_origin};
 pub use live::Reloaded;
 pub use problem::{Problem, Problems};
 pub use settings::{AdminListenerSettings, PRIVATE_KEY_VARIABLE, PublicSettings, Settings};

@@ -62,6 +62,8 @@ pub struct PublicSettings {
     pub listen: Vec<ListenSource>,
     /// Path prefix that the gateway is mounted under.
     pub base_path: BasePath,
+    /// Whether callers can read about this gateway at `/` and `/openapi.json`.
+    pub help: bool,
     pub server: ServerSettings,
     /// Certificate and key; `None`: connections are plain.
     pub tls: Option<Arc<Tls>>,

@@ -18,9 +18,11 @@ use crate::server::{Reply, Service, ServiceResponse, reply};
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Addresses of the servers that the page uses, and its first file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DemoAddresses {
     pub gateway: SocketAddr,
+    /// Path before the gateway's operations; empty, or `/` and more.
+    pub base_path: String,
     pub admin: SocketAddr,
     pub sandbox: SocketAddr,
     /// Id of the file that the page shows first.
@@ -42,9 +44,9 @@ impl DemoPage {
             dashboard: String,
             file: &'static str,
         }
-        let DemoAddresses { gateway, admin, sandbox, file } = *addresses;
+        let DemoAddresses { gateway, base_path, admin, sandbox, file } = addresses;
         let settings = Settings {
-            gateway: format!("http://{gateway}"),
+            gateway: format!("http://{gateway}{base_path}"),
             sandbox: format!("http://{sandbox}"),
             dashboard: format!("http://{admin}/"),
             file,
@@ -55,7 +57,8 @@ impl DemoPage {
             "default-src 'none'; script-src 'self'; style-src 'self'; \
              connect-src 'self' {} {}; img-src data: blob:; base-uri 'none'; \
              form-action 'none'; frame-ancestors 'none'",
-            settings.gateway, settings.sandbox
+            format_args!("http://{gateway}"),
+            settings.sandbox
         );
         Self {
             settings: serde_json::to_vec(&settings).expect("our own structs serialise").into(),

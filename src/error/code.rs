@@ -73,7 +73,7 @@ codes! {
         "Request the one operation that is served.";
     MethodNotAllowed: "method_not_allowed", METHOD_NOT_ALLOWED, No,
         "The path does not accept the method.",
-        "Use GET, HEAD or OPTIONS.";
+        "Use a method that `Allow` lists.";
     RequestTimeout: "request_timeout", REQUEST_TIMEOUT, Later,
         "The head or body did not arrive in time.",
         "Send the whole request in time; it needs no body.";

@@ -11,6 +11,8 @@ mod gateway_error;
 mod problem;
 mod problems;
 pub mod reference;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 pub use chain::chain;

@@ -8,7 +8,8 @@ use crate::response::{Connection, Problem, Retry};
 pub(super) const HELP_LATER: &str =
     "Try again later. If the error persists, ask the operator of this gateway.";
 pub(super) const HELP_OPERATOR: &str = "Only the operator of this gateway can fix this.";
-pub(super) const HELP_WAIT: &str = "Wait as long as Retry-After says.";
+pub(super) const HELP_WAIT: &str =
+    "Wait as long as Retry-After says. The operator of this gateway sets its limits.";
 
 /// Returns a problem after which the connection stays open.
 pub(super) fn problem(

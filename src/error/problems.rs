@@ -12,16 +12,23 @@ use crate::invalidation::SignatureFault;
 use crate::limit::Throttled;
 use crate::message::HeadFault;
 use crate::response::{BucketFields, Problem, Retry};
-use crate::route::{ALLOWED_METHODS, RouteFault, WEBHOOK_METHODS};
+use crate::route::{ALLOWED_METHODS, HELP_METHODS, RouteFault, WEBHOOK_METHODS};
 
-const HELP_BODY: &str = "Send no body with a read. A webhook's body may have up to 256 KiB.";
-const HELP_BROKEN_BODY: &str =
-    "Send as many bytes as Content-Length states, or chunks in the format of RFC 9112.";
-const HELP_DOCS: &str = "The README of ikgate lists the requests that it accepts.";
+const HELP_BODY: &str = "Send no body with a read. A webhook's body may have up to 256 KiB. The \
+                         operator of this gateway can say which requests it accepts.";
+const HELP_BROKEN_BODY: &str = "Send as many bytes as Content-Length states, or chunks in the format of RFC 9112. If a proxy \
+     in between changes them, tell the operator of this gateway.";
+const HELP_DOCS: &str = "The README of ikgate lists the requests that it accepts. If a proxy in \
+                         between changes them, tell the operator of this gateway.";
+const HELP_ID: &str = "Check the file's id. If the file is in ImageKit's media library, ask the \
+                       operator of this gateway.";
+const HELP_ID_FORM: &str = "An id is 1 to 64 of A-Z a-z 0-9 _ - and is not percent-encoded. The \
+                            operator of this gateway can say which requests it accepts.";
 const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as the user name of \
                         Basic authentication. The operator of this gateway issues keys.";
 const HELP_TOKEN: &str = "Get a new token from the service that signs them. It needs exp, iat, \
-                          sub, iss and aud, and is valid for an hour at most.";
+                          sub, iss and aud, and is valid for an hour at most. The operator of \
+                          this gateway knows what it accepts.";
 
 impl GatewayError {
     /// Returns the error response for the caller.
@@ -79,7 +86,8 @@ fn purge_partial() -> Problem {
     problem(
         ErrorCode::PurgePartial,
         "The purge is done here, but could not be sent to the other gateways yet.",
-        "It is sent once the fleet's Redis can be reached. Repeat the request to be sure.",
+        "It is sent once the fleet's Redis can be reached. Repeat the request to be sure, or ask the \
+         operator of this gateway.",
         Retry::Elsewhere { wait: Duration::from_secs(1) },
     )
 }
@@ -87,7 +95,7 @@ fn purge_partial() -> Problem {
 /// Returns the problem of a file that the upstream does not know. It stands in for a 404 of the
 /// upstream without a usable body.
 pub fn not_found() -> Problem {
-    never(ErrorCode::NotFound, "The requested file does not exist.", "Check the file's id.")
+    never(ErrorCode::NotFound, "The requested file does not exist.", HELP_ID)
 }
 
 /// Returns the problem of a version that is not in its file's list.
@@ -95,18 +103,15 @@ pub fn version_not_found() -> Problem {
     never(
         ErrorCode::NotFound,
         "The requested file version does not exist.",
-        "Check the version's id against the file's version list.",
+        "Check the version's id against the file's version list. If the list has it, tell the operator \
+         of this gateway.",
     )
 }
 
 /// Returns the problem of an id that the upstream refuses. It stands in for a 400 of the upstream
 /// without a usable body.
 pub fn bad_request() -> Problem {
-    never(
-        ErrorCode::BadRequest,
-        "Your request contains invalid fileId parameter.",
-        "Check the file's id.",
-    )
+    never(ErrorCode::BadRequest, "Your request contains invalid fileId parameter.", HELP_ID)
 }
 
 fn auth_problem(failure: AuthFailure) -> Problem {
@@ -205,7 +210,8 @@ fn head_problem(fault: HeadFault) -> Problem {
             return never(
                 ErrorCode::BadRequest,
                 "Your request's head cannot be parsed.",
-                "Send a request line and fields as RFC 9112 defines them, each ended by CRLF.",
+                "Send a request line and fields as RFC 9112 defines them, each ended by CRLF. If a \
+                 proxy in between changes them, tell the operator of this gateway.",
             );
         }
         HeadFault::NotAscii => "Your request's target has bytes that are not ASCII.",
@@ -223,7 +229,8 @@ fn head_problem(fault: HeadFault) -> Problem {
             return never(
                 ErrorCode::HeadTooLarge,
                 "The head of your request has too many bytes or fields.",
-                "Send fewer fields: leave out cookies and others that this gateway does not use.",
+                "Send fewer fields: leave out cookies and others that this gateway does not use. The \
+                 operator of this gateway sets how long a head may be.",
             );
         }
         HeadFault::TransferEncoding => {
@@ -236,38 +243,48 @@ fn head_problem(fault: HeadFault) -> Problem {
 fn route_problem(fault: RouteFault) -> Problem {
     let bad = |message, help| never(ErrorCode::BadRequest, message, help);
     match fault {
-        RouteFault::BadId => bad(
-            "Your request contains invalid fileId parameter.",
-            "A file id is 1 to 64 of A-Z a-z 0-9 _ - and is not percent-encoded.",
+        RouteFault::BadId => bad("Your request contains invalid fileId parameter.", HELP_ID_FORM),
+        RouteFault::BadVersionId => {
+            bad("Your request contains invalid versionId parameter.", HELP_ID_FORM)
+        }
+        RouteFault::HelpMethod => not_allowed(
+            HELP_METHODS,
+            "This document can only be read.",
+            "Use GET or HEAD. The operator of this gateway can say which requests it accepts.",
         ),
-        RouteFault::BadVersionId => bad(
-            "Your request contains invalid versionId parameter.",
-            "A version id is 1 to 64 of A-Z a-z 0-9 _ - and is not percent-encoded.",
+        RouteFault::Method => not_allowed(
+            ALLOWED_METHODS,
+            "This operation does not accept that method.",
+            "Use GET, HEAD or OPTIONS. The operator of this gateway can say which requests it accepts.",
         ),
-        RouteFault::Method => Problem {
-            allowed: Some(ALLOWED_METHODS),
-            ..never(
-                ErrorCode::MethodNotAllowed,
-                "This operation does not accept that method.",
-                "Use GET, HEAD or OPTIONS.",
-            )
-        },
-        RouteFault::WebhookMethod => Problem {
-            allowed: Some(WEBHOOK_METHODS),
-            ..never(ErrorCode::MethodNotAllowed, "A webhook must be sent with POST.", "Use POST.")
-        },
+        RouteFault::WebhookMethod => not_allowed(
+            WEBHOOK_METHODS,
+            "A webhook must be sent with POST.",
+            "Use POST. The operator of this gateway can say which requests it accepts.",
+        ),
         RouteFault::NoRoute => never(
             ErrorCode::NoRoute,
             "This gateway does not serve that path.",
-            "It serves GET /v1/files/{fileId}/versions, and /{versionId} below it.",
+            "It serves GET /v1/files/{fileId}/versions, and /{versionId} below it. The operator of this \
+             gateway can say under which URL.",
         ),
-        RouteFault::Query => {
-            bad("This operation takes no query.", "Remove the '?' and the text after it.")
-        }
-        RouteFault::TrailingSlash => {
-            bad("The path ends in a slash.", "Remove the slash at the end.")
-        }
+        RouteFault::Query => bad(
+            "This operation takes no query.",
+            "Remove the '?' and the text after it. The operator of this gateway can say which requests \
+             it accepts.",
+        ),
+        RouteFault::TrailingSlash => bad(
+            "The path ends in a slash.",
+            "Remove the slash at the end. The operator of this gateway can say which requests it \
+             accepts.",
+        ),
     }
+}
+
+/// Returns the problem of a path that accepts only the methods `allowed`.
+fn not_allowed(allowed: &'static str, message: &'static str, help: &'static str) -> Problem {
+    let problem = never(ErrorCode::MethodNotAllowed, message, help);
+    Problem { allowed: Some(allowed), ..problem }
 }
 
 fn signature_problem(fault: SignatureFault) -> Problem {

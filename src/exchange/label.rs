@@ -33,6 +33,7 @@ impl RouteLabel {
 impl From<&Route> for RouteLabel {
     fn from(route: &Route) -> Self {
         match route {
+            Route::Help(_) => Self::None,
             Route::Preflight | Route::Read(_, Selector::List) => Self::List,
             Route::Read(_, Selector::Version(_)) => Self::Element,
             Route::Webhook => Self::Webhook,

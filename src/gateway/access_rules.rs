@@ -17,8 +17,8 @@ use crate::error::GatewayError;
 use crate::exchange::{CallerLabel, Exchange};
 use crate::file_id::FileId;
 use crate::limit::{Enforcement, LeaseQueue, Limit, LimitSettings, Limits, QuotaStatus, Throttled};
-use crate::message::RequestFields;
-use crate::response::{Cors, RateLimitFields, ResponseFacts};
+use crate::message::{RequestFields, RequestHead};
+use crate::response::{Cors, PageAccess, RateLimitFields, ResponseFacts};
 use crate::upstream::Priority;
 
 /// Settings that [`AccessRules`] are built from.
@@ -35,6 +35,8 @@ pub struct AccessSettings {
     pub expose_private: bool,
     /// `None`: no page of another origin may read a response.
     pub cors: Option<Cors>,
+    /// Whether callers connect by TLS. The help documents show the URL with this scheme.
+    pub tls: bool,
 }
 
 /// Access rules of a request, in force from its head to its response.
@@ -48,7 +50,17 @@ pub struct AccessRules {
     rate_limit_fields: CallerFields,
     pub browser_max_age: Duration,
     expose_private: bool,
-    pub cors: Option<Cors>,
+    cors: Option<Cors>,
+    pub(super) tls: bool,
+}
+
+/// Credentials that callers may have here. The help documents name only these.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct AcceptedCredentials {
+    /// Whether a caller needs none.
+    pub(super) none: bool,
+    pub(super) keys: bool,
+    pub(super) tokens: bool,
 }
 
 /// `RateLimit` fields of all callers.
@@ -107,7 +119,7 @@ impl AccessRules {
         limits: Limits,
         nodes: NonZeroU32,
     ) -> Self {
-        let AccessSettings { limits: quotas, browser_max_age, expose_private, cors, .. } =
+        let AccessSettings { limits: quotas, browser_max_age, expose_private, cors, tls, .. } =
             settings.clone();
         let known = quotas.callers.iter();
         let known = known.map(|caller| RateLimitFields::new(&caller.name, caller.quota));
@@ -129,6 +141,16 @@ impl AccessRules {
             browser_max_age,
             expose_private,
             cors,
+            tls,
+        }
+    }
+
+    /// Returns the credentials that callers may have.
+    pub(super) fn accepted_credentials(&self) -> AcceptedCredentials {
+        AcceptedCredentials {
+            none: self.settings.anonymous == AnonymousPolicy::Serve,
+            keys: !self.settings.callers.is_empty(),
+            tokens: self.settings.tokens.is_some(),
         }
     }
 
@@ -210,18 +232,25 @@ impl AccessRules {
         }
     }
 
+    /// Judges whether the page that sent a request may read the response.
+    pub(super) fn page_access(&self, head: &RequestHead<'_>) -> PageAccess {
+        PageAccess::judge(self.cors.as_ref(), head)
+    }
+
     /// Returns the facts that every response states. `quota_status` is the caller's quota status, if
     /// the caller is known.
     pub(super) fn facts<'a>(
         &'a self,
         exchange: &'a Exchange,
+        page: PageAccess,
         cache: CacheStatus,
         quota_status: Option<(&Caller, QuotaStatus)>,
     ) -> ResponseFacts<'a> {
         let quota_status = quota_status.and_then(|(caller, quota_status)| {
             Some((self.rate_limit_fields(caller, quota_status.limit)?, quota_status))
         });
-        let (browser_max_age, cors) = (self.browser_max_age, self.cors.as_ref());
+        let cors = self.cors.as_ref().filter(|_| page == PageAccess::Allowed);
+        let browser_max_age = self.browser_max_age;
         let (request_id, now) = (exchange.request_id(), exchange.unix_time());
         ResponseFacts { request_id, cache, quota_status, browser_max_age, cors, now }
     }

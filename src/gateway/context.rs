@@ -12,12 +12,14 @@ use crate::error::GatewayError;
 use crate::exchange::{Delivery, Exchange, ExchangeBody};
 use crate::limit::QuotaStatus;
 use crate::message::RequestHead;
-use crate::response::{self, Answer, ResponseFacts};
+use crate::response::{self, Answer, PageAccess, ResponseFacts};
 
 /// Facts that the stages have found out about one request.
 pub(super) struct RequestContext {
     pub(super) exchange: Box<Exchange>,
     pub(super) rules: Guard<Arc<AccessRules>>,
+    /// Access of the page that sent the request, by these rules.
+    pub(super) page: PageAccess,
     pub(super) cache: Option<CacheStatus>,
     /// The caller and its quota's status, once the request has been charged to the quota.
     pub(super) quota: Option<(Caller, QuotaStatus)>,
@@ -42,7 +44,9 @@ impl RequestContext {
     ) -> Response<ExchangeBody> {
         self.exchange.code = match answer {
             Answer::Problem(problem) => Some(problem.code),
-            Answer::Accepted | Answer::Preflight | Answer::Reusable(_) => None,
+            Answer::Accepted | Answer::Document(_) | Answer::Preflight | Answer::Reusable(_) => {
+                None
+            }
         };
         let facts = self.facts();
         let response = response::shape(answer, head, &facts);
@@ -55,6 +59,6 @@ impl RequestContext {
         let cache = self.cache.unwrap_or(CacheStatus::NotConsulted { code });
         self.exchange.cache = cache.into();
         let quota = self.quota.as_ref().map(|(caller, quota_status)| (caller, *quota_status));
-        self.rules.facts(&self.exchange, cache, quota)
+        self.rules.facts(&self.exchange, self.page, cache, quota)
     }
 }

@@ -11,14 +11,15 @@ use super::context::RequestContext;
 use super::decide::Continuation;
 use super::request_body::{GatewayBody, discard};
 use super::state::Gateway;
-use super::versions;
+use super::{help, versions};
+use crate::caller::Caller;
 use crate::error::GatewayError;
 use crate::exchange::ExchangeBody;
 use crate::file_id::FileId;
 use crate::message::RequestHead;
 use crate::message::head::IDLE_BODY_MAX;
 use crate::response::Answer;
-use crate::route::{RouteFault, Selector};
+use crate::route::{HelpDocument, RouteFault, Selector};
 
 /// Longest time for the body of a request that needs none. A longer limit serves slow clients that
 /// send a body by mistake. A shorter one frees connections that send slowly on purpose.
@@ -34,6 +35,9 @@ pub(super) async fn finish<B: GatewayBody>(
 ) -> Response<ExchangeBody> {
     let answer = match *rest {
         Continuation::Fill(miss) => versions::fill(&gateway, &miss, &mut context).await,
+        Continuation::Help(document) => {
+            write_help(&gateway, document, &parts, body, &mut context).await
+        }
         Continuation::Webhook => receive_webhook(&gateway, &parts, body, &context).await,
         Continuation::Discard(read) => {
             discard_body(&gateway, read, &parts, body, &mut context).await
@@ -59,12 +63,40 @@ async fn discard_body<B: GatewayBody>(
     context.rules = Guard::from_inner(gateway.rules.load_full());
     let decided = {
         let head = RequestHead::of(parts, &gateway.proxies.field);
+        context.page = context.rules.page_access(&head);
         gateway.decide_read(&file, &selector, &head, gateway.clock.monotonic(), context)?
     };
     match decided {
         Ok(answer) => Ok(answer),
         Err(miss) => versions::fill(gateway, &miss, context).await,
     }
+}
+
+/// Writes a document about this gateway. It spends the address's quota, also if the request has a
+/// credential.
+async fn write_help<B: GatewayBody>(
+    gateway: &Gateway,
+    document: HelpDocument,
+    parts: &Parts,
+    body: B,
+    context: &mut RequestContext,
+) -> Result<Answer, GatewayError> {
+    discard(body, IDLE_BODY_MAX, IDLE_BODY_TIMEOUT).await?;
+    let rules = &context.rules;
+    let caller = Caller::Anonymous(context.exchange.client);
+    context.exchange.caller = rules.label(&caller);
+    let (quota_status, verdict) = rules.admit(&caller);
+    context.quota = Some((caller, quota_status));
+    verdict?;
+    let head = RequestHead::of(parts, &gateway.proxies.field);
+    let base_path = gateway.operations.base_path.as_str();
+    let url = help::own_url(&head, &parts.headers, rules.tls, base_path);
+    Ok(Answer::Document(match document {
+        HelpDocument::Guide => {
+            help::guide(url, rules.accepted_credentials(), quota_status, &parts.headers)
+        }
+        HelpDocument::OpenApi => help::description(&url),
+    }))
 }
 
 async fn receive_webhook<B: GatewayBody>(

@@ -17,8 +17,8 @@ use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::file_id::FileId;
 use crate::message::{RequestHead, head};
-use crate::response::Answer;
-use crate::route::{self, Route, Selector};
+use crate::response::{Answer, PageAccess};
+use crate::route::{self, HelpDocument, Route, Selector};
 
 /// Outcome of a head that is not refused.
 pub(super) enum Decision {
@@ -34,6 +34,8 @@ pub(super) enum Continuation {
     /// Discard a body that has no use. Then read this list or version, or answer a preflight.
     Discard(Option<(FileId, Selector)>),
     Fill(CacheMiss),
+    /// Write a document about this gateway.
+    Help(HelpDocument),
     /// Read a webhook's body.
     Webhook,
 }
@@ -47,7 +49,12 @@ impl Gateway {
         if origin.by_proxy {
             exchange.trust_proxy(&head.fields);
         }
-        RequestContext { exchange, rules: self.rules.load(), cache: None, quota: None }
+        let rules = self.rules.load();
+        let page = rules.page_access(head);
+        if page == PageAccess::Refused {
+            self.refused_origins.note(&head.fields, now);
+        }
+        RequestContext { exchange, rules, page, cache: None, quota: None }
     }
 
     /// Decides on a request that has just begun.
@@ -64,6 +71,9 @@ impl Gateway {
             context.exchange.file = Some(file);
         }
         let read = match route {
+            Route::Help(document) => {
+                return Ok(Decision::Continuation(Box::new(Continuation::Help(document))));
+            }
             Route::Webhook => return Ok(Decision::Continuation(Box::new(Continuation::Webhook))),
             Route::Preflight => None,
             Route::Read(file, selector) => Some((file, selector)),

@@ -3,8 +3,8 @@
 //!
 //! `pipeline` answers a request. `decide` is the synchronous half, for what the request's head alone
 //! decides; `fast_path` calls it without hyper. `continuation` is the asynchronous half, for bodies
-//! and fills. Every response leaves through one function, which adds
-//! its fields.
+//! and fills; `help` writes the documents about this gateway for its callers. Every response leaves
+//! through one function, which adds its fields.
 
 mod access_rules;
 mod context;
@@ -12,8 +12,10 @@ mod continuation;
 mod decide;
 mod fast_path;
 mod fills;
+mod help;
 mod pipeline;
 mod query;
+mod refused_origins;
 mod request_body;
 mod state;
 mod versions;
@@ -21,7 +23,9 @@ mod webhook;
 
 pub use access_rules::{AccessRules, AccessSettings};
 pub use fast_path::{Attempt, DecidedRequest, Hit};
+pub use help::BOTH_LISTENERS;
 pub use pipeline::PendingResponse;
+pub use refused_origins::RefusedOrigins;
 pub use request_body::GatewayBody;
 pub use state::Gateway;
 pub use webhook::WebhookReceiver;

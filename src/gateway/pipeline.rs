@@ -16,6 +16,7 @@ use super::request_body::GatewayBody;
 use super::state::Gateway;
 use crate::exchange::{Exchange, ExchangeBody};
 use crate::message::{HeadFault, RequestHead};
+use crate::response::PageAccess;
 
 /// Future of a response that has to be waited for. Boxed, so that the future of a hit stays small.
 pub type PendingResponse = Pin<Box<dyn Future<Output = Response<ExchangeBody>> + Send>>;
@@ -65,6 +66,7 @@ impl Gateway {
         let unread = || RequestContext {
             exchange: Exchange::unreadable(&self.clock, peer.ip()),
             rules: self.rules.load(),
+            page: PageAccess::NotNeeded,
             cache: None,
             quota: None,
         };

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::access_rules::AccessRules;
+use super::refused_origins::RefusedOrigins;
 use super::webhook::WebhookReceiver;
 use crate::cache::Cache;
 use crate::caller::{ProviderKeys, Proxies, RevokedTokens};
@@ -27,6 +28,8 @@ pub struct Gateway {
     pub proxies: Proxies,
     /// Replaced as a whole by a reload. A request keeps the rules that it began with.
     pub rules: ArcSwap<AccessRules>,
+    /// Pages that may not read their responses, for the log.
+    pub refused_origins: RefusedOrigins,
     pub cache: Arc<Cache<Arc<UpstreamError>>>,
     pub upstream: Upstream,
     /// `None`: this gateway has no fleet.

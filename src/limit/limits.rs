@@ -22,6 +22,10 @@ const TRACKED_WEBHOOKS_MAX: usize = 1_000;
 /// operation.
 pub const WEBHOOK_QUOTA: Quota = Quota::new(100, 500).expect("neither is zero");
 
+/// Quota of an address while callers without a credential are refused: only the help documents
+/// spend from it.
+const HELP_QUOTA: Quota = Quota::new(10, 20).expect("neither is zero");
+
 /// Placeholder for a quota that is not configured.
 const UNUSED: Quota = Quota::new(1, 1).expect("neither is zero");
 
@@ -54,14 +58,16 @@ impl Limits {
         clock: &Clock,
     ) -> Self {
         let tracked = settings.max_tracked_callers;
+        let anonymous = settings.anonymous.unwrap_or(HELP_QUOTA);
+        let wide = anonymous.times(settings.ipv6.wide_factor);
         let addresses = |limit, quota, tracked| {
             Limiter::new(limit, quota, BoundedStore::new(tracked, clock.clone()), clock)
         };
         let subjects = BoundedStore::new(tracked, clock.clone());
         let fleet = |queue| Arc::new(FleetQuotas::new(queue, tracked));
         Self {
-            anonymous: addresses(Limit::Address, settings.anonymous.unwrap_or(UNUSED), tracked),
-            wide: addresses(Limit::Prefix, settings.wide().unwrap_or(UNUSED), tracked),
+            anonymous: addresses(Limit::Address, anonymous, tracked),
+            wide: addresses(Limit::Prefix, wide, tracked),
             ipv6: settings.ipv6,
             callers: caller_limiter::limiters(&settings.callers, NonZeroU32::MIN, &[], clock),
             tokens: Limiter::new(Limit::Caller, settings.tokens.unwrap_or(UNUSED), subjects, clock),

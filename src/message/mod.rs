@@ -20,7 +20,7 @@ pub use field_map::FieldMap;
 pub use field_text::FieldText;
 pub use fields::{Fields, ResponseHead, date_value};
 pub use head::HeadFault;
-pub use host::is_loopback;
+pub use host::{is_host_of_origin, is_loopback};
 pub use media_range::{Acceptance, MediaType, accepted};
 pub use plain::PlainRequest;
 pub use request::{FieldName, RequestFields, RequestHead};

@@ -140,6 +140,13 @@ impl RequestHead<'static> {
 }
 
 impl<'a> RequestHead<'a> {
+    /// Returns the host that the request is for, perhaps with a port. An authority in the target
+    /// replaces the field Host.
+    pub fn host(&self) -> Option<&'a [u8]> {
+        let authority = self.authority.map(|authority| authority.as_str().as_bytes());
+        authority.or_else(|| self.fields.only(FieldName::Host))
+    }
+
     /// Borrows a head that hyper has parsed.
     pub fn of(parts: &'a Parts, client_address: &HeaderName) -> Self {
         let is_http2 = parts.version == Version::HTTP_2;

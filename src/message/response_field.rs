@@ -44,6 +44,7 @@ response_fields! {
     Connection = "connection", header::CONNECTION;
     ContentEncoding = "content-encoding", header::CONTENT_ENCODING;
     ContentLength = "content-length", header::CONTENT_LENGTH;
+    ContentSecurityPolicy = "content-security-policy", header::CONTENT_SECURITY_POLICY;
     ContentType = "content-type", header::CONTENT_TYPE;
     ContentTypeOptions = "x-content-type-options", header::X_CONTENT_TYPE_OPTIONS;
     Date = "date", header::DATE;

@@ -9,7 +9,8 @@ use http::Uri;
 use http::uri::Authority;
 
 use crate::message::{
-    ConstantField, FieldName, Fields, RequestFields, ResponseField, constant_field,
+    ConstantField, FieldName, Fields, RequestFields, RequestHead, ResponseField, constant_field,
+    is_host_of_origin,
 };
 
 static EXPOSED: ConstantField = constant_field!(
@@ -34,9 +35,23 @@ pub struct Cors {
     pub max_age: Duration,
 }
 
-/// Allowed origin: one origin, or all origins that differ in one label.
+/// Whether a page sent the request, and may read the response.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PageAccess {
+    Allowed,
+    /// No page sent it, or one that this gateway's host serves itself.
+    NotNeeded,
+    Refused,
+}
+
+/// Hosts whose pages under development may be allowed on any port. Each is this machine.
+const DEVELOPMENT: [&str; 2] = ["http://localhost", "http://127.0.0.1"];
+
+/// Allowed origin: one origin, or all origins that differ in one label or in the port.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AllowedOrigin {
+    /// Origin without its port, such as `http://localhost`: all ports of this machine.
+    AnyPortOf(&'static str),
     /// One origin as browsers write it, such as `https://app.example.com`.
     Exactly(String),
     /// Rest of a pattern: `https://`, one label, then this text, such as `.example.com`, perhaps
@@ -46,7 +61,10 @@ pub enum AllowedOrigin {
 
 /// Error of a text that is neither an origin nor a pattern of origins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("must be an origin like \"https://app.example.com\" or \"https://*.example.com\"")]
+#[error(
+    "must be an origin like \"https://app.example.com\", \"https://*.example.com\" or \
+     \"http://localhost:*\""
+)]
 pub struct InvalidOrigin;
 
 impl AllowedOrigin {
@@ -55,8 +73,13 @@ impl AllowedOrigin {
     /// # Errors
     ///
     /// A text that a browser never sends as an origin: with a path, capitals, a default port or
-    /// credentials. Also a `*` that is not the whole first label of an `https` host.
+    /// credentials. Also a `*` that is neither the whole first label of an `https` host nor the
+    /// port of `http://localhost` or `http://127.0.0.1`.
     pub fn parse(text: &str) -> Result<Self, InvalidOrigin> {
+        let any_port = text.strip_suffix(":*");
+        if let Some(host) = DEVELOPMENT.into_iter().find(|host| any_port == Some(*host)) {
+            return Ok(Self::AnyPortOf(host));
+        }
         if let Some(rest) = text.strip_prefix("https://*") {
             let host = rest.strip_prefix('.').ok_or(InvalidOrigin)?;
             // The pattern must not cover a whole top-level domain.
@@ -71,6 +94,7 @@ impl AllowedOrigin {
 
     fn is(&self, origin: &str) -> bool {
         match self {
+            Self::AnyPortOf(host) => origin.strip_prefix(host).is_some_and(is_port),
             Self::Exactly(own) => own == origin,
             Self::OneLabelAnd(rest) => {
                 let label = origin
@@ -82,6 +106,14 @@ impl AllowedOrigin {
                 })
             }
         }
+    }
+}
+
+/// Returns whether the text is `":" port`, or empty for the default port.
+fn is_port(text: &str) -> bool {
+    match text.strip_prefix(':') {
+        Some(digits) => !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()),
+        None => text.is_empty(),
     }
 }
 
@@ -102,9 +134,23 @@ fn is_origin(text: &str) -> bool {
         && uri.host().is_some_and(|host| !host.is_empty())
 }
 
+impl PageAccess {
+    /// Judges the page that sent a request. Without `cors`, no page of another origin is allowed.
+    pub fn judge(cors: Option<&Cors>, head: &RequestHead<'_>) -> Self {
+        let Some(origin) = head.fields.all(FieldName::Origin).next() else {
+            return Self::NotNeeded;
+        };
+        if cors.is_some_and(|cors| cors.allowed(&head.fields).is_some()) {
+            return Self::Allowed;
+        }
+        let is_own = head.host().is_some_and(|host| is_host_of_origin(origin, host));
+        if is_own { Self::NotNeeded } else { Self::Refused }
+    }
+}
+
 impl Cors {
     /// Returns the request's origin, if its pages may read responses.
-    pub(super) fn allowed<'a>(&self, fields: &RequestFields<'a>) -> Option<&'a [u8]> {
+    fn allowed<'a>(&self, fields: &RequestFields<'a>) -> Option<&'a [u8]> {
         let origin = fields.only(FieldName::Origin)?;
         let text = std::str::from_utf8(origin).ok()?;
         self.origins.iter().any(|allowed| allowed.is(text)).then_some(origin)
@@ -183,6 +229,27 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_this_machine_may_have_any_port() {
+        for origin in ["http://localhost", "http://localhost:3000", "http://localhost:65535"] {
+            assert!(allows("http://localhost:*", origin), "{origin}");
+        }
+        assert!(allows("http://127.0.0.1:*", "http://127.0.0.1:5173"));
+        for origin in [
+            "https://localhost:3000",
+            "http://127.0.0.1:3000",
+            "http://localhost:",
+            "http://localhost:3000.example.com",
+            "http://localhost:30:00",
+            "http://localhost.example.com:3000",
+            "http://localhostile:3000",
+            "http://app.localhost:3000",
+            "http://localhost:*",
+        ] {
+            assert!(!allows("http://localhost:*", origin), "{origin}");
+        }
+    }
+
+    #[test]
     fn what_no_browser_sends_is_no_origin() {
         for text in [
             "",
@@ -204,6 +271,10 @@ mod tests {
             "https://*example.com",
             "ftp://a.example.com",
             "https://a.example.com?x",
+            "https://localhost:*",
+            "http://app.example.com:*",
+            "http://[::1]:*",
+            "http://localhost:3*",
         ] {
             assert_eq!(AllowedOrigin::parse(text), Err(InvalidOrigin), "{text}");
         }

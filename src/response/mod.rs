@@ -6,12 +6,14 @@
 
 mod constants;
 mod cors;
+mod document;
 mod problem;
 mod rate;
 mod reusable;
 mod shape;
 
-pub use cors::{AllowedOrigin, Cors, InvalidOrigin};
+pub use cors::{AllowedOrigin, Cors, InvalidOrigin, PageAccess};
+pub use document::{Document, DocumentKind};
 pub use problem::{BucketFields, Connection, Problem, Retry};
 pub use rate::RateLimitFields;
 pub use reusable::{ResponseAge, Reusable};

@@ -7,13 +7,14 @@ use http::{Method, Response, StatusCode};
 
 use super::constants::{NOSNIFF, VARY};
 use super::cors::Cors;
+use super::document::{Document, VARY_BY_TYPE};
 use super::problem::Problem;
 use super::rate::RateLimitFields;
 use super::reusable::Reusable;
 use crate::cache::CacheStatus;
 use crate::limit::QuotaStatus;
 use crate::message::{
-    Coding, ConstantField, FieldMap, Fields, RequestFields, RequestHead, ResponseField,
+    Coding, ConstantField, FieldMap, FieldName, Fields, RequestFields, RequestHead, ResponseField,
     ResponseHead,
 };
 use crate::route::ALLOWED_METHODS;
@@ -22,6 +23,8 @@ use crate::route::ALLOWED_METHODS;
 pub enum Answer {
     /// A webhook was accepted.
     Accepted,
+    /// A document about the gateway was requested.
+    Document(Document),
     /// `OPTIONS` was requested.
     Preflight,
     Problem(Problem),
@@ -38,7 +41,7 @@ pub struct ResponseFacts<'a> {
     pub quota_status: Option<(&'a RateLimitFields, QuotaStatus)>,
     /// Time for which browsers may reuse a response without revalidation.
     pub browser_max_age: Duration,
-    /// `None`: no page of another origin may read a response.
+    /// Rules for pages, if a page sent the request and may read the response.
     pub cors: Option<&'a Cors>,
     /// Time since 1970 at which the response is sent. hyper's own clock stands still after the
     /// system clock was set back.
@@ -64,6 +67,11 @@ pub fn shape(answer: &Answer, head: &RequestHead<'_>, facts: &ResponseFacts<'_>)
     let (mut fields, mut vary) = (FieldMap::default(), &VARY);
     let (status, body, coding) = match answer {
         Answer::Accepted => (StatusCode::NO_CONTENT, Bytes::new(), Coding::Identity),
+        Answer::Document(document) => {
+            document.write(&mut fields);
+            vary = &VARY_BY_TYPE;
+            (StatusCode::OK, document.body.clone(), Coding::Identity)
+        }
         Answer::Preflight => {
             fields.put_bytes(ResponseField::Allow, ALLOWED_METHODS.as_bytes());
             if let (Some(cors), Some(_)) = (facts.cors, page) {
@@ -114,7 +122,7 @@ pub fn write_plain(
 impl ResponseFacts<'_> {
     /// Returns the origin of the page that sent the request, if that page may read the response.
     fn page<'b>(&self, request: &RequestFields<'b>) -> Option<&'b [u8]> {
-        self.cors?.allowed(request)
+        self.cors.and_then(|_| request.only(FieldName::Origin))
     }
 
     /// Writes the fields that every response has.

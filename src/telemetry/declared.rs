@@ -35,6 +35,10 @@ metrics! {
         "Number of requests without an accepted credential",
     )
     .by(&[&AUTH_REASON]);
+    CORS_REFUSED = MetricSpec::counter(
+        "cors_refused",
+        "Number of requests of pages whose origin is not in cors.allowed_origins",
+    );
     UPSTREAM_REQUESTS = MetricSpec::counter(
         "upstream_requests",
         "Number of calls to ImageKit, and of calls that were not made",

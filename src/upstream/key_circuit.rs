@@ -91,7 +91,7 @@ impl KeyCircuit {
     pub(super) async fn has_other_than(&self, key: &Arc<Secret>, deadline: Instant) -> bool {
         let source = Arc::clone(&self.key);
         // The task that watches the file reports an unreadable one.
-        let read = tokio::task::spawn_blocking(move || source.refresh().map(drop));
+        let read = tokio::task::spawn_blocking(move || source.refresh());
         _ = tokio::time::timeout_at(deadline, read).await;
         !Arc::ptr_eq(&self.current(), key)
     }

@@ -10,7 +10,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const IKGATE = process.env.IKGATE ?? join(ROOT, "target/release/ikgate");
+/** Path of the program under test. */
+export const IKGATE = process.env.IKGATE ?? join(ROOT, "target/release/ikgate");
 
 /** Section `[jwt]` for tokens that the gateway object signs. */
 const JWT = `key_file = "jwt.pub"

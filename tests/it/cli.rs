@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{FILE, Program, get, run, scratch, versions_of};
+use crate::support::{Demo, FILE, Program, get, run, scratch, versions_of};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
@@ -194,6 +194,48 @@ fn serve_starts_nothing_on_a_bad_configuration_or_a_port_that_is_taken() {
         text(&output.stderr).contains(&format!("cannot listen on {address} (server.listen)")),
         "{output:?}"
     );
+}
+
+#[test]
+fn demo_takes_variables_as_serve_does_and_binds_nothing_if_one_is_wrong() {
+    // A demo that binds its page before it reads the variables ends with 1.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let page = taken.local_addr().unwrap().to_string();
+    for (variables, said) in [
+        (
+            [("IKGATE_CACHE_TTL", "1s")],
+            "IKGATE_CACHE_TTL: is not a variable of ikgate: did you mean IKGATE_CACHE__TTL?",
+        ),
+        ([("IKGATE_CACHE__TTL", "soon")], "cache.ttl: must be a duration like \"30s\""),
+        (
+            [("IKGATE_CORS__ALLOWED_ORIGINS", "http://a/")],
+            "cors.allowed_origins: \"http://a/\" ends",
+        ),
+        ([("IKGATE_UPSTREAM__URL", "https://a.example")], "is set by `ikgate demo` itself"),
+    ] {
+        let output = run(&["demo", "--page", &page], &variables);
+        assert_eq!(output.status.code(), Some(78), "{variables:?}");
+        assert!(text(&output.stderr).contains(said), "{output:?}");
+    }
+    let output = run(&["demo", "--origin", "http://localhost:3000/"], &[]);
+    assert_eq!(output.status.code(), Some(64), "{output:?}");
+    assert!(text(&output.stderr).contains("write \"http://localhost:3000\""), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_page_under_development_reads_the_answers_of_the_demo() {
+    let listen = ["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let page = ["--page", "127.0.0.1:0", "--origin", "http://localhost:3000"];
+    let variables = [("IKGATE_CACHE__BROWSER_MAX_AGE", "7s"), ("IKGATE_SERVER__BASE_PATH", "/ik")];
+    let demo = Demo::start(&[&listen[..], &page].concat(), &variables);
+    let list = format!("/ik{}", versions_of(FILE));
+    for origin in ["http://localhost:3000", &demo.page] {
+        let fields = [("Origin", origin)];
+        let answer = crate::support::send(demo.gateway, "GET", &list, &fields).await;
+        assert_eq!(answer.status, 200, "{answer:#?}");
+        assert_eq!(answer.field("access-control-allow-origin"), origin);
+        assert_eq!(answer.field("cache-control").split('=').next(), Some("private, max-age"));
+    }
 }
 
 #[test]

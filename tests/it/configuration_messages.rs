@@ -134,6 +134,26 @@ fn a_listener_that_closes_at_once_at_a_restart_is_a_warning_unless_its_socket_st
 }
 
 #[test]
+fn an_origin_for_development_is_a_warning_where_others_can_connect() {
+    let nowhere = Path::new("/nowhere");
+    let server = |listen| {
+        format!(
+            "[server]\nlisten = [\"{listen}:0\"]\nshutdown_delay = \"10s\"\n\
+             [limits]\nanonymous = false\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [cors]\nallowed_origins = [\"https://a.example\", \"http://127.0.0.1:*\"]"
+        )
+    };
+    assert_eq!(warnings(&server("127.0.0.1"), nowhere), [""; 0]);
+    assert_eq!(
+        warnings(&server("0.0.0.0"), nowhere),
+        ["cors.allowed_origins: allows every port of localhost or 127.0.0.1, which is for \
+          development, and server.listen is not only loopback: list the origins of your pages"]
+    );
+    let exact = server("0.0.0.0").replace(":*", ":3000");
+    assert_eq!(warnings(&exact, nowhere), [""; 0]);
+}
+
+#[test]
 fn a_log_directive_for_a_module_that_does_not_exist_is_a_warning() {
     let text = "telemetry.log = \"info,ikgate::upstraem=debug\"";
     assert_eq!(

@@ -89,6 +89,52 @@ async fn a_preflight_is_204_and_grants_only_to_listed_pages() {
     gateway.finish().await;
 }
 
+/// Without `[cors]` a page of another origin fails too, and its preflight is what fails first.
+#[tokio::test]
+async fn every_request_of_a_page_that_is_not_listed_is_counted_and_no_other() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    for (config, page) in [("", APP), (CORS, "https://evil.example"), (CORS, "null")] {
+        let gateway = TestGateway::configured(&origin, config);
+        let own = format!("http://{}", gateway.public);
+        for (method, target, fields, refused) in [
+            ("GET", path.as_str(), vec![], 0.0),
+            ("OPTIONS", &path, vec![], 0.0),
+            ("GET", &path, vec![("Origin", own.as_str())], 0.0),
+            ("GET", &path, vec![("Origin", page)], 1.0),
+            ("HEAD", &path, vec![("Origin", page)], 2.0),
+            ("OPTIONS", &path, vec![("Origin", page)], 3.0),
+            ("GET", "/nothing", vec![("Origin", page)], 4.0),
+            ("GET", &path, vec![("Origin", page), ("Content-Length", "0")], 5.0),
+            ("GET", &path, vec![("Origin", page), ("Origin", &own)], 6.0),
+        ] {
+            gateway.send(method, target, &fields).await;
+            let counted = gateway.metric("ikgate_cors_refused_total").await;
+            assert_eq!(counted, Some(refused), "{config} {method} {target} {fields:?}");
+        }
+        gateway.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_under_development_may_come_from_any_port_of_this_machine() {
+    let origin = Origin::start().await;
+    let path = versions_of(FILE);
+    origin.replies(&path, Reply::json(200, "[]"));
+    let both = "cors.allowed_origins = [\"http://localhost:*\", \"http://127.0.0.1:*\"]";
+    let gateway = TestGateway::configured(&origin, both);
+    for page in ["http://localhost", "http://localhost:3000", "http://127.0.0.1:5173"] {
+        let answer = gateway.send("GET", &path, &[("Origin", page)]).await;
+        assert_eq!(answer.field("access-control-allow-origin"), page);
+    }
+    for page in ["https://localhost:3000", "http://127.0.0.2:3000", "http://[::1]:3000"] {
+        let answer = gateway.send("GET", &path, &[("Origin", page)]).await;
+        assert_eq!(answer.find("access-control-allow-origin"), None, "{page}");
+    }
+    gateway.finish().await;
+}
+
 /// Fetch standard, HTTP responses: a page of an allowed origin can read every error.
 #[tokio::test]
 async fn a_listed_page_may_read_what_the_upstream_made_of_it_and_what_it_may_not_have() {

@@ -53,7 +53,7 @@ async fn hits_and_not_modified_answers_count_and_refusals_before_the_quota_do_no
     let gateway = TestGateway::configured(&origin, SMALL);
     for _ in 0..10 {
         assert_eq!(gateway.get("/v1/files/a%20b/versions").await.status, 400);
-        assert_eq!(gateway.get("/").await.status, 404);
+        assert_eq!(gateway.get("/nothing").await.status, 404);
     }
     assert_eq!(gateway.get(&path).await.status, 200);
     assert_eq!(gateway.get(&path).await.status, 200);

@@ -30,6 +30,7 @@ mod fault_table;
 mod forwarding;
 mod fresh;
 mod head;
+mod help;
 mod http2;
 mod http2_rules;
 mod identity;

@@ -151,7 +151,7 @@ fn defaults() -> Vec<String> {
 
 #[test]
 fn the_description_of_the_listener_names_every_code() {
-    let description = std::fs::read_to_string(path("src/admin/openapi.json")).unwrap();
+    let description = std::fs::read_to_string(path("src/gateway/help/openapi.json")).unwrap();
     let description: serde_json::Value = serde_json::from_str(&description).unwrap();
     let codes = &description["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
     let described = codes.as_array().unwrap().iter().map(|code| code.as_str().unwrap());
@@ -210,5 +210,5 @@ fn events_are_emitted_as_they_are_declared() {
             row(rest.split('"').next().unwrap());
         }
     }
-    assert_eq!(targets.len(), 10, "{targets:?}");
+    assert_eq!(targets.len(), 11, "{targets:?}");
 }

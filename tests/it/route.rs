@@ -24,7 +24,7 @@ async fn every_refused_target_is_answered_in_json_and_the_origin_is_never_asked(
         ("GET", "/v1/files/a/details", 404, "no_route"),
         ("GET", "/v1/files/a/b/versions", 404, "no_route"),
         ("GET", "/v1/files", 404, "no_route"),
-        ("GET", "/", 404, "no_route"),
+        ("GET", "/help", 404, "no_route"),
         ("DELETE", "/v1/files/a", 404, "no_route"),
         ("POST", "/v1/files/a/versions", 405, "method_not_allowed"),
         ("PUT", "/v1/files/a/versions", 405, "method_not_allowed"),

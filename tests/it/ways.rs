@@ -19,6 +19,9 @@ const KEY_OF_OTHERS: &str = "ikg_of_one_file";
 /// Field that keeps a request off the fast path.
 const THROUGH_HYPER: &str = "TE: trailers\r\n";
 
+/// Field by which the help shows the same URL for HTTP/1.1 as for HTTP/2, which is over TLS here.
+const OVER_TLS: &str = "X-Forwarded-Proto: https\r\n";
+
 /// Request in a form that can be sent on each path.
 #[derive(Clone, Debug)]
 struct Asked {
@@ -133,7 +136,7 @@ impl Started {
 fn head_of(asked: &Asked, more: &str) -> String {
     let line = |(name, value): &(String, String)| format!("{name}: {value}\r\n");
     let fields: String = asked.fields.iter().map(line).collect();
-    format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{more}{fields}\r\n", asked.path)
+    format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{OVER_TLS}{more}{fields}\r\n", asked.path)
 }
 
 /// Returns paths of every kind: stored, missing, private, failing, malformed, unknown.
@@ -151,6 +154,7 @@ fn paths() -> Vec<String> {
         versions_of("%41"),
         versions_of(&"a".repeat(65)),
         "/".to_owned(),
+        "/openapi.json".to_owned(),
         "/v1/files/a/details".to_owned(),
     ]
 }
@@ -235,6 +239,39 @@ async fn each_way_in_gives_the_same_answer_at_the_same_price() {
     let statuses = Box::pin(agree_on(&requests)).await;
     for status in [200, 304, 400, 401, 403, 404, 429, 502] {
         assert!(statuses.contains(&status), "no request of the table has {status}");
+    }
+}
+
+/// A page whose origin is refused is counted on each way in, whether the list is stored or not; the
+/// fast path answers the stored one.
+#[tokio::test]
+async fn each_way_in_counts_the_same_refused_pages() {
+    for code_path in [CodePath::FastPath, CodePath::Hyper, CodePath::Http2] {
+        let started = Started::new(code_path).await;
+        let exchanges = &started.gateway.exchanges;
+        let send = async |origin: Option<&str>| {
+            let field = origin.map(|origin| ("origin".to_owned(), origin.to_owned()));
+            let fields = field.into_iter().collect();
+            started.outcome(&Asked { path: versions_of(FILE), fields }, exchanges).await;
+            started.gateway.metric("ikgate_cors_refused_total").await.unwrap()
+        };
+        let own =
+            if code_path == CodePath::Http2 { "https://localhost" } else { "http://localhost" };
+        for (origin, refused) in [
+            (None, 0.0),
+            (Some("https://page.example"), 0.0),
+            (Some(own), 0.0),
+            (Some("https://elsewhere.example"), 1.0),
+            (Some("null"), 2.0),
+            (None, 2.0),
+        ] {
+            let counted = send(origin).await;
+            assert!(
+                (counted - refused).abs() < f64::EPSILON,
+                "{code_path:?} {origin:?}: {counted}"
+            );
+        }
+        started.gateway.finish().await;
     }
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from processes import KEY, ROOT, Process, caller
 
-FILE = ROOT / "src/admin/openapi.json"
+FILE = ROOT / "src/gateway/help/openapi.json"
 CALLER_KEY = "ikg_openapi"
 # Key of a caller that may read one file and has a quota of one request.
 NARROW_KEY = "ikg_narrow"

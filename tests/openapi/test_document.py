@@ -165,6 +165,27 @@ class Served(unittest.TestCase):
         self.assertEqual(served.headers["content-type"].partition(";")[0], "application/json")
         self.assertEqual(served.content, FILE.read_bytes())
 
+    def test_the_public_listener_describes_itself_with_its_part_of_the_document(self):
+        served = requests.get(f"{self.open.url}/openapi.json").json()
+        openapi_spec_validator.validate(served)
+        own = {"/", "/openapi.json"}
+        self.assertEqual(set(served["paths"]), templates("public") | own)
+        for template in templates("public"):
+            self.assertEqual(served["paths"][template], document()["paths"][template])
+        self.assertEqual(served["servers"], [{"url": self.open.url}])
+        schema = schemathesis.openapi.from_dict(served)
+        html = {"Accept": "text/html"}
+        table = [("GET", 200, {}), ("GET", 200, html), ("PATCH", 405, {}), ("OPTIONS", 405, {})]
+        for base in (self.open.url, self.guarded.url):
+            for template in own:
+                for method, expected, fields in table:
+                    answer = requests.request(method, base + template, headers=fields, timeout=30)
+                    self.assertEqual(answer.status_code, expected, answer.text)
+                    schema[template]["GET"].Case().validate_response(answer, checks=CHECKS)
+                answer = requests.get(f"{base}{template}?a", timeout=30)
+                self.assertEqual(answer.status_code, 400, answer.text)
+                schema[template]["GET"].Case().validate_response(answer, checks=CHECKS)
+
     def test_each_answer_is_as_described(self):
         self.of_readers()
         self.of_events()

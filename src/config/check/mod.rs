@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use callers::caller_name;
+pub use cors::listed_origin;
 
 use super::effective::effective;
 use super::problem::Problems;
@@ -39,7 +40,7 @@ pub(super) fn check(raw: Raw, directory: &Path, now: Duration) -> Result<Setting
     let effective = effective(&raw);
     let mut root = Section::root(raw.table, raw.from_environment, &noted);
     let public = server::server(&mut root.section("server"), directory, now);
-    let on_loopback = public.is_on_loopback();
+    let (on_loopback, on_tls) = (public.is_on_loopback(), public.tls.is_some());
     let (callers, quotas) = callers::callers(&mut root);
     let (tokens, of_tokens) = jwt::jwt(&mut root, directory);
     let quotas = limits::Quotas { callers: quotas, tokens: of_tokens };
@@ -51,7 +52,7 @@ pub(super) fn check(raw: Raw, directory: &Path, now: Duration) -> Result<Setting
         upstream::upstream(&mut root.section("upstream"), directory, raw.private_key);
     let request_timeout = upstream.request_timeout;
     let lists = cache::cache(&mut root.section("cache"), request_timeout);
-    let cors = root.has("cors").then(|| cors::cors(&mut root.section("cors")));
+    let cors = root.has("cors").then(|| cors::cors(&mut root.section("cors"), on_loopback));
     let webhooks =
         root.has("webhooks").then(|| webhooks::webhooks(&mut root.section("webhooks"), directory));
     let body_max = upstream.max_response_bytes;
@@ -76,6 +77,7 @@ pub(super) fn check(raw: Raw, directory: &Path, now: Duration) -> Result<Setting
                 browser_max_age: lists.browser_max_age,
                 expose_private: lists.expose_private,
                 cors: cors.flatten(),
+                tls: on_tls,
             },
             anonymous_is_written,
             webhooks: webhooks.flatten(),

@@ -28,6 +28,7 @@ pub(super) fn server(server: &mut Section, directory: &Path, now: Duration) -> P
     let base_path = server.get("base_path", |given| {
         BasePath::parse(given.text()?).map_err(|_| "must be empty or like \"/imagekit\"")
     });
+    let help = server.get("help", Given::boolean);
     let connections = server.get("max_connections", |given| given.integer(&(1..=1_000_000_usize)));
     let of_one =
         server.get("max_connections_per_ip", |given| given.integer(&(1..=1_000_000_usize)));
@@ -64,6 +65,7 @@ pub(super) fn server(server: &mut Section, directory: &Path, now: Duration) -> P
     PublicSettings {
         listen,
         base_path,
+        help,
         server: ServerSettings {
             max_connections: connections,
             max_connections_per_ip: of_one,

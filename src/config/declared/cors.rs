@@ -13,7 +13,8 @@ pub(super) const CORS: SectionSpec = SectionSpec {
             "allowed_origins",
             Kind::Origins,
             Required(r#"["https://app.example.com", "https://*.example.com"]"#),
-            "Pages that may read answers. The `*` of `https://*.example.com` is exactly one label.",
+            "Pages that may read answers. The `*` of `https://*.example.com` is exactly one label. \
+             `http://localhost:*` and `http://127.0.0.1:*` are any port, for development.",
         ),
         live(
             "max_age",

@@ -30,6 +30,13 @@ pub(super) const SERVER: SectionSpec = SectionSpec {
             "The one field in which trusted proxies name the client, read from right to left.",
         ),
         restart(
+            "help",
+            Kind::Boolean,
+            Value("true"),
+            "Whether `GET /` and `GET /openapi.json` explain this gateway to its callers. They need \
+             no credential and spend the address's quota.",
+        ),
+        restart(
             "max_connections",
             Kind::Count,
             Value("10000"),

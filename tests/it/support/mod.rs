@@ -20,7 +20,7 @@ pub(crate) use client::{Connection, Wire, get, send};
 pub(crate) use exchanges::{ExchangeReport, Exchanges};
 pub(crate) use gateway::TestGateway;
 pub(crate) use origin::{Origin, Reply};
-pub(crate) use program::{Program, config_file, receive, run, run_passed, scratch};
+pub(crate) use program::{Demo, Program, config_file, receive, run, run_passed, scratch};
 pub(crate) use tls::{Authority, provider, section, secured, shake_hands};
 
 /// Id of the file that most tests request.

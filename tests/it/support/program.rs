@@ -113,6 +113,34 @@ impl Program {
     }
 }
 
+/// Running `ikgate demo`, until it is dropped.
+pub(crate) struct Demo {
+    _child: Owned,
+    pub(crate) gateway: SocketAddr,
+    /// Origin of its page.
+    pub(crate) page: String,
+}
+
+impl Demo {
+    /// Starts the demo and waits until it has printed its addresses.
+    pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = command(arguments, environment).stderr(Stdio::null()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut urls = output.lines().map(Result::unwrap).filter_map(|line| {
+            let (name, url) = line.split_once(':')?;
+            Some((name.to_owned(), url.trim().to_owned()))
+        });
+        let mut url = |wanted: &str| {
+            let found = urls.find(|(name, _)| name == wanted);
+            found.unwrap_or_else(|| panic!("it ended before it named its {wanted}")).1
+        };
+        let (page, help) = (url("Page"), url("Help"));
+        let address = help.strip_prefix("http://").unwrap().split('/').next().unwrap();
+        let gateway = address.parse().unwrap();
+        Self { _child: Owned(child), gateway, page: page.trim_end_matches('/').to_owned() }
+    }
+}
+
 /// Returns a command of `ikgate serve` with one or two passed sockets as descriptors 3 and 4. A
 /// shell sets the variables that describe them, so that `$$` is the process id of the program.
 fn passing(
