@@ -3,8 +3,8 @@
 //! Every decision that depends on time (freshness, quotas) reads it here. So a test moves time by
 //! hand, and no test sleeps. Deadlines of real I/O use tokio's timers.
 //!
-//! There are two readings. [`Clock::monotonic`] measures elapsed time; [`Clock::wall`] gives
-//! calendar time for other systems.
+//! [`Clock::monotonic`] measures elapsed time. [`Clock::wall`] and [`Clock::unix_time`] give
+//! calendar time, which may jump.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the time")]
 
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl Clock {
         }
     }
 
-    /// Returns calendar time, for output to other systems only. Never subtract it from anything.
+    /// Returns calendar time, which may jump. Use it only where another party wrote the other time:
+    /// tokens, webhooks, certificates, output.
     pub fn wall(&self) -> SystemTime {
         match &self.0 {
             Source::System { .. } => SystemTime::now(),

@@ -1,7 +1,9 @@
 //! ikgate: a caching reverse-proxy gateway in front of ImageKit's Media API. It answers version
 //! lists of files from its cache and keeps the account's private key away from its callers.
 //!
-//! *Downstream* is towards the callers, *upstream* towards ImageKit. A request takes these steps:
+//! *Downstream* is towards the callers, *upstream* towards ImageKit. A *fill* is one fetch of a
+//! file's list from ImageKit that all its waiting callers share. A *node* is one gateway of a
+//! fleet. A request takes these steps:
 //!
 //! ```text
 //! server      take a connection permit -> accept -> read the head -> start the exchange

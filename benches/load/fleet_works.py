@@ -151,7 +151,7 @@ def purge(effort):
 def hits(effort):
     """Compares hits of one node of 3 with a node without a fleet, both on one core, wrk on the
     other: 0.9 KB, 64 connections, 1,000 ids, by a caller with a key, whose quota is shared, and
-    by anybody."""
+    by an anonymous caller."""
     block, field = caller("load", 1_000_000, 1_000_000)
     with sandbox() as upstream, redis() as server, contextlib.ExitStack() as running:
         together, apart = (
@@ -270,14 +270,14 @@ def redis_cost(effort):
     with sandbox() as upstream, redis() as server:
         for prefix in ("70", "71", "72", "73"):
             add_versions(upstream, prefix, 1)
-        nobody = spent_by(server, lambda: time.sleep(seconds))
-        yield Found("redis", "no node", in_general(nobody))
+        alone = spent_by(server, lambda: time.sleep(seconds))
+        yield Found("redis", "no node", in_general(alone))
         blocks = [block for block, _ in known]
         with fleet(NODES, upstream, server, callers=blocks) as nodes:
             quiet = spent_by(server, lambda: time.sleep(seconds))
             beats = NODES * quiet.seconds
             yield Found("redis", f"{NODES} nodes at rest",
-                        f"{in_general(quiet)}; {cost(quiet, nobody, 'beat', beats)}")
+                        f"{in_general(quiet)}; {cost(quiet, alone, 'beat', beats)}")
             yield from fills_and_takes(nodes, server, quiet, seconds)
             fields = lambda number: known[number % len(known)][1] + "\r\n"
             plan = evenly(nodes, 1000, seconds, file_id_of_few, fields)

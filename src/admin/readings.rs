@@ -34,7 +34,7 @@ impl Admin {
             fills_in_progress: self.cache().fills_in_progress(),
             connections: self.drain.connections(),
             tracked_callers: self.gateway.rules.load().limits.tracked_callers(),
-            capacity: self.limits,
+            limits: self.limits,
             budget_available: self.gateway.upstream.budget_available(),
             breaker_state: match self.gateway.upstream.breaker_state(self.clock().monotonic()) {
                 BreakerState::Closed => 0,

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::secret::PrivateKey;
 use crate::server::{Drain, TlsSlot};
-use crate::telemetry::{Capacity, Log, Metrics};
+use crate::telemetry::{GaugeLimits, Log, Metrics};
 use crate::upstream::UpstreamError;
 
 /// Service behind the admin listener, with access to the parts that it shows or changes.
@@ -27,7 +27,7 @@ pub struct Admin {
     /// Connections of the public listener, and whether they drain.
     pub drain: Drain,
     /// Upper limits of the counted resources.
-    pub limits: Capacity,
+    pub limits: GaugeLimits,
     /// Configuration in force, in the form of a configuration file, without secrets.
     pub config: ArcSwap<toml::Table>,
 }

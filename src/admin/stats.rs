@@ -14,7 +14,7 @@ use crate::cache::Lookup;
 use crate::file_id::FileId;
 use crate::server::Reply;
 use crate::telemetry::{
-    CallerRow, Capacity, FileCount, HISTORY_INTERVAL, Point, RecentEvent, RecentMetrics,
+    CallerRow, FileCount, GaugeLimits, HISTORY_INTERVAL, Point, RecentEvent, RecentMetrics,
 };
 
 /// Body of `/api/stats`.
@@ -25,7 +25,7 @@ pub struct Stats {
     pub now: u64,
     pub uptime_seconds: u64,
     pub interval_seconds: u64,
-    pub most: Capacity,
+    pub most: GaugeLimits,
     pub health: Health,
     /// Current problems, the most severe first.
     pub problems: Vec<CurrentProblem>,

@@ -10,7 +10,7 @@ use crate::upstream::UpstreamStartError;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address could not be bound. `key` is the configuration key that names it.
-    #[error("cannot listen on {address}, as {key} says")]
+    #[error("cannot listen on {address} ({key})")]
     Bind { key: &'static str, address: SocketAddr, source: io::Error },
     #[error(
         "server.listen says \"systemd\", and no socket was passed for it: one named \"admin\" is \

@@ -19,7 +19,7 @@ use crate::config::Settings;
 use crate::gateway::Gateway;
 use crate::jwks::KeyRefresher;
 use crate::server::{Drain, DrainEnd, PassedSockets, Server, ServerSettings, TlsSlot};
-use crate::telemetry::{Capacity, HISTORY_INTERVAL, Log, Metrics};
+use crate::telemetry::{GaugeLimits, HISTORY_INTERVAL, Log, Metrics};
 
 /// Time that open admin connections have to finish after the public ones have ended.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
@@ -79,7 +79,7 @@ impl App {
             readiness: Readiness::default(),
             tls: Arc::clone(&tls),
             drain: public_drain.clone(),
-            limits: Capacity {
+            limits: GaugeLimits {
                 cache_bytes: settings.cache.max_bytes,
                 connections: settings.public.server.max_connections,
                 tracked_callers: settings.access.limits.max_tracked_callers,

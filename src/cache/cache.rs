@@ -6,14 +6,14 @@
 //! A write of a file to moka, and the housekeeping after it, run under the mutex of the file's
 //! shard. A lookup takes no mutex.
 //!
-//! - `invalidate` locks, unlists the fill, removes the stored response, unlocks.
-//! - `finish` locks, and stores only if its fill is still listed and no purge of everything came
-//!   since it began; else it stores nothing.
+//! - `invalidate` locks, unregisters the fill, removes the stored response, unlocks.
+//! - `finish` locks, and stores only if its fill is still registered and no purge of everything
+//!   came since it began; else it stores nothing.
 //!
 //! A response that was requested before an invalidation is either stored before it, and removed
 //! by it, or not stored. A request that comes after it finds neither the response nor the fill.
-//! This needs no memory of past invalidations, so the state is bounded by the fills in
-//! progress.
+//! The argument does not use the recent invalidations: `settle` and operators do. So the state that
+//! it needs is bounded by the fills in progress.
 //!
 //! The argument needs three properties of moka, read in the source of version 0.12.16:
 //!
@@ -71,11 +71,11 @@ pub enum Lookup {
     Found { response: Arc<StoredResponse>, reuse: Reuse },
 }
 
-/// Result of a look into the list of fills, for a request that missed.
+/// Result of registering a fill, for a request that missed.
 pub(super) enum Registered<E> {
     /// A fill ended since the lookup that missed.
     Hit { response: Arc<StoredResponse>, ttl_left: Duration },
-    /// No fill was listed. This new one is listed now.
+    /// No fill was registered. This new one is now.
     New(Arc<InFlight<E>>),
     /// A fill is in progress.
     InProgress(Arc<InFlight<E>>),
@@ -88,10 +88,10 @@ struct Shard<E> {
 }
 
 impl<E> Shard<E> {
-    /// Removes a fill from the list. Returns false if it was no longer listed.
+    /// Removes a fill. Returns false if it was no longer registered.
     fn unregister(&mut self, id: &FileId, fill: &Arc<InFlight<E>>) -> bool {
-        let listed = self.fills.get(id).is_some_and(|listed| Arc::ptr_eq(listed, fill));
-        listed && self.fills.remove(id).is_some()
+        let is_own = self.fills.get(id).is_some_and(|registered| Arc::ptr_eq(registered, fill));
+        is_own && self.fills.remove(id).is_some()
     }
 }
 
@@ -174,7 +174,7 @@ impl<E: Clone> Cache<E> {
         Lookup::Found { response: entry.response, reuse }
     }
 
-    /// Returns the fill of `id` that is in progress, or lists a new one.
+    /// Returns the fill of `id` that is in progress, or registers a new one.
     pub(super) fn register_fill(&self, id: &FileId, now: Duration) -> Registered<E> {
         let mut shard = self.shard(id).lock();
         if let Some(fill) = shard.fills.get(id)
@@ -317,7 +317,7 @@ impl<E: Clone> Cache<E> {
         if is_kept { Finished::Kept { freshness } } else { Finished::NotAdmitted { freshness } }
     }
 
-    /// Removes a fill from the list. A fill that is no longer listed changes nothing.
+    /// Removes a fill. A fill that is no longer registered changes nothing.
     pub(super) fn unregister(&self, id: &FileId, fill: &Arc<InFlight<E>>) {
         self.shard(id).lock().unregister(id, fill);
     }

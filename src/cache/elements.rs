@@ -22,6 +22,7 @@ pub enum Privacy {
     Public,
 }
 
+/// One version of a file, as an element of its list's JSON array.
 #[derive(Clone, Debug)]
 pub struct Element {
     id: Box<str>,

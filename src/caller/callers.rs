@@ -132,7 +132,7 @@ impl Callers {
     }
 
     /// Identifies the caller of a request with these `fields` from `client`, at the cost of one
-    /// digest at most. `wall` reads the Unix time.
+    /// digest at most. `unix_time` reads the clock.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Callers {
         &self,
         fields: &RequestFields<'a>,
         client: IpAddr,
-        wall: impl FnOnce() -> Duration,
+        unix_time: impl FnOnce() -> Duration,
     ) -> Result<Identified<'a>, AuthFailure> {
         let mut credentials = fields.all(FieldName::Authorization);
         let Some(value) = credentials.next() else {
@@ -173,13 +173,13 @@ impl Callers {
                 false => AuthFailure::UnknownKey,
             });
         };
-        match tokens.verified(&digest, wall) {
+        match tokens.verified(&digest, unix_time) {
             Some(token) => Ok(Identified::Caller(Caller::Token(token?))),
             None => Ok(Identified::UnverifiedToken(UnverifiedToken { token: credential, digest })),
         }
     }
 
-    /// Verifies the signature and the claims of a token. `wall`: Unix time.
+    /// Verifies the signature and the claims of a token.
     ///
     /// # Errors
     ///
@@ -187,10 +187,10 @@ impl Callers {
     pub fn verify(
         &self,
         token: &UnverifiedToken<'_>,
-        wall: Duration,
+        unix_time: Duration,
     ) -> Result<Caller, AuthFailure> {
         let tokens = self.tokens.as_ref().ok_or(AuthFailure::UnknownKey)?;
-        let token = tokens.verify(&token.token, token.digest, wall);
+        let token = tokens.verify(&token.token, token.digest, unix_time);
         token.map(Caller::Token)
     }
 

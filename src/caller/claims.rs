@@ -94,12 +94,12 @@ pub(super) struct AcceptedClaims {
 }
 
 impl Claims {
-    /// Checks the claims. `wall`: Unix time.
+    /// Checks the claims.
     pub(super) fn accept(
         self,
         issuer: &str,
         audience: &str,
-        wall: Duration,
+        unix_time: Duration,
     ) -> Result<AcceptedClaims, AuthFailure> {
         if self.iss != issuer {
             return Err(AuthFailure::TokenIssuer);
@@ -110,7 +110,7 @@ impl Claims {
         let (NumericDate(from), NumericDate(until)) = (self.iat, self.exp);
         let NumericDate(begins) = self.nbf.unwrap_or(self.iat).max(self.iat);
         let begins = begins.saturating_sub(LEEWAY);
-        if begins > wall {
+        if begins > unix_time {
             return Err(AuthFailure::TokenNotYetValid);
         }
         let lifetime = until.checked_sub(from).ok_or(AuthFailure::TokenLifetime)?;
@@ -118,7 +118,7 @@ impl Claims {
             return Err(AuthFailure::TokenLifetime);
         }
         let ends = until.saturating_add(LEEWAY);
-        let remaining = ends.checked_sub(wall).filter(|left| !left.is_zero());
+        let remaining = ends.checked_sub(unix_time).filter(|left| !left.is_zero());
         let remaining = remaining.ok_or(AuthFailure::TokenExpired)?;
         if self.sub.is_empty() {
             return Err(AuthFailure::TokenSubject);

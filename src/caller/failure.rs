@@ -19,7 +19,7 @@ pub enum AuthFailure {
     NoKeys,
     #[error("the token, or its sub, is revoked")]
     Revoked,
-    #[error("the token is signed with another algorithm than the configured one")]
+    #[error("the token's alg is not a configured algorithm")]
     TokenAlgorithm,
     #[error("the token's aud does not name the configured audience")]
     TokenAudience,
@@ -39,7 +39,7 @@ pub enum AuthFailure {
     TokenMalformed,
     #[error("the token is not valid yet")]
     TokenNotYetValid,
-    #[error("the token's signature is not of the configured key")]
+    #[error("the token's signature is not of the key that its kid names, or of the only key")]
     TokenSignature,
     #[error("the token's sub is missing or empty")]
     TokenSubject,

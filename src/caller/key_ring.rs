@@ -1,7 +1,7 @@
 //! Keys in force: lookup by `kid`, and withdrawal.
 //!
-//! Each remembered token holds the key that verified it. A key that a new set no longer contains is
-//! marked as withdrawn. From then on its tokens are refused, and none has to be searched for.
+//! A cached token points to the key that verified it. A key that a new set lacks is marked as
+//! withdrawn, which refuses all its tokens at once, without a search through the cache.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

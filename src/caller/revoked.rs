@@ -84,7 +84,8 @@ impl RevokedTokens {
     }
 }
 
-/// Two lists are the same if their files have the same name: the content may change at any time.
+/// Two lists are equal if they are read from the same path. The content does not count, since it
+/// may change at any time.
 impl PartialEq for RevokedTokens {
     fn eq(&self, other: &Self) -> bool {
         self.path == other.path

@@ -1,4 +1,4 @@
-//! Verifier of JSON Web Tokens that a team's own back end signs for its pages.
+//! Verifier of JSON Web Tokens that a team's own back end or its identity provider signs.
 //!
 //! Checking a signature costs as much as tens of cache hits. So verified tokens are cached by their
 //! digest, in bounded memory and until they expire.
@@ -124,47 +124,47 @@ impl Tokens {
 
     /// Returns a token that was verified before, or the failure if it is not valid at this time.
     /// Its signature is not checked again, unless its key was withdrawn: then the token counts as
-    /// not verified. `wall` reads the Unix time.
+    /// not verified. `unix_time` reads the clock.
     pub(super) fn verified(
         &self,
         digest: &KeyDigest,
-        wall: impl FnOnce() -> Duration,
+        unix_time: impl FnOnce() -> Duration,
     ) -> Option<Result<Arc<Token>, AuthFailure>> {
         let token = self.verified.get(digest)?;
         if token.key.is_withdrawn() {
             self.verified.invalidate(digest);
             return None;
         }
-        let wall = wall();
+        let unix_time = unix_time();
         Some(if self.is_revoked(&token) {
             Err(AuthFailure::Revoked)
-        } else if wall >= token.expires {
+        } else if unix_time >= token.expires {
             Err(AuthFailure::TokenExpired)
-        } else if wall < token.begins {
+        } else if unix_time < token.begins {
             Err(AuthFailure::TokenNotYetValid)
         } else {
             Ok(token)
         })
     }
 
-    /// Verifies a token and caches it. `wall`: Unix time.
+    /// Verifies a token and caches it.
     pub(super) fn verify(
         &self,
         token: &str,
         digest: KeyDigest,
-        wall: Duration,
+        unix_time: Duration,
     ) -> Result<Arc<Token>, AuthFailure> {
         let (claims, key) = self.signed(token)?;
         let TokenSettings { issuer, audience, .. } = &self.settings;
         let AcceptedClaims { subject, id, files, begins, remaining } =
-            claims.accept(issuer, audience, wall)?;
+            claims.accept(issuer, audience, unix_time)?;
         let token = Arc::new(Token {
             subject: Subject::of(&subject),
             id: id.as_deref().map(TokenId::of),
             key,
             files: files.map(Vec::into_boxed_slice),
             begins,
-            expires: wall + remaining,
+            expires: unix_time + remaining,
             remaining,
         });
         if self.is_revoked(&token) {

@@ -69,15 +69,15 @@ impl TokenSigner {
     }
 
     /// Signs a token and verifies it as the gateway would. With several keys, the first key that
-    /// makes an accepted token is used. `wall`: Unix time.
+    /// makes an accepted token is used.
     ///
     /// # Errors
     ///
     /// [`SignError`] if the key cannot sign, or if the gateway would refuse the token.
-    pub fn sign(&self, claims: &Claims, wall: Duration) -> Result<Secret, SignError> {
+    pub fn sign(&self, claims: &Claims, unix_time: Duration) -> Result<Secret, SignError> {
         let mut refused = SignError::Refused(AuthFailure::UnknownKid);
         for candidate in &self.candidates {
-            match self.sign_with(candidate, claims, wall) {
+            match self.sign_with(candidate, claims, unix_time) {
                 Ok(token) => return Ok(token),
                 Err(error) => refused = error,
             }
@@ -89,7 +89,7 @@ impl TokenSigner {
         &self,
         candidate: &Candidate,
         claims: &Claims,
-        wall: Duration,
+        unix_time: Duration,
     ) -> Result<Secret, SignError> {
         let algorithm = candidate.algorithm;
         let mut header = Header::new(algorithm.registered());
@@ -98,7 +98,7 @@ impl TokenSigner {
         let token = token.map_err(|_| SignError::NoPrivateKey(algorithm.as_str()))?;
         let token = Secret::new(token);
         let digest = KeyDigest::of(token.expose());
-        let verified = self.tokens.verify(token.expose(), digest, wall);
+        let verified = self.tokens.verify(token.expose(), digest, unix_time);
         verified.map_err(SignError::Refused)?;
         Ok(token)
     }

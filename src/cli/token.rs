@@ -49,14 +49,14 @@ impl Token {
         Ok(())
     }
 
-    fn claims(self, settings: &TokenSettings, wall: Duration) -> Result<Claims, Failure> {
+    fn claims(self, settings: &TokenSettings, unix_time: Duration) -> Result<Claims, Failure> {
         let files = self.files.map(|files| files.iter().map(ToString::to_string).collect());
         let files: Option<Vec<String>> = files;
         if files.as_ref().is_some_and(|files| files.len() > FILES_MAX) {
             return Err(Failure::Run(format!("a token names at most {FILES_MAX} files")));
         }
         // Whole seconds, as other JWT libraries write them.
-        let issued = Duration::from_secs(wall.as_secs());
+        let issued = Duration::from_secs(unix_time.as_secs());
         let (iat, exp) = (NumericDate(issued), NumericDate(issued + self.ttl));
         Ok(Claims {
             sub: self.sub,

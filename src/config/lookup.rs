@@ -4,7 +4,7 @@
 use toml::{Table, Value};
 
 use super::declared::SECTIONS;
-use super::spec::{KeySpec, SectionSpec};
+use super::spec::{KeySpec, Kind, SectionSpec};
 
 /// Returns the path without the indexes of lists of tables.
 pub(super) fn without_indexes(path: &str) -> String {
@@ -22,6 +22,14 @@ pub(super) fn key(path: &str) -> Option<&'static KeySpec> {
     let path = without_indexes(path);
     let (section, rest) = split(&path)?;
     section.key(rest.split('.').next()?)
+}
+
+/// Returns whether a value may stand at this path: of a section, of a key, or of a member of its
+/// inline table.
+pub(super) fn is_declared(path: &str) -> bool {
+    let Some(key) = key(path) else { return section(path).is_some() };
+    let is_member = split(path).is_some_and(|(_, rest)| rest.contains('.'));
+    !is_member || matches!(key.kind, Kind::PathsByKid) || default(path).is_some()
 }
 
 /// Returns the declared default at this path: of a key, or of a member of its inline table.

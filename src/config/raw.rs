@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use toml::{Table, Value};
 
-use super::declared::SECTIONS;
+use super::lookup::{is_declared, names_in};
 use super::problem::{Problem, Problems};
 use super::settings::PRIVATE_KEY_VARIABLE;
-use super::unknown::nearest_of;
+use super::unknown::{keys_of, known, nearest_of};
 use crate::secret::Secret;
 
 const PREFIX: &str = "IKGATE_";
@@ -54,8 +54,10 @@ impl Raw {
                 raw.private_key = Some(Secret::new(value));
             } else if name.starts_with(PREFIX) && !is_foreign(&name, &value) {
                 let problem = match path_of(&name) {
-                    Some(path) => raw.lay_over(&name, &path, value).err(),
-                    None => Some(unknown_variable(&name)),
+                    Some(path) if is_declared(&path.join(".")) => {
+                        raw.lay_over(&name, &path, value).err()
+                    }
+                    _ => Some(unknown_variable(&name)),
                 };
                 raw.problems.extend(problem);
             }
@@ -117,20 +119,22 @@ fn is_foreign(name: &str, value: &str) -> bool {
         || name.split_once("_PORT_").is_some_and(|(_, rest)| is_port(rest))
 }
 
+/// Returns the problem of a variable that names no key: the variable that was probably meant, or the
+/// keys of its section.
 fn unknown_variable(name: &str) -> Problem {
-    let near = nearest_of(
-        name,
-        SECTIONS.iter().flat_map(|section| {
-            section.keys.iter().map(|key| variable(&format!("{}.{}", section.name, key.name)))
-        }),
-    );
-    Problem::new(
-        name,
-        match near {
-            Some(near) => format!("is not a variable of ikgate; {near} is"),
-            None => "is not a variable of ikgate; they are written IKGATE_SECTION__KEY".to_owned(),
-        },
-    )
+    let variables = known().into_iter().map(|path| variable(&path));
+    let near = nearest_of(name, variables.filter(|variable| variable.contains(SEPARATOR)));
+    let path = path_of(name).unwrap_or_default();
+    let section = path.split_last().map(|(_, sections)| sections.join("."));
+    let section = section.filter(|section| !names_in(section).is_empty());
+    let message = match (near, section) {
+        (Some(near), _) => format!("is not a variable of ikgate: did you mean {near}?"),
+        (None, Some(section)) => format!("is not a variable of ikgate; {}", keys_of(&section)),
+        (None, None) => {
+            "is not a variable of ikgate; they are written IKGATE_SECTION__KEY".to_owned()
+        }
+    };
+    Problem::new(name, message)
 }
 
 fn path_of(name: &str) -> Option<Vec<String>> {
@@ -153,9 +157,10 @@ mod tests {
 
     #[test]
     fn the_environment_is_laid_over_the_file() {
-        let environment = [("IKGATE_CACHE__TTL", "30s"), ("IKGATE_A__B__C", "1"), ("PATH", "/bin")];
+        let environment =
+            [("IKGATE_CACHE__TTL", "30s"), ("IKGATE_SERVER__TLS__KEY", "1"), ("PATH", "/bin")];
         let raw = raw("[cache]\nttl = \"60s\"\nmax_bytes = \"1MiB\"", &environment).unwrap();
-        let expected = "a.b.c = \"1\"\n[cache]\nttl = \"30s\"\nmax_bytes = \"1MiB\"";
+        let expected = "server.tls.key = \"1\"\n[cache]\nttl = \"30s\"\nmax_bytes = \"1MiB\"";
         assert_eq!(raw.table, expected.parse::<Table>().unwrap());
         assert!(raw.from_environment.contains("cache.ttl"));
     }
@@ -179,14 +184,19 @@ mod tests {
     #[test]
     fn a_variable_that_names_no_key_is_a_problem_and_the_key_that_was_meant_is_named() {
         for (name, near) in [
-            ("IKGATE_CACHE_TTL", "IKGATE_CACHE__TTL is"),
-            ("IKGATE_SERVER_LISTEN", "IKGATE_SERVER__LISTEN is"),
-            ("IKGATE_PORT", "IKGATE_SECTION__KEY"),
-            ("IKGATE_LOG_LEVEL", "IKGATE_SECTION__KEY"),
+            ("IKGATE_CACHE_TTL", ": did you mean IKGATE_CACHE__TTL?"),
+            ("IKGATE_CACHE__TTLL", ": did you mean IKGATE_CACHE__TTL?"),
+            ("IKGATE_SERVER_LISTEN", ": did you mean IKGATE_SERVER__LISTEN?"),
+            ("IKGATE_UPSTREAM__BUDGET__BURTS", ": did you mean IKGATE_UPSTREAM__BUDGET__BURST?"),
+            ("IKGATE_ADMIN__PORT", "; the keys of admin are listen, token_file, hosts"),
+            ("IKGATE_PORT", "; they are written IKGATE_SECTION__KEY"),
+            ("IKGATE_LOG_LEVEL", "; they are written IKGATE_SECTION__KEY"),
+            ("IKGATE_SURPRISE__PORT", "; they are written IKGATE_SECTION__KEY"),
         ] {
-            let problems = raw("", &[(name, "30")]).unwrap().problems;
-            assert_eq!(problems[0].path, name);
-            assert!(problems[0].message.ends_with(near), "{problems:?}");
+            let raw = raw("", &[(name, "30")]).unwrap();
+            assert_eq!(raw.problems[0].path, name);
+            assert_eq!(raw.problems[0].message, format!("is not a variable of ikgate{near}"));
+            assert!(raw.table.is_empty(), "{name} is reported once");
         }
     }
 

@@ -9,15 +9,18 @@ const SLIP_MAX: usize = 2;
 /// Returns the message for an unknown key at this path.
 pub(super) fn unknown(path: &str) -> String {
     let path = without_indexes(path);
-    if let Some(near) = nearest(&path) {
-        return format!("is not a key; {near} is");
+    let parent = path.rsplit_once('.').map(|(parent, _)| parent);
+    let kind = if parent.is_some() { "key" } else { "section" };
+    match (nearest(&path), parent) {
+        (Some(near), _) => format!("is not a {kind}: did you mean {near}?"),
+        (None, Some(parent)) => format!("is not a key; {}", keys_of(parent)),
+        (None, None) => format!("is not a section; the sections are {}", names_in("").join(", ")),
     }
-    match path.rsplit_once('.') {
-        None => format!("is not a section; the sections are {}", names_in("").join(", ")),
-        Some((parent, _)) => {
-            format!("is not a key; the keys of {parent} are {}", names_in(parent).join(", "))
-        }
-    }
+}
+
+/// Returns the clause that lists the keys of a section, or the members of an inline table.
+pub(super) fn keys_of(parent: &str) -> String {
+    format!("the keys of {parent} are {}", names_in(parent).join(", "))
 }
 
 /// Returns the known section, key or member of an inline table that is closest to this path, if one
@@ -32,7 +35,8 @@ pub(super) fn nearest_of(name: &str, known: impl IntoIterator<Item = String>) ->
     ranked.filter(|(distance, _)| *distance <= SLIP_MAX).min().map(|(_, known)| known)
 }
 
-fn known() -> Vec<String> {
+/// Returns the paths of all sections, keys and members of inline tables.
+pub(super) fn known() -> Vec<String> {
     let mut known = Vec::new();
     for section in &SECTIONS {
         known.push(section.name.to_owned());
@@ -48,6 +52,16 @@ fn known() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::lookup::is_declared;
+
+    #[test]
+    fn each_known_path_may_have_a_value_and_a_slip_may_not() {
+        for path in known() {
+            assert!(is_declared(&path), "{path}");
+            assert!(!is_declared(&format!("{path}x")), "{path}x");
+        }
+        assert!(is_declared("jwt.key_files.2026-10"), "an operator names it");
+    }
 
     #[test]
     fn slips_are_recognised_and_other_words_are_not() {
@@ -86,5 +100,16 @@ mod tests {
             assert_eq!(unknown(written), message);
         }
         assert!(unknown("server.workers").ends_with("shutdown_grace, tls"));
+    }
+
+    #[test]
+    fn a_slip_is_answered_with_a_question_for_the_name_that_was_meant() {
+        for (written, message) in [
+            ("cache.ttll", "is not a key: did you mean cache.ttl?"),
+            ("limits.ipv6.prefixx", "is not a key: did you mean limits.ipv6.prefix?"),
+            ("upsteam", "is not a section: did you mean upstream?"),
+        ] {
+            assert_eq!(unknown(written), message);
+        }
     }
 }

@@ -26,9 +26,9 @@ const HELP_ID_FORM: &str = "An id is 1 to 64 of A-Z a-z 0-9 _ - and is not perce
                             operator of this gateway can say which requests it accepts.";
 const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as the user name of \
                         Basic authentication. The operator of this gateway issues keys.";
-const HELP_TOKEN: &str = "Have your own back end sign a new token with the agreed algorithm \
-                          and key. It needs exp, iat, sub, iss and aud, and is valid for an \
-                          hour at most. The operator of this gateway knows what it accepts.";
+const HELP_TOKEN: &str = "Get a new token from the service that signs them. It needs exp, iat, \
+                          sub, iss and aud, and is valid for an hour at most. The operator of \
+                          this gateway knows what it accepts.";
 
 impl GatewayError {
     /// Returns the error response for the caller.
@@ -165,7 +165,9 @@ fn token_message(failure: AuthFailure) -> &'static str {
         AuthFailure::TokenExpired => "Your token has expired.",
         AuthFailure::TokenFiles => "Your token's 'files' must be a list of at most 256 file ids.",
         AuthFailure::TokenIssuer => "Your token's 'iss' is not accepted here.",
-        AuthFailure::TokenLifetime => "Your token is valid for more than an hour.",
+        AuthFailure::TokenLifetime => {
+            "Your token's 'exp' must be after its 'iat', by an hour at most."
+        }
         AuthFailure::TokenNotYetValid => "Your token is not valid yet.",
         AuthFailure::TokenSignature => {
             "Your token's signature is not of a key that is accepted here."

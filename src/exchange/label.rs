@@ -12,6 +12,7 @@ use crate::route::{Route, Selector};
 pub enum RouteLabel {
     None,
     List,
+    /// One version of a list.
     Element,
     Webhook,
 }

@@ -42,14 +42,14 @@ impl LocalInvalidator {
         tracing::info!(
             target: "ikgate.invalidation",
             source = source as u64,
-            force = mode as u64,
+            mode = mode as u64,
         );
         match target {
             Target::All => {
-                tracing::info!(source = source.as_str(), force = ?mode, "purged everything");
+                tracing::info!(source = source.as_str(), mode = mode.as_str(), "purged everything");
             }
             Target::File(file) => {
-                tracing::info!(source = source.as_str(), force = ?mode, %file, "purged a file");
+                tracing::info!(source = source.as_str(), mode = mode.as_str(), %file, "purged a file");
             }
         }
     }

@@ -1,7 +1,8 @@
 //! HTTP client for key sets: one request, a bounded response.
 //!
 //! Redirects are not followed and proxy variables are not read: keys come from the configured URL
-//! or not at all. Each fetch opens a connection of its own, since fetches are minutes apart.
+//! or not at all. Each fetch opens a connection of its own, since fetches are at least 10 s
+//! apart.
 
 use std::sync::Arc;
 use std::time::Duration;

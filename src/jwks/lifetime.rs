@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderName};
 
-/// Shortest and longest lifetime. A provider cannot cause a request for each token, and a
-/// withdrawn key is noticed within a day.
+/// Shortest and longest lifetime. An expired set is fetched at most once a minute, and a withdrawn
+/// key is noticed within a day.
 const BOUNDS: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(24);
 
 /// Lifetime of a set whose response states none.

@@ -1,6 +1,6 @@
 //! Bounded, sharded map from very many keys to their state.
 //!
-//! At capacity only a key whose state is spare is evicted: its quota is full, as if it had never
+//! At capacity only a key whose state is evictable leaves: its quota is full, as if it had never
 //! been seen.
 
 use std::collections::{HashMap, VecDeque};
@@ -82,14 +82,15 @@ impl<K: Clone + Eq + Hash, V, X> Shard<K, V, X> {
         self.states.get_mut(key)
     }
 
-    /// Returns whether there is room for one more key. Evicts spare ones among the oldest keys.
-    pub(super) fn make_room(&mut self, is_spare: impl Fn(&V) -> bool) -> bool {
+    /// Returns whether there is room for one more key. Removes evictable keys among the
+    /// oldest.
+    pub(super) fn make_room(&mut self, is_evictable: impl Fn(&V) -> bool) -> bool {
         for _ in 0..EVICTION_TRIES {
             if self.states.len() < self.capacity {
                 return true;
             }
             let Some(oldest) = self.order.pop_front() else { break };
-            if self.states.get(&oldest).is_some_and(|state| !is_spare(state)) {
+            if self.states.get(&oldest).is_some_and(|state| !is_evictable(state)) {
                 self.order.push_back(oldest);
             } else {
                 self.states.remove(&oldest);

@@ -36,7 +36,7 @@ impl<K: Clone + Eq + Hash> BoundedStore<K> {
     }
 
     /// Returns the test whether a key can be evicted: its TAT has passed.
-    fn is_spare(&self) -> impl Fn(&Nanos) -> bool {
+    fn is_evictable(&self) -> impl Fn(&Nanos) -> bool {
         let now = Nanos::from(self.0.clock.monotonic());
         move |tat| *tat <= now
     }
@@ -68,7 +68,7 @@ impl<K: Clone + Eq + Hash> StateStore for ReadOnlyStore<'_, K> {
         let mut shard = self.0.0.map.shard(key);
         let tat = match shard.get_mut(key).map(|tat| *tat) {
             Some(tat) => Some(tat),
-            None if shard.make_room(self.0.is_spare()) => None,
+            None if shard.make_room(self.0.is_evictable()) => None,
             None => shard.extra,
         };
         decide(tat).map(|(verdict, _next)| verdict)
@@ -88,7 +88,7 @@ impl<K: Clone + Eq + Hash> StateStore for BoundedStore<K> {
             *tat = next;
             return Ok(verdict);
         }
-        if shard.make_room(self.is_spare()) {
+        if shard.make_room(self.is_evictable()) {
             let (verdict, next) = decide(None)?;
             shard.insert(key.clone(), next);
             return Ok(verdict);

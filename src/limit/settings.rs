@@ -11,9 +11,9 @@ pub struct LimitSettings {
     /// Quota of each address without a credential. `None`: a credential is required.
     pub anonymous: Option<Quota>,
     pub ipv6: Ipv6Limits,
-    /// Most callers that are tracked at a time, of each kind: addresses, wide prefixes, addresses
-    /// whose credentials fail, subjects of tokens. Each takes about 64 bytes. With fewer, new
-    /// callers share a quota sooner when very many are active.
+    /// Most callers that are tracked at a time, of each kind: addresses, wide prefixes, both again
+    /// for credentials that fail, and subjects of tokens. Each takes about 64 bytes. With fewer,
+    /// new callers share a quota sooner when very many are active.
     pub max_tracked_callers: usize,
     /// Quota of each address for failed credentials.
     pub auth_failures: Quota,

@@ -97,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_map_holds_what_was_written_whatever_was_written_before(
+        fn a_map_holds_what_was_written_after_any_earlier_writes(
             responses in prop::collection::vec(
                 prop::sample::subsequence(ResponseField::ALL, 0..10), 1..60),
         ) {

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_gives_up_more_than_it_takes_is_noticed() {
+    fn a_client_that_gives_up_more_than_it_takes_is_noticed() {
         let streams = Arc::new(Streams::new(Arc::default()));
         for _ in 0..10 * ABANDONED_MAX {
             drop(streams.open());

@@ -64,7 +64,7 @@ pub(super) static COUNTED: [EventSpec; 11] = [
     EventSpec {
         target: "ikgate.invalidation",
         emitted: "when a file or everything is purged",
-        counted_fields: &["source", "force"],
+        counted_fields: &["source", "mode"],
         other_fields: &[],
         counted_in: Destination::Metrics(&[&INVALIDATIONS]),
     },
@@ -132,17 +132,17 @@ pub(super) static LOGGED: [EventSpec; 2] = [
     EventSpec {
         target: "ikgate.state_change",
         emitted: "when the upstream stops or works again, refuses or accepts the key, or asks to \
-                  wait; when the fleet's Redis is there or not. `part` is `breaker`, \
-                  `private_key`, `budget` or `cluster`; `state` is `open`, `closed`, `refused`, \
-                  `accepted`, `paused`, `joined` or `apart`",
+                  wait; when the connection to the fleet's Redis is made or lost. `part` is \
+                  `breaker`, `private_key`, `budget` or `cluster`; `state` is `open`, `closed`, \
+                  `refused`, `accepted`, `paused`, `connected` or `disconnected`",
         counted_fields: &[],
         other_fields: &["part", "state", "wait"],
         counted_in: Destination::Log,
     },
     EventSpec {
         target: "ikgate::...",
-        emitted: "for other lines, by module: purges with their source, reloads, files that \
-                  changed, start and drain",
+        emitted: "for other lines, by module: purges with their source and mode, reloads, files \
+                  that changed, start and drain",
         counted_fields: &[],
         other_fields: &["message"],
         counted_in: Destination::Log,

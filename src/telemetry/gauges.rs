@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::declared;
 use super::series::registered;
 
-/// Capacities that the gauges are compared with.
+/// Limits that gauges are compared with.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub struct Capacity {
+pub struct GaugeLimits {
     /// Memory that stored responses may take, in bytes.
     pub cache_bytes: u64,
     /// Number of connections that may be open.
@@ -40,8 +40,8 @@ pub struct GaugeValues {
     pub connections: usize,
     /// Number of anonymous callers that are told apart.
     pub tracked_callers: usize,
-    /// Capacities of the gauges above.
-    pub capacity: Capacity,
+    /// Limits of the gauges above.
+    pub limits: GaugeLimits,
     /// Number of log lines that could not be written.
     pub dropped_log_lines: u64,
     /// Number of upstream calls that the budget allows now.
@@ -139,7 +139,7 @@ impl Gauges {
         self.fills_in_progress.set(number(values.fills_in_progress));
         self.connections.set(number(values.connections));
         self.tracked_callers.set(number(values.tracked_callers));
-        let most = &values.capacity;
+        let most = &values.limits;
         self.cache_bytes_max.set(i64::try_from(most.cache_bytes).unwrap_or(i64::MAX));
         self.connections_max.set(number(most.connections));
         self.tracked_callers_max.set(number(most.tracked_callers));

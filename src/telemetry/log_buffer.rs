@@ -30,7 +30,7 @@ pub struct LogBuffer(Arc<Shared>);
 
 /// Owner of the writing thread. When dropped, it writes the rest of the buffer; later lines are
 /// lost. So it must be dropped last.
-#[must_use = "what is said once it is dropped is lost"]
+#[must_use = "log lines written after the drop are lost"]
 pub struct LogWriter(Arc<Shared>);
 
 #[derive(Default)]
@@ -38,9 +38,9 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when the buffer has its first line, when it has enough for one write, and at the
     /// end.
-    said: Condvar,
+    filled: Condvar,
     /// Notified when the rest of the buffer is written.
-    ended: Condvar,
+    flushed: Condvar,
 }
 
 #[derive(Default)]
@@ -85,7 +85,7 @@ impl Write for LogBuffer {
         state.waiting.lines += 1;
         drop(state);
         if before == 0 || (before < WRITE_MAX && after >= WRITE_MAX) {
-            self.0.said.notify_one();
+            self.0.filled.notify_one();
         }
         Ok(line.len())
     }
@@ -109,8 +109,8 @@ impl Drop for LogWriter {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.end = End::Asked;
-        self.0.said.notify_one();
-        self.0.ended.wait_while_for(&mut state, |state| state.end != End::Reached, CLOSE_TIMEOUT);
+        self.0.filled.notify_one();
+        self.0.flushed.wait_while_for(&mut state, |state| state.end != End::Reached, CLOSE_TIMEOUT);
     }
 }
 
@@ -128,7 +128,7 @@ impl Shared {
             taken.bytes.shrink_to(2 * WRITE_MAX);
         }
         self.state.lock().end = End::Reached;
-        self.ended.notify_all();
+        self.flushed.notify_all();
     }
 
     /// Waits for lines, and a little for more of them. Returns `false` if no more lines will come.
@@ -137,8 +137,8 @@ impl Shared {
         let less_than = |size: usize| {
             move |state: &mut State| state.waiting.bytes.len() < size && state.end == End::Open
         };
-        self.said.wait_while(&mut state, less_than(1));
-        self.said.wait_while_for(&mut state, less_than(WRITE_MAX), WRITE_DELAY);
+        self.filled.wait_while(&mut state, less_than(1));
+        self.filled.wait_while_for(&mut state, less_than(WRITE_MAX), WRITE_DELAY);
         mem::swap(&mut state.waiting, taken);
         taken.lines > 0
     }

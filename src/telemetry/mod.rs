@@ -29,7 +29,7 @@ mod top;
 pub use access_log::AccessLogMode;
 pub use caller_counts::{CallerCounts, CallerRow};
 pub use exposition::Exposition;
-pub use gauges::{Capacity, ClusterGauges, GaugeValues};
+pub use gauges::{ClusterGauges, GaugeLimits, GaugeValues};
 pub use history::{History, INTERVAL as HISTORY_INTERVAL, Point};
 pub use log_buffer::LogWriter;
 pub use log_filter::{InvalidLogFilter, LogFilter, LogFormat};

@@ -16,8 +16,8 @@ use super::shared_budget::SharedBudget;
 use super::window::{LearnedWindow, Window};
 use crate::limit::{LeaseQueue, Quota, SingleLimiter};
 
-/// Non-urgent calls that may leave ahead of their even pace, if the upstream limits by intervals.
-/// With none, each call that leaves late would be lost.
+/// Non-urgent calls that may leave ahead of the even pace, if the upstream limits by intervals. With
+/// zero, a call that leaves later than its turn would waste that turn.
 const PACED: u32 = 2;
 
 /// Priority of an upstream call, by the caller that it is for; the most urgent first.
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_of_one_call_holds_nobody_back_for_ever() {
+    fn a_budget_of_one_call_holds_no_call_back_for_ever() {
         let mut budget = budget(1, 1);
         for (second, priority) in
             [Priority::Background, Priority::Anonymous].into_iter().enumerate()

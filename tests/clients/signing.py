@@ -9,6 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 USER = "user-1"
 LIFETIME = 15 * 60  # seconds
+KID = "2026-10"
 # Debian has version 4 of golang-jwt, by this path. The sample's functions are the same in version 5.
 GO_MODULE = ("github.com/golang-jwt/jwt/v5", "github.com/golang-jwt/jwt")
 GO_MAIN = """package main
@@ -34,10 +35,12 @@ func main() {
 
 
 def settings(directory):
-    """Returns the gateway's configuration for the tokens of all samples."""
+    """Returns two configurations for the tokens of all samples: before and during a change of keys."""
+    public = f'"{directory}/jwt.pub"'
+    common = '[jwt]\nalgorithm = "EdDSA"\nissuer = "https://app.example.com"\n'
     return (
-        f'[jwt]\nalgorithm = "EdDSA"\nkey_file = "{directory}/jwt.pub"\n'
-        'issuer = "https://app.example.com"\n'
+        f"{common}key_file = {public}\n",
+        f'{common}key_files = {{ "{KID}" = {public}, "other" = "{directory}/other.pub" }}\n',
     )
 
 

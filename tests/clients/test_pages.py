@@ -69,6 +69,8 @@ def secrets(directory):
     for command in [
         "openssl genpkey -algorithm ed25519 -out jwt.pem",
         "openssl pkey -in jwt.pem -pubout -out jwt.pub",
+        "openssl genpkey -algorithm ed25519 -out other.pem",
+        "openssl pkey -in other.pem -pubout -out other.pub",
         "openssl req -x509 -newkey ed25519 -nodes -keyout key.pem -out cert.pem -subj /CN=a",
     ]:
         subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
@@ -178,15 +180,21 @@ class Pages(unittest.TestCase):
         self.signs(signing.go, text)
 
     def signs(self, sample, text):
-        """Checks that a gateway accepts the tokens of a sample, and refuses them elsewhere."""
+        """Checks the tokens of a sample, with one key and while the key is changed."""
         secrets(self.home)
         command = sample(text, self.home)
+        for settings in signing.settings(self.home):
+            self.accepts(command, settings)
+
+    def accepts(self, command, settings):
+        """Checks that a gateway accepts the signed tokens, and refuses them elsewhere."""
         expected = {"iss": "https://app.example.com", "aud": "ikgate", "sub": signing.USER}
-        with sandbox() as upstream, serve(upstream.url, signing.settings(self.home)) as gateway:
+        with sandbox() as upstream, serve(upstream.url, settings) as gateway:
             for files, of_another in ((None, 200), ([FILE], 403)):
                 signed = signing.token(command, self.home, self.environment, files)
                 header, claims = signing.decoded(signed)
-                self.assertEqual(header | {"typ": "JWT"}, {"typ": "JWT", "alg": "EdDSA"})
+                named = {"typ": "JWT", "alg": "EdDSA", "kid": signing.KID}
+                self.assertEqual(header | {"typ": "JWT"}, named)
                 self.assertEqual(claims.pop("exp") - claims.pop("iat"), signing.LIFETIME)
                 self.assertEqual(claims, expected | ({"files": files} if files else {}))
                 for file, status in ((FILE, 200), (ANOTHER, of_another)):

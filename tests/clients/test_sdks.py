@@ -55,7 +55,7 @@ class Sdks(unittest.TestCase):
                     tried = 'ikgate_auth_failures_total{reason="unknown_key"}'
                     self.assertEqual(metric(gateway, tried), 1)
 
-    def test_whoever_asks_too_often_is_told_how_long_to_wait(self):
+    def test_a_caller_over_its_quota_is_told_how_long_to_wait(self):
         for client in CLIENTS:
             with sandbox() as upstream, serve(upstream.url, TIGHT) as gateway:
                 with self.subTest(client.name):

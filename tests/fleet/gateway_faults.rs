@@ -13,7 +13,7 @@ fn ask(fleet: &Fleet, place: usize, file: &str) -> tokio::task::JoinHandle<Optio
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_killed_in_the_middle_of_a_fill_keeps_the_file_from_nobody() {
+async fn a_gateway_that_is_killed_in_the_middle_of_a_fill_keeps_the_file_from_no_caller() {
     let mut fleet = Fleet::start(3).await;
     fleet.origin.hold("a");
     let asked = ask(&fleet, 0, "a");

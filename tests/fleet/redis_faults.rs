@@ -24,7 +24,7 @@ async fn a_redis_that_was_killed_and_is_back_empty_has_every_gateway_forget_what
 }
 
 #[tokio::test]
-async fn a_redis_that_is_back_with_what_it_had_before_a_purge_has_nobody_believe_it() {
+async fn a_redis_that_is_back_with_what_it_had_before_a_purge_is_believed_by_no_gateway() {
     let fleet = Fleet::start(3).await;
     share(&fleet.gateways[1], &fleet.redis, "a").await;
     fleet.warm("a").await;

@@ -94,7 +94,7 @@ async fn a_gateway_that_starts_finds_what_others_have_fetched_and_how_old_it_is(
 /// RFC 9111 section 5.2.2: a `no-store` list is stored nowhere. A `no-transform` list is not
 /// shared, because the other gateways would not know of the directive.
 #[tokio::test]
-async fn what_is_not_for_keeping_or_not_for_coding_is_shared_with_nobody() {
+async fn what_is_not_for_keeping_or_not_for_coding_is_not_shared() {
     let fleet = Fleet::start(2).await;
     for fields in ["Cache-Control: no-store\r\n", "Cache-Control: no-transform\r\n"] {
         fleet.origin.says(fields);

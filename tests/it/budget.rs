@@ -98,7 +98,7 @@ async fn callers_without_a_key_leave_something_to_those_with_one() {
 }
 
 #[tokio::test]
-async fn whoever_has_a_key_does_not_fail_with_a_fill_that_gave_way() {
+async fn a_caller_with_a_key_does_not_fail_with_a_fill_that_gave_way() {
     let (origin, gateway) = started(&(budget(1, 4) + &team())).await;
     for file in ["a", "b", "c"] {
         assert_eq!(status(&gateway, file).await, 200, "{file}");
@@ -122,7 +122,7 @@ async fn whoever_has_a_key_does_not_fail_with_a_fill_that_gave_way() {
 }
 
 #[tokio::test]
-async fn where_nobody_has_a_key_everything_is_for_everybody() {
+async fn where_no_caller_has_a_key_each_may_spend_everything() {
     let (_origin, gateway) = started(&budget(1, 4)).await;
     for file in ["a", "b", "c", "d"] {
         assert_eq!(status(&gateway, file).await, 200, "{file}");

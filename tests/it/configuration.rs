@@ -161,7 +161,7 @@ fn the_environment_overrides_scalars_and_lists() {
     assert_eq!(settings.access.limits.anonymous.unwrap().burst.get(), 9);
     let refused = check("", &[KEY, ("IKGATE_LIMITS__ANONYMOUS", "false")]).unwrap();
     assert_eq!(refused.access.anonymous, ikgate::caller::AnonymousPolicy::Refuse);
-    assert_eq!(paths("", &[KEY, ("IKGATE_CACHE__TLL", "1s")]), ["cache.tll"]);
+    assert_eq!(paths("", &[KEY, ("IKGATE_CACHE__TLL", "1s")]), ["IKGATE_CACHE__TLL"]);
     assert_eq!(paths("[server]\nmax_connections = \"7\"", &[KEY]), ["server.max_connections"]);
 }
 
@@ -319,7 +319,7 @@ fn a_key_of_tokens_must_be_of_the_algorithm() {
 
 /// The keys that a file may leave out depend on the open listeners, not on the named ones.
 #[test]
-fn a_reload_does_not_let_anybody_in_whom_nobody_chose_to() {
+fn a_reload_does_not_let_in_callers_that_no_operator_chose() {
     let open = "[server]\nlisten = [\"192.0.2.1:80\"]\n[limits]\nanonymous = false";
     let running = check(open, &[KEY]).unwrap();
     let closed = "[server]\nlisten = [\"127.0.0.1:80\"]\n";

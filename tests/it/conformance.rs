@@ -162,6 +162,20 @@ fn each_rule_that_must_be_kept_names_tests_that_exist() {
     assert!(wrong.is_empty(), "{} faults\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// A filter that fits no test runs none, and passes.
+#[test]
+fn the_runner_filters_for_tests_that_exist() {
+    let (known, runner) = (known_tests(), root().join("tests/run"));
+    let runner = std::fs::read_to_string(runner).unwrap();
+    let filters =
+        runner.lines().filter_map(|line| line.split_once("cargo test ")?.1.split_once("--lib "));
+    let filters: Vec<_> = filters.map(|(_, filter)| filter.split(' ').next().unwrap()).collect();
+    assert!(!filters.is_empty());
+    for filter in filters {
+        assert!(known.iter().any(|test| test.contains(filter)), "there is no test {filter}");
+    }
+}
+
 /// Renders the page: counts by document and level, and the rules that do not apply in full.
 fn page(rules: &[Rule]) -> String {
     let mut page = String::from(

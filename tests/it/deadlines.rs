@@ -94,7 +94,7 @@ async fn an_idle_connection_is_closed_whether_or_not_it_was_used() {
 }
 
 #[tokio::test]
-async fn whoever_takes_nothing_of_its_answer_is_cut_and_nobody_else_waits() {
+async fn a_client_that_takes_nothing_of_its_answer_is_cut_and_no_other_waits() {
     // The body is larger than the kernel's buffers of a connection.
     let body = format!("[\"{}\"]", "x".repeat(4_000_000));
     let (_origin, gateway) = gateway(&body, "write_stall_timeout = \"100ms\"").await;

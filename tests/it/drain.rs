@@ -89,7 +89,7 @@ async fn a_request_that_is_on_its_way_when_the_drain_begins_is_answered() {
 
 /// Connections that the kernel has accepted would otherwise be reset with the socket.
 #[tokio::test]
-async fn connections_that_nobody_has_accepted_yet_are_answered() {
+async fn connections_that_are_not_accepted_yet_are_answered() {
     let origin = Origin::start().await;
     let path = versions_of(FILE);
     origin.replies(&path, Reply::json(200, "[1]"));

@@ -231,7 +231,7 @@ async fn a_client_that_leaves_before_there_is_an_answer_ends_so() {
 
 /// RFC 9112 section 9.6: a client may close its sending side after its last request.
 #[tokio::test]
-async fn a_client_that_has_closed_its_sending_side_is_answered_whoever_answers() {
+async fn a_client_that_has_closed_its_sending_side_is_answered_on_every_way_in() {
     for code_path in CodePath::ALL {
         let started = Started::new(code_path.is_tls()).await;
         started.origin.hold(&versions_of("held"));

@@ -99,7 +99,7 @@ async fn each_rule_of_the_head_is_kept() {
 }
 
 #[tokio::test]
-async fn whoever_grants_no_window_is_cut_although_the_socket_takes_more() {
+async fn a_client_that_grants_no_window_is_cut_although_the_socket_takes_more() {
     for window in [NO_WINDOW, ONE_BYTE] {
         let misused = Misused::start("write_stall_timeout = \"100ms\"").await;
         let long = Reply::json(200, &format!("[\"{}\"]", "x".repeat(5000)));
@@ -118,7 +118,7 @@ async fn whoever_grants_no_window_is_cut_although_the_socket_takes_more() {
 
 /// A client that reads a little at a time is slow, not stalled.
 #[tokio::test]
-async fn whoever_takes_an_answer_slowly_gets_all_of_it() {
+async fn a_client_that_takes_an_answer_slowly_gets_all_of_it() {
     const STALL: Duration = Duration::from_secs(1);
     let misused = Misused::start("write_stall_timeout = \"1s\"").await;
     let body = format!("[\"{}\"]", "x".repeat(60_000));
@@ -140,7 +140,7 @@ async fn whoever_takes_an_answer_slowly_gets_all_of_it() {
 }
 
 #[tokio::test]
-async fn a_connection_without_requests_is_idle_whatever_else_it_says() {
+async fn a_connection_without_requests_is_idle_with_any_other_frames() {
     let misused = Misused::start("idle_timeout = \"100ms\"").await;
     let mut frames = misused.open(&[]).await;
     let busy = async { while frames.sync().await.is_some() {} };
@@ -163,7 +163,7 @@ async fn a_flood_of_resets_ends_the_connection() {
 
 /// Sends requests slowly enough that each is in progress when it is reset.
 #[tokio::test]
-async fn whoever_gives_up_all_it_asked_for_is_cut() {
+async fn a_client_that_gives_up_all_its_requests_is_cut() {
     let misused = Misused::start("").await;
     misused.origin.hold(&versions_of("held"));
     let mut frames = misused.open(&[]).await;

@@ -37,7 +37,7 @@ async fn a_key_lets_in_as_bearer_and_as_an_sdk_sends_it_and_goes_no_further() {
 }
 
 #[tokio::test]
-async fn a_key_lets_in_whatever_the_case_of_its_scheme_and_the_octets_of_its_password() {
+async fn a_key_lets_in_with_any_case_of_its_scheme_and_any_octets_of_its_password() {
     let origin = Origin::start().await;
     let path = versions_of(FILE);
     origin.replies(&path, Reply::json(200, "[]"));
@@ -132,7 +132,7 @@ async fn a_request_for_a_file_that_a_key_does_not_cover_spends_none_of_its_quota
 }
 
 #[tokio::test]
-async fn without_a_key_nobody_is_served_where_anonymous_callers_are_refused() {
+async fn without_a_key_no_caller_is_served_where_anonymous_callers_are_refused() {
     let origin = Origin::start().await;
     let gateway =
         TestGateway::configured(&origin, &format!("limits.anonymous = false\n{}", callers()));

@@ -201,7 +201,7 @@ async fn a_head_that_cannot_be_read_is_answered_like_any_other_and_reported_once
 /// A close with unread bytes resets the connection, and the reset destroys a response that is still
 /// on its way.
 #[tokio::test]
-async fn whoever_sends_too_much_gets_to_read_so() {
+async fn a_client_that_sends_too_much_gets_to_read_so() {
     let gateway = TestGateway::start(&Origin::start().await);
     let path = versions_of(FILE);
     // hyper does not close a connection itself whose client would have upgraded.
@@ -239,7 +239,7 @@ async fn more_fields_or_bytes_than_a_head_may_have_are_refused() {
 }
 
 #[tokio::test]
-async fn whoever_leaves_in_the_middle_of_a_head_is_forgotten() {
+async fn a_client_that_leaves_in_the_middle_of_a_head_is_forgotten() {
     let origin = Origin::start().await;
     let gateway = TestGateway::start(&origin);
     let whole = format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", versions_of(FILE));

@@ -15,7 +15,7 @@ fn calls(outcome: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_may_go_better_is_tried_again_and_nobody_notices() {
+async fn what_may_go_better_is_tried_again_and_no_caller_notices() {
     for (name, failure) in [
         ("reset", Reply::BytesThenReset(Vec::new())),
         ("502", Reply::json(502, "{}")),
@@ -96,7 +96,7 @@ async fn what_would_not_go_better_is_asked_once() {
 }
 
 #[tokio::test]
-async fn after_failures_in_a_row_nobody_asks_until_one_probe_comes_back() {
+async fn after_failures_in_a_row_no_call_leaves_until_one_probe_comes_back() {
     let more = "upstream.breaker = { failures = 2, open_for = \"5s\" }\n\
                 [cache]\nttl = \"10s\"\nstale_while_revalidate = \"0s\"";
     let (origin, gateway) = started(more).await;

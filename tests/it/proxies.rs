@@ -23,7 +23,7 @@ async fn each_client_behind_a_proxy_of_ours_has_a_quota_of_its_own() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_believed() {
+async fn no_other_peer_is_believed() {
     let origin = Origin::start().await;
     let path = versions_of(FILE);
     origin.replies(&path, Reply::json(200, "[]"));

@@ -64,7 +64,7 @@ async fn callers_come_go_and_keep_what_they_have_spent() {
 }
 
 #[tokio::test]
-async fn a_faster_quota_shortens_the_wait_at_once_and_nobody_is_refilled() {
+async fn a_faster_quota_shortens_the_wait_at_once_and_refills_no_quota() {
     let quota = |text: &str| format!("limits.anonymous = {text}");
     let (_origin, mut gateway, path) = started(&quota("{ per_second = 1, burst = 20 }")).await;
     for _ in 0..20 {

@@ -89,7 +89,7 @@ async fn each_fault_has_its_code_and_the_next_request_asks_again() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_nobody_listens_at_is_unreachable() {
+async fn an_upstream_without_a_listener_is_unreachable() {
     let origin = Origin::start().await;
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let gateway = TestGateway::configured(&origin, &format!("upstream.url = \"http://{gone}\""));

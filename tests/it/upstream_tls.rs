@@ -89,7 +89,7 @@ async fn an_upstream_hears_its_name() {
 }
 
 #[tokio::test]
-async fn the_key_is_shown_to_nobody_else() {
+async fn the_key_is_shown_to_no_other_server() {
     let (authority, other) = (Authority::new(), Authority::new());
     for (name, shown) in [
         ("another name", authority.pair("api.example.com", 2999).server()),

@@ -1,5 +1,5 @@
-//! Language of the tree: comments are sentences that stand alone, with an actor that has a name;
-//! types have names that say what they hold; pages have a length.
+//! Language of the tree: comments are sentences that stand alone; comments, pages and tests name the
+//! actor; types have names that say what they hold; pages have a length.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,12 @@ const FOLDERS: [&str; 3] = ["src", "tests", "benches"];
 const FRAGMENTS: [&str; 7] = ["Of ", "Who ", "Whom ", "What ", "Where ", "How ", "So "];
 
 /// Words that stand in place of a caller, a client, a connection or an operator.
-const NAMELESS: [&str; 6] = ["whoever", "whatever", "somebody", "nobody", "anybody", "whomever"];
+const NAMELESS: [&str; 7] =
+    ["whoever", "whatever", "somebody", "nobody", "anybody", "whom", "whomever"];
+
+/// Words that the tree does not use, each with the one that it does.
+const REPLACED: [(&str, &str); 4] =
+    [("mend", "fix"), ("mends", "fixes"), ("mended", "fixed"), ("mending", "fixing")];
 
 /// Names that say nothing to a newcomer. No type has one of them.
 const UNCLEAR_NAMES: [&str; 46] = [
@@ -63,13 +68,15 @@ const UNCLEAR_NAMES: [&str; 46] = [
 ];
 
 /// Pages, and the most lines that each may have.
-const PAGES: [(&str, usize); 9] = [
+const PAGES: [(&str, usize); 11] = [
     ("README.md", 250),
+    ("CONTRIBUTING.md", 250),
     ("config/README.md", 250),
     ("deploy/README.md", 250),
     ("deploy/fleet.md", 250),
     ("deploy/operations.md", 500),
     ("deploy/pages.md", 250),
+    ("deploy/runbook.md", 350),
     ("deploy/security.md", 250),
     ("benches/README.md", 250),
     ("tests/clients/README.md", 250),
@@ -107,14 +114,23 @@ fn comments(text: &str) -> impl Iterator<Item = (usize, &str, bool)> {
 }
 
 fn fault(comment: &str, begins: bool) -> Option<String> {
-    let words = comment.split(|character: char| !character.is_alphanumeric());
-    for word in words {
-        if NAMELESS.iter().any(|nameless| word.eq_ignore_ascii_case(nameless)) {
-            return Some(format!("\"{word}\" has no name"));
+    word_fault(comment).or_else(|| {
+        let is_start = |fragment: &&&str| begins && comment.starts_with(**fragment);
+        let fragment = FRAGMENTS.iter().find(is_start)?;
+        Some(format!("begins with \"{fragment}\""))
+    })
+}
+
+/// Returns the first word of a text that this tree does not use, with the reason.
+fn word_fault(text: &str) -> Option<String> {
+    text.split(|character: char| !character.is_alphanumeric()).find_map(|word| {
+        let is = |other: &str| word.eq_ignore_ascii_case(other);
+        if NAMELESS.into_iter().any(is) {
+            return Some(format!("\"{word}\" names no actor"));
         }
-    }
-    let fragment = FRAGMENTS.iter().find(|fragment| begins && comment.starts_with(**fragment))?;
-    Some(format!("begins with \"{fragment}\""))
+        let (_, instead) = REPLACED.into_iter().find(|(replaced, _)| is(replaced))?;
+        Some(format!("\"{word}\": write \"{instead}\""))
+    })
 }
 
 #[test]
@@ -125,6 +141,36 @@ fn comments_are_sentences_whose_actors_have_names() {
         for (number, comment, begins) in comments(&text) {
             if let Some(fault) = fault(comment, begins) {
                 faults.push(format!("{}:{number}: {fault}: {comment}", path.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn pages_name_the_actor() {
+    let mut faults = Vec::new();
+    for (page, _) in PAGES {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            if let Some(fault) = word_fault(line) {
+                faults.push(format!("{page}:{}: {fault}: {line}", number + 1));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn names_of_functions_name_the_actor() {
+    let mut faults = Vec::new();
+    for path in FOLDERS.iter().flat_map(|folder| sources_in(&root().join(folder))) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let name =
+                line.trim_start().split("fn ").nth(1).and_then(|rest| rest.split('(').next());
+            if let Some(fault) = name.and_then(word_fault) {
+                faults.push(format!("{}:{}: {fault}", path.display(), number + 1));
             }
         }
     }

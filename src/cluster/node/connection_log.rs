@@ -9,7 +9,7 @@ const STATE_CHANGE: &str = "ikgate.state_change";
 /// attempt.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionLog {
-    joined: bool,
+    is_connected: bool,
     causes: Vec<String>,
 }
 
@@ -19,21 +19,21 @@ const CAUSES_MAX: usize = 4;
 
 impl ConnectionLog {
     /// Logs that the connection is back.
-    pub(super) fn joined(&mut self) {
-        if !self.joined {
+    pub(super) fn connected(&mut self) {
+        if !self.is_connected {
             tracing::info!(
                 target: STATE_CHANGE,
                 part = "cluster",
-                state = "joined",
+                state = "connected",
                 "the fleet's Redis is connected"
             );
         }
-        *self = Self { joined: true, causes: Vec::new() };
+        *self = Self { is_connected: true, causes: Vec::new() };
     }
 
     /// Logs why the connection failed.
     pub(super) fn failed(&mut self, fault: &ServerFault) {
-        self.joined = false;
+        self.is_connected = false;
         let cause = fault.to_string();
         if self.causes.len() >= CAUSES_MAX || self.causes.contains(&cause) {
             return;
@@ -41,11 +41,62 @@ impl ConnectionLog {
         tracing::error!(
             target: STATE_CHANGE,
             part = "cluster",
-            state = "apart",
+            state = "disconnected",
             error = cause,
             "the fleet's Redis cannot be used: after 3 s without it this gateway serves only fresh \
              responses; its purges reach the other gateways when Redis is back"
         );
         self.causes.push(cause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use tracing::field::{Field, Visit};
+    use tracing::{Event, Subscriber};
+    use tracing_subscriber::Layer;
+    use tracing_subscriber::layer::{Context, SubscriberExt as _};
+
+    use super::*;
+
+    /// Values of the field `state`, in the order of the events.
+    #[derive(Clone, Default)]
+    struct States(Arc<Mutex<Vec<String>>>);
+
+    impl<S: Subscriber> Layer<S> for States {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            event.record(&mut self.clone());
+        }
+    }
+
+    impl Visit for States {
+        fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+
+        fn record_str(&mut self, field: &Field, value: &str) {
+            if field.name() == "state" {
+                self.0.lock().push(value.to_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn each_change_of_the_connection_and_each_cause_is_logged_once() {
+        let states = States::default();
+        let subscriber = tracing_subscriber::registry().with(states.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            let mut log = ConnectionLog::default();
+            log.connected();
+            log.connected();
+            log.failed(&ServerFault::Silent);
+            log.failed(&ServerFault::Silent);
+            log.failed(&ServerFault::Unreadable("no node has joined"));
+            log.connected();
+        });
+        let expected = ["connected", "disconnected", "disconnected", "connected"];
+        assert_eq!(*states.0.lock(), expected);
     }
 }

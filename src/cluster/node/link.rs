@@ -160,7 +160,7 @@ impl<S: PurgeStream> Link<S> {
             // batch that is not full held all that was in the stream when the read began.
             if (1..READ_BATCH_MAX).contains(&count) {
                 self.health.set_read_until(began);
-                self.log.lock().joined();
+                self.log.lock().connected();
             }
         }
     }

@@ -6,7 +6,7 @@ use super::super::spec::{Kind, Presence, SectionSpec, live};
 pub(super) const JWT: SectionSpec = SectionSpec {
     name: "jwt",
     presence: Presence::Optional,
-    about: "Tokens that a team's own back end signs for its pages.",
+    about: "Tokens for pages, signed by a team's own back end or by its identity provider.",
     page: Some("deploy/pages.md"),
     keys: &[
         live(

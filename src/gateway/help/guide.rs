@@ -91,7 +91,7 @@ fn methods(credentials: AcceptedCredentials) -> Vec<Method> {
     };
     let token = Method {
         credential: "browser token",
-        send: "Authorization: Bearer TOKEN, a token that your own back end has signed",
+        send: "Authorization: Bearer TOKEN, a token that your back end or identity provider has signed",
     };
     let AcceptedCredentials { none: anonymous, keys, tokens } = credentials;
     [(anonymous, none), (keys, key), (keys, user_name), (tokens, token)]

@@ -7,14 +7,19 @@ namespace Firebase\JWT;
 
 final class JWT
 {
-    public static function encode(array $claims, string $key, string $algorithm): string
-    {
+    public static function encode(
+        array $claims,
+        string $key,
+        string $algorithm,
+        ?string $kid = null,
+    ): string {
         if ($algorithm !== 'EdDSA') {
             throw new \DomainException('the double signs with EdDSA alone');
         }
         $part = fn (string $bytes) => rtrim(strtr(base64_encode($bytes), '+/', '-_'), '=');
         $json = fn (array $value) => $part(json_encode($value, JSON_UNESCAPED_SLASHES));
-        $signed = $json(['typ' => 'JWT', 'alg' => $algorithm]) . '.' . $json($claims);
+        $header = ['typ' => 'JWT', 'alg' => $algorithm] + ($kid === null ? [] : ['kid' => $kid]);
+        $signed = $json($header) . '.' . $json($claims);
         return $signed . '.' . $part(sodium_crypto_sign_detached($signed, base64_decode($key)));
     }
 }

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_after_everything_was_mended_is_lost() {
+    fn what_is_old_after_everything_was_fixed_is_lost() {
         let last = vec![read(0, 9000, 3), read(1, 9000, 2)];
         let history = History { last, newest: vec![3], ..History::default() };
         let expected = Violation::Lost { read: read(1, 9000, 2), newest: 3 };

@@ -124,6 +124,6 @@ async fn no_purge_is_lost_where_redis_forgets_it() {
 
 /// A gateway that hears nothing may answer fresh responses, but no stale ones that were purged.
 #[tokio::test]
-async fn after_three_seconds_and_the_ttl_nobody_answers_with_what_was_purged() {
+async fn after_three_seconds_and_the_ttl_no_gateway_answers_with_what_was_purged() {
     assert_eq!(found(Ttl::Short, Memory::Holds, 15).await, []);
 }
