@@ -169,7 +169,11 @@ fn greeting(addresses: &DemoAddresses, page: SocketAddr) -> String {
     let DemoAddresses { gateway, base_path, admin, sandbox, file } = addresses;
     let list = format!("http://{gateway}{base_path}/v1/files/{file}/versions");
     format!(
-        "ikgate is running in front of a sandbox of ImageKit. Paste these:
+        "Page:         http://{page}/  (open this)
+Help:         http://{gateway}{base_path}/
+Dashboard:    http://{admin}/
+Metrics:      http://{admin}/metrics
+More files:   http://{sandbox}/_sandbox/files
 
 A miss, then a hit (see Cache-Status):
   curl -i {list}
@@ -187,11 +191,6 @@ A new version in the sandbox, whose webhook makes the next one a miss too:
 For a page of your own, start it so; then the page may read answers:
   ikgate demo --origin http://localhost:3000
 
-Page:         http://{page}/
-Help:         http://{gateway}{base_path}/
-Dashboard:    http://{admin}/
-Metrics:      http://{admin}/metrics
-More files:   http://{sandbox}/_sandbox/files
 Stop with Ctrl-C."
     )
 }
@@ -199,6 +198,22 @@ Stop with Ctrl-C."
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_screen_begins_with_the_page_and_fits_a_terminal_of_24_lines() {
+        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let addresses = DemoAddresses {
+            gateway: at(8080),
+            base_path: String::new(),
+            admin: at(9090),
+            sandbox: at(8090),
+            file: "64a1b2c3d4e5f60718293a4b",
+        };
+        let screen = greeting(&addresses, at(8070));
+        assert!(screen.starts_with("Page:         http://127.0.0.1:8070/"), "{screen}");
+        // One line is the prompt with the command.
+        assert!(screen.lines().count() <= 23, "{screen}");
+    }
 
     #[test]
     fn the_origin_of_the_page_is_as_a_browser_writes_it() {

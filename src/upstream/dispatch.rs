@@ -15,14 +15,13 @@ use super::budget::Priority;
 use super::call_queue::{CallPermit, CallQueue, NotAdmitted};
 use super::error::{Refusal, UpstreamError, UpstreamOutcome};
 use super::health::UpstreamHealth;
-use super::http_transport::{HttpTransport, UpstreamStartError};
-use super::key_circuit::{KeyCircuit, KeyStatus};
+use super::key_circuit::KeyCircuit;
 use super::latency::Latency;
 use super::response::UpstreamResponse;
 use super::retry::{self, RetryBudget};
 use super::settings::{STATE_CHANGE, UpstreamSettings};
 use super::transport::{CallResult, FetchRequest, Transport};
-use crate::breaker::{Breaker, BreakerState, Transition};
+use crate::breaker::{Breaker, Transition};
 use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::limit::LeaseQueue;
@@ -31,69 +30,17 @@ use crate::secret::{PrivateKey, Secret};
 /// Wait that is reported to callers when too many calls wait already.
 const QUEUE_WAIT: Duration = Duration::from_secs(1);
 
-/// Client for the upstream. Each method is safe to call from many tasks.
-pub struct Upstream(Dispatch<HttpTransport>);
-
 /// Admission, retries and exchange, over any transport.
 pub(super) struct Dispatch<T> {
     pub(super) transport: T,
-    queue: CallQueue,
-    breaker: Mutex<Breaker>,
+    pub(super) queue: CallQueue,
+    pub(super) breaker: Mutex<Breaker>,
     retries: Mutex<RetryBudget>,
-    key_circuit: KeyCircuit,
+    pub(super) key_circuit: KeyCircuit,
     latency: Mutex<Latency>,
-    health: Mutex<UpstreamHealth>,
-    request_timeout: Duration,
+    pub(super) health: Mutex<UpstreamHealth>,
+    pub(super) request_timeout: Duration,
     clock: Clock,
-}
-
-impl Upstream {
-    pub fn new(
-        settings: &UpstreamSettings,
-        key: Arc<PrivateKey>,
-        lease_queue: Option<Arc<LeaseQueue>>,
-        clock: Clock,
-    ) -> Result<Self, UpstreamStartError> {
-        let transport = HttpTransport::new(settings, clock.clone())?;
-        Ok(Self(Dispatch::new(transport, settings, key, lease_queue, clock)))
-    }
-
-    /// Fetches a version list. Retries while that is worthwhile, within the time of a fill.
-    pub async fn versions(
-        &self,
-        request: &FetchRequest,
-    ) -> Result<UpstreamResponse, UpstreamError> {
-        let after = self.0.request_timeout;
-        // Each step has its own deadline. This one bounds work that has none, such as a slow disk.
-        let bound = request.began + after + Duration::from_millis(100);
-        let response = timeout_at(bound, self.0.versions(request)).await;
-        response.unwrap_or(Err(UpstreamError::Timeout { after }))
-    }
-
-    /// Returns whether a background refresh could leave now.
-    pub fn can_refresh_now(&self) -> bool {
-        self.0.can_refresh_now()
-    }
-
-    /// Returns the number of calls that the budget allows now.
-    pub fn budget_available(&self) -> u32 {
-        self.0.queue.available()
-    }
-
-    /// Returns the breaker's state as a call would find it at `now`, in monotonic time.
-    pub fn breaker_state(&self, now: Duration) -> BreakerState {
-        self.0.breaker.lock().state(now)
-    }
-
-    /// Returns the last error, and since when calls fail.
-    pub fn health(&self) -> UpstreamHealth {
-        self.0.health.lock().clone()
-    }
-
-    /// Returns the result of the last call with the current private key.
-    pub fn key_status(&self) -> KeyStatus {
-        self.0.key_circuit.status()
-    }
 }
 
 impl<T: Transport> Dispatch<T> {
@@ -316,6 +263,7 @@ impl<T: Transport> Dispatch<T> {
         }
     }
 
+    /// Returns whether a background refresh could leave now.
     pub(super) fn can_refresh_now(&self) -> bool {
         self.queue.can_refresh_now() && self.is_open(&self.key_circuit.current()).is_ok()
     }

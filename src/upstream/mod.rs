@@ -4,7 +4,7 @@
 //! [`UpstreamResponse`] that was read and checked as a whole, or an [`UpstreamError`] that says which side
 //! has to act.
 //!
-//! - `dispatch`: admits a call, sends it, decides about retries.
+//! - `client`: the client itself; `dispatch`: admits a call, sends it, decides about retries.
 //! - `call_queue`: priority queue of calls that wait for a permit and a cell of the budget.
 //! - `budget`: call budget of the account (GCRA); `shared_budget`: the same budget in a fleet.
 //! - `window`, `pause`, `rate_fields`: the upstream's own rate limit, as its responses state it.
@@ -18,6 +18,7 @@
 mod body;
 mod budget;
 mod call_queue;
+mod client;
 mod dispatch;
 mod error;
 mod health;
@@ -37,7 +38,7 @@ mod window;
 pub use crate::breaker::{BreakerSettings, BreakerState};
 pub use body::BodyPermit;
 pub use budget::Priority;
-pub use dispatch::Upstream;
+pub use client::Upstream;
 pub use error::{BadAnswer, Refusal, UpstreamError, UpstreamOutcome};
 pub use health::{FailingCalls, LastUpstreamError, UpstreamHealth};
 pub use http_transport::UpstreamStartError;

@@ -128,7 +128,7 @@ impl Demo {
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut urls = output.lines().map(Result::unwrap).filter_map(|line| {
             let (name, url) = line.split_once(':')?;
-            Some((name.to_owned(), url.trim().to_owned()))
+            Some((name.to_owned(), url.split_whitespace().next()?.to_owned()))
         });
         let mut url = |wanted: &str| {
             let found = urls.find(|(name, _)| name == wanted);
