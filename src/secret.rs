@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::HeaderValue;
+use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 /// Longest secret accepted from a file, in bytes. A key has about 40; a wrong path must not read a
@@ -124,6 +125,8 @@ pub struct PrivateKey {
     written: ArcSwap<Option<SystemTime>>,
     /// Error of the last read of the file. `None`: it held a usable key.
     problem: ArcSwapOption<SecretError>,
+    /// Held during a read of the file, so that a slow reader does not put an older result in force.
+    reading: Mutex<()>,
 }
 
 /// Returns whether a text is ImageKit's public key. The dashboard shows it beside the private key,
@@ -156,7 +159,13 @@ fn written(path: &Path) -> Option<SystemTime> {
 impl PrivateKey {
     pub fn fixed(key: Secret) -> Self {
         let (current, written) = (ArcSwap::from_pointee(key), ArcSwap::default());
-        Self { current, source: KeySource::Fixed, written, problem: ArcSwapOption::empty() }
+        Self {
+            current,
+            source: KeySource::Fixed,
+            written,
+            problem: ArcSwapOption::empty(),
+            reading: Mutex::default(),
+        }
     }
 
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
@@ -166,6 +175,7 @@ impl PrivateKey {
             source: KeySource::File(path.to_owned()),
             written: ArcSwap::from_pointee(written(path)),
             problem: ArcSwapOption::empty(),
+            reading: Mutex::default(),
         })
     }
 
@@ -175,6 +185,7 @@ impl PrivateKey {
     /// reliable.
     pub fn refresh(&self) -> Result<(), Arc<SecretError>> {
         let KeySource::File(path) = &self.source else { return Ok(()) };
+        let _reading = self.reading.lock();
         let read = private_key_from_file(path).map_err(Arc::new);
         self.problem.store(read.as_ref().err().cloned());
         let key = read?;

@@ -32,6 +32,10 @@ pub struct UpstreamView {
     pub breaker: Cow<'static, str>,
     /// Result of the last call with the current key.
     pub private_key: KeyStatus,
+    /// Number of refusals of the current key since ImageKit last accepted it.
+    pub key_refusals: u64,
+    /// Time of the first of them.
+    pub key_refused_since: Option<u64>,
     /// Reason why the key file could not be used when it was last read. `None`: it was used.
     pub private_key_file: Option<String>,
     pub budget_available: u32,
@@ -66,6 +70,8 @@ impl Admin {
                     BreakerState::Open => "open".into(),
                 },
                 private_key: upstream.key_status(),
+                key_refusals: upstream.key_refusals().map_or(0, |refusals| refusals.count),
+                key_refused_since: upstream.key_refusals().map(|refusals| unix(refusals.since)),
                 private_key_file: self.key.problem().map(|error| chain(&*error)),
                 budget_available: gauges.budget_available,
                 failing_since: calls.failing.map(|failing| unix(failing.since)),

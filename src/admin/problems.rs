@@ -32,6 +32,7 @@ pub(super) fn current_problems(health: &Health, points: &[Point], now: u64) -> V
         certificate_problem(health, now),
         upstream::budget_problem(&health.upstream, &counts),
         caller_problem(&counts),
+        connections_problem(&counts),
         log_problem(points),
     ]
     .into_iter()
@@ -91,16 +92,39 @@ fn certificate_problem(health: &Health, now: u64) -> Option<CurrentProblem> {
 
 fn caller_problem(counts: &LastMinute<'_>) -> Option<CurrentProblem> {
     let (caller, throttled) = counts.most_throttled()?;
-    (throttled >= THROTTLED_MIN).then(|| CurrentProblem::new(
-Severity::Warning,
-"caller_throttled",
-format!(
-            "The caller {caller} sends more than its quota: {throttled} of its requests got 429 in \
-             the last minute."
-        ),
-"If the load is meant, raise its quota. If not, find its source in the access log.",
-"IkgateCallerThrottled",
-))
+    let (who, remedy) = if caller == "anonymous" {
+        (
+            "Addresses without a credential send more than their quota".to_owned(),
+            "If the load is meant, raise limits.anonymous. If not, find its source in the access log.",
+        )
+    } else {
+        (
+            format!("The caller {caller} sends more than its quota"),
+            "If the load is meant, raise its quota. If not, find its source in the access log.",
+        )
+    };
+    (throttled >= THROTTLED_MIN).then(|| {
+        let cause = format!("{who}: {throttled} requests got 429 in the last minute.");
+        let (code, runbook) = ("caller_throttled", "IkgateCallerThrottled");
+        CurrentProblem::new(Severity::Warning, code, cause, remedy, runbook)
+    })
+}
+
+fn connections_problem(counts: &LastMinute<'_>) -> Option<CurrentProblem> {
+    let refused = counts.connections_refused;
+    (refused > 0).then(|| {
+        CurrentProblem::new(
+            Severity::Warning,
+            "connections_refused",
+            format!(
+                "{refused} connections were closed in the last minute: one address has as many open \
+                 as server.max_connections_per_ip allows."
+            ),
+            "If it is a client of yours, let it use fewer connections, or raise the limit. If it is a \
+             proxy, list it in server.trusted_proxies.",
+            "IkgateConnectionsFull",
+        )
+    })
 }
 
 fn log_problem(points: &[Point]) -> Option<CurrentProblem> {

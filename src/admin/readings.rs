@@ -58,6 +58,7 @@ impl Admin {
                 .as_ref()
                 .map(|cluster| cluster_gauges(cluster))
                 .unwrap_or_default(),
+            refused_pages: self.gateway.refused_origins.total(),
             dropped_log_lines: self.log.as_ref().map_or(0, |log| log.dropped_lines()),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use super::failure::AuthFailure;
 use crate::file_id::FileId;
@@ -126,6 +127,34 @@ impl Claims {
         let files = self.files.map(|files| sorted(&files)).transpose()?;
         Ok(AcceptedClaims { subject: self.sub, id: self.jti, files, begins, remaining })
     }
+}
+
+/// Returns why a payload cannot be read as claims: the first claim that is missing or of the wrong
+/// type, by the types of [`Claims`].
+pub(super) fn unreadable(payload: &str) -> AuthFailure {
+    let Ok(claims) = serde_json::from_str::<Map<String, Value>>(payload) else {
+        return AuthFailure::TokenClaims;
+    };
+    let failures = [
+        (is::<String>(claims.get("iss")), AuthFailure::TokenIssuer),
+        (is::<Audience>(claims.get("aud")), AuthFailure::TokenAudience),
+        (is::<NumericDate>(claims.get("exp")), AuthFailure::TokenExp),
+        (is::<NumericDate>(claims.get("iat")), AuthFailure::TokenIat),
+        (is_absent_or::<NumericDate>(claims.get("nbf")), AuthFailure::TokenNbf),
+        (is_absent_or::<String>(claims.get("jti")), AuthFailure::TokenJti),
+        (is_absent_or::<String>(claims.get("sub")), AuthFailure::TokenSubject),
+        (is_absent_or::<Vec<String>>(claims.get("files")), AuthFailure::TokenFiles),
+    ];
+    let first = failures.into_iter().find(|(is_valid, _)| !is_valid);
+    first.map_or(AuthFailure::TokenClaims, |(_, failure)| failure)
+}
+
+fn is<'de, T: Deserialize<'de>>(claim: Option<&'de Value>) -> bool {
+    claim.is_some_and(|claim| T::deserialize(claim).is_ok())
+}
+
+fn is_absent_or<'de, T: Deserialize<'de>>(claim: Option<&'de Value>) -> bool {
+    claim.is_none() || is::<T>(claim)
 }
 
 impl Audience {

@@ -23,25 +23,33 @@ pub enum AuthFailure {
     TokenAlgorithm,
     #[error("the token's aud does not name the configured audience")]
     TokenAudience,
-    #[error("a claim of the token is missing or has the wrong type")]
+    #[error("the token's claims cannot be read")]
     TokenClaims,
     #[error("the token has critical header parameters")]
     TokenCritical,
+    #[error("the token's exp is missing or no date")]
+    TokenExp,
     #[error("the token has expired")]
     TokenExpired,
-    #[error("the token's files are too many, or one of them is not a file id")]
+    #[error("the token's files are no list, too many, or one of them is not a file id")]
     TokenFiles,
+    #[error("the token's iat is missing or no date")]
+    TokenIat,
     #[error("the token's iss is not the configured issuer")]
     TokenIssuer,
+    #[error("the token's jti is not text")]
+    TokenJti,
     #[error("the time from the token's iat to its exp is negative or more than an hour")]
     TokenLifetime,
     #[error("the token cannot be read")]
     TokenMalformed,
+    #[error("the token's nbf is no date")]
+    TokenNbf,
     #[error("the token is not valid yet")]
     TokenNotYetValid,
     #[error("the token's signature is not of the key that its kid names, or of the only key")]
     TokenSignature,
-    #[error("the token's sub is missing or empty")]
+    #[error("the token's sub is missing, empty or not text")]
     TokenSubject,
     #[error("the token is too long")]
     TokenTooLong,
@@ -55,7 +63,7 @@ pub enum AuthFailure {
 
 impl AuthFailure {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::Duplicate,
         Self::ImageKitKey,
         Self::Malformed,
@@ -67,11 +75,15 @@ impl AuthFailure {
         Self::TokenAudience,
         Self::TokenClaims,
         Self::TokenCritical,
+        Self::TokenExp,
         Self::TokenExpired,
         Self::TokenFiles,
+        Self::TokenIat,
         Self::TokenIssuer,
+        Self::TokenJti,
         Self::TokenLifetime,
         Self::TokenMalformed,
+        Self::TokenNbf,
         Self::TokenNotYetValid,
         Self::TokenSignature,
         Self::TokenSubject,
@@ -95,11 +107,15 @@ impl AuthFailure {
             Self::TokenAudience => "token_audience",
             Self::TokenClaims => "token_claims",
             Self::TokenCritical => "token_critical",
+            Self::TokenExp => "token_exp",
             Self::TokenExpired => "token_expired",
             Self::TokenFiles => "token_files",
+            Self::TokenIat => "token_iat",
             Self::TokenIssuer => "token_issuer",
+            Self::TokenJti => "token_jti",
             Self::TokenLifetime => "token_lifetime",
             Self::TokenMalformed => "token_malformed",
+            Self::TokenNbf => "token_nbf",
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::TokenSignature => "token_signature",
             Self::TokenSubject => "token_subject",

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ahash::RandomState;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jsonwebtoken::errors::ErrorKind;
 use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde_json::value::RawValue;
 
-use super::claims::{AcceptedClaims, Claims};
+use super::claims::{AcceptedClaims, Claims, unreadable};
 use super::failure::AuthFailure;
 use super::key::KeyDigest;
 use super::key_ring::{KeyInForce, KeysInForce, ProviderKeys};
@@ -201,18 +202,27 @@ impl Tokens {
             jsonwebtoken::decode::<Box<RawValue>>(token, key.key().decoding(), key.validation());
         match decoded {
             Ok(decoded) => {
-                let claims = claims(decoded.claims.get()).ok_or(AuthFailure::TokenClaims)?;
+                let payload = decoded.claims.get();
+                let claims = claims(payload).ok_or_else(|| unreadable(payload))?;
                 Ok((claims, key))
             }
             Err(error) => Err(match error.kind() {
                 ErrorKind::InvalidSignature => AuthFailure::TokenSignature,
                 ErrorKind::InvalidAlgorithm => AuthFailure::TokenAlgorithm,
                 // A JSON error can occur only after the signature was accepted.
-                ErrorKind::Json(_) => AuthFailure::TokenClaims,
+                ErrorKind::Json(_) => {
+                    payload(token).map_or(AuthFailure::TokenClaims, |payload| unreadable(&payload))
+                }
                 _ => AuthFailure::TokenMalformed,
             }),
         }
     }
+}
+
+/// Returns the payload of a token whose claims the library could not read.
+fn payload(token: &str) -> Option<String> {
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    String::from_utf8(payload).ok()
 }
 
 /// Parses the claims of a payload. The whole payload is UTF-8, ignored parts included (RFC 8725

@@ -34,7 +34,10 @@ impl AdminUrl {
 
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         const EXPECTED: &str = "must be like http://127.0.0.1:9090";
-        let uri: Uri = text.parse().map_err(|_| EXPECTED)?;
+        // The option --admin of `demo` takes an address alone.
+        let with_scheme =
+            if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let uri: Uri = with_scheme.parse().map_err(|_| EXPECTED)?;
         if uri.scheme() == Some(&Scheme::HTTP) && uri.path() == "/" && uri.query().is_none() {
             Ok(Self(uri))
         } else {

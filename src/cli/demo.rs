@@ -10,7 +10,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use super::companion::CompanionListener;
 use super::config_file::environment;
 use super::demo_variables::{self, DemoArguments};
-use super::report::{Failure, print};
+use super::report::{Failure, called_as, print};
 use super::runtime::runtime;
 use super::sandbox;
 use super::serve::{self, StopSignals};
@@ -85,7 +85,8 @@ impl Demo {
             let addresses =
                 DemoAddresses { gateway: public, base_path, admin, sandbox: sandbox_at, file };
             let page = page.serve(Arc::new(DemoPage::new(&addresses)));
-            print(&greeting(&addresses, page_at));
+            let program = called_as();
+            print(&greeting(&program, &addresses, page_at));
             stop.next().await;
             page.stop().await;
             let ended = stop.drain(app).await;
@@ -165,7 +166,8 @@ fn webhook_secret() -> Result<Secret, Failure> {
     Ok(Secret::new(format!("whsec_{}", BASE64_STANDARD.encode(bits))))
 }
 
-fn greeting(addresses: &DemoAddresses, page: SocketAddr) -> String {
+/// Returns what the demo prints. `program`: the program as it was called.
+fn greeting(program: &str, addresses: &DemoAddresses, page: SocketAddr) -> String {
     let DemoAddresses { gateway, base_path, admin, sandbox, file } = addresses;
     let list = format!("http://{gateway}{base_path}/v1/files/{file}/versions");
     format!(
@@ -188,8 +190,8 @@ As a caller with a key, as ImageKit's SDKs send it:
 A new version in the sandbox, whose webhook makes the next one a miss too:
   curl -X POST http://{sandbox}/_sandbox/files/{file}/versions
 
-For a page of your own, start it so; then the page may read answers:
-  ikgate demo --origin http://localhost:3000
+For a page of your own, stop it and start it so; then the page may read answers:
+  {program} demo --origin http://localhost:3000
 
 Stop with Ctrl-C."
     )
@@ -209,7 +211,7 @@ mod tests {
             sandbox: at(8090),
             file: "64a1b2c3d4e5f60718293a4b",
         };
-        let screen = greeting(&addresses, at(8070));
+        let screen = greeting("ikgate", &addresses, at(8070));
         assert!(screen.starts_with("Page:         http://127.0.0.1:8070/"), "{screen}");
         // One line is the prompt with the command.
         assert!(screen.lines().count() <= 23, "{screen}");

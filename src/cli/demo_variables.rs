@@ -8,8 +8,9 @@ const ADMIN: &str = "IKGATE_ADMIN__LISTEN";
 const ORIGINS: &str = "IKGATE_CORS__ALLOWED_ORIGINS";
 
 /// Beginnings of the variables of keys that the demo sets itself: its gateway always talks to its
-/// own sandbox, without TLS on either side.
-const OWN: [&str; 5] = [
+/// own sandbox, without TLS on either side, and never joins a fleet, which would get its lists.
+const OWN: [&str; 6] = [
+    "IKGATE_CLUSTER__",
     "IKGATE_SERVER__TLS",
     "IKGATE_UPSTREAM__CA_FILE",
     "IKGATE_UPSTREAM__PRIVATE_KEY_FILE",

@@ -1,7 +1,7 @@
 //! `ikgate keygen`: makes a key for a new caller. The key goes to standard error, and the
 //! configuration with its digest to standard output, so that a redirect writes no secret.
 
-use super::report::{Failure, print, print_note};
+use super::report::{Failure, called_as, print, print_note};
 use crate::caller::CallerKey;
 use crate::config::caller_name;
 
@@ -24,10 +24,11 @@ impl Keygen {
 
 The block on standard output belongs at the end of the configuration. Once it is there:
 
-  ikgate check --config ikgate.toml
+  {program} check --config ikgate.toml
   kill -HUP PID_OF_IKGATE
   curl -H 'Authorization: Bearer {key}' http://127.0.0.1:8080/v1/files/FILE_ID/versions
 ",
+            program = called_as(),
             key = key.secret().expose()
         ));
         print(&format!("\n[[callers]]\nname = \"{caller}\"\nkey_sha256 = \"{digest}\""));

@@ -58,3 +58,9 @@ pub(super) fn print_warning(text: &str) {
 fn print_error(text: &str) {
     let _ = writeln!(io::stderr(), "ikgate: {text}");
 }
+
+/// Returns the program as it was called, for commands that the user pastes.
+pub(super) fn called_as() -> String {
+    let program = std::env::args_os().next();
+    program.map_or_else(|| "ikgate".to_owned(), |program| program.to_string_lossy().into_owned())
+}

@@ -258,7 +258,7 @@ impl Given {
     /// Reads strings: an array in the file, comma-separated in the environment. One string is a
     /// list of one.
     pub(super) fn texts(&self) -> Result<Vec<String>, &'static str> {
-        const EXPECTED: &str = "must be a list of strings";
+        const EXPECTED: &str = "must be a list of strings, like [\"a\", \"b\"]";
         match &self.value {
             Value::String(text) if self.from_environment => {
                 let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
@@ -271,4 +271,23 @@ impl Given {
             _ => Err(EXPECTED),
         }
     }
+}
+
+/// Reads every entry of a list.
+///
+/// # Errors
+///
+/// Returns what is wrong with each wrong entry, not only with the first.
+pub(super) fn each<T>(
+    texts: &[String],
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let (mut entries, mut wrong) = (Vec::new(), Vec::new());
+    for text in texts {
+        match read(text) {
+            Ok(entry) => entries.push(entry),
+            Err(message) => wrong.push(message),
+        }
+    }
+    if wrong.is_empty() { Ok(entries) } else { Err(wrong.join("; ")) }
 }

@@ -158,21 +158,30 @@ fn token_message(failure: AuthFailure) -> &'static str {
         AuthFailure::TokenAlgorithm => "Your token's 'alg' is not accepted here.",
         AuthFailure::TokenAudience => "Your token's 'aud' is not accepted here.",
         AuthFailure::TokenClaims => {
-            "A claim of your token is missing or has the wrong type: 'exp', 'iat' and 'nbf' are \
-             numbers, 'iss', 'sub' and 'jti' texts, 'aud' a text or a list, 'files' a list of file ids."
+            "Your token's claims cannot be read: they must be one JSON object."
         }
         AuthFailure::TokenCritical => "Your token's header has 'crit', which is not accepted here.",
         AuthFailure::TokenExpired => "Your token has expired.",
+        AuthFailure::TokenExp => {
+            "Your token's 'exp' is missing, or no number of seconds since 1970."
+        }
         AuthFailure::TokenFiles => "Your token's 'files' must be a list of at most 256 file ids.",
+        AuthFailure::TokenIat => {
+            "Your token's 'iat' is missing, or no number of seconds since 1970."
+        }
         AuthFailure::TokenIssuer => "Your token's 'iss' is not accepted here.",
+        AuthFailure::TokenJti => "Your token's 'jti' must be text.",
         AuthFailure::TokenLifetime => {
             "Your token's 'exp' must be after its 'iat', by an hour at most."
         }
-        AuthFailure::TokenNotYetValid => "Your token is not valid yet.",
+        AuthFailure::TokenNbf => "Your token's 'nbf' must be a number of seconds since 1970.",
+        AuthFailure::TokenNotYetValid => {
+            "Your token is not valid yet: its 'iat' or 'nbf', in seconds since 1970, is in the future."
+        }
         AuthFailure::TokenSignature => {
             "Your token's signature is not of a key that is accepted here."
         }
-        AuthFailure::TokenSubject => "Your token's 'sub' is missing or empty.",
+        AuthFailure::TokenSubject => "Your token's 'sub' is missing, empty or not text.",
         AuthFailure::TokenTooLong => "Your token has more than 4096 bytes.",
         AuthFailure::UnknownKid => {
             "Your token's 'kid' is missing, or names no key that is accepted here."

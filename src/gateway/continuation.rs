@@ -88,14 +88,14 @@ async fn write_help<B: GatewayBody>(
     let (quota_status, verdict) = rules.admit(&caller);
     context.quota = Some((caller, quota_status));
     verdict?;
-    let head = RequestHead::of(parts, &gateway.proxies.field);
-    let base_path = gateway.operations.base_path.as_str();
-    let url = help::own_url(&head, &parts.headers, rules.tls, base_path);
     Ok(Answer::Document(match document {
         HelpDocument::Guide => {
+            let head = RequestHead::of(parts, &gateway.proxies.field);
+            let base_path = gateway.operations.base_path.as_str();
+            let url = help::own_url(&head, &parts.headers, rules.tls, base_path);
             help::guide(url, rules.accepted_credentials(), quota_status, &parts.headers)
         }
-        HelpDocument::OpenApi => help::description(&url),
+        HelpDocument::OpenApi => help::description(),
     }))
 }
 

@@ -15,21 +15,27 @@ const LINE_INTERVAL: Duration = Duration::from_mins(1);
 /// Longest part of an origin that is logged, in bytes. A host name has up to 253.
 const ORIGIN_MAX: usize = 280;
 
-/// Refused origins since the last line of the log. A hit of a refused page passes here, so nothing
-/// is locked.
+/// Requests of refused origins. A hit of a refused page passes here, so nothing is locked, and the
+/// metric is read at a scrape.
 #[derive(Debug, Default)]
 pub struct RefusedOrigins {
-    /// Requests that were refused since the last line.
-    unlogged: AtomicU64,
+    /// Requests since the start.
+    total: AtomicU64,
+    /// Value of `total` at the last line.
+    logged: AtomicU64,
     /// Monotonic time before which there is no further line, in milliseconds.
     next_line_millis: AtomicU64,
 }
 
 impl RefusedOrigins {
+    /// Returns the number of requests since the start.
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
     /// Counts one request with these fields. Logs its origin, at most once in [`LINE_INTERVAL`].
     pub(super) fn note(&self, fields: &RequestFields<'_>, now: Duration) {
-        tracing::info!(target: "ikgate.cors_refused", requests = 1_u64);
-        self.unlogged.fetch_add(1, Ordering::Relaxed);
+        self.total.fetch_add(1, Ordering::Relaxed);
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let due = self.next_line_millis.load(Ordering::Relaxed);
         if millis(now) < due {
@@ -40,7 +46,8 @@ impl RefusedOrigins {
         let taken =
             self.next_line_millis.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
         if taken.is_ok() {
-            let refused = self.unlogged.swap(0, Ordering::Relaxed);
+            let total = self.total();
+            let refused = total.saturating_sub(self.logged.swap(total, Ordering::Relaxed));
             log(fields.all(FieldName::Origin).next().unwrap_or_default(), refused);
         }
     }
@@ -72,24 +79,20 @@ mod tests {
     use super::*;
     use crate::message::request::tests::{fields, map};
 
-    /// Test layer that records the texts of the lines, and counts the other events.
+    /// Test layer that records the texts of the lines.
     #[derive(Clone, Default)]
-    struct Recorded(Arc<Mutex<(Vec<String>, u64)>>);
+    struct Recorded(Arc<Mutex<Vec<String>>>);
 
     impl<S: tracing::Subscriber> Layer<S> for Recorded {
         fn on_event(&self, event: &tracing::Event<'_>, _context: Context<'_, S>) {
-            if event.metadata().target() == "ikgate.cors_refused" {
-                self.0.lock().unwrap().1 += 1;
-            } else {
-                event.record(&mut self.clone());
-            }
+            event.record(&mut self.clone());
         }
     }
 
     impl Visit for Recorded {
         fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
             if field.name() == "message" {
-                self.0.lock().unwrap().0.push(format!("{value:?}"));
+                self.0.lock().unwrap().push(format!("{value:?}"));
             }
         }
     }
@@ -105,8 +108,8 @@ mod tests {
                 refused.note(&fields(&map), Duration::from_secs(*second));
             }
         });
-        let (lines, count) = &*recorded.0.lock().unwrap();
-        (lines.clone(), *count)
+        let lines = recorded.0.lock().unwrap().clone();
+        (lines, refused.total())
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! use.
 
 use super::declared::{
-    AUTH_FAILURES, CONFIG_RELOADS, CONNECTION_DEADLINES, CONNECTIONS_REFUSED, CORS_REFUSED,
-    INVALIDATIONS, REQUEST_DURATION, REQUESTS, RESPONSE_BYTES, SECOND_LEVEL, THROTTLED,
-    UPSTREAM_DURATION, UPSTREAM_REQUESTS, WEBHOOK_LAST, WEBHOOKS,
+    AUTH_FAILURES, CONFIG_RELOADS, CONNECTION_DEADLINES, CONNECTIONS_REFUSED, INVALIDATIONS,
+    REQUEST_DURATION, REQUESTS, RESPONSE_BYTES, SECOND_LEVEL, THROTTLED, UPSTREAM_DURATION,
+    UPSTREAM_REQUESTS, WEBHOOK_LAST, WEBHOOKS,
 };
 use super::metric::MetricSpec;
 
@@ -29,7 +29,7 @@ pub(super) enum Destination {
 
 /// Events that are counted, and are no lines of the log. The targets have dots, so that no module
 /// path is equal to one of them.
-pub(super) static COUNTED: [EventSpec; 11] = [
+pub(super) static COUNTED: [EventSpec; 10] = [
     EventSpec {
         target: "ikgate.exchange",
         emitted: "when a request has ended, in any way; its log line is `ikgate.access`",
@@ -96,13 +96,6 @@ pub(super) static COUNTED: [EventSpec; 11] = [
         counted_fields: &["reason"],
         other_fields: &[],
         counted_in: Destination::Metrics(&[&AUTH_FAILURES]),
-    },
-    EventSpec {
-        target: "ikgate.cors_refused",
-        emitted: "when a page of an origin that is not allowed has sent a request",
-        counted_fields: &["requests"],
-        other_fields: &[],
-        counted_in: Destination::Metrics(&[&CORS_REFUSED]),
     },
     EventSpec {
         target: "ikgate.connection_refused",

@@ -44,6 +44,8 @@ pub struct GaugeValues {
     pub limits: GaugeLimits,
     /// Number of log lines that could not be written.
     pub dropped_log_lines: u64,
+    /// Number of requests of pages whose origin is not allowed, since the start.
+    pub refused_pages: u64,
     /// Number of upstream calls that the budget allows now.
     pub budget_available: u32,
     /// State of the circuit breaker: 0 closed, 1 half open, 2 open.
@@ -95,6 +97,7 @@ pub(super) struct Gauges {
     connections_max: Gauge,
     tracked_callers_max: Gauge,
     dropped_log_lines: Counter,
+    refused_pages: Counter,
     budget_available: Gauge,
     breaker_state: Gauge,
     private_key_age: Gauge,
@@ -123,6 +126,7 @@ impl Gauges {
             connections_max: registered(registry, &declared::CONNECTIONS_MAX),
             tracked_callers_max: registered(registry, &declared::TRACKED_CALLERS_MAX),
             dropped_log_lines: registered(registry, &declared::LOG_LINES_DROPPED),
+            refused_pages: registered(registry, &declared::CORS_REFUSED),
             budget_available: registered(registry, &declared::UPSTREAM_BUDGET_AVAILABLE),
             breaker_state: registered(registry, &declared::UPSTREAM_BREAKER_STATE),
             private_key_age: registered(registry, &declared::PRIVATE_KEY_AGE),
@@ -156,6 +160,7 @@ impl Gauges {
         self.cluster_resets.inner().store(cluster.resets, Ordering::Relaxed);
         *self.tls_expires_in.0.lock() = values.tls_expires_in;
         self.dropped_log_lines.inner().store(values.dropped_log_lines, Ordering::Relaxed);
+        self.refused_pages.inner().store(values.refused_pages, Ordering::Relaxed);
     }
 }
 

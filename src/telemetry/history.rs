@@ -76,6 +76,12 @@ pub struct Point {
     pub cluster_pending_purges: u64,
     /// Number of log lines that could not be written.
     pub log_lines_dropped: u64,
+    /// Requests for lists and versions that got 429, by caller. `throttled` also counts what
+    /// `limits.dry_run` lets pass.
+    #[serde(skip)]
+    pub refused: BTreeMap<String, u64>,
+    /// Connections that were closed because their address had `server.max_connections_per_ip`.
+    pub connections_refused: u64,
 }
 
 /// Points of the last quarter of an hour, oldest first.
@@ -158,6 +164,9 @@ fn point(scraped: &str, before: &BTreeMap<String, f64>, at: u64) -> Point {
         match name {
             "ikgate_requests_total" if matches!(label("route"), "list" | "element") => {
                 add(&mut point.requests, label("cache"));
+                if label("status") == "429" {
+                    add(&mut point.refused, label("caller"));
+                }
                 if label("status").starts_with('5') {
                     point.failed += count;
                 }
@@ -187,6 +196,9 @@ fn point(scraped: &str, before: &BTreeMap<String, f64>, at: u64) -> Point {
             }
             "ikgate_auth_failures_total" => add(&mut point.auth_failures, label("reason")),
             "ikgate_log_lines_dropped_total" => point.log_lines_dropped = count,
+            "ikgate_connections_refused_total" if label("reason") == "per_ip" => {
+                point.connections_refused = count;
+            }
             "ikgate_upstream_requests_total" => add(&mut point.upstream, label("outcome")),
             "ikgate_invalidations_total" => point.invalidations += count,
             "ikgate_connections" => point.connections = count,

@@ -234,10 +234,6 @@ impl Metrics {
         self.series.auth_failures.of(reason).inc();
     }
 
-    pub(super) fn page_refused(&self, requests: u64) {
-        self.series.cors_refused.inc_by(requests);
-    }
-
     pub(super) fn called_upstream(&self, outcome: &'static str, took: Option<Duration>) {
         self.series.upstream_requests.of(outcome).inc();
         if let Some(took) = took {

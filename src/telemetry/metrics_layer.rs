@@ -107,7 +107,6 @@ impl MetricsLayer {
                 let limit = limit.map_or("unknown", |limit| limit.as_str());
                 self.metrics.throttled(number(first), limit);
             }
-            "ikgate.cors_refused" => self.metrics.page_refused(first),
             "ikgate.webhook" => {
                 let outcome = WebhookOutcome::ALL.get(number(first)).copied();
                 self.metrics.webhook_delivered(outcome, second);

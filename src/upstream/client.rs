@@ -7,7 +7,7 @@ use tokio::time::timeout_at;
 
 use super::dispatch::Dispatch;
 use super::error::UpstreamError;
-use super::health::UpstreamHealth;
+use super::health::{FailingCalls, UpstreamHealth};
 use super::http_transport::{HttpTransport, UpstreamStartError};
 use super::key_circuit::KeyStatus;
 use super::response::UpstreamResponse;
@@ -67,5 +67,10 @@ impl Upstream {
     /// Returns the result of the last call with the current private key.
     pub fn key_status(&self) -> KeyStatus {
         self.0.key_circuit.status()
+    }
+
+    /// Returns the refusals of the current private key since the upstream last accepted it.
+    pub fn key_refusals(&self) -> Option<FailingCalls> {
+        self.0.key_circuit.refusals()
     }
 }

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::health::FailingCalls;
 use super::settings::STATE_CHANGE;
 use crate::breaker::{Breaker, BreakerSettings, Transition};
 use crate::secret::{PrivateKey, Secret};
@@ -50,11 +51,14 @@ struct State {
     /// Key that the breaker and the status are about.
     of: Arc<Secret>,
     status: KeyStatus,
+    /// Refusals of this key since it was last accepted.
+    refusals: Option<FailingCalls>,
 }
 
 impl State {
     fn of(key: Arc<Secret>) -> Self {
-        Self { breaker: Breaker::new(REFUSALS), of: key, status: KeyStatus::Untried }
+        let (breaker, status) = (Breaker::new(REFUSALS), KeyStatus::Untried);
+        Self { breaker, of: key, status, refusals: None }
     }
 }
 
@@ -78,6 +82,12 @@ impl KeyCircuit {
     pub(super) fn status(&self) -> KeyStatus {
         let state = self.state.lock();
         if Arc::ptr_eq(&state.of, &self.current()) { state.status } else { KeyStatus::Untried }
+    }
+
+    /// Returns the refusals of the current key since it was last accepted.
+    pub(super) fn refusals(&self) -> Option<FailingCalls> {
+        let state = self.state.lock();
+        state.refusals.filter(|_| Arc::ptr_eq(&state.of, &self.current()))
     }
 
     /// Admits a call with this key, or returns how long until one may leave.
@@ -105,6 +115,7 @@ impl KeyCircuit {
             return;
         }
         state.status = KeyStatus::Refused;
+        state.refusals.get_or_insert(FailingCalls { since: now, count: 0 }).count += 1;
         if state.breaker.failed(now) == Transition::Opened {
             tracing::error!(
                 target: STATE_CHANGE,
@@ -122,6 +133,7 @@ impl KeyCircuit {
             return;
         }
         state.status = KeyStatus::Accepted;
+        state.refusals = None;
         if state.breaker.succeeded() == Transition::Closed {
             tracing::info!(
                 target: STATE_CHANGE,

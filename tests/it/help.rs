@@ -86,7 +86,7 @@ async fn the_description_is_of_the_public_listener_at_its_own_url() {
     let answer = gateway.get("/imagekit/openapi.json").await;
     assert_eq!(answer.status, 200);
     let description = answer.json();
-    assert_eq!(description["servers"][0]["url"].as_str(), Some(url.as_str()));
+    assert_eq!(description["servers"][0]["url"], "./", "relative to /imagekit/openapi.json");
     assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
     assert!(description["paths"]["/v1/files/{fileId}/versions"]["get"].is_object());
     assert!(description["paths"]["/api/cache"].is_null());

@@ -210,5 +210,5 @@ fn events_are_emitted_as_they_are_declared() {
             row(rest.split('"').next().unwrap());
         }
     }
-    assert_eq!(targets.len(), 11, "{targets:?}");
+    assert_eq!(targets.len(), 10, "{targets:?}");
 }

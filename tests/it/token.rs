@@ -41,28 +41,36 @@ async fn a_token_lets_in_with_a_quota_for_each_subject() {
 async fn a_token_is_refused_for_every_claim_that_is_not_right() {
     let tokens = Tokens::start("limits.auth_failures = { per_second = 100, burst = 100 }").await;
     let now = tokens.now();
-    for claim in ["sub", "iss", "aud", "iat", "exp"] {
-        let reason = if claim == "sub" { "token_subject" } else { "token_claims" };
+    for (claim, reason) in [
+        ("sub", "token_subject"),
+        ("iss", "token_issuer"),
+        ("aud", "token_audience"),
+        ("iat", "token_iat"),
+        ("exp", "token_exp"),
+    ] {
         tokens.refuses(&tokens.with(&json!({ claim: null })), reason).await;
-        tokens.refuses(&tokens.with(&json!({ claim: {} })), "token_claims").await;
+        tokens.refuses(&tokens.with(&json!({ claim: {} })), reason).await;
+        let message = tokens.ask(&tokens.path, &tokens.with(&json!({ claim: {} }))).await.json();
+        let name = format!("'{claim}'");
+        assert!(message["message"].as_str().unwrap().contains(&name), "{message}");
     }
     let files = |count: usize| vec!["f"; count];
     for (changes, reason) in [
         (json!({ "sub": "" }), "token_subject"),
-        (json!({ "exp": -1 }), "token_claims"),
-        (json!({ "exp": "soon" }), "token_claims"),
+        (json!({ "exp": -1 }), "token_exp"),
+        (json!({ "exp": "soon" }), "token_exp"),
         (json!({ "exp": now - 30, "iat": now - 60 }), "token_expired"),
         (json!({ "iat": now + 31 }), "token_not_yet_valid"),
         (json!({ "nbf": now + 31 }), "token_not_yet_valid"),
         (json!({ "exp": now + 3601 }), "token_lifetime"),
-        (json!({ "exp": 1e300 }), "token_claims"),
+        (json!({ "exp": 1e300 }), "token_exp"),
         (json!({ "iss": "https://app.example.com.evil.example" }), "token_issuer"),
         (json!({ "aud": "other" }), "token_audience"),
         (json!({ "aud": ["other", "another"] }), "token_audience"),
         (json!({ "files": files(257) }), "token_files"),
         (json!({ "files": ["a/b"] }), "token_files"),
-        (json!({ "files": "f" }), "token_claims"),
-        (json!({ "files": [null] }), "token_claims"),
+        (json!({ "files": "f" }), "token_files"),
+        (json!({ "files": [null] }), "token_files"),
         (json!({ "padding": "x".repeat(3000) }), "token_too_long"),
     ] {
         tokens.refuses(&tokens.with(&changes), reason).await;
@@ -100,7 +108,7 @@ async fn a_token_that_is_not_signed_as_configured_is_refused() {
     // A `null` is refused, because it is no list: some back ends write an empty list so.
     let mut null = claims.clone();
     null["files"] = Value::Null;
-    tokens.refuses(&signed(&hs256(), &null, secret), "token_claims").await;
+    tokens.refuses(&signed(&hs256(), &null, secret), "token_files").await;
     let good = tokens.with(&json!({}));
     let (message, signature) = good.rsplit_once('.').unwrap();
     tokens.refuses(&format!("{message}."), "token_signature").await;

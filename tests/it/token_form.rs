@@ -92,7 +92,7 @@ async fn an_nbf_that_is_there_must_be_a_date() {
     for nbf in [json!(null), json!("0"), json!(true), json!([0]), json!(-1)] {
         let mut claims = tokens.claims();
         claims["nbf"] = nbf;
-        tokens.refuses(&signed(&hs256(), &claims, SECRET), "token_claims").await;
+        tokens.refuses(&signed(&hs256(), &claims, SECRET), "token_nbf").await;
     }
     assert!(tokens.accepts(&tokens.with(&json!({ "nbf": 0.5 }))).await);
     tokens.gateway.finish().await;

@@ -88,10 +88,10 @@ async fn a_token_that_is_revoked_is_refused_though_it_was_verified_before() {
     tokens.gateway.clock.advance(CHECK);
     tokens.becomes(&one, 200).await;
     tokens.becomes(&three, 200).await;
-    tokens.refuses(&tokens.with(&json!({ "jti": 7 })), "token_claims").await;
+    tokens.refuses(&tokens.with(&json!({ "jti": 7 })), "token_jti").await;
     let mut null = tokens.claims();
     null["jti"] = json!(null);
-    tokens.refuses(&signed(&hs256(), &null, SECRET), "token_claims").await;
+    tokens.refuses(&signed(&hs256(), &null, SECRET), "token_jti").await;
     tokens.gateway.finish().await;
 }
 

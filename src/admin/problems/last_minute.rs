@@ -19,6 +19,8 @@ pub(super) struct LastMinute<'a> {
     pub(super) not_admitted: u64,
     /// Upstream calls that ImageKit answered with 429.
     pub(super) busy: u64,
+    /// Connections that were closed because their address had too many.
+    pub(super) connections_refused: u64,
     /// Requests that got 429, by caller.
     throttled: BTreeMap<&'a str, u64>,
 }
@@ -32,10 +34,12 @@ impl<'a> LastMinute<'a> {
                 |outcome: UpstreamOutcome| point.upstream.get(outcome.as_str()).unwrap_or(&0);
             sum.requests += point.requests.values().sum::<u64>();
             sum.failed += point.failed;
-            sum.stale += point.requests.get("stale_error").unwrap_or(&0);
+            let answered = |cache: &str| point.requests.get(cache).unwrap_or(&0);
+            sum.stale += answered("stale") + answered("stale_error");
             sum.not_admitted += calls(UpstreamOutcome::Spent) + calls(UpstreamOutcome::QueueFull);
             sum.busy += calls(UpstreamOutcome::Busy);
-            for (caller, throttled) in &point.throttled {
+            sum.connections_refused += point.connections_refused;
+            for (caller, throttled) in &point.refused {
                 *sum.throttled.entry(caller).or_default() += throttled;
             }
         }
@@ -55,9 +59,11 @@ impl<'a> LastMinute<'a> {
         )
     }
 
-    /// Returns the caller with the most requests that got 429, and their number.
+    /// Returns the caller with the most requests that got 429, and their number. Requests with a
+    /// wrong credential have no caller.
     pub(super) fn most_throttled(&self) -> Option<(&'a str, u64)> {
         let counts = self.throttled.iter().map(|(caller, count)| (*caller, *count));
+        let counts = counts.filter(|(caller, _)| *caller != "none");
         counts.max_by_key(|(_, count)| *count)
     }
 }

@@ -13,6 +13,8 @@ fn well() -> Health {
         upstream: UpstreamView {
             breaker: "closed".into(),
             private_key: KeyStatus::Accepted,
+            key_refusals: 0,
+            key_refused_since: None,
             private_key_file: None,
             budget_available: 100,
             failing_since: None,
@@ -37,7 +39,8 @@ fn failing(kind: UpstreamOutcome, cause: &str, calls: u64) -> Health {
 }
 
 fn minute() -> Vec<Point> {
-    let requests = BTreeMap::from([("stale_error".to_owned(), 41), ("miss".to_owned(), 59)]);
+    let counts = [("stale", 20), ("stale_error", 21), ("miss", 59)];
+    let requests = counts.map(|(cache, count)| (cache.to_owned(), count)).into();
     vec![Point { requests, failed: 59, ..Point::default() }]
 }
 
@@ -68,6 +71,8 @@ fn one_failure_is_no_problem_and_two_in_a_row_are_one() {
 fn a_refused_key_comes_before_warnings() {
     let mut health = failing(UpstreamOutcome::Auth, "status 401 Unauthorized", 3);
     health.upstream.private_key = KeyStatus::Refused;
+    health.upstream.key_refusals = 2;
+    health.upstream.key_refused_since = Some(NOW - 200);
     health.certificate_expires = Some(i64::try_from(NOW).unwrap() + 13 * DAY);
     let points = [Point { log_lines_dropped: 7, ..Point::default() }];
     let problems = current_problems(&health, &points, NOW);
@@ -80,6 +85,8 @@ fn a_refused_key_comes_before_warnings() {
 fn two_refusals_in_a_row_are_a_refused_key_and_no_bad_answer() {
     let mut health = failing(UpstreamOutcome::Auth, "status 403 Forbidden", 2);
     health.upstream.private_key = KeyStatus::Refused;
+    health.upstream.key_refusals = 2;
+    health.upstream.key_refused_since = Some(NOW - 200);
     let problems = current_problems(&health, &[], NOW);
     assert_eq!((problems.len(), problems[0].code.as_ref()), (1, "private_key_refused"));
     let cause = &problems[0].cause;
@@ -87,6 +94,21 @@ fn two_refusals_in_a_row_are_a_refused_key_and_no_bad_answer() {
         cause.starts_with("ImageKit has refused the private key for 3 min: status 403"),
         "{cause}"
     );
+}
+
+#[test]
+fn one_refusal_after_other_failures_is_no_refused_key() {
+    let mut health = failing(UpstreamOutcome::Auth, "status 401 Unauthorized", 4);
+    health.upstream.private_key = KeyStatus::Refused;
+    health.upstream.key_refusals = 1;
+    health.upstream.key_refused_since = Some(NOW - 1);
+    assert_eq!(current_problems(&health, &[], NOW)[0].code, "upstream_bad");
+    // A probe that fails in another way does not hide a refused key.
+    let mut health = failing(UpstreamOutcome::Timeout, "no answer within 10s", 4);
+    health.upstream.private_key = KeyStatus::Refused;
+    health.upstream.key_refusals = 3;
+    health.upstream.key_refused_since = Some(NOW - 200);
+    assert_eq!(current_problems(&health, &[], NOW)[0].code, "private_key_refused");
 }
 
 #[test]
@@ -127,15 +149,24 @@ fn a_key_file_that_cannot_be_read_and_a_drain_are_told() {
 #[test]
 fn a_caller_that_gets_one_429_a_second_is_named() {
     let flood = |refused| Point {
-        throttled: BTreeMap::from([("web-team".to_owned(), refused), ("other".to_owned(), 1)]),
+        refused: BTreeMap::from([("web-team".to_owned(), refused), ("none".to_owned(), 999)]),
         ..Point::default()
     };
     assert_eq!(causes(&well(), &[flood(29), flood(30)]), []);
     let told = causes(&well(), &[flood(30), flood(30)]);
     assert!(told[0].1.starts_with("The caller web-team sends more than its quota: 60"), "{told:?}");
+    let refused = BTreeMap::from([("anonymous".to_owned(), 60)]);
+    let told_of_addresses = causes(&well(), &[Point { refused, ..Point::default() }]);
+    assert!(told_of_addresses[0].1.starts_with("Addresses without a credential send more"));
     let mut long_ago = vec![flood(600)];
     long_ago.extend((0..12).map(|_| Point::default()));
     assert_eq!(causes(&well(), &long_ago), []);
+}
+
+#[test]
+fn an_address_with_too_many_connections_is_told() {
+    let told = causes(&well(), &[Point { connections_refused: 44, ..Point::default() }]);
+    assert!(told[0].1.starts_with("44 connections were closed in the last minute"), "{told:?}");
 }
 
 #[test]

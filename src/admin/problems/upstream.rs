@@ -32,39 +32,66 @@ pub(super) fn key_file_problem(upstream: &UpstreamView) -> Option<CurrentProblem
     ))
 }
 
-/// Returns the problem of calls that fail. `now`: Unix seconds.
+/// Returns the problem of calls that fail. A refused key comes first: while its circuit is open,
+/// the last error may be that of one probe. `now`: Unix seconds.
 pub(super) fn failing_calls_problem(
     upstream: &UpstreamView,
     counts: &LastMinute<'_>,
     now: u64,
 ) -> Option<CurrentProblem> {
-    let since = upstream.failing_since?;
     let error = upstream.last_error.as_ref()?;
+    if upstream.key_refusals >= FAILED_CALLS_MIN {
+        let since = upstream.key_refused_since?;
+        let probed = error.outcome == AUTH;
+        let said = if probed { &error.cause } else { "the last probe failed in another way" };
+        let failure = Failure { said, since, texts: Texts::REFUSED_KEY };
+        return Some(failure.problem(error.at, upstream, counts, now));
+    }
+    let since = upstream.failing_since?;
     if upstream.failed_calls < FAILED_CALLS_MIN && upstream.breaker == "closed" {
         return None;
     }
     if error.outcome == AUTH && upstream.private_key == KeyStatus::Untried {
         return Some(untried_key(error));
     }
-    let failure = Failure::of(&error.outcome);
-    let said = &error.cause;
-    let quiet = now.saturating_sub(error.at);
-    let (severity, cause) = if quiet >= QUIET {
-        let ago = spoken(quiet);
-        let what = failure.what_once;
-        (Severity::Warning, format!("{what}: {said}. That was {ago} ago; no call was made since."))
-    } else {
-        let (what, lasts, effect) =
-            (failure.what, spoken(now.saturating_sub(since)), counts.effect());
+    let failure = Failure { said: &error.cause, since, texts: Texts::of(&error.outcome) };
+    Some(failure.problem(error.at, upstream, counts, now))
+}
+
+/// Failure that may last.
+struct Failure<'a> {
+    /// Cause of the last failed call.
+    said: &'a str,
+    /// Time of the first failed call, in Unix seconds.
+    since: u64,
+    texts: Texts,
+}
+
+impl Failure<'_> {
+    /// Returns the problem. `last`: time of the last failed call, in Unix seconds, as `now` is.
+    fn problem(
+        self,
+        last: u64,
+        upstream: &UpstreamView,
+        counts: &LastMinute<'_>,
+        now: u64,
+    ) -> CurrentProblem {
+        let Self { said, since, texts: Texts { code, what, what_once, remedy, runbook } } = self;
+        let quiet = now.saturating_sub(last);
+        if quiet >= QUIET {
+            let ago = spoken(quiet);
+            let cause = format!("{what_once}: {said}. That was {ago} ago; no call was made since.");
+            return CurrentProblem::new(Severity::Warning, code, cause, remedy, runbook);
+        }
         let breaker = match &*upstream.breaker {
             "closed" => "",
             "half_open" => " The circuit breaker lets one probe through.",
             _ => " The circuit breaker is open: no call leaves.",
         };
-        (Severity::Critical, format!("{what} for {lasts}: {said}.{effect}{breaker}"))
-    };
-    let Failure { code, remedy, runbook, .. } = failure;
-    Some(CurrentProblem::new(severity, code, cause, remedy, runbook))
+        let (lasts, effect) = (spoken(now.saturating_sub(since)), counts.effect());
+        let cause = format!("{what} for {lasts}: {said}.{effect}{breaker}");
+        CurrentProblem::new(Severity::Critical, code, cause, remedy, runbook)
+    }
 }
 
 /// Returns the problem of a key that took the place of a refused one, and that no call has used.
@@ -84,7 +111,7 @@ fn untried_key(error: &LastErrorView) -> CurrentProblem {
 }
 
 /// Texts about one kind of failed call.
-struct Failure {
+struct Texts {
     code: &'static str,
     /// Failure that lasts, before "for 3 min".
     what: &'static str,
@@ -94,19 +121,20 @@ struct Failure {
     runbook: &'static str,
 }
 
-impl Failure {
+impl Texts {
+    const REFUSED_KEY: Self = Self {
+        code: "private_key_refused",
+        what: "ImageKit has refused the private key",
+        what_once: "ImageKit refused the private key in the last call",
+        remedy: "Write a valid key into upstream.private_key_file. With a key from the environment, \
+                 restart the gateway.",
+        runbook: "IkgateKeyRefused",
+    };
+
     /// Returns the texts of an outcome, by its name in the metrics.
     fn of(outcome: &str) -> Self {
         let runbook = "IkgateBreakerOpen";
         match outcome {
-            AUTH => Self {
-                code: "private_key_refused",
-                what: "ImageKit has refused the private key",
-                what_once: "ImageKit refused the private key in the last call",
-                remedy: "Write a valid key into upstream.private_key_file. With a key from the \
-                         environment, restart the gateway.",
-                runbook: "IkgateKeyRefused",
-            },
             UNREACHABLE => Self {
                 code: "upstream_unreachable",
                 what: "ImageKit has been unreachable",

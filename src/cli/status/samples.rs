@@ -39,6 +39,7 @@ pub(super) fn body() -> Value {
         "health": {
             "upstream": {
                 "breaker": "closed", "private_key": "accepted", "private_key_file": null,
+                "key_refusals": 0, "key_refused_since": null,
                 "budget_available": 100,
                 "failing_since": null, "failed_calls": 0, "last_error": null,
             },

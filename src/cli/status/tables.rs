@@ -5,7 +5,7 @@ use ratatui::style::Style;
 use ratatui::text::Text;
 use ratatui::widgets::{Cell, Row, Table};
 
-use super::numbers::{UNKNOWN, bytes, clock_time, duration, number, percent, real};
+use super::numbers::{UNKNOWN, bytes, clock_time, number, percent, real};
 use super::palette::Palette;
 use super::traffic::{Traffic, ratio};
 use crate::admin::{Stats, TopFile};
@@ -151,6 +151,7 @@ fn told(value: Option<f64>, text: impl Fn(f64) -> String) -> String {
 fn last_seconds(traffic: &Traffic) -> String {
     match traffic.seconds() {
         0 => UNKNOWN.to_owned(),
-        seconds => format!("last {}", duration(seconds)),
+        seconds @ 0..60 => format!("last {seconds} s"),
+        seconds => format!("last {} min", seconds / 60),
     }
 }

@@ -1,6 +1,6 @@
 //! Check of `[[callers]]`: names, key digests, files and quotas of the configured callers.
 
-use super::super::value::{Given, Section};
+use super::super::value::{Given, Section, each};
 use super::quota::quota;
 use crate::caller::{CallerSettings, KeyDigest};
 use crate::exchange::CallerLabel;
@@ -22,16 +22,22 @@ pub(super) fn callers(root: &mut Section) -> (Vec<CallerSettings>, Vec<CallerQuo
         let keys = section.require("key_sha256", key_digests);
         let files = section.optional("files", |given| {
             let ids = given.texts().map_err(str::to_owned)?;
-            let id = |text: &String| {
+            let id = |text: &str| {
                 let expected = "is no file id: 1 to 64 of A-Z a-z 0-9 _ -";
                 FileId::parse(text).map_err(|_| format!("{text:?} {expected}"))
             };
-            ids.iter().map(id).collect::<Result<Vec<_>, _>>()
+            each(&ids, id)
         });
         let quota = quota(&mut section, "quota");
         let (name, keys) = (name.unwrap_or_default(), keys.unwrap_or_default());
         if callers.iter().any(|other| other.name == name && !name.is_empty()) {
-            section.note("name", format_args!("\"{name}\" is the name of another caller"));
+            section.note(
+                "name",
+                format_args!(
+                    "\"{name}\" is the name of another caller: for a second key, list both digests \
+                     in the key_sha256 of one"
+                ),
+            );
         }
         let taken = |key| callers.iter().any(|other| other.keys.contains(key));
         if keys.iter().any(taken) {

@@ -1,6 +1,6 @@
 //! Check of `[cors]`: pages that may read answers.
 
-use super::super::value::{Given, Section};
+use super::super::value::{Given, Section, each};
 use crate::response::{AllowedOrigin, Cors};
 
 /// Maximum number of allowed origins. Each is compared with every request from a page.
@@ -12,7 +12,7 @@ pub(super) fn cors(cors: &mut Section, on_loopback: bool) -> Option<Cors> {
         if !(1..=ORIGINS_MAX).contains(&texts.len()) {
             return Err(format!("must be 1 to {ORIGINS_MAX} origins"));
         }
-        texts.iter().map(|text| origin(text)).collect::<Result<Vec<_>, _>>()
+        each(&texts, origin)
     });
     let max_age = cors.get("max_age", Given::duration);
     let is_for_development = |origin: &AllowedOrigin| matches!(origin, AllowedOrigin::AnyPortOf(_));

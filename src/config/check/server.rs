@@ -9,7 +9,7 @@ use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
 use super::super::settings::PublicSettings;
-use super::super::value::{Given, Section};
+use super::super::value::{Given, Section, each};
 use super::file::{file, warn_of_readers};
 use super::units::{KIB, MIB, bytes};
 use crate::caller::Proxies;
@@ -23,7 +23,7 @@ pub(super) fn server(server: &mut Section, directory: &Path, now: Duration) -> P
         if texts.is_empty() {
             return Err("must be at least one address".to_owned());
         }
-        texts.iter().map(|text| listen(text)).collect::<Result<Vec<_>, _>>()
+        each(&texts, listen)
     });
     let base_path = server.get("base_path", |given| {
         BasePath::parse(given.text()?).map_err(|_| "must be empty or like \"/imagekit\"")
@@ -38,7 +38,7 @@ pub(super) fn server(server: &mut Section, directory: &Path, now: Duration) -> P
     let head = server.get("max_head_bytes", |given| given.size(&(8 * KIB..=MIB)));
     let trusted = server.get("trusted_proxies", |given| {
         let texts = given.texts().map_err(str::to_owned)?;
-        texts.iter().map(|text| network(text)).collect::<Result<Vec<_>, _>>()
+        each(&texts, network)
     });
     let field =
         server.get("client_address_header", |given| match given.text()?.parse::<HeaderName>() {

@@ -40,9 +40,9 @@ pub(super) fn guide(
     Document { kind: DocumentKind::Json, body: body.into() }
 }
 
-/// Returns the description of the public listener at `url`.
-pub(super) fn description(url: &str) -> Document {
-    Document { kind: DocumentKind::Json, body: openapi::of_public_listener(url).into() }
+/// Returns the description of the public listener.
+pub(super) fn description() -> Document {
+    Document { kind: DocumentKind::Json, body: openapi::of_public_listener() }
 }
 
 /// Returns whether `Accept` gives HTML more weight than JSON, or names only HTML.

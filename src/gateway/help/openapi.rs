@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -16,20 +17,21 @@ use crate::error::ErrorCode;
 pub const BOTH_LISTENERS: &str = include_str!("openapi.json");
 /// Description of the documents of this module. The admin listener has other paths of these names.
 const OWN_OPERATIONS: &str = include_str!("operations.json");
-/// Text that stands for the URL of the gateway.
-const URL: &str = "GATEWAY_URL";
+/// URL of the gateway, relative to this description. So one text serves every caller, in memory that
+/// all responses share.
+const URL: &str = "./";
 const TAG: &str = "public";
 const REFERENCE: &str = "#/components/";
 
-static DESCRIPTION: LazyLock<String> = LazyLock::new(|| {
+static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| {
     let mut text = serde_json::to_string_pretty(&composed()).expect("JSON always serialises");
     text.push('\n');
-    text
+    text.into()
 });
 
-/// Returns the description, with the gateway at this URL.
-pub(super) fn of_public_listener(url: &str) -> String {
-    DESCRIPTION.replace(URL, url)
+/// Returns the description.
+pub(super) fn of_public_listener() -> Bytes {
+    DESCRIPTION.clone()
 }
 
 /// Parts of the description that only the public listener has.
@@ -132,9 +134,10 @@ mod tests {
 
     #[test]
     fn it_is_about_the_public_listener_alone_and_whole() {
-        let text = of_public_listener("https://gateway.example/imagekit");
-        let document: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(document["servers"], json!([{ "url": "https://gateway.example/imagekit" }]));
+        let bytes = of_public_listener();
+        let text = std::str::from_utf8(&bytes).unwrap();
+        let document: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(document["servers"], json!([{ "url": "./" }]));
         let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
         assert_eq!(
             paths,
@@ -158,5 +161,10 @@ mod tests {
         let codes: BTreeSet<_> =
             codes.as_array().unwrap().iter().map(|code| code.as_str().unwrap()).collect();
         assert_eq!(codes, ErrorCode::ALL.iter().map(|code| code.as_str()).collect());
+    }
+
+    #[test]
+    fn all_responses_share_one_allocation() {
+        assert_eq!(of_public_listener().as_ptr(), of_public_listener().as_ptr());
     }
 }

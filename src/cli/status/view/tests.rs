@@ -28,6 +28,7 @@ fn trouble() -> Snapshot {
     body["health"] = json!({
         "upstream": {
             "breaker": "open", "private_key": "accepted", "private_key_file": null,
+                "key_refusals": 0, "key_refused_since": null,
             "budget_available": 3,
             "failing_since": NOW - 200, "failed_calls": 9,
             "last_error": { "at": NOW - 2, "outcome": "unreachable", "cause": "Connection refused" },
