@@ -30,11 +30,11 @@ async function held() {
 /** Runs in Node or in the page: calls at the same time, aborts some, and returns the outcomes. */
 async function callTogether({ helper, baseUrl, calls }) {
   const { Ikgate } = await import(helper);
-  let token;
+  let token = null;
   const client = new Ikgate({ baseUrl, token: () => token });
   const controllers = calls.map(() => new AbortController());
   const promises = calls.map((call, index) => {
-    token = call.token;
+    token = call.token ?? null;
     return client.versions(call.file, { signal: controllers[index].signal, timeoutMs: call.timeoutMs });
   });
   const settled = Promise.allSettled(promises);

@@ -95,7 +95,7 @@ places.inBoth("a hundred responses are kept, and the least recently used one is 
 
 places.inBoth("a list is not kept for another token", async (run) => {
   const server = await places.scripted((path) => tagged(path));
-  const calls = ["first", "first", "second", "", "first"].map((token) => ({ file: "a", token }));
+  const calls = ["first", "first", "second", null, "first"].map((token) => ({ file: "a", token }));
   await run(callAll, { options: { baseUrl: server.url }, calls });
   const sent = server.requests.map(({ authorization, tag }) => [authorization, tag !== undefined]);
   assert.deepEqual(sent, [

@@ -91,7 +91,7 @@ export const tagged = (path) => ({ fields: { ETag: `"${path}"` }, body: JSON.str
  */
 export async function callAll({ helper, options, calls, hurry = [] }) {
   const { Ikgate, IkgateError } = await import(helper);
-  let token;
+  let token = null;
   const client = new Ikgate({ token: async () => token, ...options });
   const [waits, outcomes, seen] = [[], [], new Set()];
   const { setTimeout } = globalThis;
@@ -102,7 +102,7 @@ export async function callAll({ helper, options, calls, hurry = [] }) {
   };
   try {
     for (const call of calls) {
-      token = call.token;
+      token = call.token ?? null;
       try {
         const answer = "version" in call ? await client.version(call.file, call.version) : await client.versions(call.file);
         outcomes.push({ ...answer, seen: seen.has(answer.data) });

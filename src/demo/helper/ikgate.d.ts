@@ -18,6 +18,8 @@ export type IkgateErrorCode =
   | "upstream_busy"
   | "shutting_down"
   | "upstream_timeout"
+  /** The token function returned something that is not a token, and no request was sent. */
+  | "token"
   /** The gateway is up, but the page's origin is probably not in `cors.allowed_origins`. */
   | "cors"
   /** No response came, or only a part of one. */
@@ -113,10 +115,13 @@ export interface Answer<T> {
 }
 
 export interface IkgateOptions {
-  /** URL of the gateway, with its base path. */
+  /** URL of the gateway, with its base path: `http` or `https`. In a page, it may be a path of the
+   * page's own origin, such as `/imagekit`. It has no user, query or fragment. */
   baseUrl: string;
-  /** Returns the current token or caller key; called once a call. Without it, calls are anonymous. */
-  token?: () => string | Promise<string>;
+  /** Returns the current token or caller key; called once a call. `null` is an anonymous call, to
+   * which a private file does not exist. Any other value is an error with the code `token`. Without
+   * this function, all calls are anonymous. */
+  token?: () => string | null | Promise<string | null>;
   /** Time limit of a call in milliseconds, its retry included; 30,000 by default. */
   timeoutMs?: number;
   /** Retries after a 429 or a 503 that says how long to wait; 1 by default. */
@@ -135,6 +140,7 @@ export interface CallOptions {
 
 /** Client of one gateway. Calls for the same file at the same time share one request. */
 export class Ikgate {
+  /** Throws a TypeError that names the option which is missing, wrong or unknown. */
   constructor(options: IkgateOptions);
   /** Fetches all versions of a file, in ImageKit's order: usually the newest first. */
   versions(fileId: string, options?: CallOptions): Promise<Answer<Version[]>>;

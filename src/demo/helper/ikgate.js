@@ -5,7 +5,7 @@
  * @import { Answer, CallOptions, IkgateErrorCode, IkgateErrorDetails, IkgateOptions, Version } from "./ikgate.d.ts"
  * @typedef {{ etag: string, data: any }} Kept Response body and its ETag.
  * @typedef {{ answer: Promise<Answer<any>>, callers: number, deadline: number, stop: AbortController }} SharedRequest
- * @typedef {{ token: string, kept: Map<string, Kept>, shared: Map<string, SharedRequest> }} Session
+ * @typedef {{ token: string | null, kept: Map<string, Kept>, shared: Map<string, SharedRequest> }} Session
  */
 
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
@@ -16,7 +16,12 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 /** Errors of the gateway, then those that the helper finds itself. */
 const CODES = ["bad_request", "unauthorized", "forbidden", "not_found", "no_route", "method_not_allowed",
   "request_timeout", "too_large", "throttled", "internal", "upstream_auth", "upstream_bad", "upstream_unreachable",
-  "upstream_busy", "shutting_down", "upstream_timeout", "cors", "network", "timeout", "unknown"];
+  "upstream_busy", "shutting_down", "upstream_timeout", "token", "cors", "network", "timeout", "unknown"];
+
+/** Names of the constructor's options. */
+const OPTIONS = ["baseUrl", "token", "timeoutMs", "retries", "maxRetryWaitMs"];
+/** Syntax of a token or a caller key: visible ASCII that does not begin like HTML or JSON. */
+const TOKEN = /^(?![<{["])[!-~]+$/;
 
 /** Failed call. `code` says why; `message` and `help` are for people. */
 export class IkgateError extends Error {
@@ -34,10 +39,12 @@ export class IkgateError extends Error {
 
 /** Client of one gateway. */
 export class Ikgate {
-  #baseUrl; #token; #timeoutMs; #retries; #maxRetryWaitMs; #session = newSession("");
+  #baseUrl; #token; #timeoutMs; #retries; #maxRetryWaitMs; #session = newSession(null);
 
   /** @param {IkgateOptions} options */
-  constructor({ baseUrl, token = () => "", timeoutMs = 30_000, retries = 1, maxRetryWaitMs = 10_000 }) {
+  constructor(options) {
+    checkOptions(options);
+    const { baseUrl, token = () => null, timeoutMs = 30_000, retries = 1, maxRetryWaitMs = 10_000 } = options;
     this.#baseUrl = baseUrl.replace(/\/+$/, "");
     this.#token = token;
     this.#timeoutMs = timeoutMs;
@@ -59,7 +66,7 @@ export class Ikgate {
   #call(path, { signal, timeoutMs = this.#timeoutMs } = {}) {
     const [url, deadline] = [this.#baseUrl + path, performance.now() + timeoutMs];
     return untilEnded(signal, timeoutMs, async (ended) => {
-      const token = await this.#token();
+      const token = checkedToken(await this.#token());
       ended.throwIfAborted();
       // A new session keeps one user's lists from the next user. Running requests keep the old one.
       if (token !== this.#session.token) this.#session = newSession(token);
@@ -106,7 +113,7 @@ export class Ikgate {
   }
 }
 
-/** @param {string} token @returns {Session} */
+/** @param {string | null} token @returns {Session} */
 function newSession(token) {
   return { token, kept: new Map(), shared: new Map() };
 }
@@ -208,6 +215,51 @@ function pause(waitMs, signal) {
     if (signal.aborted) end();
     else signal.addEventListener("abort", end);
   });
+}
+
+/** Refuses options that the types would show as mistakes. A message never repeats a value.
+ * @param {IkgateOptions} options */
+function checkOptions(options) {
+  if (Object(options) !== options) {
+    throw new TypeError('Ikgate takes an object: new Ikgate({ baseUrl: "https://..." }).');
+  }
+  for (const name of Object.keys(options)) {
+    if (OPTIONS.includes(name)) continue;
+    const meant = OPTIONS.find((option) => option.toLowerCase() === name.toLowerCase());
+    const allowed = meant ? `${meant} is` : `the options are ${OPTIONS.join(", ")}`;
+    throw new TypeError(`${name} is not an option; ${allowed}.`);
+  }
+  if (!isBaseUrl(options.baseUrl)) {
+    throw new TypeError('baseUrl must be the URL of the gateway, as text, such as "https://gateway.example.com".');
+  }
+  if (options.token === undefined || typeof options.token === "function") return;
+  throw new TypeError("token must be a function, because tokens expire: token: () => session.token.");
+}
+
+/** A path alone is one of the page's own origin.
+ * @param {string} text */
+function isBaseUrl(text) {
+  if (typeof text !== "string" || !/^(https?:\/\/|\/)[^?#]*$/i.test(text)) return false;
+  try { return new URL(text, globalThis.location?.href).username === ""; } catch { return false; }
+}
+
+/** The message does not repeat the value, which may be a secret.
+ * @param {unknown} value */
+function checkedToken(value) {
+  if (value === null) return null;
+  const token = typeof value === "string" ? value.trim() : value;
+  if (typeof token === "string" && TOKEN.test(token)) return token;
+  const remedy = "return the token as text, or null for an anonymous call.";
+  throw new IkgateError("token", `The token function returned ${kindOf(token)}: ${remedy}`);
+}
+
+/** @param {unknown} value */
+function kindOf(value) {
+  if (value === undefined) return "undefined";
+  if (typeof value !== "string") return typeof value === "object" ? "an object" : `a ${typeof value}`;
+  if (value === "") return "empty text";
+  if (value.startsWith("<")) return "HTML";
+  return /^[{"]/.test(value) ? "JSON" : "text that is not a token";
 }
 
 /** @param {string} id */
