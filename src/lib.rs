@@ -2,8 +2,8 @@
 //! lists of files from its cache and keeps the account's private key away from its callers.
 //!
 //! *Downstream* is towards the callers, *upstream* towards ImageKit. A *fill* is one fetch of a
-//! file's list from ImageKit that all its waiting callers share. A *node* is one gateway of a
-//! fleet. A request takes these steps:
+//! file's list from ImageKit (in a fleet, first from Redis) that all its waiting callers share. A
+//! *node* is one gateway of a fleet. A request takes these steps:
 //!
 //! ```text
 //! server      take a connection permit -> accept -> read the head -> start the exchange
@@ -26,8 +26,8 @@
 //!
 //! The fast path parses a plain `GET` of HTTP/1.1 (`message::plain`) without hyper. It answers the
 //! request itself if the response is stored (`gateway::fast_path`, `server::http1::driver`). hyper
-//! handles every other request. A request that the fast path has decided on already is not decided
-//! on again.
+//! handles every other request. If the fast path has decided a request, hyper's path uses that
+//! decision: the quota is spent once.
 //!
 //! The modules follow in layers: a module uses only modules above it. `tests/it/layering.rs` holds
 //! the table of allowed dependencies.

@@ -34,8 +34,8 @@ struct ResponseView {
     status: u16,
     reuse: &'static str,
     age_seconds: f64,
-    /// Seconds until the TTL ends; negative after its end. Present only if the response can be
-    /// reused: fresh, or stale while it is revalidated.
+    /// Seconds until the TTL ends; negative after its end. Present if the response is answered
+    /// without a wait: fresh, or stale while it is revalidated.
     #[serde(skip_serializing_if = "Option::is_none")]
     ttl_left_seconds: Option<f64>,
     /// Body size in bytes for each content coding that is stored.
@@ -136,7 +136,7 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
             StatusCode::SERVICE_UNAVAILABLE,
             "purge_partial",
             "The purge is done on this gateway, and the others could not be told yet.",
-            "They are told as soon as the fleet's Redis can be reached. Send it again to be sure.",
+            "They are told as soon as the fleet's Redis can be reached. Send the purge again to be sure.",
         );
     }
     let purged = PurgeResult {

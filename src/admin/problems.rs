@@ -67,7 +67,7 @@ fn fleet_problem(health: &Health) -> Option<CurrentProblem> {
              arrive, and {} purges of this one wait.",
                 health.pending_purges
             ),
-            "Check Redis and the network to it. Until then only fresh responses are served.",
+            "Check Redis and the network to it. Until then stale responses are served only if ImageKit fails.",
             "IkgateFleetCutOff",
         )
     })

@@ -6,14 +6,15 @@
 //! A write of a file to moka, and the housekeeping after it, run under the mutex of the file's
 //! shard. A lookup takes no mutex.
 //!
-//! - `invalidate` locks, unregisters the fill, removes the stored response, unlocks.
+//! - A hard `invalidate` locks, unregisters the fill, removes the stored response, unlocks. A soft
+//!   one ends the ttl of both.
 //! - `finish` locks, and stores only if its fill is still registered and no purge of everything
 //!   came since it began; else it stores nothing.
 //!
-//! A response that was requested before an invalidation is either stored before it, and removed
-//! by it, or not stored. A request that comes after it finds neither the response nor the fill.
-//! The argument does not use the recent invalidations: `settle` and operators do. So the state that
-//! it needs is bounded by the fills in progress.
+//! A response that was requested before a hard invalidation is either stored before it, and removed
+//! by it, or not stored. A request that comes after it finds neither the response nor the fill. The
+//! argument does not use the recent invalidations: `settle` and operators do. So the state that it
+//! needs is bounded by the fills in progress.
 //!
 //! The argument needs three properties of moka, read in the source of version 0.12.16:
 //!
@@ -75,7 +76,7 @@ pub enum Lookup {
 pub(super) enum Registered<E> {
     /// A fill ended since the lookup that missed.
     Hit { response: Arc<StoredResponse>, ttl_left: Duration },
-    /// No fill was registered. This new one is now.
+    /// No fill that may be joined was registered. This new one is.
     New(Arc<InFlight<E>>),
     /// A fill is in progress.
     InProgress(Arc<InFlight<E>>),

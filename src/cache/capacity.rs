@@ -36,8 +36,8 @@ const NEGATIVE_SHARE: u64 = 32;
 /// its key, its `StoredResponse` and its one element.
 const NODE_BYTES: usize = 400;
 
-/// Time that an entry stays after its last use is possible. Until then `Cache-Status` tells a
-/// response that was too old (`fwd=stale`) from none (`fwd=uri-miss`).
+/// Time that an entry stays in memory after it can no longer be used. Until then `Cache-Status`
+/// tells a response that was too old (`fwd=stale`) from none (`fwd=uri-miss`).
 pub(super) const LINGER: Duration = Duration::from_mins(1);
 
 /// Most entries that a purge or a reload visits on its caller's thread, which answers requests too.

@@ -49,7 +49,7 @@ impl<E: Clone> Fill<E> {
         &self.id
     }
 
-    /// Stores the response, unless an invalidation came since the fill began, and wakes the
+    /// Stores the response, unless a hard invalidation came since the fill began, and wakes the
     /// waiters with it either way.
     pub fn finish(self, response: Arc<StoredResponse>, origin: Origin) -> Finished {
         let finished = self.cache.finish(&self.id, &self.in_flight, &response, origin);

@@ -26,7 +26,7 @@ pub struct FreshnessSettings {
     pub stale_while_revalidate: Duration,
     /// Window after the ttl in which a stale list is served if the fetch of a new one failed.
     pub stale_if_error: Duration,
-    /// Ttl of a 404 or 400. It is never reused after it, since the file may exist by then.
+    /// Ttl of a 404 or 400, which is never reused after its ttl: the file may exist by then.
     pub not_found_ttl: Duration,
     /// Ttl of a list that was requested within this time of its own invalidation: the upstream
     /// may not know of the change yet.
@@ -71,7 +71,7 @@ pub enum Origin {
 pub struct FreshnessInputs {
     /// Time at which the response was requested from the upstream.
     pub as_of: Duration,
-    /// Time at which the file was last invalidated by itself, if known.
+    /// Time of the last invalidation of this file alone, not of everything, if known.
     pub invalidated: Option<Duration>,
     /// Random part of the jitter for this response: 0 for none, `u16::MAX` for all.
     pub draw: u16,

@@ -19,7 +19,8 @@ pub enum CacheStatus {
     StaleIfError,
     /// Forwarded to the upstream, for this request or for one whose fill it joined.
     Forwarded(Forwarded),
-    /// No lookup happened. `code` is the code of the problem, sent as the detail.
+    /// The response does not depend on what is stored. `code` is the code of the problem, sent as
+    /// the detail.
     NotConsulted { code: Option<&'static str> },
 }
 

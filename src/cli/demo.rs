@@ -105,7 +105,8 @@ impl Demo {
         }
     }
 
-    /// Returns the settings of the gateway: the demo's own, under the variables and the arguments.
+    /// Returns the settings of the gateway: the demo's own settings, overridden by the variables,
+    /// then by the arguments.
     fn settings(&self, page: SocketAddr, sandbox: SocketAddr) -> Result<Settings, Failure> {
         let arguments = DemoArguments {
             listen: self.listen.is_some(),

@@ -1,4 +1,4 @@
-//! Environment variables of `ikgate demo`: those that apply, under its arguments.
+//! Environment variables that apply to `ikgate demo`. Its arguments override them.
 
 use crate::config::{PRIVATE_KEY_VARIABLE, Problem, Problems};
 use crate::sandbox::DEFAULT_KEY;

@@ -3,7 +3,7 @@
 //! `declared` holds each key once: name, type, default, whether a change is live, and a sentence.
 //! `raw` is the file as a table, with the overrides of the environment laid over it. `check` turns
 //! it into the settings types of the other modules. It collects every problem with its path instead
-//! of stopping at the first. Only the program's entry point imports this module.
+//! of stopping at the first. Only `app` and `cli` import this module.
 
 mod check;
 mod declared;

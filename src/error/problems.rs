@@ -86,7 +86,7 @@ fn purge_partial() -> Problem {
     problem(
         ErrorCode::PurgePartial,
         "The purge is done here, but could not be sent to the other gateways yet.",
-        "It is sent once the fleet's Redis can be reached. Repeat the request to be sure, or ask the \
+        "It is sent as soon as the fleet's Redis can be reached. Repeat the request to be sure, or ask the \
          operator of this gateway.",
         Retry::Elsewhere { wait: Duration::from_secs(1) },
     )

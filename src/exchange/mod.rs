@@ -4,8 +4,8 @@
 //!
 //! - Its duration runs from the complete request head to the ready response head. A client that
 //!   reads slowly does not count against the gateway.
-//! - Its bytes are those of the body that the socket took (in HTTP/2, the connection's writer;
-//!   under TLS, the session).
+//! - Its bytes are the body bytes that were handed over: to the socket, to the TLS session, or to
+//!   the writer of the HTTP/2 connection.
 //! - Its ending is decided when the last of them is taken, or when the stream or connection is
 //!   gone.
 //!

@@ -1,8 +1,8 @@
 //! Synchronous half of the pipeline: decides what a request's head alone can decide. The fast path
 //! and hyper's HTTP/1.1 and HTTP/2 all call it.
 //!
-//! Head rules → route → caller → permission for this file → lookup → quota. The quota is spent
-//! last, and only here.
+//! Head rules → route → caller → permission for this file → lookup → quota. The quota of a read is
+//! spent last, and only here; help documents and webhooks spend theirs in `continuation`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -15,8 +15,8 @@ use crate::response::{self, Answer};
 /// Outcome of the fast path for the bytes that a connection received.
 pub enum Attempt {
     Hit(Hit),
-    /// The bytes begin with a plain request that the fast path does not answer. It is decided on,
-    /// and its quota is spent.
+    /// The bytes begin with a plain request that the fast path does not answer. It is decided on;
+    /// the quota that this costs is spent.
     Decided(DecidedRequest),
     /// The bytes do not begin with a complete plain request.
     NotPlain,

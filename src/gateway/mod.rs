@@ -1,10 +1,10 @@
 //! Request pipeline: takes one request through all stages to its response. Only this module knows
 //! the order of the stages.
 //!
-//! `pipeline` answers a request. `decide` is the synchronous half, for what the request's head alone
-//! decides; `fast_path` calls it without hyper. `continuation` is the asynchronous half, for bodies
-//! and fills; `help` writes the documents about this gateway for its callers. Every response leaves
-//! through one function, which adds its fields.
+//! `pipeline` answers a request. `decide` is the synchronous half, for what the request's head
+//! alone decides; `fast_path` calls it without hyper. `continuation` is the asynchronous half, for
+//! bodies and fills; `help` writes the documents about this gateway for its callers. One function,
+//! `ResponseFacts::write`, adds the common fields to every response.
 
 mod access_rules;
 mod context;

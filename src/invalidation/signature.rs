@@ -73,8 +73,8 @@ impl SigningSecret {
         (seconds, format!("v1,{}", BASE64_STANDARD.encode(mac)))
     }
 
-    /// Verifies a delivery: one scheme that is present must be valid, at a time within `tolerance`
-    /// of `now`.
+    /// Verifies a delivery: at least one of the schemes in the delivery must be valid, at a time
+    /// within `tolerance` of `now`.
     ///
     /// # Errors
     ///

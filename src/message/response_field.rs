@@ -1,5 +1,5 @@
-//! Names of the gateway's response fields, as a closed set of numbers. So two layouts of fields are
-//! compared without comparing names.
+//! Names of the gateway's response fields, as a closed set of numbers. So `field_map` compares two
+//! lists of fields by their numbers.
 
 use http::HeaderValue;
 use http::header::{self, HeaderName};

@@ -46,7 +46,7 @@ metrics! {
     .by(&[&CALL_OUTCOME]);
     UPSTREAM_DURATION = MetricSpec::histogram(
         "upstream_duration",
-        "Duration of a call to ImageKit from when it may leave, in seconds",
+        "Duration of a call to ImageKit without its wait for the budget, in seconds",
     )
     .in_seconds();
     UPSTREAM_BUDGET_AVAILABLE = MetricSpec::gauge(

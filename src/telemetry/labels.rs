@@ -75,7 +75,7 @@ labels! {
             ("miss", "fetched for this request, by this gateway or another"),
             ("collapsed", "fetched for another request that was waiting already"),
             ("stale_error", "stored and stale, since ImageKit gave no usable answer"),
-            ("none", "the cache was not looked up"),
+            ("none", "the response does not depend on what is stored, such as a 429"),
         ],
         others: None,
     };

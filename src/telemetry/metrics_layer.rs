@@ -164,7 +164,7 @@ impl<S: Subscriber> Layer<S> for MetricsLayer {
     }
 }
 
-/// Returns whether the event is not one of a call that the breaker or the budget stopped.
+/// Returns false for a call that was not made, and true for every other event.
 fn was_made(target: &str, values: [u64; VALUES_MAX]) -> bool {
     let [_, nanos, ..] = values;
     target != "ikgate.upstream" || nanos > 0

@@ -69,14 +69,14 @@ impl<T: Transport> Dispatch<T> {
         request: &FetchRequest,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let deadline = request.began + self.request_timeout;
-        let mut first: Option<UpstreamError> = None;
+        let mut last: Option<UpstreamError> = None;
         let (mut retried, mut key) = (0, self.key_circuit.current());
         let (mut reconnected, mut key_tried_again) = (false, false);
         loop {
             let error = match self.call(request, &mut key, deadline).await {
                 Ok(response) => return Ok(response),
                 // If a retry may not leave, the error of the last call says more.
-                Err(error) if !error.has_left() => return Err(first.unwrap_or(error)),
+                Err(error) if !error.has_left() => return Err(last.unwrap_or(error)),
                 Err(error) => error,
             };
             let wait = match error {
@@ -104,7 +104,7 @@ impl<T: Transport> Dispatch<T> {
                     wait
                 }
             };
-            first = Some(error);
+            last = Some(error);
             tokio::time::sleep(wait).await;
         }
     }

@@ -19,7 +19,8 @@ let gateway, browser;
 
 before(async () => {
   mkdirSync(SHOTS, { recursive: true });
-  gateway = await programs.gateway("https://app.example.com", TOKEN);
+  const more = "[limits]\nanonymous = { per_second = 1000, burst = 1000 }";
+  gateway = await programs.gateway("https://app.example.com", TOKEN, undefined, { more });
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium" });
   programs.onStop(() => browser.close());
 });

@@ -43,8 +43,8 @@ impl ConnectionLog {
             part = "cluster",
             state = "disconnected",
             error = cause,
-            "the fleet's Redis cannot be used: after 3 s without it this gateway serves only fresh \
-             responses; its purges reach the other gateways when Redis is back"
+            "the fleet's Redis cannot be used: after 3 s without it this gateway serves stale \
+             responses only if ImageKit fails; its purges reach the other gateways when Redis is back"
         );
         self.causes.push(cause);
     }

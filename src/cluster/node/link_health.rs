@@ -14,7 +14,8 @@ pub(in crate::cluster) const CUT_OFF_AFTER: Duration = Duration::from_secs(3);
 pub enum ClusterState {
     /// The node has read the stream in the last three seconds.
     Connected,
-    /// The node may miss purges. It serves only fresh responses and shares nothing.
+    /// The node may miss purges. It serves fresh responses, and stale ones only if ImageKit fails.
+    /// It shares nothing.
     CutOff,
 }
 

@@ -1,4 +1,5 @@
-//! Bounded queue of purges that could not be published to the fleet yet. None is lost.
+//! Bounded queue of purges that could not be published to the fleet yet. None is lost while the
+//! process runs; above the limit they become one purge of everything.
 
 use std::collections::VecDeque;
 

@@ -1,9 +1,9 @@
 //! Second-level cache in Redis, shared by the fleet: a response that one node fetched is reused by
 //! the others.
 //!
-//! A fill lease makes one node fetch a file at a time. The second level is best effort: a lookup
-//! has 20 ms to start and 20 ms to finish. If Redis is slow, full or away, the node fetches for
-//! itself. The age of a found response counts from the lookup before its fetch, by the server's
+//! A fill lease lets only one node at a time fetch a given file. The second level is best effort: a
+//! lookup has 20 ms to start and 20 ms to finish. If Redis is slow, full or away, the node fetches
+//! for itself. The age of a found response counts from the lookup before its fetch, by the server's
 //! clock, which is the same for all nodes.
 
 use std::sync::Arc;

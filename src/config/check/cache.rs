@@ -13,11 +13,11 @@ pub(super) struct ListSettings {
     pub(super) expose_private: bool,
 }
 
-/// Time that a fill may take in addition to the upstream call and its retries: it may first wait
-/// for the fill of another gateway.
+/// Margin above `request_timeout`, which limits a whole fill, the wait for another gateway
+/// included.
 const BEFORE_THE_CALL: Duration = Duration::from_secs(2);
 
-/// Reads the section. `request_timeout`: timeout of a call to the upstream.
+/// Reads the section. `request_timeout`: time limit of a whole fill.
 pub(super) fn cache(cache: &mut Section, request_timeout: Duration) -> ListSettings {
     let max_bytes = cache.get("max_bytes", |given| given.size(&(MIB..=1024 * GIB)));
     let ttl = cache.get("ttl", Given::duration);

@@ -39,7 +39,7 @@ pub(super) const UPSTREAM: SectionSpec = SectionSpec {
             "request_timeout",
             Kind::Duration,
             Value(r#""10s""#),
-            "Time for a fill, retries included, and for which a caller waits.",
+            "Time for a fill, its retries included. A caller waits a second longer at most, or for one more fill.",
         ),
         restart("max_concurrency", Kind::Count, Value("64"), "Calls in flight at once."),
         restart(

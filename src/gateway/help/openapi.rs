@@ -1,8 +1,7 @@
 //! Description of the public listener (OpenAPI 3.1), for its callers.
 //!
-//! It is the part of the description of both listeners that is about this one, so neither can say
-//! something that the other does not. The documents of this module are added, and the error codes
-//! are those that are declared.
+//! It is cut out of the description of both listeners, so the two cannot contradict each other. The
+//! documents of this module are added, and the error codes are those that are declared.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

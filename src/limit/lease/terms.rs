@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::limit::quota::Quota;
 
-/// Time whose worth of cells all nodes together lease in advance: `rate` x 200 ms. It covers the
-/// time between two answers of the ledger, and limits what can be spent late.
+/// Time whose cells all nodes together lease in advance: `rate` x 200 ms. It covers the time
+/// between two answers of the ledger, and limits what can be spent late.
 const IN_ADVANCE: Duration = Duration::from_millis(200);
 /// Least credit of a node, in cells, while any cell of the quota is left as far as known.
 pub(super) const CREDIT_MIN: u32 = 2;
