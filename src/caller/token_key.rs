@@ -49,6 +49,11 @@ pub enum InvalidTokenKey {
         "must be a public key in PEM (-----BEGIN PUBLIC KEY-----) for {0} (RSA: at least 2048 bits)"
     )]
     NoPublicKey(&'static str),
+    #[error(
+        "holds a private key: the gateway needs the public one (openssl pkey -in FILE -pubout), and \
+         the signer keeps the private one"
+    )]
+    PrivateKey,
 }
 
 impl TokenAlgorithm {
@@ -95,7 +100,9 @@ impl TokenKey {
         let begins = pem.expose().trim_start();
         let tags = ["-----BEGIN PUBLIC KEY-----", "-----BEGIN RSA PUBLIC KEY-----"];
         if !tags.iter().any(|tag| begins.starts_with(tag)) {
-            return Err(unusable());
+            let first = begins.lines().next().unwrap_or_default();
+            let is_private = first.starts_with("-----BEGIN") && first.contains("PRIVATE KEY");
+            return Err(if is_private { InvalidTokenKey::PrivateKey } else { unusable() });
         }
         let pem = begins.as_bytes();
         let key = match algorithm {

@@ -134,7 +134,8 @@ pub(super) fn start(
     let upstream = settings.upstream.url.to_string();
     let app = App::start(settings, &clock, metrics, Some(Arc::new(log)), passed)
         .map_err(|error| Failure::Run(chain(&error)))?;
-    tracing::info!(public = ?app.public, admin = %app.admin, upstream, "ready");
+    let pid = std::process::id();
+    tracing::info!(public = ?app.public, admin = %app.admin, upstream, pid, "ready");
     Ok((app, writer))
 }
 

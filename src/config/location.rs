@@ -31,6 +31,18 @@ impl<'a> Locations<'a> {
         Self { file, lines, variables }
     }
 
+    /// Returns the line of a problem's key, or of its section if the key is missing. `None`: it is
+    /// not in the file.
+    pub(super) fn line(&self, problem: &Problem) -> Option<usize> {
+        let mut path = problem.path.as_str();
+        loop {
+            if let Some(line) = self.lines.get(path) {
+                return Some(*line);
+            }
+            (path, _) = path.rsplit_once('.')?;
+        }
+    }
+
     /// Adds the location of its key to a problem. A key that is missing has the location of its
     /// section.
     pub(super) fn locate(&self, problem: &mut Problem) {
@@ -43,16 +55,8 @@ impl<'a> Locations<'a> {
             problem.location = Some(variable);
             return;
         }
-        let mut path = problem.path.as_str();
-        let line = loop {
-            if let Some(line) = self.lines.get(path) {
-                break Some(line);
-            }
-            let Some((parent, _)) = path.rsplit_once('.') else { break None };
-            path = parent;
-        };
         let file = self.file.display();
-        problem.location = Some(match line {
+        problem.location = Some(match self.line(problem) {
             Some(line) => format!("{file}:{line}"),
             None => file.to_string(),
         });

@@ -45,13 +45,14 @@ pub fn load(
     let variables = environment.iter().map(|(name, _)| name.as_str()).collect();
     let locations = Locations::of(path, &text, variables);
     let mut loaded = from_text(&text, directory, environment.iter().cloned());
-    let located = match &mut loaded {
+    let located: &mut Vec<Problem> = match &mut loaded {
         Ok(settings) => &mut settings.warnings,
         Err(Problems(problems)) => problems,
     };
-    for problem in located {
+    for problem in located.iter_mut() {
         locations.locate(problem);
     }
+    located.sort_by_key(|problem| locations.line(problem));
     loaded
 }
 

@@ -56,11 +56,19 @@ pub struct AccessRules {
 
 /// Credentials that callers may have here. The help documents name only these.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct AcceptedCredentials {
+pub(super) struct AcceptedCredentials<'a> {
     /// Whether a caller needs none.
     pub(super) none: bool,
     pub(super) keys: bool,
-    pub(super) tokens: bool,
+    /// Claims that a token must have. `None`: tokens are not accepted.
+    pub(super) tokens: Option<RequiredClaims<'a>>,
+}
+
+/// Configured values of the claims that every token must have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct RequiredClaims<'a> {
+    pub(super) issuer: &'a str,
+    pub(super) audience: &'a str,
 }
 
 /// `RateLimit` fields of all callers.
@@ -146,11 +154,14 @@ impl AccessRules {
     }
 
     /// Returns the credentials that callers may have.
-    pub(super) fn accepted_credentials(&self) -> AcceptedCredentials {
+    pub(super) fn accepted_credentials(&self) -> AcceptedCredentials<'_> {
         AcceptedCredentials {
             none: self.settings.anonymous == AnonymousPolicy::Serve,
             keys: !self.settings.callers.is_empty(),
-            tokens: self.settings.tokens.is_some(),
+            tokens: self.settings.tokens.as_ref().map(|tokens| RequiredClaims {
+                issuer: &tokens.issuer,
+                audience: &tokens.audience,
+            }),
         }
     }
 

@@ -185,3 +185,29 @@ fn problems_of_variables_and_of_the_file_are_reported_in_one_run() {
     }
     assert_eq!(paths.len(), expected.len(), "{problems:?}");
 }
+
+#[test]
+fn a_private_key_in_place_of_the_public_one_is_told_as_such() {
+    let directory = scratch();
+    let signer = crate::support::signers::Signer::ed25519("a");
+    std::fs::write(directory.path().join("jwt.pub"), signer.private()).unwrap();
+    let text = "[jwt]\nkey_file = \"jwt.pub\"\nissuer = \"a\"";
+    let problems = check(text, directory.path(), KEY.1).unwrap_err();
+    assert!(problems.starts_with("jwt.key_file: holds a private key"), "{problems}");
+    assert!(!problems.contains("BEGIN"), "{problems}");
+}
+
+#[test]
+fn problems_are_in_the_order_of_the_file() {
+    let directory = scratch();
+    let file = directory.path().join("ikgate.toml");
+    let text = "[telemetry]\nlog = \"debgu\"\n[cors]\nallowed_origin = [\"https://a.example\"]\n\
+                [cache]\nttl = \"soon\"";
+    std::fs::write(&file, text).unwrap();
+    let environment = [(KEY.0.to_owned(), KEY.1.to_owned())];
+    let problems = config::load(&file, environment).unwrap_err().0;
+    let lines: Vec<_> = problems.iter().map(|problem| problem.location.clone().unwrap()).collect();
+    assert_eq!(lines.len(), 4, "{problems:?}");
+    let sorted = [2, 3, 4, 6].map(|line| format!("{}:{line}", file.display()));
+    assert_eq!(lines, sorted, "{problems:?}");
+}

@@ -1,9 +1,11 @@
 //! Content of the guide for callers: what this gateway answers, how to authenticate, samples that
 //! work here, the limits in force and the errors.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use super::super::access_rules::AcceptedCredentials;
+use super::super::access_rules::{AcceptedCredentials, RequiredClaims};
 use crate::error::reference::{self, ErrorRow};
 use crate::limit::QuotaStatus;
 
@@ -30,7 +32,7 @@ pub(super) struct Guide {
 #[derive(Debug, Serialize)]
 pub(super) struct Method {
     pub(super) credential: &'static str,
-    pub(super) send: &'static str,
+    pub(super) send: Cow<'static, str>,
 }
 
 /// Code that works on this gateway once its placeholders are replaced.
@@ -58,7 +60,7 @@ pub(super) struct Limits {
 impl Guide {
     pub(super) fn new(
         url: String,
-        credentials: AcceptedCredentials,
+        credentials: AcceptedCredentials<'_>,
         quota_status: QuotaStatus,
     ) -> Self {
         Self {
@@ -78,34 +80,40 @@ impl Guide {
     }
 }
 
-fn methods(credentials: AcceptedCredentials) -> Vec<Method> {
-    let none = Method {
-        credential: "none",
-        send: "no Authorization field: the caller is counted by its address",
-    };
-    let key = Method { credential: "caller key", send: "Authorization: Bearer KEY" };
-    let user_name = Method {
-        credential: "caller key, from an ImageKit SDK",
-        send: "the key in place of ImageKit's private key: the user name of Basic authentication, \
-               without a password",
-    };
-    let token = Method {
+fn methods(credentials: AcceptedCredentials<'_>) -> Vec<Method> {
+    let AcceptedCredentials { none, keys, tokens } = credentials;
+    let method = |credential, send: &'static str| Method { credential, send: send.into() };
+    let mut methods = Vec::new();
+    if none {
+        methods
+            .push(method("none", "no Authorization field: the caller is counted by its address"));
+    }
+    if keys {
+        methods.push(method("caller key", "Authorization: Bearer KEY"));
+        methods.push(method(
+            "caller key, from an ImageKit SDK",
+            "the key in place of ImageKit's private key: the user name of Basic authentication, \
+             without a password",
+        ));
+    }
+    methods.extend(tokens.map(|RequiredClaims { issuer, audience }| Method {
         credential: "browser token",
-        send: "Authorization: Bearer TOKEN, a token that your back end or identity provider has signed",
-    };
-    let AcceptedCredentials { none: anonymous, keys, tokens } = credentials;
-    [(anonymous, none), (keys, key), (keys, user_name), (tokens, token)]
-        .into_iter()
-        .filter_map(|(accepted, method)| accepted.then_some(method))
-        .collect()
+        send: format!(
+            "Authorization: Bearer TOKEN, a token that your back end or identity provider has signed. \
+             Its claims: iss {issuer:?}, aud {audience:?}, sub, and in seconds since 1970 iat and exp, \
+             at most an hour apart. A private file needs its id in the claim files."
+        )
+        .into(),
+    }));
+    methods
 }
 
 /// Returns the samples that can work with these credentials. An SDK always sends a key.
-fn samples(url: &str, credentials: AcceptedCredentials) -> Vec<Sample> {
+fn samples(url: &str, credentials: AcceptedCredentials<'_>) -> Vec<Sample> {
     let list = format!("{url}/v1/files/FILE_ID/versions");
     let field = match credentials {
         AcceptedCredentials { keys: true, .. } => "-H 'Authorization: Bearer KEY' ",
-        AcceptedCredentials { tokens: true, .. } => "-H 'Authorization: Bearer TOKEN' ",
+        AcceptedCredentials { tokens: Some(_), .. } => "-H 'Authorization: Bearer TOKEN' ",
         AcceptedCredentials { .. } => "",
     };
     let mut samples = vec![Sample { client: "curl", code: format!("curl -i {field}'{list}'") }];
@@ -118,8 +126,8 @@ fn samples(url: &str, credentials: AcceptedCredentials) -> Vec<Sample> {
         );
         samples.push(Sample { client: "an ImageKit SDK (Python)", code });
     }
-    if credentials.none || credentials.tokens {
-        let options = if credentials.tokens {
+    if credentials.none || credentials.tokens.is_some() {
+        let options = if credentials.tokens.is_some() {
             ", {\n  headers: { Authorization: `Bearer ${token}` },\n}"
         } else {
             ""
@@ -135,7 +143,7 @@ fn samples(url: &str, credentials: AcceptedCredentials) -> Vec<Sample> {
     samples
 }
 
-fn limits(credentials: AcceptedCredentials, quota_status: QuotaStatus) -> Limits {
+fn limits(credentials: AcceptedCredentials<'_>, quota_status: QuotaStatus) -> Limits {
     if !credentials.none {
         let text = "A request without a credential is refused. RateLimit-Policy and RateLimit in \
                     each answer say the limits of your key or token.";
@@ -160,6 +168,8 @@ mod tests {
     fn guide(none: bool, keys: bool, tokens: bool) -> Guide {
         let quota = Quota::new(10, 20).unwrap();
         let quota_status = QuotaStatus { limit: Limit::Address, quota, left: 19 };
+        let claims = RequiredClaims { issuer: "https://app.example", audience: "ikgate" };
+        let tokens = tokens.then_some(claims);
         let credentials = AcceptedCredentials { none, keys, tokens };
         Guide::new("https://gateway.example".to_owned(), credentials, quota_status)
     }
@@ -186,7 +196,10 @@ mod tests {
             assert_eq!(code.contains("KEY"), keys, "{code}");
             assert_eq!(code.contains("Bearer TOKEN") || code.contains("${token}"), tokens);
         }
-        assert_eq!(guide(true, true, true).samples.len(), 3);
+        let all = guide(true, true, true);
+        assert_eq!(all.samples.len(), 3);
+        let send = &all.authentication.last().unwrap().send;
+        assert!(send.contains("iss \"https://app.example\", aud \"ikgate\""), "{send}");
     }
 
     #[test]

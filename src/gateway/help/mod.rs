@@ -26,7 +26,7 @@ const JSON: MediaType = MediaType { kind: "application", subtype: "json", versio
 /// Returns the guide: HTML for a client that prefers it, as browsers do, else JSON.
 pub(super) fn guide(
     url: String,
-    credentials: AcceptedCredentials,
+    credentials: AcceptedCredentials<'_>,
     quota_status: QuotaStatus,
     fields: &HeaderMap,
 ) -> Document {
