@@ -80,11 +80,28 @@ class Observed(unittest.TestCase):
             program([IKGATE, "sandbox", "--listen", "127.0.0.1:0"], r"http://(\S+)", "stdout")
         )
         (cls.directory / "webhook.secret").write_text("whsec_c2FuZGJveA==")
-        config = cls.directory / "ikgate.toml"
+        cls.public, cls.admin = cls.gateway("ikgate.toml", said.group(1))
+        cls.requests = collections.Counter()
+        # A second gateway, whose upstream is down: nothing listens on that port.
+        public, cls.admin_in_outage = cls.gateway("outage.toml", "127.0.0.1:1")
+        for number in range(7):
+            cls.requests[status(f"http://{public}/v1/files/file-{number}/versions")] += 1
+        list_of = f"http://{cls.public}/v1/files/{FILE}/versions"
+        for _ in range(3):
+            cls.requests[status(list_of)] += 1
+        cls.requests[status(list_of, Authorization="Bearer wrong")] += 1
+        cls.requests[status(list_of.replace(FILE, "missing"))] += 1
+        while not cls.requests["429"]:
+            cls.requests[status(list_of)] += 1
+
+    @classmethod
+    def gateway(cls, name, upstream):
+        """Starts a gateway and returns the addresses of its public and its admin listener."""
+        config = cls.directory / name
         config.write_text(f"""
             server.listen = ["127.0.0.1:0"]
             admin.listen = "127.0.0.1:0"
-            upstream.url = "http://{said.group(1)}"
+            upstream.url = "http://{upstream}"
             webhooks.secret_file = "webhook.secret"
             limits.anonymous = {{ per_second = 1, burst = 7 }}
         """)
@@ -96,15 +113,7 @@ class Observed(unittest.TestCase):
                 env={**os.environ, "IMAGEKIT_PRIVATE_KEY": "private_sandbox="},
             )
         )
-        cls.public, cls.admin = ready.groups()
-        cls.requests = collections.Counter()
-        list_of = f"http://{cls.public}/v1/files/{FILE}/versions"
-        for _ in range(3):
-            cls.requests[status(list_of)] += 1
-        cls.requests[status(list_of, Authorization="Bearer wrong")] += 1
-        cls.requests[status(list_of.replace(FILE, "missing"))] += 1
-        while not cls.requests["429"]:
-            cls.requests[status(list_of)] += 1
+        return ready.groups()
 
     def test_prometheus_counts_what_was_asked(self):
         config = self.directory / "prometheus.yaml"
@@ -112,7 +121,9 @@ class Observed(unittest.TestCase):
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(RULES)],
             "scrape_configs": [
-                {"job_name": "ikgate", "static_configs": [{"targets": [self.admin]}]}
+                {"job_name": "ikgate", "static_configs": [
+                    {"targets": [self.admin, self.admin_in_outage]},
+                ]}
             ],
         }))
         arguments = [
@@ -133,7 +144,11 @@ class Observed(unittest.TestCase):
                 time.sleep(0.1)
                 found = ask("sum by (status) (ikgate_requests_total)")
                 counted = {one["metric"]["status"]: int(one["value"][1]) for one in found}
-            self.assertEqual(ask('up{job="ikgate"}')[0]["value"][1], "1")
+            self.assertEqual([one["value"][1] for one in ask('up{job="ikgate"}')], ["1", "1"])
+            failed = ask('sum by (outcome) (ikgate_upstream_requests_total) > 0')
+            outcomes = {one["metric"]["outcome"] for one in failed}
+            self.assertLessEqual({"ok", "unreachable", "breaker_open"}, outcomes)
+            self.assertEqual(ask("max(ikgate_upstream_breaker_state) > bool 0")[0]["value"][1], "1")
             for name, expression in expressions():
                 if expression.startswith("label_values"):
                     continue
