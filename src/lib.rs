@@ -19,10 +19,14 @@
 //!               webhook: its own quota, its signature, invalidation, 204
 //!               help: the address's quota, a document about this gateway
 //!               else join the file's fill, or start it in a task of its own:
-//!                 upstream -> may it be stored? -> store, unless invalidated -> wake the waiters
+//!                 in a fleet: cluster, the second level -> else the upstream
+//!                 -> may it be stored? -> store, unless invalidated -> wake the waiters
 //!          -> response  conditional, coding, then the fields of every response
 //! exchange    the body is taken, or its stream is gone -> one event -> log and metrics
 //! ```
+//!
+//! A purge by an operator comes through `admin`, and one by an event through the webhook. Both call
+//! `invalidation`, which changes the cache, in a fleet after `cluster` has told the other nodes.
 //!
 //! The fast path parses a plain `GET` of HTTP/1.1 (`message::plain`) without hyper. It answers the
 //! request itself if the response is stored (`gateway::fast_path`, `server::http1::driver`). hyper

@@ -1,10 +1,16 @@
 //! Request pipeline: takes one request through all stages to its response. Only this module knows
 //! the order of the stages.
 //!
-//! `pipeline` answers a request. `decide` is the synchronous half, for what the request's head
-//! alone decides; `fast_path` calls it without hyper. `continuation` is the asynchronous half, for
-//! bodies and fills; `help` writes the documents about this gateway for its callers. One function,
-//! `ResponseFacts::write`, adds the common fields to every response.
+//! - `pipeline`: answers a request; `context`: what the stages have found out about it.
+//! - `decide`: synchronous half, for what the head alone decides; `fast_path` calls it without hyper.
+//!   It answers hits, and starts the refresh of a stale one.
+//! - `continuation`: asynchronous half, for bodies and fills.
+//! - `versions`: reads of a list or of one version, from the cache or by a fill; `query`: the read
+//!   that a miss has to finish; `fills`: the tasks that fetch, from Redis or from the upstream.
+//! - `webhook`: ImageKit's events; `help`: documents about this gateway for its callers.
+//! - `access_rules`: callers, limits and CORS, which a reload replaces as a whole.
+//!
+//! One function, `ResponseFacts::write`, adds the common fields to every response.
 
 mod access_rules;
 mod context;
