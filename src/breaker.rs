@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Number of consecutive failures that open the breaker, and for how long it stays open.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BreakerSettings {
@@ -33,7 +35,8 @@ enum State {
 }
 
 /// State of the breaker, for metrics and status pages.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BreakerState {
     Closed,
     HalfOpen,

@@ -136,7 +136,8 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
             StatusCode::SERVICE_UNAVAILABLE,
             "purge_partial",
             "The purge is done on this gateway, and the others could not be told yet.",
-            "They are told as soon as the fleet's Redis can be reached. Send the purge again to be sure.",
+            "They are told as soon as the fleet's Redis can be reached. Send the purge again to \
+             be sure.",
         );
     }
     let purged = PurgeResult {

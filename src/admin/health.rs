@@ -28,8 +28,7 @@ pub struct Health {
 /// State of the way to ImageKit.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct UpstreamView {
-    /// `closed`, `half_open` or `open`.
-    pub breaker: Cow<'static, str>,
+    pub breaker: BreakerState,
     /// Result of the last call with the current key.
     pub private_key: KeyStatus,
     /// Number of refusals of the current key since ImageKit last accepted it.
@@ -64,11 +63,7 @@ impl Admin {
         let now = i64::try_from(unix_time.as_secs()).unwrap_or(i64::MAX);
         Health {
             upstream: UpstreamView {
-                breaker: match upstream.breaker_state(monotonic) {
-                    BreakerState::Closed => "closed".into(),
-                    BreakerState::HalfOpen => "half_open".into(),
-                    BreakerState::Open => "open".into(),
-                },
+                breaker: upstream.breaker_state(monotonic),
                 private_key: upstream.key_status(),
                 key_refusals: upstream.key_refusals().map_or(0, |refusals| refusals.count),
                 key_refused_since: upstream.key_refusals().map(|refusals| unix(refusals.since)),

@@ -64,10 +64,11 @@ fn fleet_problem(health: &Health) -> Option<CurrentProblem> {
             "fleet_cut_off",
             format!(
                 "The connection to the fleet's Redis is cut off: purges of other gateways do not \
-             arrive, and {} purges of this one wait.",
+                 arrive, and {} purges of this one wait.",
                 health.pending_purges
             ),
-            "Check Redis and the network to it. Until then stale responses are served only if ImageKit fails.",
+            "Check Redis and the network to it. Until then stale responses are served only if \
+             ImageKit fails.",
             "IkgateFleetCutOff",
         )
     })
@@ -95,7 +96,8 @@ fn caller_problem(counts: &LastMinute<'_>) -> Option<CurrentProblem> {
     let (who, remedy) = if caller == "anonymous" {
         (
             "Addresses without a credential send more than their quota".to_owned(),
-            "If the load is meant, raise limits.anonymous. If not, find its source in the access log.",
+            "If the load is meant, raise limits.anonymous. If not, find its source in the access \
+             log.",
         )
     } else {
         (
@@ -117,11 +119,11 @@ fn connections_problem(counts: &LastMinute<'_>) -> Option<CurrentProblem> {
             Severity::Warning,
             "connections_refused",
             format!(
-                "{refused} connections were closed in the last minute: one address has as many open \
-                 as server.max_connections_per_ip allows."
+                "{refused} connections were closed in the last minute: one address has as many \
+                 open as server.max_connections_per_ip allows."
             ),
-            "If it is a client of yours, let it use fewer connections, or raise the limit. If it is a \
-             proxy, list it in server.trusted_proxies.",
+            "If it is a client of yours, let it use fewer connections, or raise the limit. If it \
+             is a proxy, list it in server.trusted_proxies.",
             "IkgateConnectionsFull",
         )
     })

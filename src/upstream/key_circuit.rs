@@ -48,17 +48,23 @@ pub(super) struct KeyCircuit {
 
 struct State {
     breaker: Breaker,
-    /// Key that the breaker and the status are about.
+    /// Key that the breaker and the answers are about.
     of: Arc<Secret>,
-    status: KeyStatus,
-    /// Refusals of this key since it was last accepted.
-    refusals: Option<FailingCalls>,
+    answers: Answers,
+}
+
+/// Answers of the upstream to calls with one key.
+#[derive(Clone, Copy)]
+enum Answers {
+    None,
+    Accepted,
+    /// Refusals since the last acceptance.
+    Refused(FailingCalls),
 }
 
 impl State {
     fn of(key: Arc<Secret>) -> Self {
-        let (breaker, status) = (Breaker::new(REFUSALS), KeyStatus::Untried);
-        Self { breaker, of: key, status, refusals: None }
+        Self { breaker: Breaker::new(REFUSALS), of: key, answers: Answers::None }
     }
 }
 
@@ -80,14 +86,25 @@ impl KeyCircuit {
 
     /// Returns the result of the last call with the current key.
     pub(super) fn status(&self) -> KeyStatus {
-        let state = self.state.lock();
-        if Arc::ptr_eq(&state.of, &self.current()) { state.status } else { KeyStatus::Untried }
+        match self.answers() {
+            Answers::None => KeyStatus::Untried,
+            Answers::Accepted => KeyStatus::Accepted,
+            Answers::Refused(_) => KeyStatus::Refused,
+        }
     }
 
     /// Returns the refusals of the current key since it was last accepted.
     pub(super) fn refusals(&self) -> Option<FailingCalls> {
+        match self.answers() {
+            Answers::Refused(refusals) => Some(refusals),
+            Answers::None | Answers::Accepted => None,
+        }
+    }
+
+    /// Returns the answers to the current key. A key that no call has used yet has none.
+    fn answers(&self) -> Answers {
         let state = self.state.lock();
-        state.refusals.filter(|_| Arc::ptr_eq(&state.of, &self.current()))
+        if Arc::ptr_eq(&state.of, &self.current()) { state.answers } else { Answers::None }
     }
 
     /// Admits a call with this key, or returns how long until one may leave.
@@ -114,8 +131,11 @@ impl KeyCircuit {
         if !Arc::ptr_eq(&state.of, key) {
             return;
         }
-        state.status = KeyStatus::Refused;
-        state.refusals.get_or_insert(FailingCalls { since: now, count: 0 }).count += 1;
+        let FailingCalls { since, count } = match state.answers {
+            Answers::Refused(before) => before,
+            Answers::None | Answers::Accepted => FailingCalls { since: now, count: 0 },
+        };
+        state.answers = Answers::Refused(FailingCalls { since, count: count + 1 });
         if state.breaker.failed(now) == Transition::Opened {
             tracing::error!(
                 target: STATE_CHANGE,
@@ -132,8 +152,7 @@ impl KeyCircuit {
         if !Arc::ptr_eq(&state.of, key) {
             return;
         }
-        state.status = KeyStatus::Accepted;
-        state.refusals = None;
+        state.answers = Answers::Accepted;
         if state.breaker.succeeded() == Transition::Closed {
             tracing::info!(
                 target: STATE_CHANGE,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::admin::health::{LastErrorView, UpstreamView};
-use crate::upstream::{KeyStatus, UpstreamOutcome};
+use crate::upstream::{BreakerState, KeyStatus, UpstreamOutcome};
 
 const NOW: u64 = 1_000_000;
 
 fn well() -> Health {
     Health {
         upstream: UpstreamView {
-            breaker: "closed".into(),
+            breaker: BreakerState::Closed,
             private_key: KeyStatus::Accepted,
             key_refusals: 0,
             key_refused_since: None,
@@ -53,7 +53,7 @@ fn causes(health: &Health, points: &[Point]) -> Vec<(Severity, String)> {
 fn an_outage_is_told_with_its_cause_its_duration_and_its_effect() {
     assert_eq!(causes(&well(), &minute()), []);
     let mut health = failing(UpstreamOutcome::Unreachable, "Connection refused", 9);
-    health.upstream.breaker = "open".into();
+    health.upstream.breaker = BreakerState::Open;
     let said = "ImageKit has been unreachable for 3 min: Connection refused. In the last minute \
                 41 % of requests were answered stale and 59 % failed. The circuit breaker is open: \
                 no call leaves.";

@@ -3,7 +3,7 @@
 use super::last_minute::LastMinute;
 use super::problem::{CurrentProblem, Severity, spoken};
 use crate::admin::health::{LastErrorView, UpstreamView};
-use crate::upstream::{KeyStatus, UpstreamOutcome};
+use crate::upstream::{BreakerState, KeyStatus, UpstreamOutcome};
 
 /// Number of failed calls in a row from which the upstream counts as failing. One failure may be
 /// due to one odd file.
@@ -27,7 +27,7 @@ pub(super) fn key_file_problem(upstream: &UpstreamView) -> Option<CurrentProblem
              key stays in use."
         ),
         "Restore upstream.private_key_file and the right to read it; the gateway reads it \
-                 again within 5 s.",
+         again within 5 s.",
         "IkgateKeyUnreadable",
     ))
 }
@@ -48,7 +48,7 @@ pub(super) fn failing_calls_problem(
         return Some(failure.problem(error.at, upstream, counts, now));
     }
     let since = upstream.failing_since?;
-    if upstream.failed_calls < FAILED_CALLS_MIN && upstream.breaker == "closed" {
+    if upstream.failed_calls < FAILED_CALLS_MIN && upstream.breaker == BreakerState::Closed {
         return None;
     }
     if error.outcome == AUTH && upstream.private_key == KeyStatus::Untried {
@@ -83,10 +83,10 @@ impl Failure<'_> {
             let cause = format!("{what_once}: {said}. That was {ago} ago; no call was made since.");
             return CurrentProblem::new(Severity::Warning, code, cause, remedy, runbook);
         }
-        let breaker = match &*upstream.breaker {
-            "closed" => "",
-            "half_open" => " The circuit breaker lets one probe through.",
-            _ => " The circuit breaker is open: no call leaves.",
+        let breaker = match upstream.breaker {
+            BreakerState::Closed => "",
+            BreakerState::HalfOpen => " The circuit breaker lets one probe through.",
+            BreakerState::Open => " The circuit breaker is open: no call leaves.",
         };
         let (lasts, effect) = (spoken(now.saturating_sub(since)), counts.effect());
         let cause = format!("{what} for {lasts}: {said}.{effect}{breaker}");
@@ -105,7 +105,7 @@ fn untried_key(error: &LastErrorView) -> CurrentProblem {
             error.cause
         ),
         "Request a list that is not in the cache: the call shows whether ImageKit accepts \
-                 the new key.",
+         the new key.",
         "IkgateKeyRefused",
     )
 }
@@ -126,8 +126,8 @@ impl Texts {
         code: "private_key_refused",
         what: "ImageKit has refused the private key",
         what_once: "ImageKit refused the private key in the last call",
-        remedy: "Write a valid key into upstream.private_key_file. With a key from the environment, \
-                 restart the gateway.",
+        remedy: "Write a valid key into upstream.private_key_file. With a key from the \
+                 environment, restart the gateway.",
         runbook: "IkgateKeyRefused",
     };
 
@@ -176,16 +176,14 @@ pub(super) fn budget_problem(
         let (code, runbook) = ("upstream_throttles", "IkgateUpstreamThrottles");
         return Some(CurrentProblem::new(severity, code, cause, remedy, runbook));
     }
-    (counts.not_admitted > 0).then(|| CurrentProblem::new(
-severity,
-"budget_empty",
-format!(
+    (counts.not_admitted > 0).then(|| {
+        let cause = format!(
             "The upstream budget is used up: {} fills were refused in the last minute, {} calls \
              are available now.",
             counts.not_admitted, upstream.budget_available
-        ),
-"Lower the quota of the caller that requests the most files, or raise cache.ttl \
-                 or upstream.budget.",
-"IkgateBudgetExhausted",
-))
+        );
+        let remedy = "Lower the quota of the caller that requests the most files, or raise \
+                      cache.ttl or upstream.budget.";
+        CurrentProblem::new(severity, "budget_empty", cause, remedy, "IkgateBudgetExhausted")
+    })
 }

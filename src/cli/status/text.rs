@@ -9,7 +9,7 @@ use super::palette::Palette;
 use super::snapshot::Snapshot;
 use crate::admin::{CurrentProblem, Health, Severity, UpstreamView};
 use crate::telemetry::Point;
-use crate::upstream::KeyStatus;
+use crate::upstream::{BreakerState, KeyStatus};
 
 /// Width of the labels before wrapped texts and values.
 const LABEL_WIDTH: usize = 13;
@@ -92,7 +92,11 @@ pub(super) fn parts(snapshot: &Snapshot, width: usize, palette: Palette) -> Vec<
 }
 
 fn upstream(upstream: &UpstreamView, now: u64) -> String {
-    let breaker = if upstream.breaker == "half_open" { "probing" } else { &upstream.breaker };
+    let breaker = match upstream.breaker {
+        BreakerState::Closed => "closed",
+        BreakerState::HalfOpen => "probing",
+        BreakerState::Open => "open",
+    };
     let mut text =
         format!("circuit breaker {breaker}, private key {}", upstream.private_key.as_str());
     if let Some(since) = upstream.failing_since {
@@ -104,7 +108,8 @@ fn upstream(upstream: &UpstreamView, now: u64) -> String {
 
 fn upstream_style(health: &Health, palette: Palette) -> Style {
     let upstream = &health.upstream;
-    let is_good = upstream.breaker == "closed" && upstream.private_key != KeyStatus::Refused;
+    let is_good =
+        upstream.breaker == BreakerState::Closed && upstream.private_key != KeyStatus::Refused;
     if is_good && upstream.failing_since.is_some() {
         palette.warn()
     } else {
