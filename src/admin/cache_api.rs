@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::replies::{json, problem};
 use super::state::Admin;
 use crate::cache::{Lookup, PurgeMode, Reuse, StoredResponse, Target};
+use crate::error::ErrorCode;
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, Purge};
 use crate::message::Coding;
@@ -117,8 +118,7 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
         Some("soft=true") => PurgeMode::Soft,
         Some(_) => {
             return problem(
-                StatusCode::BAD_REQUEST,
-                "bad_request",
+                ErrorCode::BadRequest,
                 "The query of the purge is not valid.",
                 "The only parameter is soft, with the value true or false.",
             );
@@ -133,8 +133,7 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
     let purge = Purge { target, mode, source: InvalidationSource::Admin };
     if admin.gateway.invalidator.invalidate(purge).await.is_err() {
         return problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "purge_partial",
+            ErrorCode::PurgePartial,
             "The purge is done on this gateway, and the others could not be told yet.",
             "They are told as soon as the fleet's Redis can be reached. Send the purge again to \
              be sure.",
@@ -179,8 +178,7 @@ fn purge_message(id: Option<&str>, mode: PurgeMode, responses: u64) -> String {
 
 fn bad_id() -> Reply {
     problem(
-        StatusCode::BAD_REQUEST,
-        "bad_request",
+        ErrorCode::BadRequest,
         "The path does not end with a valid file id.",
         "A file id is 1 to 64 of A-Z a-z 0-9 _ - and is not percent-encoded.",
     )

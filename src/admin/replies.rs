@@ -6,6 +6,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use crate::error::ErrorCode;
 use crate::server::{Reply, reply};
 
 /// Adds the security fields that browsers read, and `Cache-Control: no-store`.
@@ -21,8 +22,7 @@ pub(super) fn with_security_fields(mut reply: Reply) -> Reply {
 
 pub(super) fn not_allowed(allowed: &'static str) -> Reply {
     let mut reply = problem(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
+        ErrorCode::MethodNotAllowed,
         "The path does not support this method.",
         "Use a method that the Allow field lists.",
     );
@@ -38,9 +38,9 @@ pub struct Problem<'a> {
     pub code: Cow<'a, str>,
 }
 
-pub(super) fn problem(status: StatusCode, code: &str, message: &str, help: &str) -> Reply {
-    let (message, help, code) = (message.into(), help.into(), code.into());
-    json(status, &Problem { message, help, code })
+pub(super) fn problem(code: ErrorCode, message: &str, help: &str) -> Reply {
+    let (message, help) = (message.into(), help.into());
+    json(code.status(), &Problem { message, help, code: code.as_str().into() })
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {

@@ -15,6 +15,7 @@ use super::operation::{Operation, PATHS};
 use super::replies::{json, not_allowed, problem, text, with_security_fields};
 use super::state::Admin;
 use super::{cache_api, stats};
+use crate::error::ErrorCode;
 use crate::gateway::BOTH_LISTENERS;
 use crate::message::date_value;
 use crate::server::{Reply, Service, ServiceResponse, Unreadable, reply};
@@ -40,18 +41,20 @@ impl Service for Admin {
     }
 
     fn refuse(&self, _: SocketAddr, refused: Unreadable, _: Option<()>) -> Option<Reply> {
-        let (code, message, help) = match refused {
+        let reply = match refused {
             Unreadable::Malformed => {
-                ("bad_request", "The head cannot be parsed.", "Send HTTP/1.1.")
+                problem(ErrorCode::BadRequest, "The head cannot be parsed.", "Send HTTP/1.1.")
             }
             Unreadable::TimedOut => {
-                ("request_timeout", "The head did not arrive in time.", "Try again.")
+                problem(ErrorCode::RequestTimeout, "The head did not arrive in time.", "Try again.")
             }
-            Unreadable::TooLong => {
-                ("too_large", "The head has too many bytes or fields.", "Send fewer fields.")
-            }
+            Unreadable::TooLong => problem(
+                ErrorCode::HeadTooLarge,
+                "The head has too many bytes or fields.",
+                "Send fewer fields.",
+            ),
         };
-        let mut reply = with_security_fields(problem(refused.status(), code, message, help));
+        let mut reply = with_security_fields(reply);
         reply.headers_mut().insert(DATE, date_value(self.clock().unix_time()));
         Some(reply)
     }
@@ -70,7 +73,7 @@ impl Admin {
         }
         let Some(operation) = operation else {
             let message = "The admin listener does not serve that path.";
-            return problem(StatusCode::NOT_FOUND, "no_route", message, PATHS);
+            return problem(ErrorCode::NoRoute, message, PATHS);
         };
         if matches!(head.method, Method::GET | Method::HEAD) {
             self.get(operation, head).await
@@ -113,20 +116,17 @@ impl Admin {
 fn refused(refusal: Refusal) -> Reply {
     let mut reply = match refusal {
         Refusal::CrossOrigin => problem(
-            StatusCode::FORBIDDEN,
-            "forbidden",
+            ErrorCode::Forbidden,
             "A page of another origin may not change anything here.",
             "Use the dashboard, curl or `ikgate purge`.",
         ),
         Refusal::Host => problem(
-            StatusCode::MISDIRECTED_REQUEST,
-            "misdirected",
+            ErrorCode::Misdirected,
             "The admin listener does not accept the Host of this request.",
             "Use an IP address or localhost, or list the name under admin.hosts.",
         ),
         Refusal::Token => problem(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
+            ErrorCode::Unauthorized,
             "This operation needs the admin token.",
             "Send 'Authorization: Bearer TOKEN'; the token is in the file named by \
              admin.token_file.",

@@ -83,6 +83,9 @@ codes! {
     HeadTooLarge: "too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, No,
         "The head has too many bytes or fields.",
         "Send a shorter head.";
+    Misdirected: "misdirected", MISDIRECTED_REQUEST, No,
+        "The admin listener does not accept the `Host`; only it has this code.",
+        "Use an IP address or `localhost`, or list the name under `admin.hosts`.";
     Throttled: "throttled", TOO_MANY_REQUESTS, AfterWait,
         "The caller's quota is used up.",
         "Wait as long as `Retry-After` says.";
@@ -120,7 +123,7 @@ impl ErrorCode {
         self.spec().code
     }
 
-    pub(super) fn status(self) -> StatusCode {
+    pub fn status(self) -> StatusCode {
         self.spec().status
     }
 }

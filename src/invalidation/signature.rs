@@ -1,9 +1,9 @@
 //! Signatures of ImageKit's webhooks (HMAC-SHA256): legacy scheme and Standard Webhooks.
 //!
-//! In both schemes ImageKit's HMAC key is the whole `whsec_...` text, as the dashboard shows it.
-//! Standard Webhooks differs: its key is the base64-decoded text after the prefix. So a stock
-//! library fails on genuine deliveries. The standard's key is accepted too: it derives from the
-//! same secret, so an attacker who has one has the other.
+//! ImageKit signs both schemes with the whole `whsec_...` text, as its dashboard shows it. The
+//! specification of Standard Webhooks uses the base64-decoded text after the prefix, so a stock
+//! library of that standard fails on genuine deliveries. Its key is accepted too: it derives from
+//! the same secret, so an attacker who has one has the other.
 
 use std::time::{Duration, SystemTime};
 

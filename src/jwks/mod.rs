@@ -5,11 +5,13 @@
 
 mod fetch;
 mod lifetime;
+mod outcome;
 mod refresh;
 mod schedule;
 
 use std::sync::Arc;
 
+pub use outcome::KeySetOutcome;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::caller::ProviderKeys;

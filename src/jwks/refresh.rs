@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use super::fetch::{FetchError, FetchedSet, fetch};
+use super::outcome::KeySetOutcome;
 use super::schedule::{Fetched, Schedule};
 use crate::caller::{KeySetChange, ParsedKeySet, ProviderKeys};
 use crate::clock::Clock;
@@ -20,11 +21,13 @@ pub(super) async fn keep_fresh(keys: Arc<ProviderKeys>, clock: Clock) {
         let began = clock.monotonic();
         let fetched = match fetch(keys.provider()).await {
             Ok(FetchedSet { parsed, lifetime }) => {
+                KeySetOutcome::Fetched.emit();
                 let change = keys.replace(&parsed.set);
                 log.succeeded(&keys, &parsed, change);
                 Fetched::Set { lifetime }
             }
             Err(error) => {
+                KeySetOutcome::Failed.emit();
                 let kept = keys.is_loaded();
                 log.failed(&keys, &error, kept);
                 if kept { Fetched::KeptOlder } else { Fetched::None }

@@ -96,10 +96,17 @@ pub(super) async fn next_connection(
         if let Ok(permit) = permits.for_peer(permit, peer.ip()) {
             return (stream, peer, permit);
         }
-        // The connection is closed without a response: a client that opens so many does not read
-        // one.
-        tracing::debug!(%peer, "connection closed: its address has reached max_connections_per_ip");
+        reset_on_close(&stream);
+        tracing::debug!(%peer, "connection reset: its address has reached max_connections_per_ip");
         Refused::PerAddress.emit();
+    }
+}
+
+/// Makes the close of a connection that gets no response a reset. After an orderly end some client
+/// libraries wait for the response until their timeout; after a reset they fail at once.
+fn reset_on_close(stream: &TcpStream) {
+    if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!(%error, "cannot reset a connection: it is closed in order");
     }
 }
 
@@ -118,8 +125,10 @@ pub(super) fn last_connections(
             && let Ok((stream, peer)) = socket.accept()
         {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            if let (Ok(stream), Ok(permit)) = (stream, permits.for_peer(permit, peer.ip())) {
-                last.push((stream, peer, permit));
+            let Ok(stream) = stream else { continue };
+            match permits.for_peer(permit, peer.ip()) {
+                Ok(permit) => last.push((stream, peer, permit)),
+                Err(_) => reset_on_close(&stream),
             }
         }
     }

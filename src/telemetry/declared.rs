@@ -1,8 +1,8 @@
 //! All metrics: the one declaration that registration and reference use.
 
 use super::labels::{
-    AUTH_REASON, CACHE, CALL_OUTCOME, CALLER, CODING, DEADLINE, LIMIT, PURGE_KIND, REFUSAL,
-    RELOAD_OUTCOME, ROUTE, SECOND_LEVEL_OUTCOME, SOURCE, STATUS, VERSION, WEBHOOK_OUTCOME,
+    AUTH_REASON, CACHE, CALL_OUTCOME, CALLER, CODING, DEADLINE, KEY_SET_OUTCOME, LIMIT, PURGE_KIND,
+    REFUSAL, RELOAD_OUTCOME, ROUTE, SECOND_LEVEL_OUTCOME, SOURCE, STATUS, VERSION, WEBHOOK_OUTCOME,
 };
 use super::metric::MetricSpec;
 
@@ -151,6 +151,11 @@ metrics! {
         "cluster_resets",
         "Number of times that everything was purged after a possibly missed purge",
     );
+    KEY_SET_FETCHES = MetricSpec::counter(
+        "key_set_fetches",
+        "Number of fetches of the identity provider's key set (`jwt.jwks_url`)",
+    )
+    .by(&[&KEY_SET_OUTCOME]);
     SECOND_LEVEL = MetricSpec::counter(
         "second_level",
         "Number of lookups and stores in the fleet's Redis",

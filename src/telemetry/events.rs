@@ -3,8 +3,8 @@
 
 use super::declared::{
     AUTH_FAILURES, CONFIG_RELOADS, CONNECTION_DEADLINES, CONNECTIONS_REFUSED, INVALIDATIONS,
-    REQUEST_DURATION, REQUESTS, RESPONSE_BYTES, SECOND_LEVEL, THROTTLED, UPSTREAM_DURATION,
-    UPSTREAM_REQUESTS, WEBHOOK_LAST, WEBHOOKS,
+    KEY_SET_FETCHES, REQUEST_DURATION, REQUESTS, RESPONSE_BYTES, SECOND_LEVEL, THROTTLED,
+    UPSTREAM_DURATION, UPSTREAM_REQUESTS, WEBHOOK_LAST, WEBHOOKS,
 };
 use super::metric::MetricSpec;
 
@@ -29,7 +29,7 @@ pub(super) enum Destination {
 
 /// Events that are counted, and are no lines of the log. The targets have dots, so that no module
 /// path is equal to one of them.
-pub(super) static COUNTED: [EventSpec; 10] = [
+pub(super) static COUNTED: [EventSpec; 11] = [
     EventSpec {
         target: "ikgate.exchange",
         emitted: "when a request has ended, in any way; its log line is `ikgate.access`",
@@ -77,8 +77,8 @@ pub(super) static COUNTED: [EventSpec; 10] = [
     },
     EventSpec {
         target: "ikgate.second_level",
-        emitted: "when one of several gateways has looked for a list that another may have \
-                  fetched, or stored one; a request that was answered so counts as `cache=\"miss\"`",
+        emitted: "when a gateway of a fleet has looked up a list in Redis, or has stored one \
+                  there; a request that is answered from Redis counts as `cache=\"miss\"`",
         counted_fields: &["outcome"],
         other_fields: &[],
         counted_in: Destination::Metrics(&[&SECOND_LEVEL]),
@@ -96,6 +96,13 @@ pub(super) static COUNTED: [EventSpec; 10] = [
         counted_fields: &["reason"],
         other_fields: &[],
         counted_in: Destination::Metrics(&[&AUTH_FAILURES]),
+    },
+    EventSpec {
+        target: "ikgate.key_set_fetch",
+        emitted: "when a fetch of the identity provider's key set has ended",
+        counted_fields: &["outcome"],
+        other_fields: &[],
+        counted_in: Destination::Metrics(&[&KEY_SET_FETCHES]),
     },
     EventSpec {
         target: "ikgate.connection_refused",

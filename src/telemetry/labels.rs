@@ -9,6 +9,7 @@ use crate::caller::AuthFailure;
 use crate::cluster::SecondLevelOutcome;
 use crate::exchange::{CacheLabel, CallerLabel, RouteLabel};
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
+use crate::jwks::KeySetOutcome;
 use crate::limit::Limit;
 use crate::message::Coding;
 use crate::server::{Deadline, Refused};
@@ -243,6 +244,16 @@ labels! {
         meanings: &[
             ("applied", "the new configuration is in force"),
             ("refused", "the new configuration has a problem; the old one stays in force"),
+        ],
+        others: None,
+    };
+    KEY_SET_OUTCOME = LabelSpec {
+        name: "outcome",
+        heading: "Outcomes of fetching a key set",
+        values: values!(KeySetOutcome),
+        meanings: &[
+            ("fetched", "the provider sent a key set, whether it is new or the one in force"),
+            ("failed", "the provider sent none that can be used; the last one stays in force"),
         ],
         others: None,
     };

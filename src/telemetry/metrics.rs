@@ -24,6 +24,7 @@ use crate::caller::AuthFailure;
 use crate::cluster::SecondLevelOutcome;
 use crate::exchange::{CacheLabel, CallerLabel, Ending, RouteLabel};
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
+use crate::jwks::KeySetOutcome;
 use crate::message::Coding;
 use crate::server::{Deadline, Refused};
 use crate::upstream::UpstreamOutcome;
@@ -264,6 +265,10 @@ impl Metrics {
         self.series.connection_deadlines.of(deadline).inc();
     }
 
+    pub(super) fn key_set_fetched(&self, outcome: &'static str) {
+        self.series.key_set_fetches.of(outcome).inc();
+    }
+
     pub(super) fn shared(&self, outcome: &'static str) {
         self.series.second_level.of(outcome).inc();
     }
@@ -310,6 +315,9 @@ fn begin_at_zero(series: &Series) {
     }
     for reason in Refused::ALL {
         series.connections_refused.of(reason.as_str());
+    }
+    for outcome in KeySetOutcome::ALL {
+        series.key_set_fetches.of(outcome.as_str());
     }
     for outcome in SecondLevelOutcome::ALL {
         series.second_level.of(outcome.as_str());

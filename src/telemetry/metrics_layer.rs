@@ -22,6 +22,7 @@ use crate::caller::AuthFailure;
 use crate::cluster::SecondLevelOutcome;
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
+use crate::jwks::KeySetOutcome;
 use crate::limit::Limit;
 use crate::server::{Deadline, Refused};
 use crate::upstream::UpstreamOutcome;
@@ -127,10 +128,16 @@ impl MetricsLayer {
                 let outcome = SecondLevelOutcome::ALL.get(number(first));
                 self.metrics.shared(outcome.map_or("unknown", |outcome| outcome.as_str()));
             }
-            _ => {
+            "ikgate.key_set_fetch" => {
+                let outcome = KeySetOutcome::ALL.get(number(first));
+                let outcome = outcome.map_or("unknown", |outcome| outcome.as_str());
+                self.metrics.key_set_fetched(outcome);
+            }
+            "ikgate.auth_failure" => {
                 let reason = AuthFailure::ALL.get(number(first));
                 self.metrics.auth_failed(reason.map_or("unknown", |reason| reason.as_str()));
             }
+            _ => {}
         }
     }
 }

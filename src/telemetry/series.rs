@@ -78,6 +78,7 @@ pub(super) struct Series {
     pub(super) config_reloads: Counters,
     pub(super) connections_refused: Counters,
     pub(super) connection_deadlines: Counters,
+    pub(super) key_set_fetches: Counters,
     pub(super) second_level: Counters,
 }
 
@@ -95,6 +96,7 @@ impl Series {
             config_reloads: counters(&declared::CONFIG_RELOADS),
             connections_refused: counters(&declared::CONNECTIONS_REFUSED),
             connection_deadlines: counters(&declared::CONNECTION_DEADLINES),
+            key_set_fetches: counters(&declared::KEY_SET_FETCHES),
             second_level: counters(&declared::SECOND_LEVEL),
             requests: registered(registry, &declared::REQUESTS),
             request_duration: register(registry, &declared::REQUEST_DURATION, durations),

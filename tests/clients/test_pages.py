@@ -1,8 +1,8 @@
 """Tests of the code blocks in all pages: each is run unchanged, in the order of the page.
 
 Only parts that depend on the machine are replaced: `cargo run --release --` by the program that it
-would build, and addresses and ports by local and free ones. Long-running commands run until the
-next one starts, or to the end of their page.
+would build, and addresses and ports by local and free ones. A gateway or a sandbox runs until the
+next one of its kind starts, or to the end of its page.
 """
 
 import os
@@ -79,8 +79,8 @@ def secrets(directory):
 class Pages(unittest.TestCase):
     def setUp(self):
         self.ports = {port: free_port() for port in ("8080", "8090", "9090")}
-        self.running = None
-        self.addCleanup(self.stop)
+        self.running = {}  # "sandbox" or "gateway": its process
+        self.addCleanup(self.stop_all)
         self.home = Path(self.enterContext(tempfile.TemporaryDirectory()))
         # curl must fail on an error status and show it.
         (self.home / ".curlrc").write_text("fail\nsilent\nshow-error\n")
@@ -88,11 +88,14 @@ class Pages(unittest.TestCase):
         keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self.environment = {**keep, "CURL_HOME": str(self.home), "FILE_ID": FILE}
 
-    def stop(self):
-        if self.running:
-            self.running.terminate()
-            self.running.communicate(timeout=30)
-            self.running = None
+    def stop(self, kind):
+        if running := self.running.pop(kind, None):
+            running.terminate()
+            running.communicate(timeout=30)
+
+    def stop_all(self):
+        for kind in list(self.running):
+            self.stop(kind)
 
     def local(self, text):
         text = re.sub(r"http://10\.0\.0\.\d:", "http://127.0.0.1:", text)
@@ -106,8 +109,9 @@ class Pages(unittest.TestCase):
         return text.replace("cargo run --release -- ", f"{IKGATE} ")
 
     def start(self, command):
-        # One at a time, because the next one uses the same ports.
-        self.stop()
+        kind = "sandbox" if " sandbox" in command else "gateway"
+        # One of a kind, because the next one uses the same ports.
+        self.stop(kind)
         environment = self.environment
         public, admin = (f"127.0.0.1:{self.ports[port]}" for port in ("8080", "9090"))
         is_ready = [IKGATE, "healthcheck", "--admin", f"http://{admin}"]
@@ -119,13 +123,13 @@ class Pages(unittest.TestCase):
             }
         else:
             is_ready = ["curl", f"http://127.0.0.1:{self.ports['8090']}/_sandbox/files"]
-        self.running = subprocess.Popen(
+        running = self.running[kind] = subprocess.Popen(
             ["bash", "-c", "exec env " + command], cwd=ROOT, env=environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
 
         def answers():
-            self.assertIsNone(self.running.poll(), f"ended: {command}")
+            self.assertIsNone(running.poll(), f"ended: {command}")
             done = subprocess.run(is_ready, env=self.environment, capture_output=True)
             return done.returncode == 0
 
@@ -246,7 +250,7 @@ class Pages(unittest.TestCase):
                     run = getattr(self, language, None)
                     self.assertIsNotNone(run, f"how is {language} run?")
                     run(text)
-            self.stop()
+            self.stop_all()
         self.assertEqual(not_run, {}, "in no page any more")
 
 

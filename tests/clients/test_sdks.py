@@ -1,12 +1,15 @@
 """Tests of ImageKit's SDKs, unmodified, through the gateway to the sandbox."""
 
 import json
+import subprocess
+import sys
 import unittest
+import urllib.request
 
 from cases import (
     FILE, FILE_OF_100_VERSIONS, FILE_OF_ONE_VERSION, KEY, NO_FILE, PLENTY, TIGHT, TOO_MANY, listed,
 )
-from clients import CLIENTS
+from clients import CLIENTS, HERE
 from processes import deaf, metric, sandbox, serve, stored_and_coded
 
 
@@ -45,6 +48,24 @@ class Sdks(unittest.TestCase):
                     error = self.refused(client, answer, 404)
                     self.assertEqual(error["message"], "The requested file does not exist.")
                     self.assertIn("support", error["help"])
+
+    def test_the_samples_of_the_gateways_own_guide_work(self):
+        programs = {"Python": [sys.executable, "-c"], "Node": ["node", "--input-type=module", "-e"]}
+        with sandbox() as upstream, serve(upstream.url, PLENTY) as gateway:
+            with urllib.request.urlopen(gateway.url) as answer:
+                guide = json.load(answer)
+            for language, command in programs.items():
+                name = f"an ImageKit SDK ({language})"
+                [code] = [each["code"] for each in guide["samples"] if each["for"] == name]
+                code = code.replace("KEY", KEY).replace("FILE_ID", FILE)
+                with self.subTest(language):
+                    shown = subprocess.run(
+                        [*command, code], cwd=HERE / "node", capture_output=True, text=True,
+                        timeout=60,
+                    )
+                    self.assertEqual(shown.returncode, 0, shown.stderr)
+                    self.assertEqual(len(shown.stdout.splitlines()), 3, shown.stdout)
+                    self.assertIn("Version 3", shown.stdout)
 
     def test_a_wrong_key_is_refused_and_not_tried_again(self):
         for client in CLIENTS:

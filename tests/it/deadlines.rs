@@ -125,7 +125,7 @@ async fn a_connection_of_some_age_ends_with_its_next_answer() {
 }
 
 #[tokio::test]
-async fn one_address_has_so_many_connections_and_no_more() {
+async fn one_address_has_so_many_connections_and_a_further_one_is_reset() {
     let (_origin, gateway) = gateway("[]", "max_connections_per_ip = 2").await;
     let mut first = Connection::open(gateway.public).await;
     let mut second = Connection::open(gateway.public).await;
@@ -134,7 +134,7 @@ async fn one_address_has_so_many_connections_and_no_more() {
         assert_eq!(connection.read("GET").await.unwrap().status, 200);
     }
     let mut third = Connection::open(gateway.public).await;
-    assert!(third.is_closed().await);
+    assert!(third.is_reset().await);
     let refused = "ikgate_connections_refused_total{reason=\"per_ip\"}";
     assert_eq!(gateway.metric(refused).await, Some(1.0));
     drop(first);

@@ -38,7 +38,8 @@ async fn the_guide_is_a_page_for_browsers_and_json_for_programs_and_says_what_wo
     assert_eq!(errors.clone().count(), ErrorCode::ALL.len());
     assert!(errors.clone().any(|row| row == ("throttled", Some(429))), "{guide}");
     assert!(sample(&json, "curl").contains(&format!("'{url}/v1/files/FILE_ID/versions'")));
-    assert!(sample(&json, "SDK").contains(&format!("base_url=\"{url}\"")));
+    assert!(sample(&json, "Node").contains(&format!("baseURL: \"{url}\"")));
+    assert!(sample(&json, "Python").contains(&format!("base_url=\"{url}\"")));
     assert!(sample(&json, "page").contains(&format!("fetch(\"{url}/v1/files/FILE_ID/versions\"")));
 
     let page = gateway.send("GET", "/", &[BROWSER]).await;

@@ -151,6 +151,10 @@ async fn while_the_provider_fails_the_last_good_set_stays_in_force() {
     }
     tokens.becomes(&new.signed(&claims), 200).await;
     assert_eq!(provider.requests_for("/elsewhere"), 0);
+    for (outcome, count) in [("failed", 8.0), ("fetched", 2.0)] {
+        let series = format!("ikgate_key_set_fetches_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(tokens.gateway.metric(&series).await, Some(count), "{outcome}");
+    }
     tokens.gateway.finish().await;
 }
 

@@ -53,6 +53,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
             "exchange",
             "file_id",
             "invalidation",
+            "jwks",
             "limit",
             "message",
             "server",

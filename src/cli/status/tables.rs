@@ -67,8 +67,8 @@ pub(super) fn sizes(stats: &Stats, palette: Palette) -> Table<'static> {
     Table::new(rows, widths).header(Row::new(["Now", ""]).style(palette.title()))
 }
 
-/// Returns the callers with the most requests.
-pub(super) fn callers(stats: &Stats, palette: Palette) -> Table<'static> {
+/// Returns the callers with the most requests, on this number of lines below the title.
+pub(super) fn callers(stats: &Stats, lines: u16, palette: Palette) -> Table<'static> {
     let period = Traffic::of(&stats.points, stats.interval_seconds);
     let title = format!("Top callers, {}", last_seconds(&period));
     let rows = stats.callers.iter().map(|CallerRow { caller, counts }| {
@@ -88,18 +88,19 @@ pub(super) fn callers(stats: &Stats, palette: Palette) -> Table<'static> {
         Constraint::Length(6),
         Constraint::Length(6),
     ];
-    Table::new(or_none(rows), widths).header(row_of(&title, header).style(palette.title()))
+    Table::new(cut(rows, lines), widths).header(row_of(&title, header).style(palette.title()))
 }
 
 /// Columns of a count and the space before it.
 const COUNT_WIDTH: usize = 10;
 
-/// Returns the most frequent files, with their paths if those fit into `width` columns.
+/// Returns the most frequent files on this number of lines below the title, with their paths if
+/// those fit into `width` columns.
 pub(super) fn files(
     title: &str,
     count: &str,
     files: &[TopFile],
-    width: usize,
+    (width, lines): (usize, u16),
     palette: Palette,
 ) -> Table<'static> {
     let rows = files.iter().map(|TopFile { count: FileCount { file, count, error }, path }| {
@@ -109,7 +110,7 @@ pub(super) fn files(
         row_of(label.as_ref().unwrap_or(file), [format!("{approximate}{}", number(real(*count)))])
     });
     let widths = [Constraint::Fill(1), Constraint::Length(9)];
-    Table::new(or_none(rows), widths)
+    Table::new(cut(rows, lines), widths)
         .header(row_of(title, [count.to_owned()]).style(palette.title()))
 }
 
@@ -128,13 +129,16 @@ pub(super) fn events(events: &[RecentEvent], palette: Palette) -> Table<'static>
     Table::new(rows, widths).header(header)
 }
 
-/// Returns the rows of a list, or one that says that it is empty.
-fn or_none<'a>(rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>> {
-    let mut rows: Vec<_> = rows.collect();
-    if rows.is_empty() {
-        rows.push(Row::new(["none"]));
-    }
-    rows
+/// Returns as many rows of a list as there are lines. The last line says how many rows are left
+/// out, or that the list is empty. If there is one line only, it is the first row.
+fn cut<'a>(rows: impl ExactSizeIterator<Item = Row<'a>>, lines: u16) -> Vec<Row<'a>> {
+    let (total, lines) = (rows.len(), usize::from(lines));
+    let (shown, last) = match total {
+        0 => (0, Some("none".to_owned())),
+        _ if total <= lines || lines < 2 => (lines, None),
+        _ => (lines - 1, Some(format!("… {} more", total - (lines - 1)))),
+    };
+    rows.take(shown).chain(last.map(|text| Row::new([text]))).collect()
 }
 
 /// Returns a row of a label and right-aligned values.

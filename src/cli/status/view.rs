@@ -94,13 +94,14 @@ impl View<'_> {
         // Callers get half of the lines at most; two lines are titles, one is blank.
         let rows = rest.area.height.saturating_sub(3);
         let callers = shown(stats.callers.len().max(1), rows.div_ceil(2));
-        rest.table(callers + 1, tables::callers(stats, palette));
+        rest.table(callers + 1, tables::callers(stats, callers, palette));
         rest.blank();
         let files = stats.top.requests.len().max(stats.top.fills.len()).max(1);
         let files = shown(files, rest.area.height.saturating_sub(1));
         let half = width.saturating_sub(3) / 2;
-        let list =
-            |title, counted, files| tables::files(title, counted, files, half.into(), palette);
+        let list = |title, counted, listed| {
+            tables::files(title, counted, listed, (half.into(), files), palette)
+        };
         rest.pair(
             files + 1,
             half,

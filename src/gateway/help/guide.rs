@@ -125,6 +125,14 @@ fn samples(url: &str, credentials: AcceptedCredentials<'_>) -> Vec<Sample> {
              print(version.version_info.name, version.size)"
         );
         samples.push(Sample { client: "an ImageKit SDK (Python)", code });
+        let code = format!(
+            "import ImageKit from \"@imagekit/nodejs\";\n\n\
+             const client = new ImageKit({{ privateKey: \"KEY\", baseURL: \"{url}\" }});\n\
+             for (const version of await client.files.versions.list(\"FILE_ID\")) {{\n  \
+             console.log(version.versionInfo.name, version.size);\n\
+             }}"
+        );
+        samples.push(Sample { client: "an ImageKit SDK (Node)", code });
     }
     if credentials.none || credentials.tokens.is_some() {
         let options = if credentials.tokens.is_some() {
@@ -183,7 +191,7 @@ mod tests {
                 true,
                 false,
                 vec!["caller key", "caller key, from an ImageKit SDK"],
-                vec!["curl", "an ImageKit SDK (Python)"],
+                vec!["curl", "an ImageKit SDK (Python)", "an ImageKit SDK (Node)"],
             ),
             (false, false, true, vec!["browser token"], vec!["curl", "a page"]),
         ] {
@@ -197,7 +205,7 @@ mod tests {
             assert_eq!(code.contains("Bearer TOKEN") || code.contains("${token}"), tokens);
         }
         let all = guide(true, true, true);
-        assert_eq!(all.samples.len(), 3);
+        assert_eq!(all.samples.len(), 4);
         let send = &all.authentication.last().unwrap().send;
         assert!(send.contains("iss \"https://app.example\", aud \"ikgate\""), "{send}");
     }

@@ -120,6 +120,14 @@ impl Connection {
         matches!(read.expect("neither closed nor answered in time"), Ok(0) | Err(_))
     }
 
+    /// Returns whether the server resets the connection, before any byte.
+    pub(crate) async fn is_reset(&mut self) -> bool {
+        let mut byte = [0];
+        let read = tokio::time::timeout(PATIENCE, self.0.read(&mut byte)).await;
+        let read = read.expect("neither closed nor answered in time");
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+    }
+
     /// Returns whether the server closes, after any bytes.
     pub(crate) async fn is_closed_in_the_end(&mut self) -> bool {
         let mut rest = Vec::new();

@@ -125,7 +125,7 @@ fn a_gateway_that_is_not_ready_says_why_first() {
 }
 
 #[test]
-fn long_names_and_lists_are_cut_and_hide_no_number() {
+fn long_names_and_lists_are_cut_and_a_line_says_how_many_are_left_out() {
     let mut body = body();
     let callers = (0..20).map(|number| {
         json!({ "caller": format!("{number:0>64}"), "requests": 31, "lookups": 1, "hits": 1,
@@ -135,10 +135,13 @@ fn long_names_and_lists_are_cut_and_hide_no_number() {
     let files = json!(vec![json!({ "file": "f".repeat(64), "count": 77, "error": 0 }); 20]);
     body["top"] = json!({ "requests": files, "fills": files });
     let snapshot = of(&body);
-    for (height, callers, files) in [(24, 4, 3), (50, 17, 16), (80, 20, 20)] {
+    for (height, callers, files) in [(24, 3, 2), (50, 16, 15), (80, 20, 20)] {
         let screen = drawn(&snapshot, 80, height);
         let count = |end: &str| screen.lines().filter(|line| line.ends_with(end)).count();
         assert_eq!((count("     5"), count("       77")), (callers, files), "{screen}");
+        for shown in [callers, files].into_iter().filter(|shown| *shown < 20) {
+            assert!(screen.contains(&format!("… {} more", 20 - shown)), "{screen}");
+        }
         assert!(screen.lines().count() <= height.into() && screen.contains(" 31 "), "{screen}");
     }
 }
