@@ -53,7 +53,7 @@ fn route(criterion: &mut Criterion) {
 
 fn lookup(criterion: &mut Criterion) {
     let settings = CacheSettings {
-        fill_timeout: Duration::from_secs(12),
+        joinable_for: Duration::from_secs(12),
         max_bytes: 64 << 20,
         freshness: FreshnessSettings {
             ttl: Duration::from_hours(1),

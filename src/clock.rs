@@ -1,4 +1,4 @@
-//! Clock: the gateway's only source of time.
+//! Clock: source of time for all decisions.
 //!
 //! Every decision that depends on time (freshness, quotas) reads it here. So a test moves time by
 //! hand, and no test sleeps. Deadlines of real I/O use tokio's timers.

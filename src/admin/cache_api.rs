@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::{StatusCode, Uri};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::replies::{json, problem};
@@ -25,7 +26,7 @@ struct CacheEntryView<'a> {
     /// Present while a fill fetches from the upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     fill: Option<FillView>,
-    /// Present if the cache remembers an invalidation of this file.
+    /// Present if the cache remembers an invalidation of this file or of everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_invalidation: Option<InvalidationView>,
 }
@@ -132,12 +133,15 @@ pub(super) async fn purge(admin: &Admin, id: Option<&str>, uri: &Uri) -> Reply {
     let responses = stored_responses(admin, &target);
     let purge = Purge { target, mode, source: InvalidationSource::Admin };
     if admin.gateway.invalidator.invalidate(purge).await.is_err() {
-        return problem(
+        let mut reply = problem(
             ErrorCode::PurgePartial,
             "The purge is done on this gateway, and the others could not be told yet.",
             "They are told as soon as the fleet's Redis can be reached. Send the purge again to \
              be sure.",
         );
+        // A purge that is sent again is the same purge.
+        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        return reply;
     }
     let purged = PurgeResult {
         purged: id.unwrap_or("all").to_owned(),

@@ -29,7 +29,7 @@ pub struct Health {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct UpstreamView {
     pub breaker: BreakerState,
-    /// Result of the last call with the current key.
+    /// Last verdict of ImageKit on the current key.
     pub private_key: KeyStatus,
     /// Number of refusals of the current key since ImageKit last accepted it.
     pub key_refusals: u64,
@@ -38,7 +38,8 @@ pub struct UpstreamView {
     /// Reason why the key file could not be used when it was last read. `None`: it was used.
     pub private_key_file: Option<String>,
     pub budget_available: u32,
-    /// Time of the first of the calls that failed in a row. `None`: the last call worked.
+    /// Time of the first of the calls that failed in a row. `None`: the last call was
+    /// answered, or there was none.
     pub failing_since: Option<u64>,
     /// Number of calls that failed in a row.
     pub failed_calls: u64,

@@ -21,6 +21,6 @@ pub use guard::{AdminSettings, Exposure};
 pub use health::{Health, LastErrorView, UpstreamView};
 pub use problems::{CurrentProblem, Severity};
 pub use ready::Readiness;
-pub use replies::Problem;
+pub use replies::ErrorBody;
 pub use state::Admin;
 pub use stats::{Stats, TopFile, TopFiles};

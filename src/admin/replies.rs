@@ -32,7 +32,7 @@ pub(super) fn not_allowed(allowed: &'static str) -> Reply {
 
 /// Body of an error response.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Problem<'a> {
+pub struct ErrorBody<'a> {
     pub message: Cow<'a, str>,
     pub help: Cow<'a, str>,
     pub code: Cow<'a, str>,
@@ -40,7 +40,7 @@ pub struct Problem<'a> {
 
 pub(super) fn problem(code: ErrorCode, message: &str, help: &str) -> Reply {
     let (message, help) = (message.into(), help.into());
-    json(code.status(), &Problem { message, help, code: code.as_str().into() })
+    json(code.status(), &ErrorBody { message, help, code: code.as_str().into() })
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {

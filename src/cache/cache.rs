@@ -8,13 +8,13 @@
 //!
 //! - A hard `invalidate` locks, unregisters the fill, removes the stored response, unlocks. A soft
 //!   one ends the ttl of both.
-//! - `finish` locks, and stores only if its fill is still registered and no purge of everything
+//! - `finish` locks, and stores only if its fill is still registered and no hard purge of everything
 //!   came since it began; else it stores nothing.
 //!
 //! A response that was requested before a hard invalidation is either stored before it, and removed
 //! by it, or not stored. A request that comes after it finds neither the response nor the fill. The
-//! argument does not use the recent invalidations: `settle` and operators do. So the state that it
-//! needs is bounded by the fills in progress.
+//! argument does not use the recent invalidations, which serve `cache.settle` and the operators' view
+//! only. So the state that it needs is bounded by the fills in progress.
 //!
 //! The argument needs three properties of moka, read in the source of version 0.12.16:
 //!
@@ -29,8 +29,9 @@
 //! - An entry that housekeeping refuses is removed only while it is the one that was refused
 //!   (`sync/base_cache.rs:1551`: the same entry, of the same generation).
 //!
-//! A purge of everything raises an epoch (`purge_epochs`): entries and fills of an older one do
-//! not count from then on. `invalidate_all` afterwards only frees memory.
+//! A hard purge of everything raises an epoch (`purge_epochs`): entries and fills of an older one do
+//! not count from then on. `invalidate_all` afterwards only frees memory. A soft one raises another
+//! epoch, which only ends the ttl.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,9 +60,9 @@ const INVALIDATIONS_PER_SHARD: usize = 128;
 pub struct CacheSettings {
     /// Memory for stored responses, in bytes.
     pub max_bytes: u64,
-    /// Longest time of a fill. One that has taken longer, because its process slept, is joined
-    /// by no request: its response was requested too long ago.
-    pub fill_timeout: Duration,
+    /// Age up to which a fill is joined. A fill can be older only if its process slept; then its
+    /// response was requested too long ago.
+    pub joinable_for: Duration,
     pub freshness: FreshnessSettings,
 }
 
@@ -103,7 +104,7 @@ pub struct Cache<E> {
     hasher: RandomState,
     epochs: PurgeEpochs,
     freshness: Arc<ArcSwap<FreshnessSettings>>,
-    fill_timeout: Duration,
+    joinable_for: Duration,
 }
 
 impl<E: Clone> Cache<E> {
@@ -120,7 +121,7 @@ impl<E: Clone> Cache<E> {
             hasher,
             epochs: PurgeEpochs::default(),
             freshness,
-            fill_timeout: settings.fill_timeout,
+            joinable_for: settings.joinable_for,
         })
     }
 
@@ -180,7 +181,7 @@ impl<E: Clone> Cache<E> {
         let mut shard = self.shard(id).lock();
         if let Some(fill) = shard.fills.get(id)
             && self.epochs.is_current(fill.generation)
-            && now <= fill.began + self.fill_timeout
+            && now <= fill.began + self.joinable_for
         {
             return Registered::InProgress(Arc::clone(fill));
         }
@@ -357,8 +358,8 @@ mod tests {
 
     /// A cache that frees an entry as soon as it is of no use.
     fn cache(freshness: FreshnessSettings) -> Arc<Cache<()>> {
-        let fill_timeout = Duration::from_secs(12);
-        let cache = Cache::new(&CacheSettings { max_bytes: 1 << 20, fill_timeout, freshness });
+        let joinable_for = Duration::from_secs(12);
+        let cache = Cache::new(&CacheSettings { max_bytes: 1 << 20, joinable_for, freshness });
         let mut cache = Arc::into_inner(cache).unwrap();
         cache.capacity = Capacity::new(1 << 20, &cache.hasher, &cache.freshness, Duration::ZERO);
         Arc::new(cache)

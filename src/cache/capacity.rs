@@ -180,7 +180,7 @@ impl Capacity {
     /// moka delays evictions for up to 384 inserts. For responses of megabytes that is a multiple
     /// of the limit. It also loses count of an entry's weight if the entry is removed between a
     /// write that changed it and the housekeeping after that. So writers call this before they
-    /// release the file's lock.
+    /// release the lock of the file's shard.
     ///
     /// While a thread frees the memory of a purge, that thread keeps the limit, and this returns at
     /// once.

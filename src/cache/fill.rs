@@ -49,8 +49,8 @@ impl<E: Clone> Fill<E> {
         &self.id
     }
 
-    /// Stores the response, unless a hard invalidation came since the fill began, and wakes the
-    /// waiters with it either way.
+    /// Stores the response, unless a hard invalidation or a newer fill came since this one began,
+    /// and wakes the waiters with it either way.
     pub fn finish(self, response: Arc<StoredResponse>, origin: Origin) -> Finished {
         let finished = self.cache.finish(&self.id, &self.in_flight, &response, origin);
         self.in_flight.end(FillEnd::Answered { response, finished, origin });
@@ -66,7 +66,7 @@ impl<E: Clone> Fill<E> {
 
     /// Tells the waiters why there is no response. What is stored stays.
     pub fn fail(self, error: E) {
-        // Unlisted first: a waiter that learns of the failure must be able to start a new fill.
+        // Unregistered first: a waiter that learns of the failure must be able to start a new fill.
         self.unregister();
         self.in_flight.end(FillEnd::Failed(error));
     }

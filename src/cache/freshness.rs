@@ -1,7 +1,7 @@
 //! Freshness of stored responses (RFC 9111 section 4.2, RFC 5861), as pure functions.
 //!
 //! Nothing here reads a clock, draws a number, takes a lock or uses a socket: callers pass `now`.
-//! `capacity` decides which responses stay stored. This module alone decides which may be reused.
+//! `capacity` decides which responses stay stored. This module decides how long they may be reused.
 //!
 //! ```text
 //! as_of        end of ttl                 stale_while_revalidate        stale_if_error
@@ -69,9 +69,9 @@ pub enum Origin {
 /// Inputs to the ttl of one response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FreshnessInputs {
-    /// Time at which the response was requested from the upstream.
+    /// Time that the age of the response counts from.
     pub as_of: Duration,
-    /// Time of the last invalidation of this file alone, not of everything, if known.
+    /// Latest time at which this file alone may have been invalidated, not everything.
     pub invalidated: Option<Duration>,
     /// Random part of the jitter for this response: 0 for none, `u16::MAX` for all.
     pub draw: u16,

@@ -29,7 +29,7 @@ pub enum Finished {
     Kept { freshness: Freshness },
     /// Not stored: the admission policy refused it, or it exceeds the limit by itself.
     NotAdmitted { freshness: Freshness },
-    /// Not stored: a hard invalidation of the file came after the fill began.
+    /// Not stored: a hard invalidation came after the fill began, or a newer fill took its place.
     Superseded,
     /// Not stored: the upstream forbids it.
     Unstorable,

@@ -3,8 +3,8 @@
 //! It stores one response per file, under the fileId of the request. It does not fetch: a fill is a
 //! handle that its holder completes with a response or an error.
 //!
-//! - `cache`: look up, list a fill, finish it, replace, invalidate. It is the only file that takes
-//!   the lock of a file, and it holds the argument why an invalidation is final.
+//! - `cache`: look up, register a fill, finish it, replace, invalidate. It is the only file that locks
+//!   a shard, and it holds the argument why an invalidation is final.
 //! - `capacity`: storage in moka, its byte limits, and the count of evictions.
 //! - `fill`: joining a fill, and the handle that completes it; `in_flight`: the shared state of a
 //!   fill, and its waiters.

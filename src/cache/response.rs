@@ -41,8 +41,8 @@ pub struct StoredResponse {
     pub body: Bytes,
     /// Entity tag of the body. Negative answers have none.
     pub tag: Option<EntityTag>,
-    /// Time at which it was requested from the upstream, on our monotonic clock. Its age counts
-    /// from here, however long it took to arrive or the process slept (RFC 9111 section 4.2.3).
+    /// Time that its age counts from, on our monotonic clock: when it was requested from the upstream,
+    /// less the `Age` that the upstream stated (RFC 9111 section 4.2.3).
     pub as_of: Duration,
     pub privacy: Privacy,
     elements: Elements,
@@ -92,7 +92,7 @@ impl StoredResponse {
         self.elements.file_path()
     }
 
-    /// Returns `Age`: the time since it was requested from the upstream.
+    /// Returns `Age`: the time since `as_of`.
     pub fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.as_of)
     }

@@ -15,7 +15,7 @@ pub enum CacheStatus {
     StaleHit { stale_for: Duration },
     /// Answered from the second-level cache: another gateway had fetched the response.
     SecondLevelHit,
-    /// Answered from a stale response, because the fetch failed.
+    /// Answered from a stale response, because no new one could be fetched.
     StaleIfError,
     /// Forwarded to the upstream, for this request or for one whose fill it joined.
     Forwarded(Forwarded),

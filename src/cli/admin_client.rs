@@ -14,7 +14,7 @@ use hyper_util::rt::TokioExecutor;
 
 use super::printable::printable;
 use super::report::Failure;
-use crate::admin::Problem;
+use crate::admin::ErrorBody;
 use crate::error::chain;
 use crate::secret::Secret;
 
@@ -146,8 +146,8 @@ impl AdminClient {
             (404, _) => {
                 format!("{url} is not an admin listener of ikgate ({status}): --admin names it")
             }
-            _ => match serde_json::from_slice::<Problem<'_>>(body) {
-                Ok(Problem { message, help, .. }) => {
+            _ => match serde_json::from_slice::<ErrorBody<'_>>(body) {
+                Ok(ErrorBody { message, help, .. }) => {
                     printable(&format!("{url} answered {status}: {message} {help}"))
                 }
                 Err(_) => format!("{url} answered {status}: is it the admin listener of ikgate?"),

@@ -6,7 +6,7 @@ use super::admin_client::AdminOptions;
 use super::printable::{json, printable};
 use super::report::{Failure, print};
 use super::runtime::runtime;
-use crate::admin::{Problem, PurgeResult};
+use crate::admin::{ErrorBody, PurgeResult};
 use crate::file_id::FileId;
 
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,7 @@ impl Purge {
 
 /// Returns what the gateway says about a purge that the other gateways have not received yet.
 fn partly_purged(body: &[u8]) -> Option<String> {
-    let problem: Problem<'_> = serde_json::from_slice(body).ok()?;
+    let problem: ErrorBody<'_> = serde_json::from_slice(body).ok()?;
     let said = format!("{} {}", problem.message, problem.help);
     (problem.code == "purge_partial").then(|| printable(&said))
 }

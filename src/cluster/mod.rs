@@ -12,9 +12,8 @@
 //! *The promise.* Acknowledged means that Redis has run the script. From the acknowledgement on,
 //! the node that gave it never serves what was purged. The same holds for every other connected
 //! node once it has received the record. A node that received none for three seconds is cut off: it
-//! shares nothing and serves stale responses only if ImageKit fails. So it may serve purged bytes
-//! until their ttl ends. It serves stale responses only if the upstream fails; these may be purged
-//! bytes too.
+//! shares nothing. It may serve purged bytes while they are fresh, and, if the upstream fails, while
+//! they are stale.
 //!
 //! - `protocol`: what nodes and server exchange, as small traits; `redis`: their implementation.
 //! - `node`: state of one node: its link to the stream, the second level, and the ledger client.

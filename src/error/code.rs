@@ -107,7 +107,7 @@ codes! {
         "Wait as long as `Retry-After` says.";
     PurgePartial: "purge_partial", SERVICE_UNAVAILABLE, AfterWait,
         "One of [several gateways](deploy/fleet.md) has purged, and will tell the \
-        others; only a webhook or a purge at the admin listener gets it.",
+        others. Only answers to webhooks and to purges have this code.",
         "Nothing, or purge again.";
     ShuttingDown: "shutting_down", SERVICE_UNAVAILABLE, AfterWait,
         "The gateway is shutting down.",

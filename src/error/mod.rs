@@ -3,7 +3,7 @@
 //!
 //! Each variant is one thing that a caller can act on, or that an operator must look at. Stages
 //! return their own errors; only this module turns them into a status, a code and a text. The texts
-//! are constants: no address, path or system error reaches a caller.
+//! are constants, but for the wait of a 429: no address, path or system error reaches a caller.
 
 mod chain;
 mod code;

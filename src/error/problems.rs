@@ -40,10 +40,11 @@ impl GatewayError {
                 "The body of your request is incomplete or malformed.",
                 HELP_BROKEN_BODY,
             )),
-            Self::BodyTimeout => closing(never(
+            Self::BodyTimeout => closing(problem(
                 ErrorCode::RequestTimeout,
                 "The body of your request did not arrive in time.",
                 HELP_BODY,
+                Retry::Maybe,
             )),
             Self::Forbidden(FileForbidden) => never(
                 ErrorCode::Forbidden,

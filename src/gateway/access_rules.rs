@@ -39,7 +39,7 @@ pub struct AccessSettings {
     pub tls: bool,
 }
 
-/// Access rules of a request, in force from its head to its response.
+/// Access rules: what decides whether a request is served, and what its response may say.
 pub struct AccessRules {
     settings: AccessSettings,
     /// Number of gateways that share each quota.

@@ -76,8 +76,9 @@ struct Fetched {
     response: Arc<StoredResponse>,
     freshness: Freshness,
     stored: bool,
-    /// Permit for the body's bytes in flight, held until encoding is done. So the responses that
-    /// wait for encoding never hold more than the limit of bytes in flight.
+    /// Permit for the body's bytes in flight, held until encoding is done. So the fetched responses
+    /// that wait for encoding never hold more than the limit of bytes in flight. Those from the
+    /// second level are not counted.
     permit: BodyPermit,
 }
 
@@ -101,7 +102,7 @@ async fn fetch(gateway: &Gateway, fill: Fill, request: &FetchRequest) -> Option<
             (Kind::NotFound, body.unwrap_or_else(|| error::not_found().body()))
         }
     };
-    let response = Arc::new(StoredResponse::new(kind, body, answer.asked));
+    let response = Arc::new(StoredResponse::new(kind, body, answer.as_of));
     match answer.storable {
         Storable::No => {
             fill.answer_only(response);
@@ -121,8 +122,8 @@ async fn fetch(gateway: &Gateway, fill: Fill, request: &FetchRequest) -> Option<
     }
 }
 
-/// Logs a failed fill. A failure of this one file is a warning for each fill. A failure of the
-/// upstream as a whole is logged once where it is detected, and only at debug level here. The chain
+/// Logs a failed fill. A call that failed is a warning for each fill. A call that was not made, or
+/// was refused for the account or the key, is logged where that begins, and at debug level here. The chain
 /// of causes is logged, because the first cause seldom says what failed.
 fn log(file: &FileId, error: &UpstreamError) {
     let outcome = error.outcome().as_str();

@@ -2,13 +2,15 @@
 //! the order of the stages.
 //!
 //! - `pipeline`: answers a request; `context`: what the stages have found out about it.
-//! - `decide`: synchronous half, for what the head alone decides; `fast_path` calls it without hyper.
-//!   It answers hits, and starts the refresh of a stale one.
-//! - `continuation`: asynchronous half, for bodies and fills.
+//! - `decide`: synchronous half, for what the head alone decides. It answers hits, and starts the
+//!   refresh of a stale one. `fast_path` calls it without hyper.
+//! - `continuation`: asynchronous half, for bodies (`request_body`) and fills. A request with a body
+//!   is decided again when the body has been read.
 //! - `versions`: reads of a list or of one version, from the cache or by a fill; `query`: the read
 //!   that a miss has to finish; `fills`: the tasks that fetch, from Redis or from the upstream.
 //! - `webhook`: ImageKit's events; `help`: documents about this gateway for its callers.
-//! - `access_rules`: callers, limits and CORS, which a reload replaces as a whole.
+//! - `access_rules`: callers, limits and CORS, which a reload replaces as a whole; `refused_origins`:
+//!   pages that may not read their responses; `state`: what the gateway consists of.
 //!
 //! One function, `ResponseFacts::write`, adds the common fields to every response.
 

@@ -26,7 +26,8 @@ pub struct Gateway {
     /// `None`: webhooks are not accepted.
     pub webhooks: Option<WebhookReceiver>,
     pub proxies: Proxies,
-    /// Replaced as a whole by a reload. A request keeps the rules that it began with.
+    /// Replaced as a whole by a reload. A request is decided by the rules in force when its head, or
+    /// the body that it should not have, has been read.
     pub rules: ArcSwap<AccessRules>,
     /// Pages that may not read their responses, for the log.
     pub refused_origins: RefusedOrigins,
@@ -35,12 +36,12 @@ pub struct Gateway {
     /// `None`: this gateway has no fleet.
     pub cluster: Option<Arc<Cluster>>,
     pub invalidator: Invalidator,
-    /// Longest wait of a caller for the upstream.
+    /// Time limit of a fill. A caller waits for it a little longer, so that the fill reports first.
     pub request_timeout: Duration,
     /// Tasks of fills. A fill outlives the request that started it, but not the process.
     pub fills: TaskTracker,
-    /// Cancelled late in a drain: requests that still wait for a fill are then answered with 503
-    /// `shutting_down`.
+    /// Cancelled late in a drain: requests that still wait for a fill then get the stale response if
+    /// there is one, else 503 `shutting_down`.
     pub closing: CancellationToken,
     /// Permits for compression tasks. Their number leaves processors free for other work.
     pub encoders: Semaphore,

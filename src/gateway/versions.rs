@@ -1,7 +1,8 @@
 //! Reads of a version list, or of one version: from the cache, else by a fill. The cache and the
 //! upstream meet here.
 //!
-//! The cache itself decides what may be reused, which request fills, and what is stored.
+//! The cache decides what may be reused, which request fills, and what is stored. This module refuses
+//! some stale responses besides: those without the version, and those of a gateway that is cut off.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use crate::upstream::{BadAnswer, Priority, UpstreamError};
 pub(super) struct Reused {
     pub(super) response: Arc<StoredResponse>,
     pub(super) status: CacheStatus,
-    /// Remaining freshness. Zero for a stale response, and for one that is not stored.
+    /// Remaining freshness. Zero for a stale response, and for one that must not be reused.
     pub(super) ttl_left: Duration,
 }
 
@@ -102,8 +103,8 @@ async fn wait(
         Join::Hit { response, ttl_left } => {
             return Ok(query.answer(Reused::hit(response, ttl_left), now, context));
         }
-        Join::Leader(ticket, waiter) => {
-            fills::start(gateway, ticket, query.fetch_request());
+        Join::Leader(fill, waiter) => {
+            fills::start(gateway, fill, query.fetch_request());
             (waiter, Role::Leader)
         }
         Join::Follower(waiter) => (waiter, Role::Follower),

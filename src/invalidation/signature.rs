@@ -78,7 +78,7 @@ impl SigningSecret {
     ///
     /// # Errors
     ///
-    /// The fault of the last scheme that was checked.
+    /// The fault of the standard scheme, or of the legacy one if the fields of the standard are missing.
     pub fn verify(
         &self,
         fields: &HeaderMap,

@@ -45,7 +45,7 @@ impl Limit {
     }
 }
 
-/// State of a caller's quota after a request was admitted.
+/// State of a caller's quota after a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct QuotaStatus {
     /// Kind of the quota; the tightest, if more than one applies.

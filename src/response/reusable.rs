@@ -36,7 +36,7 @@ enum Content {
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseAge {
     pub age: Duration,
-    /// Remaining freshness. Zero for a stale response, and for one that is not stored.
+    /// Remaining freshness. Zero for a stale response, and for one that must not be reused.
     pub ttl_left: Duration,
 }
 

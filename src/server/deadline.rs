@@ -53,7 +53,7 @@ pub(super) enum Phase {
     Idle { turn: u32 },
     /// HTTP/2: no request is open, but the last responses may not have left yet.
     Settling { turn: u32 },
-    /// The client takes none of its responses. The oldest has not progressed since then.
+    /// The client takes none of its responses. The oldest has not progressed since `since`.
     Sending { since: Instant },
     /// The socket takes no bytes. The oldest response as in [`Phase::Sending`], if there is one.
     Writing { written: u32, oldest: Option<Instant> },

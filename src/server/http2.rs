@@ -35,8 +35,8 @@ use super::streams::{OpenStream, Streams};
 /// one makes pages wait.
 const STREAMS_MAX: u32 = 100;
 
-/// Send buffer of a stream, in bytes. h2 takes the next part of a body only while less than this
-/// waits, that is: while nothing waits.
+/// Send buffer of a stream, in bytes. With one byte, h2 takes the next part of a body only when
+/// nothing waits to be sent.
 const SEND_BUFFER: usize = 1;
 
 /// Flow-control windows for request bodies in bytes, of one stream and of the connection. Only

@@ -15,7 +15,7 @@ pub struct ServerSettings {
     pub max_connections_per_ip: usize,
     /// Networks of peers that `max_connections_per_ip` does not apply to.
     pub uncounted: Vec<IpNet>,
-    /// Longest head accepted, in bytes. hyper answers a longer one with 431.
+    /// Longest head accepted, in bytes. A longer one is answered with 431.
     pub max_head_bytes: usize,
     /// Longest time from the first byte of a head to its end. A TLS handshake has the same limit.
     pub header_timeout: Duration,

@@ -28,7 +28,7 @@ metrics! {
     RESPONSE_BYTES =
         MetricSpec::counter("response_bytes", "Bytes of response bodies that were sent")
             .by(&[&CODING]);
-    THROTTLED = MetricSpec::counter("throttled", "Number of requests over a quota")
+    THROTTLED = MetricSpec::counter("throttled", "Number of requests that a limit refused, or would have refused in a dry run")
         .by(&[&CALLER, &LIMIT]);
     AUTH_FAILURES = MetricSpec::counter(
         "auth_failures",
@@ -87,7 +87,7 @@ metrics! {
     );
     CONNECTIONS_REFUSED = MetricSpec::counter(
         "connections_refused",
-        "Number of connections that were not accepted",
+        "Number of connections that were refused, and of attempts to accept that failed",
     )
     .by(&[&REFUSAL]);
     CONNECTION_DEADLINES = MetricSpec::counter(

@@ -158,7 +158,7 @@ pub(super) static ACCESS_LOG: [(&str, &str); 18] = [
     ("client.addr", "the client's address, as far as trusted proxies say"),
     ("method", "`GET`, `HEAD`, `OPTIONS`, `POST` or `other`"),
     ("route", "what was requested: the `route` of the metrics"),
-    ("file.id", "id of the file, if the path had one"),
+    ("file.id", "id of the file that a read named"),
     ("status", "status of the response; 499: the client left before there was one"),
     ("error.code", "error code, if the gateway made the error itself"),
     ("auth.reason", "reason why the credential was not accepted: the `reason` of the metrics"),

@@ -1,4 +1,4 @@
-//! Gauges, which are read at a scrape rather than counted at an event.
+//! Metrics that are read at a scrape: gauges, and counters of other modules.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ pub struct GaugeLimits {
     pub tracked_callers: usize,
 }
 
-/// Values of all gauges at one moment.
+/// Values of all metrics that are read at a scrape, at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GaugeValues {
     /// Number of stored responses.

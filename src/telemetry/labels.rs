@@ -73,9 +73,9 @@ labels! {
         meanings: &[
             ("hit", "stored and fresh"),
             ("stale", "stored, stale, and being refreshed"),
-            ("miss", "fetched for this request, by this gateway or another"),
+            ("miss", "fetched for this request, or found in the Redis of the fleet"),
             ("collapsed", "fetched for another request that was waiting already"),
-            ("stale_error", "stored and stale, since ImageKit gave no usable answer"),
+            ("stale_error", "stored and stale: no new list could be fetched, or the call was held back"),
             ("none", "the response does not depend on what is stored, such as a 429"),
         ],
         others: None,
@@ -100,7 +100,7 @@ labels! {
             ("address", "the quota of an anonymous caller's address"),
             ("prefix", "the quota of all IPv6 addresses with the same wide prefix"),
             ("auth", "the quota of an address for callers' credentials that fail"),
-            ("webhook", "the quota of an address for webhook deliveries"),
+            ("webhook", "the quota of an address for webhook deliveries, or too many are read at a time"),
         ],
         others: None,
     };
@@ -125,7 +125,7 @@ labels! {
             ("token_exp", "`exp` is missing or no date"),
             (
                 "token_signature",
-                "the signature is not of the key that `kid` names, or of the only key",
+                "the signature was made with another key than the one that `kid` names, or than the only one",
             ),
             ("token_claims", "the claims are not one JSON object, or a name is repeated"),
             ("unknown_kid", "the token's `kid` is missing or names no accepted key"),
@@ -218,7 +218,7 @@ labels! {
         values: values!(Refused),
         meanings: &[
             ("per_ip", "one address has its maximum"),
-            ("out_of_files", "no file descriptor or memory"),
+            ("out_of_files", "no file descriptor or memory: attempts to accept, ten a second"),
             ("handshake", "no valid TLS handshake"),
         ],
         others: None,
@@ -275,6 +275,6 @@ labels! {
         heading: "Versions",
         values: Vec::new,
         meanings: &[],
-        others: Some(("like 0.1.0", "version of the program")),
+        others: Some(("like 0.2.0", "version of the program")),
     };
 }

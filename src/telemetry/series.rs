@@ -1,4 +1,4 @@
-//! Counters and histograms, registered once.
+//! Metrics that events change, registered once.
 //!
 //! Labels come from closed sets or configured names, never from a caller's request.
 

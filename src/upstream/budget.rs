@@ -5,7 +5,7 @@
 //!
 //! Calls for authenticated callers may spend everything. Anonymous and background calls leave a
 //! part of the burst, so that authenticated callers find some left under any load. Above that part
-//! no call is held back.
+//! the configured limit holds no call back.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -213,9 +213,9 @@ impl Budget {
         }
     }
 
-    /// Records a 429: no call leaves for `wait`, then one probe.
+    /// Records that the upstream requested a pause: no call leaves for `wait`, then one probe.
     pub(super) fn pause(&mut self, wait: Duration, now: Duration) {
-        self.pause.refused(wait, now);
+        self.pause.begin(wait, now);
     }
 
     /// Returns the rest of the wait that the upstream requested.
@@ -223,10 +223,10 @@ impl Budget {
         self.pause.left(now)
     }
 
-    /// Records that a call which left at `sent` ended without a 429: with another answer, or with
-    /// none.
+    /// Records that a call which left at `sent` ended without a request to pause: with another
+    /// answer, or with none.
     pub(super) fn resume(&mut self, sent: Duration) {
-        self.pause.ended(sent);
+        self.pause.end(sent);
     }
 
     /// Returns the number of cells that the most urgent call could spend now.

@@ -18,7 +18,7 @@ use super::window::Window;
 use crate::clock::Clock;
 use crate::limit::{LeaseQueue, Quota};
 
-/// Longest wait for a cell. A longer wait serves callers who prefer to wait. A shorter one gives
+/// Longest wait for a cell, unless one is about to come. A longer wait serves callers who prefer to wait. A shorter one gives
 /// them a stale response, or a time to retry, sooner.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -208,8 +208,8 @@ impl CallQueue {
         self.budget.lock().learn(window, self.clock.monotonic());
     }
 
-    /// Records a 429 with the wait that the upstream stated.
-    pub(super) fn refused(&self, wait: Duration) {
+    /// Records that the upstream requested a pause, with the wait that it stated.
+    pub(super) fn pause(&self, wait: Duration) {
         self.budget.lock().pause(wait, self.clock.monotonic());
     }
 
@@ -218,8 +218,8 @@ impl CallQueue {
         self.budget.lock().paused(self.clock.monotonic())
     }
 
-    /// Records that a call admitted at `at` ended without a 429, or did not leave after all.
-    pub(super) fn ended(&self, at: Duration) {
+    /// Records that a call admitted at `at` ended without a request to pause, or did not leave after all.
+    pub(super) fn resume(&self, at: Duration) {
         self.budget.lock().resume(at);
     }
 

@@ -64,7 +64,7 @@ impl Upstream {
         self.0.health.lock().clone()
     }
 
-    /// Returns the result of the last call with the current private key.
+    /// Returns what the upstream last said about the current private key.
     pub fn key_status(&self) -> KeyStatus {
         self.0.key_circuit.status()
     }

@@ -159,7 +159,7 @@ impl<T: Transport> Dispatch<T> {
         if admitted.is_err() {
             // This call will not leave. If it was the budget's probe, end the probe without a
             // result.
-            self.queue.ended(permit.at);
+            self.queue.resume(permit.at);
         }
         admitted.map(|()| permit)
     }
@@ -233,9 +233,9 @@ impl<T: Transport> Dispatch<T> {
                 ?wait,
                 "the upstream asks the gateway to wait: no call leaves for that time, at most 1 min"
             );
-            self.queue.refused(wait);
+            self.queue.pause(wait);
         } else {
-            self.queue.ended(sent);
+            self.queue.resume(sent);
         }
         if error.is_some_and(UpstreamError::is_outage) {
             if self.breaker.lock().failed(now) == Transition::Opened {

@@ -18,7 +18,7 @@ use crate::secret::{PrivateKey, Secret};
 const REFUSALS: BreakerSettings =
     BreakerSettings { failures: 3, open_for: Duration::from_secs(10) };
 
-/// Result of the last upstream call with the current private key.
+/// Last verdict of the upstream on the current private key.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyStatus {

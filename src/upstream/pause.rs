@@ -1,4 +1,5 @@
-//! Pause after a 429: no call leaves for as long as the upstream said, then one probe.
+//! Pause that the upstream requested, by a 429 or by a 503 with a wait: no call leaves for as long as
+//! it said, then one probe.
 
 use std::time::Duration;
 
@@ -30,11 +31,11 @@ impl Pause {
         }
     }
 
-    /// Records a 429, with the wait that the upstream stated.
-    pub(super) fn refused(&mut self, wait: Duration, now: Duration) {
+    /// Records a request to pause, with the wait that the upstream stated.
+    pub(super) fn begin(&mut self, wait: Duration, now: Duration) {
         let until = now + wait.min(PAUSE_MAX);
         *self = match *self {
-            // A second 429 of the same period may state a shorter wait; the longer one counts.
+            // A second one of the same period may state a shorter wait; the longer one counts.
             Self::Until(at) => Self::Until(at.max(until)),
             Self::None | Self::Probing(_) => Self::Until(until),
         };
@@ -47,8 +48,8 @@ impl Pause {
         }
     }
 
-    /// Records that a call which left at `sent` ended without a 429.
-    pub(super) fn ended(&mut self, sent: Duration) {
+    /// Records that a call which left at `sent` ended without such a request.
+    pub(super) fn end(&mut self, sent: Duration) {
         // A call that left before the pause says nothing about it.
         if matches!(self, Self::Probing(since) if *since <= sent) {
             *self = Self::None;
@@ -66,24 +67,24 @@ mod tests {
     #[test]
     fn the_longest_of_the_refusals_of_a_time_counts() {
         let mut pause = Pause::None;
-        pause.refused(3 * SECOND, NOW);
-        pause.refused(SECOND, NOW);
+        pause.begin(3 * SECOND, NOW);
+        pause.begin(SECOND, NOW);
         assert_eq!(pause.left(NOW), 3 * SECOND);
-        pause.refused(3 * SECOND, NOW + SECOND);
+        pause.begin(3 * SECOND, NOW + SECOND);
         assert_eq!(pause.left(NOW), 4 * SECOND);
     }
 
     #[test]
     fn only_the_probe_ends_a_pause_and_not_a_call_that_left_before_it() {
         let mut pause = Pause::None;
-        pause.refused(SECOND, NOW);
-        pause.ended(NOW + SECOND);
+        pause.begin(SECOND, NOW);
+        pause.end(NOW + SECOND);
         assert_eq!(pause.left(NOW), SECOND, "no call has left since");
         let probed = NOW + SECOND;
         pause.sent(probed);
-        pause.ended(NOW);
+        pause.end(NOW);
         assert_eq!(pause, Pause::Probing(probed));
-        pause.ended(probed);
+        pause.end(probed);
         assert_eq!(pause, Pause::None);
     }
 }

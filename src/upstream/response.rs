@@ -20,7 +20,7 @@ pub struct UpstreamResponse {
     pub kind: ResponseKind,
     pub storable: Storable,
     /// Time at which the call left, on the monotonic clock, minus the response's `Age`.
-    pub asked: Duration,
+    pub as_of: Duration,
     /// Bytes that the body occupies in the limit for bodies in flight. Keep it until the body is
     /// stored.
     pub permit: BodyPermit,
@@ -68,8 +68,8 @@ impl UpstreamResponse {
     ) -> Result<Self, UpstreamError> {
         let kind = ResponseKind::judge(status, body)?;
         // The upstream's `Age` adds to the age of the response (RFC 9111 section 4.2.3).
-        let asked = asked.saturating_sub(age(fields));
-        Ok(Self { kind, storable: storable(fields), asked, permit })
+        let as_of = asked.saturating_sub(age(fields));
+        Ok(Self { kind, storable: storable(fields), as_of, permit })
     }
 }
 

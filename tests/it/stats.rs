@@ -209,6 +209,7 @@ async fn a_point_says_how_it_stands_with_its_fleet() {
     let path = format!("/api/cache/{FILE}");
     let purged = crate::support::send(gateway.admin, "DELETE", &path, &[]).await;
     assert_eq!((purged.status, &purged.json()["code"]), (503, &json!("purge_partial")));
+    assert_eq!(purged.field("retry-after"), "1");
     gateway.clock.advance(Duration::from_secs(5));
     let point = stats_with_points(&gateway, 1).await["points"][0].clone();
     assert_eq!(fleet(&point), json!([2, 1, 1]));

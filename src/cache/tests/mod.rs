@@ -22,8 +22,8 @@ fn cache(max_bytes: u64) -> Arc<Cache<()>> {
 }
 
 fn with_freshness(max_bytes: u64, freshness: FreshnessSettings) -> Arc<Cache<()>> {
-    let fill_timeout = Duration::from_secs(12);
-    Cache::new(&CacheSettings { max_bytes, fill_timeout, freshness })
+    let joinable_for = Duration::from_secs(12);
+    Cache::new(&CacheSettings { max_bytes, joinable_for, freshness })
 }
 
 fn file(number: u64) -> FileId {

@@ -1,10 +1,10 @@
 //! Second-level cache in Redis, shared by the fleet: a response that one node fetched is reused by
 //! the others.
 //!
-//! A fill lease lets only one node at a time fetch a given file. The second level is best effort: a
-//! lookup has 20 ms to start and 20 ms to finish. If Redis is slow, full or away, the node fetches
-//! for itself. The age of a found response counts from the lookup before its fetch, by the server's
-//! clock, which is the same for all nodes.
+//! While one node holds the fill lease of a file, the others wait for its response, a second at most.
+//! The second level is best effort: a lookup has 20 ms to start and 20 ms to finish. If Redis is slow,
+//! full or away, the node fetches for itself. The age of a found response counts from the lookup that
+//! the fetching node made before its fetch, by the clock of Redis, which is the same for all nodes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub struct FillLimits {
     /// Longest body, in bytes.
     pub body_max: usize,
     /// Time that a fill may take.
-    pub fill_timeout: Duration,
+    pub request_timeout: Duration,
 }
 
 /// Result of a lookup in the second level.
@@ -124,7 +124,7 @@ impl<S: SharedValues> SecondLevel<S> {
         rules: &FreshnessSettings,
     ) -> SharedLookup {
         let until = self.clock.monotonic()
-            + OTHER_FILL_WAIT.min(self.limits.fill_timeout / OTHER_FILL_DIVISOR);
+            + OTHER_FILL_WAIT.min(self.limits.request_timeout / OTHER_FILL_DIVISOR);
         let (token, mut poll) = (LeaseToken(fastrand::u64(..)), POLL_MIN);
         loop {
             let lookup_permit = tokio::time::timeout(LOOKUP_TIMEOUT, self.lookups.acquire()).await;

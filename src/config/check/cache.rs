@@ -15,7 +15,7 @@ pub(super) struct ListSettings {
 
 /// Margin above `request_timeout`, which limits a whole fill, the wait for another gateway
 /// included.
-const BEFORE_THE_CALL: Duration = Duration::from_secs(2);
+const JOIN_MARGIN: Duration = Duration::from_secs(2);
 
 /// Reads the section. `request_timeout`: time limit of a whole fill.
 pub(super) fn cache(cache: &mut Section, request_timeout: Duration) -> ListSettings {
@@ -30,7 +30,7 @@ pub(super) fn cache(cache: &mut Section, request_timeout: Duration) -> ListSetti
     let expose_private = cache.get("expose_private", Given::boolean);
     let settings = CacheSettings {
         max_bytes,
-        fill_timeout: request_timeout + BEFORE_THE_CALL,
+        joinable_for: request_timeout + JOIN_MARGIN,
         freshness: FreshnessSettings {
             ttl,
             ttl_jitter_percent,

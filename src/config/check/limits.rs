@@ -7,7 +7,7 @@ use super::quota::quota;
 use crate::caller::AnonymousPolicy;
 use crate::limit::{CallerQuota, Enforcement, Ipv6Limits, LimitSettings, Quota};
 
-/// Maximum of tracked callers. Each takes 64 bytes, in five tables.
+/// Maximum of tracked callers. Each takes 64 bytes in each of five tables.
 const TRACKED_MAX: usize = 10_000_000;
 
 /// Quotas that are configured outside `[limits]`, with the callers or tokens that they are for.

@@ -56,7 +56,7 @@ pub(super) fn check(raw: Raw, directory: &Path, now: Duration) -> Result<Setting
     let webhooks =
         root.has("webhooks").then(|| webhooks::webhooks(&mut root.section("webhooks"), directory));
     let body_max = upstream.max_response_bytes;
-    let of_fills = FillLimits { body_max, fill_timeout: request_timeout };
+    let of_fills = FillLimits { body_max, request_timeout };
     let cluster =
         root.has("cluster").then(|| cluster::cluster(&mut root.section("cluster"), of_fills));
     let telemetry = telemetry::telemetry(&mut root.section("telemetry"));

@@ -41,7 +41,7 @@ pub(super) const LIMITS: SectionSpec = SectionSpec {
             Kind::Count,
             Value("100000"),
             "Callers that are told apart at a time, in each of five tables of about 64 bytes a \
-             caller.",
+             caller; a gateway of a fleet has one more, for token subjects.",
         ),
     ],
 };

@@ -52,7 +52,7 @@ pub(super) const UPSTREAM: SectionSpec = SectionSpec {
             "max_inflight_bytes",
             Kind::Size,
             Value(r#""64MiB""#),
-            "Bytes of all bodies on their way into the cache.",
+            "Bytes of all bodies that come from ImageKit and are not stored yet.",
         ),
         restart(
             "budget",

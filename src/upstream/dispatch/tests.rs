@@ -31,7 +31,7 @@ impl Transport for Slow {
         let body = Full::from(Bytes::from_static(b"[]"));
         let (bytes, permit) = self.bodies.read(body, BodyCoding::Identity).await.unwrap();
         let (kind, storable) = (ResponseKind::List(bytes), Storable::Yes);
-        let response = Ok(UpstreamResponse { kind, storable, asked: now, permit });
+        let response = Ok(UpstreamResponse { kind, storable, as_of: now, permit });
         CallResult { response, window: None, pause: None }
     }
 }

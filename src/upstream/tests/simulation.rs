@@ -86,7 +86,7 @@ impl Transport for Strict {
         let body = Full::from("[]");
         let (bytes, permit) = self.bodies.read(body, BodyCoding::Identity).await.unwrap();
         let (kind, storable) = (ResponseKind::List(bytes), Storable::Yes);
-        let response = UpstreamResponse { kind, storable, asked: now, permit };
+        let response = UpstreamResponse { kind, storable, as_of: now, permit };
         CallResult { response: Ok(response), window: None, pause: None }
     }
 }

@@ -72,8 +72,8 @@ impl Node {
             not_found_ttl: long,
             settle: Duration::ZERO,
         };
-        let (max_bytes, fill_timeout) = (1 << 20, Duration::from_secs(10));
-        let cache = Cache::new(&CacheSettings { max_bytes, fill_timeout, freshness });
+        let (max_bytes, joinable_for) = (1 << 20, Duration::from_secs(10));
+        let cache = Cache::new(&CacheSettings { max_bytes, joinable_for, freshness });
         let server = ScriptedStream {
             batches: Mutex::new(batches.into_iter().collect()),
             ..Default::default()

@@ -90,7 +90,7 @@ impl Node {
             Arc::clone(&health),
             Arc::clone(&outbox),
             clock.clone(),
-            FillLimits { body_max: 1000, fill_timeout: SECOND * 10 },
+            FillLimits { body_max: 1000, request_timeout: SECOND * 10 },
         );
         Self { level, server, health, outbox, clock }
     }

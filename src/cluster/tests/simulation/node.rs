@@ -62,8 +62,8 @@ impl Node {
             not_found_ttl: Duration::from_secs(10),
             settle: Duration::ZERO,
         };
-        let (max_bytes, fill_timeout) = (1 << 20, FILL_TIMEOUT);
-        let cache = Cache::new(&CacheSettings { max_bytes, fill_timeout, freshness });
+        let (max_bytes, joinable_for) = (1 << 20, FILL_TIMEOUT);
+        let cache = Cache::new(&CacheSettings { max_bytes, joinable_for, freshness });
         let local = LocalInvalidator::new(Arc::clone(&cache), clock.clone());
         let health = Arc::new(LinkHealth::new());
         let link = Link::new(
@@ -78,7 +78,7 @@ impl Node {
             Arc::clone(&health),
             Arc::clone(&link.outbox),
             clock.clone(),
-            FillLimits { body_max: 1 << 20, fill_timeout: FILL_TIMEOUT },
+            FillLimits { body_max: 1 << 20, request_timeout: FILL_TIMEOUT },
         );
         let link = Arc::new(link);
         let invalidator = Invalidator::new(local, Some(Arc::clone(&link) as _));
