@@ -319,9 +319,12 @@ fn throttled_problem(throttled: Throttled) -> Problem {
     };
     problem(
         ErrorCode::Throttled,
-        format!("You have used up your quota for now: try again in {}.", seconds(throttled.wait)),
+        format!(
+            "You have used up your quota for now: try again in {}.",
+            seconds(throttled.return_wait())
+        ),
         HELP_WAIT,
-        Retry::After { wait: throttled.wait, bucket },
+        Retry::After { wait: throttled.return_wait(), bucket },
     )
 }
 

@@ -65,6 +65,26 @@ pub struct Throttled {
     pub wait: Duration,
 }
 
+/// Shortest wait that a refused caller is told, if its burst takes longer than that to come back.
+const RETURN_MIN: Duration = Duration::from_secs(1);
+
+/// Returns the time after which a refused caller should return. `wait`: time until one cell is
+/// back; `refill`: time until the whole burst is.
+///
+/// Requests that are refused together would all return for that one cell, and all but one in vain,
+/// until their SDK gives up. So the caller is told to return when the cells of a second are back, or
+/// its whole burst.
+pub fn return_wait(wait: Duration, refill: Duration) -> Duration {
+    wait.max(refill.min(RETURN_MIN))
+}
+
+impl Throttled {
+    /// Returns the time after which the caller should return.
+    pub fn return_wait(&self) -> Duration {
+        return_wait(self.wait, self.quota.refill())
+    }
+}
+
 impl Quota {
     /// Creates a quota; `None` if either value is zero.
     pub const fn new(per_second: u32, burst: u32) -> Option<Self> {
@@ -117,5 +137,25 @@ impl QuotaStatus {
     /// since a cell that is partly back counts as missing.
     pub fn until_full(self) -> Duration {
         self.quota.interval() * (self.quota.burst.get() - self.left.min(self.quota.burst.get()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_caller_returns_for_the_cells_of_a_second_or_for_its_whole_burst() {
+        let at = Duration::from_millis;
+        for (wait, refill, expected) in [
+            (20, 2_000, 1_000),
+            (100, 200, 200),
+            (100, 100, 100),
+            (1_000, 1_000, 1_000),
+            (700, 5_000, 1_000),
+            (3_000, 60_000, 3_000),
+        ] {
+            assert_eq!(return_wait(at(wait), at(refill)), at(expected), "{wait} {refill}");
+        }
     }
 }

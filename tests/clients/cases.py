@@ -12,6 +12,8 @@ NO_FILE = "000000000000000000000000"
 KEY = "ikg_sdk"
 PLENTY = caller("sdk", KEY, per_second=1000, burst=1000)
 TIGHT = caller("sdk", KEY, per_second=1, burst=1)
+# The default of `keygen`.
+DEFAULT = caller("sdk", KEY, per_second=50, burst=100)
 # More requests than the quota of a second: some of them are refused.
 TOO_MANY = [FILE] * 4
 

@@ -29,6 +29,11 @@ NOT_RUN = {
     "tests/run": "it runs this test",
     "tests/clients/run": "it runs this test",
     "deploy/debian/build": "tests/deploy/run builds the package and looks into it",
+    "apt-get install ./target/debian/ikgate_*.deb":
+        "no systemd runs here: tests/deploy/run builds the package and looks into it",
+    'docker run --rm --publish 8080:8080 --volume "$PWD/ikgate.toml:/etc/ikgate/ikgate.toml:ro" '
+    "--env IMAGEKIT_PRIVATE_KEY ikgate":
+        "no Docker here: tests/deploy/run lints the file and compiles its context",
     "install -m 0755 target/dist/ikgate /usr/local/bin/ikgate":
         "no systemd runs here: tests/deploy/run verifies unit, socket and configuration",
     "IKGATE_UPSTREAM__PRIVATE_KEY_FILE=/etc/ikgate/imagekit.key ikgate check "

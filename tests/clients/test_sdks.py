@@ -7,7 +7,8 @@ import unittest
 import urllib.request
 
 from cases import (
-    FILE, FILE_OF_100_VERSIONS, FILE_OF_ONE_VERSION, KEY, NO_FILE, PLENTY, TIGHT, TOO_MANY, listed,
+    DEFAULT, FILE, FILE_OF_100_VERSIONS, FILE_OF_ONE_VERSION, KEY, NO_FILE, PLENTY, TIGHT, TOO_MANY,
+    listed,
 )
 from clients import CLIENTS, HERE
 from processes import deaf, metric, sandbox, serve, stored_and_coded
@@ -66,6 +67,23 @@ class Sdks(unittest.TestCase):
                     self.assertEqual(shown.returncode, 0, shown.stderr)
                     self.assertEqual(len(shown.stdout.splitlines()), 3, shown.stdout)
                     self.assertIn("Version 3", shown.stdout)
+
+    def test_two_hundred_requests_at_once_pass_with_the_default_quota_and_retries(self):
+        program = """
+            import ImageKit from "@imagekit/nodejs";
+            const [url, key, file] = process.argv.slice(1);
+            const client = new ImageKit({ privateKey: key, baseURL: url });
+            const all = Array.from({ length: 200 }, () => client.files.versions.list(file));
+            console.log((await Promise.all(all)).length);
+        """
+        with sandbox() as upstream, serve(upstream.url, DEFAULT) as gateway:
+            command = ["node", "--input-type=module", "-e", program, gateway.url, KEY, FILE]
+            shown = subprocess.run(
+                command, cwd=HERE / "node", capture_output=True, text=True, timeout=60
+            )
+            self.assertEqual((shown.stdout, shown.returncode), ("200\n", 0), shown.stderr)
+            refused = 'ikgate_throttled_total{caller="sdk",limit="caller"}'
+            self.assertGreater(metric(gateway, refused), 0)
 
     def test_a_wrong_key_is_refused_and_not_tried_again(self):
         for client in CLIENTS:
