@@ -67,14 +67,14 @@ const UNCLEAR_NAMES: [&str; 46] = [
     "Words",
 ];
 
-/// Pages, and the most lines that each may have.
+/// Pages, and the most lines that each may have, without its generated tables.
 const PAGES: [(&str, usize); 11] = [
     ("README.md", 250),
     ("CONTRIBUTING.md", 250),
     ("config/README.md", 250),
     ("deploy/README.md", 250),
     ("deploy/fleet.md", 250),
-    ("deploy/operations.md", 500),
+    ("deploy/operations.md", 250),
     ("deploy/pages.md", 250),
     ("deploy/runbook.md", 350),
     ("deploy/security.md", 250),
@@ -214,7 +214,26 @@ fn types_have_names_that_say_what_they_hold() {
 fn no_page_is_longer_than_it_may_be() {
     for (page, lines_max) in PAGES {
         let text = std::fs::read_to_string(root().join(page)).unwrap();
-        let lines = text.lines().count();
-        assert!(lines <= lines_max, "{page} has {lines} lines, at most {lines_max} are allowed");
+        let lines = written_by_hand(&text);
+        assert!(
+            lines <= lines_max,
+            "{page} has {lines} lines beside its generated tables, at most {lines_max} are allowed: \
+             shorten it, or move a part to another page"
+        );
     }
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.lines().count() <= 250, "README.md has more than 250 lines in all");
+}
+
+/// Returns the number of lines outside the regions that `ikgate reference` prints.
+fn written_by_hand(page: &str) -> usize {
+    let mut is_generated = false;
+    let by_hand = page.lines().filter(|line| {
+        is_generated = match *line {
+            "<!-- end -->" => false,
+            line => is_generated || line.starts_with("<!-- ikgate reference "),
+        };
+        !is_generated
+    });
+    by_hand.count()
 }
