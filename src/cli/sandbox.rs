@@ -32,7 +32,8 @@ pub(super) struct SandboxCommand {
     /// Delay before each answer of the API, like 20ms.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_latency)]
     latency: Duration,
-    /// URL, like `http://127.0.0.1:8080/webhooks/imagekit`, that receives a signed event when a version is added or removed. It takes no `https`
+    /// URL that receives a signed event when a version is added or removed, like
+    /// `http://127.0.0.1:8080/webhooks/imagekit`; without TLS.
     #[arg(long, value_name = "URL", requires = "webhook_secret", value_parser = WebhookUrl::parse)]
     webhook_url: Option<WebhookUrl>,
     /// Secret that signs the events, like `whsec_dGVzdA==`. Do not use a real one.
