@@ -25,7 +25,14 @@ const HELP_ID: &str = "Check the file's id. If the file is in ImageKit's media l
 const HELP_ID_FORM: &str = "An id is 1 to 64 of A-Z a-z 0-9 _ - and is not percent-encoded. The \
                             operator of this gateway can say which requests it accepts.";
 const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as the user name of \
-                        Basic authentication. The operator of this gateway issues keys.";
+                        Basic authentication. A page sends 'Authorization: Bearer TOKEN', and \
+                        never a key. The operator of this gateway issues keys.";
+const HELP_NOT_FOUND: &str = "Check the file's id. If the file is private, the request needs a \
+                              token that names it in 'files', or a caller key of the operator of \
+                              this gateway.";
+const HELP_ONLY_TOKENS: &str = "A page sends 'Authorization: Bearer TOKEN', with the token of the \
+                                service that signs them. The operator of this gateway knows which \
+                                service that is.";
 const HELP_TOKEN: &str = "Get a new token from the service that signs them. It needs exp, iat, \
                           sub, iss and aud, and is valid for an hour at most. The operator of \
                           this gateway knows what it accepts.";
@@ -93,10 +100,10 @@ fn purge_partial() -> Problem {
     )
 }
 
-/// Returns the problem of a file that the upstream does not know. It stands in for a 404 of the
-/// upstream without a usable body.
+/// Returns the problem of a file that the upstream does not know, or that is hidden because it is
+/// private. It stands in for a 404 of the upstream without a usable body.
 pub fn not_found() -> Problem {
-    never(ErrorCode::NotFound, "The requested file does not exist.", HELP_ID)
+    never(ErrorCode::NotFound, "The requested file does not exist.", HELP_NOT_FOUND)
 }
 
 /// Returns the problem of a version that is not in its file's list.
@@ -134,7 +141,7 @@ fn auth_problem(failure: AuthFailure) -> Problem {
         AuthFailure::Missing => unauthorized("Your request contains no caller key.", HELP_KEY),
         AuthFailure::NoCallers => unauthorized(
             "Your request contains a key, and this gateway takes only tokens.",
-            HELP_TOKEN,
+            HELP_ONLY_TOKENS,
         ),
         AuthFailure::NoKeys => problem(
             ErrorCode::Unauthorized,
@@ -144,7 +151,8 @@ fn auth_problem(failure: AuthFailure) -> Problem {
         ),
         AuthFailure::TokensOff => unauthorized(
             "Your request contains a token, and this gateway takes none: it has no [jwt].",
-            HELP_KEY,
+            "Ask the operator of this gateway to configure [jwt], or send the request without a \
+             token. A page must not hold a caller key.",
         ),
         AuthFailure::UnknownKey => unauthorized("Your caller key is not known here.", HELP_KEY),
         failure => unauthorized(token_message(failure), HELP_TOKEN),

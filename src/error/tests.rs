@@ -98,6 +98,44 @@ async fn errors() -> Vec<GatewayError> {
         .collect()
 }
 
+/// Returns the help of a credential that failed.
+fn help_of(failure: AuthFailure) -> String {
+    help_in(&GatewayError::from(failure).problem())
+}
+
+fn help_in(problem: &Problem) -> String {
+    let body: serde_json::Value = serde_json::from_slice(&problem.body()).unwrap();
+    body["help"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_token_without_jwt_is_not_told_to_become_a_caller_key() {
+    let help = help_of(AuthFailure::TokensOff);
+    assert!(help.contains("to configure [jwt], or send the request without a token"), "{help}");
+    assert!(help.contains("A page must not hold a caller key."), "{help}");
+    assert!(!help.contains("KEY"), "{help}");
+}
+
+#[test]
+fn a_credential_that_is_no_key_and_no_token_is_told_what_a_page_sends() {
+    let failures = [
+        AuthFailure::Duplicate,
+        AuthFailure::Malformed,
+        AuthFailure::Missing,
+        AuthFailure::NoCallers,
+        AuthFailure::UnknownKey,
+    ];
+    for help in failures.map(help_of) {
+        assert!(help.contains("A page sends 'Authorization: Bearer TOKEN'"), "{help}");
+    }
+}
+
+#[test]
+fn a_404_of_the_gateway_says_what_a_private_file_needs() {
+    let help = help_in(&not_found());
+    assert!(help.contains("a token that names it in 'files', or a caller key"), "{help}");
+}
+
 #[tokio::test]
 async fn every_code_has_message_help_and_code_and_its_help_names_the_operator_of_the_gateway() {
     let problems = errors().await.iter().map(GatewayError::problem).collect::<Vec<_>>();

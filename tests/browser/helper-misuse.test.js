@@ -43,6 +43,47 @@ test("an option that does not exist is a TypeError that names the option that wa
   refused({ baseUrl, getToken: () => SECRET }, `getToken is not an option; the options are ${all}.`);
 });
 
+test("a number out of its range is a TypeError that names the option and the range", () => {
+  const wrong = {
+    "timeoutMs must be a finite number of milliseconds above 0.": [0, -1, NaN, Infinity, "1000", null],
+    "retries must be a whole number from 0.": [-1, 0.5, NaN, Infinity, "1", true, null],
+    "maxRetryWaitMs must be a finite number of milliseconds from 0.": [-1, NaN, Infinity, "1000", null],
+  };
+  for (const [message, values] of Object.entries(wrong)) {
+    for (const value of values) refused({ baseUrl, [message.split(" ")[0]]: value }, message);
+  }
+  new Ikgate({ baseUrl, timeoutMs: 0.5, retries: 0, maxRetryWaitMs: 0 });
+  new Ikgate({ baseUrl, timeoutMs: undefined, retries: 3, maxRetryWaitMs: undefined });
+});
+
+test("a wrong option of a call is a TypeError that names it, and no request is sent", async () => {
+  const server = await places.scripted((path) => tagged(path));
+  const client = new Ikgate({ baseUrl: server.url });
+  const object = "The options of a call are an object: { signal, timeoutMs }.";
+  const signal = "signal must be an AbortSignal, such as new AbortController().signal.";
+  const cases = [
+    [{ timeout: 1 }, "timeout is not an option; the options are signal, timeoutMs."],
+    [{ timeoutMS: 1 }, "timeoutMS is not an option; timeoutMs is."],
+    [{ timeoutMs: 0 }, "timeoutMs must be a finite number of milliseconds above 0."],
+    [{ signal: new AbortController() }, signal],
+    [{ signal: {} }, signal],
+    [{ signal: 0 }, signal],
+    [new AbortController().signal, object],
+    [1000, object],
+    [null, object],
+  ];
+  for (const [options, message] of cases) {
+    await assert.rejects(client.versions("a", options), { name: "TypeError", message });
+    await assert.rejects(client.version("a", "b", options), { name: "TypeError", message });
+  }
+  assert.deepEqual(server.requests, []);
+  const { signal: live } = new AbortController();
+  for (const options of [undefined, {}, { signal: live }, { signal: undefined }, { signal: null }]) {
+    await client.versions("a", options);
+  }
+  assert.equal(server.requests.length, 5);
+});
+
 test("a token that is no function is a TypeError that does not repeat it", () => {
   for (const token of [SECRET, "", null, 7, {}, Promise.resolve(SECRET)]) refused({ baseUrl, token }, FUNCTION_WANTED);
   new Ikgate({ baseUrl, token: undefined });
@@ -62,7 +103,6 @@ test("a token function that returns no token is an error that says what it retur
     [`<p>${SECRET}</p>`, "HTML"],
     [`{"token":"${SECRET}"}`, "JSON"],
     [`"${SECRET}"`, "JSON"],
-    [`Bearer ${SECRET}`, "text that is not a token"],
     [`${SECRET}\n${SECRET}`, "text that is not a token"],
     ["ключ", "text that is not a token"],
     ["[object Object]", "text that is not a token"],
@@ -77,6 +117,28 @@ test("a token function that returns no token is an error that says what it retur
       });
     }
   }
+  assert.deepEqual(server.requests, []);
+});
+
+test("a token with its scheme is an error that says to leave the scheme out, and no request is sent", async () => {
+  const server = await places.scripted((path) => tagged(path));
+  const message = "The token function returned text that is not a token: "
+    + 'return the token as text, without "Bearer ", or null for an anonymous call.';
+  for (const value of [`Bearer ${SECRET}`, `bearer ${SECRET}`, "Bearer undefined", "Bearer "]) {
+    const call = new Ikgate({ baseUrl: server.url, token: () => value }).versions("a");
+    await assert.rejects(call, { name: "IkgateError", code: "token", message });
+  }
+  await new Ikgate({ baseUrl: server.url, token: () => "bearer-of-a-name" }).versions("a");
+  assert.deepEqual(server.requests.map(({ authorization }) => authorization), ["Bearer bearer-of-a-name"]);
+});
+
+test("a caller key in a page is an error that calls it a leak, and no request is sent", async () => {
+  const server = await places.scripted((path) => tagged(path));
+  const argument = { options: { baseUrl: server.url }, calls: [{ file: "a", token: `ikg_${SECRET}` }] };
+  const [{ ours, code, message }] = (await places.inPage(callAll, argument)).outcomes;
+  assert.deepEqual([ours, code], [true, "token"]);
+  assert.match(message, /^The token function returned a caller key\. A key in a page is a leak/);
+  assert.ok(!message.includes(SECRET), message);
   assert.deepEqual(server.requests, []);
 });
 

@@ -65,6 +65,11 @@ places.inBoth("no response, and half of one, is network", async (run) => {
   for (const { error, code, status } of outcomes) {
     assert.deepEqual([error, code, status], ["IkgateError", "network", undefined]);
   }
+  const listOf = (file) => `${server.url}/v1/files/${file}/versions`;
+  assert.deepEqual(outcomes.map(({ message, help }) => [message, help]), [
+    [`${listOf("none")} cannot be reached.`, "Check baseUrl: host, port, http or https."],
+    [`The response of ${listOf("half")} ended too early.`, "Try again. If it stays so, tell the operator of the gateway."],
+  ]);
 });
 
 places.inBoth("a response that is not the gateway's is unknown", async (run) => {
@@ -80,7 +85,17 @@ places.inBoth("a response that is not the gateway's is unknown", async (run) => 
   const { outcomes } = await run(callAll, { options: { baseUrl: server.url }, calls });
   assert.deepEqual(outcomes.map(({ code }) => code), Array(5).fill("unknown"));
   assert.deepEqual(outcomes.map(({ status }) => status), [502, 404, 200, 418, 409]);
-  assert.deepEqual(outcomes.slice(3).map(({ message }) => message), ["short and stout", "a conflict"]);
+  const notOurs = ({ file, status }) =>
+    `The response of ${server.url}/v1/files/${file}/versions with status ${status} is not from ikgate`;
+  assert.deepEqual(outcomes.map(({ message }) => message), [
+    `${notOurs({ file: "proxy", status: 502 })}.`,
+    `${notOurs({ file: "missing", status: 404 })}.`,
+    `${notOurs({ file: "page", status: 200 })}.`,
+    `${notOurs({ file: "other", status: 418 })}: short and stout`,
+    "a conflict",
+  ]);
+  const check = "Check baseUrl: host, port, http or https.";
+  assert.deepEqual(outcomes.map(({ help }) => help), [...Array(4).fill(check), "h"]);
 });
 
 places.inBoth("a hundred responses are kept, and the least recently used one is dropped", async (run) => {

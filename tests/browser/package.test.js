@@ -49,6 +49,10 @@ new Ikgate({ baseURL: "https://gateway.example.com" });
 new Ikgate({ baseUrl: "https://gateway.example.com", token: () => null });
 // @ts-expect-error: an anonymous call is null, so that a forgotten return is shown
 new Ikgate({ baseUrl: "https://gateway.example.com", token: () => undefined });
+// @ts-expect-error: a call has no such option
+export const typo = () => gateway.versions("a", { timeout: 1 });
+// @ts-expect-error: the controller is not its signal
+export const controller = () => gateway.versions("a", { signal: new AbortController() });
 // @ts-expect-error: a second is no time limit
 new Ikgate({ baseUrl: "", timeoutMs: "1s" });
 `;
@@ -99,9 +103,16 @@ test("the codes of its errors are those of the code, of README.md and its own", 
   assert.deepEqual(inQuotes(read("ikgate.js").match(/const CODES = \[([^\]]*)\]/)[1]), typed);
   const errors = read("../../../README.md").split("## Errors")[1].split("\n## ")[0];
   // The table has two codes that only the admin listener and the webhook use.
-  const documented = new Set([...inTable(errors), ...inTable(read("README.md"))]);
+  const documented = new Set([...inTable(errors), ...inTable(read("README.md").split("| code |")[1])]);
   for (const code of ["misdirected", "purge_partial"]) documented.delete(code);
   assert.deepEqual([...documented].sort(), [...typed].sort());
+});
+
+test("the options of its page are those of the code", () => {
+  const read = (name) => readFileSync(join(PACKAGE, name), "utf8");
+  const documented = [...read("README.md").split("| code |")[0].matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
+  const inCode = read("ikgate.js").match(/const OPTIONS = (\[[^\]]*\])/)[1];
+  assert.deepEqual(documented, JSON.parse(inCode));
 });
 
 test("it is installed from its folder, and from the archive that npm would publish", async () => {
@@ -138,5 +149,5 @@ test("a bundler leaves out what a page does not use", async () => {
   assert.ok(!errorAlone.includes("fetch"), errorAlone);
   // The size is what a page loads before compression.
   const all = await bundled('export * from "./ikgate.js";');
-  assert.ok(all.length < 6000, `${all.length} bytes`);
+  assert.ok(all.length < 7500, `${all.length} bytes`);
 });

@@ -18,9 +18,11 @@ export type IkgateErrorCode =
   | "upstream_busy"
   | "shutting_down"
   | "upstream_timeout"
-  /** The token function returned something that is not a token, and no request was sent. */
+  /** The token function returned something that is not a token, or in a page a caller key. No request
+   * was sent. */
   | "token"
-  /** The gateway is up, but the page's origin is probably not in `cors.allowed_origins`. */
+  /** The gateway is up, but the page's origin is probably not in `cors.allowed_origins`. Or `baseUrl`
+   * is another server. */
   | "cors"
   /** No response came, or only a part of one. */
   | "network"
@@ -118,13 +120,13 @@ export interface IkgateOptions {
   /** URL of the gateway, with its base path: `http` or `https`. In a page, it may be a path of the
    * page's own origin, such as `/imagekit`. It has no user, query or fragment. */
   baseUrl: string;
-  /** Returns the current token or caller key; called once a call. `null` is an anonymous call, to
-   * which a private file does not exist. Any other value is an error with the code `token`. Without
-   * this function, all calls are anonymous. */
+  /** Returns the current token, without `Bearer `; called once a call. Outside of browsers it may be a
+   * caller key. `null` is an anonymous call, to which a private file does not exist. Any other value
+   * is an error with the code `token`. Without this function, all calls are anonymous. */
   token?: () => string | null | Promise<string | null>;
-  /** Time limit of a call in milliseconds, its retry included; 30,000 by default. */
+  /** Time limit of a call in milliseconds, its retries included: finite and above 0; 30,000 by default. */
   timeoutMs?: number;
-  /** Retries after a 429 or a 503 that says how long to wait; 1 by default. */
+  /** Retries after a 429 or a 503 that says how long to wait: a whole number from 0; 1 by default. */
   retries?: number;
   /** Longest wait in milliseconds before a retry; 10,000 by default. After a response that asks for
    * a longer wait, the call fails at once. */
@@ -134,7 +136,7 @@ export interface IkgateOptions {
 export interface CallOptions {
   /** Ends this call, but not other calls that share its request. */
   signal?: AbortSignal | undefined;
-  /** Time limit of this call in milliseconds. */
+  /** Time limit of this call in milliseconds: finite and above 0. */
   timeoutMs?: number | undefined;
 }
 
@@ -142,7 +144,8 @@ export interface CallOptions {
 export class Ikgate {
   /** Throws a TypeError that names the option which is missing, wrong or unknown. */
   constructor(options: IkgateOptions);
-  /** Fetches all versions of a file, in ImageKit's order: usually the newest first. */
+  /** Fetches all versions of a file, in ImageKit's order: usually the newest first. Rejects with a
+   * TypeError that names an option which is wrong or unknown. */
   versions(fileId: string, options?: CallOptions): Promise<Answer<Version[]>>;
   /** Fetches one version of a file. */
   version(fileId: string, versionId: string, options?: CallOptions): Promise<Answer<Version>>;

@@ -18,10 +18,12 @@ const CODES = ["bad_request", "unauthorized", "forbidden", "not_found", "no_rout
   "request_timeout", "too_large", "throttled", "internal", "upstream_auth", "upstream_bad", "upstream_unreachable",
   "upstream_busy", "shutting_down", "upstream_timeout", "token", "cors", "network", "timeout", "unknown"];
 
-/** Names of the constructor's options. */
+/** Names of the options of the constructor, and of those of a call. */
 const OPTIONS = ["baseUrl", "token", "timeoutMs", "retries", "maxRetryWaitMs"];
+const CALL_OPTIONS = ["signal", "timeoutMs"];
 /** Syntax of a token or a caller key: visible ASCII that does not begin like HTML or JSON. */
 const TOKEN = /^(?![<{["])[!-~]+$/;
+const HELP_BASE_URL = "Check baseUrl: host, port, http or https.";
 
 /** Failed call. `code` says why; `message` and `help` are for people. */
 export class IkgateError extends Error {
@@ -63,7 +65,9 @@ export class Ikgate {
   }
 
   /** @param {string} path @param {CallOptions} [options] @returns {Promise<Answer<any>>} */
-  #call(path, { signal, timeoutMs = this.#timeoutMs } = {}) {
+  #call(path, options = {}) {
+    checkCallOptions(options);
+    const { signal, timeoutMs = this.#timeoutMs } = options;
     const [url, deadline] = [this.#baseUrl + path, performance.now() + timeoutMs];
     return untilEnded(signal, timeoutMs, async (ended) => {
       const token = checkedToken(await this.#token());
@@ -133,10 +137,13 @@ async function fetchOnce(url, { token, kept }, signal) {
     signal.throwIfAborted();
     const error = response ? undefined : await corsError(url, signal, cause);
     signal.throwIfAborted();
-    return error ?? new IkgateError("network", "The gateway cannot be reached.", { cause });
+    const [message, help] = response
+      ? [`The response of ${url} ended too early.`, "Try again. If it stays so, tell the operator of the gateway."]
+      : [`${url} cannot be reached.`, HELP_BASE_URL];
+    return error ?? new IkgateError("network", message, { cause, help });
   }
   const data = response.status === 304 ? last?.data : parsedJson(text);
-  if (data === undefined || response.status >= 400) return errorOf(response, data);
+  if (data === undefined || response.status >= 400) return errorOf(url, response, data);
   const field = (/** @type {string} */ name) => response.headers.get(name) ?? undefined;
   const [etag, age] = [field("ETag"), wholeNumber(field("Age"))];
   kept.delete(url); // A Map keeps the order of insertion: its first entry is the least recently used.
@@ -147,16 +154,19 @@ async function fetchOnce(url, { token, kept }, signal) {
   return { data, etag, age, cacheStatus: field("Cache-Status"), rateLimit, requestId: field("X-Request-Id") };
 }
 
-/** @param {Response} response @param {any} body */
-function errorOf({ status, headers }, body) {
+/** @param {string} url @param {Response} response @param {any} body */
+function errorOf(url, { status, headers }, body) {
   // ImageKit's own 400 and 404 pass through the gateway; they have a message and no code.
   const imagekitCode = body?.message && { 400: "bad_request", 404: "not_found" }[status];
   const code = CODES.includes(body?.code) ? body.code : (imagekitCode ?? "unknown");
+  // A newer gateway's error has a code that is not known here, and a help.
+  const isOurs = body?.message && (code !== "unknown" || body.help);
+  const foreign = `The response of ${url} with status ${status} is not from ikgate`;
   const seconds = wholeNumber(headers.get("Retry-After"));
   const waitMs = wholeNumber(headers.get("Retry-After-Ms")) ?? (seconds === undefined ? undefined : seconds * 1000);
-  return new IkgateError(code, body?.message || `The response with status ${status} is not from ikgate.`, {
+  return new IkgateError(code, isOurs ? body.message : `${foreign}${body?.message ? `: ${body.message}` : "."}`, {
     status,
-    help: body?.help,
+    help: isOurs ? body.help : HELP_BASE_URL,
     requestId: headers.get("X-Request-Id") ?? undefined,
     retryAfterMs: headers.get("X-Should-Retry") === "false" ? undefined : waitMs,
   });
@@ -177,7 +187,8 @@ async function corsError(url, signal, cause) {
   }
   const message = "The gateway is up, but the browser does not let this page read its response. "
     + `The page's origin, ${page.origin}, is probably not listed in the gateway's cors.allowed_origins.`;
-  const help = `Let the gateway's operator add "${page.origin}" to cors.allowed_origins.`;
+  const help = `Let the gateway's operator add "${page.origin}" to cors.allowed_origins. If it is listed, baseUrl `
+    + `(${target.origin}) is perhaps not the gateway's public address, but its admin listener or another server.`;
   return new IkgateError("cors", message, { cause, help });
 }
 
@@ -223,17 +234,47 @@ function checkOptions(options) {
   if (Object(options) !== options) {
     throw new TypeError('Ikgate takes an object: new Ikgate({ baseUrl: "https://..." }).');
   }
-  for (const name of Object.keys(options)) {
-    if (OPTIONS.includes(name)) continue;
-    const meant = OPTIONS.find((option) => option.toLowerCase() === name.toLowerCase());
-    const allowed = meant ? `${meant} is` : `the options are ${OPTIONS.join(", ")}`;
-    throw new TypeError(`${name} is not an option; ${allowed}.`);
-  }
+  checkNames(options, OPTIONS);
+  checkNumbers(options);
   if (!isBaseUrl(options.baseUrl)) {
     throw new TypeError('baseUrl must be the URL of the gateway, as text, such as "https://gateway.example.com".');
   }
   if (options.token === undefined || typeof options.token === "function") return;
   throw new TypeError("token must be a function, because tokens expire: token: () => session.token.");
+}
+
+/** @param {CallOptions} options */
+function checkCallOptions(options) {
+  // A signal that is passed alone would be ignored.
+  if (Object(options) !== options || "aborted" in options) {
+    throw new TypeError("The options of a call are an object: { signal, timeoutMs }.");
+  }
+  checkNames(options, CALL_OPTIONS);
+  checkNumbers(options);
+  const { signal } = options;
+  // A signal of another frame is no instance of this frame's AbortSignal.
+  if (signal === undefined || signal === null || typeof signal.throwIfAborted === "function") return;
+  throw new TypeError("signal must be an AbortSignal, such as new AbortController().signal.");
+}
+
+/** @param {object} options @param {string[]} names */
+function checkNames(options, names) {
+  for (const name of Object.keys(options)) {
+    if (names.includes(name)) continue;
+    const meant = names.find((option) => option.toLowerCase() === name.toLowerCase());
+    const allowed = meant ? `${meant} is` : `the options are ${names.join(", ")}`;
+    throw new TypeError(`${name} is not an option; ${allowed}.`);
+  }
+}
+
+/** @param {{ timeoutMs?: number | undefined, retries?: number, maxRetryWaitMs?: number }} options */
+function checkNumbers({ timeoutMs = 1, retries = 0, maxRetryWaitMs = 0 }) {
+  if (!Number.isFinite(timeoutMs) || timeoutMs <= 0) {
+    throw new TypeError("timeoutMs must be a finite number of milliseconds above 0.");
+  }
+  if (!Number.isInteger(retries) || retries < 0) throw new TypeError("retries must be a whole number from 0.");
+  if (Number.isFinite(maxRetryWaitMs) && maxRetryWaitMs >= 0) return;
+  throw new TypeError("maxRetryWaitMs must be a finite number of milliseconds from 0.");
 }
 
 /** A path alone is one of the page's own origin.
@@ -248,8 +289,14 @@ function isBaseUrl(text) {
 function checkedToken(value) {
   if (value === null) return null;
   const token = typeof value === "string" ? value.trim() : value;
-  if (typeof token === "string" && TOKEN.test(token)) return token;
-  const remedy = "return the token as text, or null for an anonymous call.";
+  const isText = typeof token === "string";
+  if (isText && token.startsWith("ikg_") && globalThis.location) {
+    throw new IkgateError("token", "The token function returned a caller key. A key in a page is a leak: every visitor "
+      + "can read it. Return a token that your own back end signs, or null for an anonymous call.");
+  }
+  const scheme = isText && /^bearer( |$)/i.test(token);
+  if (isText && !scheme && TOKEN.test(token)) return token;
+  const remedy = `return the token as text${scheme ? ', without "Bearer "' : ""}, or null for an anonymous call.`;
   throw new IkgateError("token", `The token function returned ${kindOf(token)}: ${remedy}`);
 }
 
