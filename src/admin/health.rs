@@ -16,6 +16,9 @@ pub struct Health {
     pub upstream: UpstreamView,
     /// `none`, `connected` or `cut_off`.
     pub fleet: Cow<'static, str>,
+    /// Reason why the fleet's Redis cannot be used. `None`: it can, or there is no fleet.
+    #[serde(default)]
+    pub fleet_error: Option<String>,
     pub pending_purges: usize,
     /// Whether the gateway shuts down.
     pub draining: bool,
@@ -83,6 +86,7 @@ impl Admin {
                 Some(ClusterState::Connected) => "connected".into(),
                 Some(ClusterState::CutOff) => "cut_off".into(),
             },
+            fleet_error: self.gateway.cluster.as_ref().and_then(|cluster| cluster.error()),
             pending_purges: gauges.cluster.pending_purges,
             draining: self.drain.is_announced(),
             connections: gauges.connections,

@@ -8,7 +8,7 @@ mod upstream;
 
 use last_minute::LastMinute;
 use problem::spoken;
-pub use problem::{CurrentProblem, Severity};
+pub use problem::{CurrentProblem, Severity, counted};
 
 use super::health::Health;
 use crate::telemetry::Point;
@@ -59,16 +59,21 @@ fn drain_problem(health: &Health) -> Option<CurrentProblem> {
 
 fn fleet_problem(health: &Health) -> Option<CurrentProblem> {
     (health.fleet == "cut_off").then(|| {
+        let error = health.fleet_error.as_ref().map_or(String::new(), |error| format!(": {error}"));
+        let waiting = counted(
+            u64::try_from(health.pending_purges).unwrap_or(u64::MAX),
+            "purge of this one waits",
+            "purges of this one wait",
+        );
         CurrentProblem::new(
             Severity::Critical,
             "fleet_cut_off",
             format!(
-                "The connection to the fleet's Redis is cut off: purges of other gateways do not \
-                 arrive, and {} purges of this one wait.",
-                health.pending_purges
+                "The connection to the fleet's Redis is cut off{error}. Purges of other gateways \
+                 do not arrive, and {waiting}."
             ),
-            "Check Redis and the network to it. Until then stale responses are served only if \
-             ImageKit fails.",
+            "Check Redis, cluster.redis_url and the network between. Until then stale responses \
+             are served only if ImageKit fails.",
             "IkgateFleetCutOff",
         )
     })

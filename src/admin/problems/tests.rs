@@ -22,6 +22,7 @@ fn well() -> Health {
             last_error: None,
         },
         fleet: "none".into(),
+        fleet_error: None,
         pending_purges: 0,
         draining: false,
         connections: 3,
@@ -183,6 +184,25 @@ fn what_runs_out_is_told() {
     let busy = BTreeMap::from([("busy".to_owned(), 1)]);
     let told = causes(&well(), &[Point { upstream: busy, ..Point::default() }]);
     assert!(told[0].1.starts_with("ImageKit answered 429 to 1 calls"), "{told:?}");
+}
+
+#[test]
+fn a_fleet_that_is_cut_off_is_told_with_its_cause() {
+    let mut health = well();
+    health.fleet = "cut_off".into();
+    health.pending_purges = 1;
+    let told = causes(&health, &[]);
+    assert!(
+        told[0].1.ends_with(
+            "is cut off. Purges of other gateways do not arrive, and 1 purge of this one waits."
+        ),
+        "{told:?}"
+    );
+    health.fleet_error = Some("it did not answer in time".to_owned());
+    health.pending_purges = 2;
+    let told = causes(&health, &[]);
+    assert!(told[0].1.contains("is cut off: it did not answer in time. Purges"), "{told:?}");
+    assert!(told[0].1.ends_with("2 purges of this one wait."), "{told:?}");
 }
 
 #[test]

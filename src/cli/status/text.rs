@@ -4,10 +4,10 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::numbers::{UNKNOWN, duration, iso_time, milliseconds, number, real};
+use super::numbers::{UNKNOWN, duration, iso_time, milliseconds};
 use super::palette::Palette;
 use super::snapshot::Snapshot;
-use crate::admin::{CurrentProblem, Health, Severity, UpstreamView};
+use crate::admin::{CurrentProblem, Health, Severity, UpstreamView, counted};
 use crate::telemetry::Point;
 use crate::upstream::{BreakerState, KeyStatus};
 
@@ -128,16 +128,20 @@ fn last_error(upstream: &UpstreamView, now: u64) -> String {
 }
 
 fn fleet(health: &Health, point: Option<&Point>) -> String {
-    let pending = health.pending_purges;
+    let pending = health.pending_purges as u64;
+    let pending = counted(pending, "pending purge", "pending purges");
     match (health.fleet.as_ref(), point) {
         ("none", _) => "none: this gateway is alone".to_owned(),
         ("connected", Some(point)) => {
             let lag = milliseconds(point.cluster_lag_seconds * 1000.0);
-            let nodes = number(real(point.cluster_nodes));
-            format!("connected, {nodes} gateways, lag {lag}, {pending} pending purges")
+            let nodes = counted(point.cluster_nodes, "gateway", "gateways");
+            format!("connected, {nodes}, lag {lag}, {pending}")
         }
-        ("connected", None) => format!("connected, {pending} pending purges"),
-        ("cut_off", _) => format!("cut off, {pending} pending purges"),
+        ("connected", None) => format!("connected, {pending}"),
+        ("cut_off", _) => match &health.fleet_error {
+            Some(error) => format!("cut off, {pending}: {error}"),
+            None => format!("cut off, {pending}"),
+        },
         (other, _) => other.to_owned(),
     }
 }

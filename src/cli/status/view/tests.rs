@@ -33,7 +33,7 @@ fn trouble() -> Snapshot {
             "failing_since": NOW - 200, "failed_calls": 9,
             "last_error": { "at": NOW - 2, "outcome": "unreachable", "cause": "Connection refused" },
         },
-        "fleet": "cut_off", "pending_purges": 2, "draining": false, "connections": 3,
+        "fleet": "cut_off", "fleet_error": "it did not answer in time", "pending_purges": 2, "draining": false, "connections": 3,
         "certificate_expires": NOW + 90_061,
     });
     body["problems"] = json!([{
@@ -95,7 +95,7 @@ Upstream     circuit breaker open, private key accepted, failing for 3 min 20 s
              (9 calls in a row)
 Last error   2 s ago: Connection refused (unreachable)
 Budget       3 calls to ImageKit available now
-Fleet        cut off, 2 pending purges
+Fleet        cut off, 2 pending purges: it did not answer in time
 Certificate  expires in 1 d 1 h, at 2025-11-27T15:41:01Z";
     let screen = drawn(&trouble(), 80, 24);
     assert!(screen.starts_with(expected), "{screen}");
