@@ -26,6 +26,13 @@ pub struct Health {
     pub connections: usize,
     /// Time at which the TLS certificate expires. `None`: there is no TLS.
     pub certificate_expires: Option<i64>,
+    /// Reason why the files of `[server.tls]` could not be used when they were last read. `None`:
+    /// they were used, or there is no TLS.
+    #[serde(default)]
+    pub certificate_files: Option<String>,
+    /// Reason why the last reload was refused. `None`: it was applied, or there was none.
+    #[serde(default)]
+    pub reload_refused: Option<String>,
 }
 
 /// State of the way to ImageKit.
@@ -91,6 +98,11 @@ impl Admin {
             draining: self.drain.is_announced(),
             connections: gauges.connections,
             certificate_expires: gauges.tls_expires_in.map(|left| now.saturating_add(left)),
+            certificate_files: {
+                let problem = self.tls.load().as_ref().and_then(|tls| tls.problem());
+                problem.map(|error| chain(&*error))
+            },
+            reload_refused: self.reload_refused.load().as_deref().cloned(),
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::files::DAY;
 use super::*;
 use crate::admin::health::{LastErrorView, UpstreamView};
 use crate::upstream::{BreakerState, KeyStatus, UpstreamOutcome};
+
+mod clients;
 
 const NOW: u64 = 1_000_000;
 
@@ -27,6 +30,8 @@ fn well() -> Health {
         draining: false,
         connections: 3,
         certificate_expires: None,
+        certificate_files: None,
+        reload_refused: None,
     }
 }
 
@@ -139,18 +144,20 @@ fn a_key_file_that_cannot_be_read_and_a_drain_are_told() {
     let mut health = well();
     health.upstream.private_key_file = Some("cannot read imagekit.key: No such file".to_owned());
     health.draining = true;
+    health.connections = 1;
     let told = causes(&health, &[]);
     assert_eq!(told[0].0, Severity::Critical);
     assert!(told[0].1.contains("cannot read imagekit.key: No such file. /readyz answers 503"));
     assert!(
-        told[1].1.starts_with("This gateway shuts down") && told[1].1.contains("3 connections")
+        told[1].1.starts_with("This gateway shuts down")
+            && told[1].1.ends_with("and 1 connection is open.")
     );
 }
 
 #[test]
 fn a_caller_that_gets_one_429_a_second_is_named() {
     let flood = |refused| Point {
-        refused: BTreeMap::from([("web-team".to_owned(), refused), ("none".to_owned(), 999)]),
+        refused: BTreeMap::from([("web-team".to_owned(), refused), ("none".to_owned(), 9)]),
         ..Point::default()
     };
     assert_eq!(causes(&well(), &[flood(29), flood(30)]), []);
@@ -168,6 +175,8 @@ fn a_caller_that_gets_one_429_a_second_is_named() {
 fn an_address_with_too_many_connections_is_told() {
     let told = causes(&well(), &[Point { connections_refused: 44, ..Point::default() }]);
     assert!(told[0].1.starts_with("44 connections were closed in the last minute"), "{told:?}");
+    let told = causes(&well(), &[Point { connections_refused: 1, ..Point::default() }]);
+    assert!(told[0].1.starts_with("1 connection was closed in the last minute"), "{told:?}");
 }
 
 #[test]
@@ -208,9 +217,15 @@ fn a_fleet_that_is_cut_off_is_told_with_its_cause() {
 #[test]
 fn every_problem_leads_to_a_section_of_the_runbook() {
     let runbook = include_str!("../../../deploy/runbook.md");
-    let source = [include_str!("../problems.rs"), include_str!("upstream.rs")].concat();
+    let source = [
+        include_str!("../problems.rs"),
+        include_str!("callers.rs"),
+        include_str!("files.rs"),
+        include_str!("upstream.rs"),
+    ]
+    .concat();
     let named: Vec<_> = source.split('"').filter(|text| text.starts_with("Ikgate")).collect();
-    assert!(named.len() >= 9, "{named:?}");
+    assert!(named.len() >= 13, "{named:?}");
     for section in named {
         assert!(runbook.contains(&format!("\n## {section}\n")), "{section}");
     }
