@@ -22,6 +22,8 @@ fn is_wrong(reason: &str) -> bool {
 /// Counts of requests and of upstream calls in the last minute.
 #[derive(Default)]
 pub(super) struct LastMinute<'a> {
+    /// End of the last interval, in Unix seconds; 0: none has ended.
+    ended: u64,
     requests: u64,
     failed: u64,
     stale: u64,
@@ -40,7 +42,8 @@ pub(super) struct LastMinute<'a> {
 impl<'a> LastMinute<'a> {
     pub(super) fn of(points: &'a [Point]) -> Self {
         let count = usize::try_from(PERIOD.as_secs() / HISTORY_INTERVAL.as_secs()).unwrap_or(1);
-        let mut sum = Self::default();
+        let ended = points.last().map_or(0, |point| point.at);
+        let mut sum = Self { ended, ..Self::default() };
         for point in points.iter().rev().take(count) {
             let calls =
                 |outcome: UpstreamOutcome| point.upstream.get(outcome.as_str()).unwrap_or(&0);
@@ -61,8 +64,13 @@ impl<'a> LastMinute<'a> {
         sum
     }
 
-    /// Returns how callers were answered, as a sentence that begins with a blank.
-    pub(super) fn effect(&self) -> String {
+    /// Returns how callers were answered, as a sentence that begins with a blank. It is empty until
+    /// a whole interval has passed since the failure began: the counts do not show it before.
+    /// `since`: Unix seconds.
+    pub(super) fn effect(&self, since: u64) -> String {
+        if self.ended < since + HISTORY_INTERVAL.as_secs() {
+            return String::new();
+        }
         let percent = |part: u64| (part * 100).checked_div(self.requests).unwrap_or(0);
         if self.requests == 0 {
             return " No caller has sent a request in the last minute.".to_owned();

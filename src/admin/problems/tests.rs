@@ -47,7 +47,7 @@ fn failing(kind: UpstreamOutcome, cause: &str, calls: u64) -> Health {
 fn minute() -> Vec<Point> {
     let counts = [("stale", 20), ("stale_error", 21), ("miss", 59)];
     let requests = counts.map(|(cache, count)| (cache.to_owned(), count)).into();
-    vec![Point { requests, failed: 59, ..Point::default() }]
+    vec![Point { at: NOW - 1, requests, failed: 59, ..Point::default() }]
 }
 
 fn causes(health: &Health, points: &[Point]) -> Vec<(Severity, String)> {
@@ -64,6 +64,19 @@ fn an_outage_is_told_with_its_cause_its_duration_and_its_effect() {
                 41 % of requests were answered stale and 59 % failed. The circuit breaker is open: \
                 no call leaves.";
     assert_eq!(causes(&health, &minute()), [(Severity::Critical, said.to_owned())]);
+}
+
+#[test]
+fn the_effect_of_a_failure_is_left_out_until_an_interval_since_its_beginning_has_ended() {
+    let mut health = failing(UpstreamOutcome::Unreachable, "Connection refused", 9);
+    let without = "ImageKit has been unreachable for 5 s: Connection refused.";
+    health.upstream.failing_since = Some(NOW - 5);
+    assert_eq!(causes(&health, &minute()), [(Severity::Critical, without.to_owned())]);
+    assert_eq!(causes(&health, &[]), [(Severity::Critical, without.to_owned())]);
+    health.upstream.failing_since = Some(NOW - 6);
+    assert!(causes(&health, &minute())[0].1.contains(" 59 % failed."));
+    let quiet = [Point { at: NOW - 1, ..Point::default() }];
+    assert!(causes(&health, &quiet)[0].1.contains("No caller has sent a request"));
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Failure<'_> {
             BreakerState::HalfOpen => " The circuit breaker lets one probe through.",
             BreakerState::Open => " The circuit breaker is open: no call leaves.",
         };
-        let (lasts, effect) = (spoken(now.saturating_sub(since)), counts.effect());
+        let (lasts, effect) = (spoken(now.saturating_sub(since)), counts.effect(since));
         let cause = format!("{what} for {lasts}: {said}.{effect}{breaker}");
         CurrentProblem::new(Severity::Critical, code, cause, remedy, runbook)
     }
