@@ -8,7 +8,7 @@ use super::state::Admin;
 use crate::cluster::ClusterState;
 use crate::error::chain;
 use crate::telemetry::GaugeValues;
-use crate::upstream::{BreakerState, KeyStatus};
+use crate::upstream::{BreakerState, BudgetLimit, KeyStatus, LimitSource};
 
 /// State of the gateway at one moment. Times are Unix seconds.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -48,12 +48,30 @@ pub struct UpstreamView {
     /// Reason why the key file could not be used when it was last read. `None`: it was used.
     pub private_key_file: Option<String>,
     pub budget_available: u32,
+    /// Limit in force. `None`: a gateway of an older version answers.
+    #[serde(default)]
+    pub budget_limit: Option<BudgetLimitView>,
     /// Time of the first of the calls that failed in a row. `None`: the last call was
     /// answered, or there was none.
     pub failing_since: Option<u64>,
     /// Number of calls that failed in a row.
     pub failed_calls: u64,
     pub last_error: Option<LastErrorView>,
+}
+
+/// Limit of calls to ImageKit that is in force.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct BudgetLimitView {
+    pub set_by: LimitSource,
+    pub per_second: f64,
+    /// Most calls that may leave at once.
+    pub burst: u32,
+}
+
+impl From<BudgetLimit> for BudgetLimitView {
+    fn from(limit: BudgetLimit) -> Self {
+        Self { set_by: limit.set_by, per_second: limit.per_second(), burst: limit.burst }
+    }
 }
 
 /// Last call to ImageKit that failed.
@@ -80,6 +98,7 @@ impl Admin {
                 key_refused_since: upstream.key_refusals().map(|refusals| unix(refusals.since)),
                 private_key_file: self.key.problem().map(|error| chain(&*error)),
                 budget_available: gauges.budget_available,
+                budget_limit: Some(upstream.budget_limit().into()),
                 failing_since: calls.failing.map(|failing| unix(failing.since)),
                 failed_calls: calls.failing.map_or(0, |failing| failing.count),
                 last_error: calls.last_error.map(|error| LastErrorView {

@@ -18,7 +18,7 @@ mod stats;
 
 pub use cache_api::PurgeResult;
 pub use guard::{AdminSettings, Exposure};
-pub use health::{Health, LastErrorView, UpstreamView};
+pub use health::{BudgetLimitView, Health, LastErrorView, UpstreamView};
 pub use problems::{CurrentProblem, Severity, counted};
 pub use ready::Readiness;
 pub use replies::ErrorBody;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::files::DAY;
 use super::*;
-use crate::admin::health::{LastErrorView, UpstreamView};
-use crate::upstream::{BreakerState, KeyStatus, UpstreamOutcome};
+use crate::admin::health::{BudgetLimitView, LastErrorView, UpstreamView};
+use crate::upstream::{BreakerState, KeyStatus, LimitSource, UpstreamOutcome};
 
 mod clients;
 
@@ -20,6 +20,7 @@ fn well() -> Health {
             key_refused_since: None,
             private_key_file: None,
             budget_available: 100,
+            budget_limit: None,
             failing_since: None,
             failed_calls: 0,
             last_error: None,
@@ -205,7 +206,7 @@ fn what_runs_out_is_told() {
     assert!(told[2].1.contains("7 fills were refused"), "{told:?}");
     let busy = BTreeMap::from([("busy".to_owned(), 1)]);
     let told = causes(&well(), &[Point { upstream: busy, ..Point::default() }]);
-    assert!(told[0].1.starts_with("ImageKit answered 429 to 1 calls"), "{told:?}");
+    assert!(told[0].1.starts_with("ImageKit answered 429 to 1 call in"), "{told:?}");
 }
 
 #[test]
@@ -225,6 +226,30 @@ fn a_fleet_that_is_cut_off_is_told_with_its_cause() {
     let told = causes(&health, &[]);
     assert!(told[0].1.contains("is cut off: it did not answer in time. Purges"), "{told:?}");
     assert!(told[0].1.ends_with("2 purges of this one wait."), "{told:?}");
+}
+
+#[test]
+fn a_spent_budget_names_the_limit_in_force_and_what_helps_against_it() {
+    let told = |limit| {
+        let mut health = well();
+        health.upstream.budget_available = 1;
+        health.upstream.budget_limit = limit;
+        let upstream = BTreeMap::from([("budget".to_owned(), 1)]);
+        let problems = current_problems(&health, &[Point { upstream, ..Point::default() }], NOW);
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        (problem.cause.clone(), problem.remedy.clone())
+    };
+    let used_up = "The upstream budget is used up: 1 fill was refused in the last minute, and 1 \
+                   call is available now.";
+    assert_eq!(told(None).0, used_up);
+    let limit = |set_by| Some(BudgetLimitView { set_by, per_second: 2.5, burst: 10 });
+    let (cause, remedy) = told(limit(LimitSource::Configured));
+    let in_force = "The limit in force is upstream.budget: 2.5 per second, at most 10 at once.";
+    assert_eq!(cause, format!("{used_up} {in_force}"));
+    assert!(remedy.ends_with("or raise cache.ttl or upstream.budget."), "{remedy}");
+    let (cause, remedy) = told(limit(LimitSource::ImageKit));
+    assert!(cause.contains("The limit in force is ImageKit's own (X-RateLimit-Limit)"), "{cause}");
+    assert!(remedy.contains("A larger upstream.budget changes nothing"), "{remedy}");
 }
 
 #[test]
