@@ -8,7 +8,7 @@ use super::state::Admin;
 use crate::cluster::ClusterState;
 use crate::error::chain;
 use crate::telemetry::GaugeValues;
-use crate::upstream::{BreakerState, KeyStatus};
+use crate::upstream::{BreakerState, BudgetLimit, KeyStatus, LimitSource};
 
 /// State of the gateway at one moment. Times are Unix seconds.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -16,6 +16,9 @@ pub struct Health {
     pub upstream: UpstreamView,
     /// `none`, `connected` or `cut_off`.
     pub fleet: Cow<'static, str>,
+    /// Reason why the fleet's Redis cannot be used. `None`: it can, or there is no fleet.
+    #[serde(default)]
+    pub fleet_error: Option<String>,
     pub pending_purges: usize,
     /// Whether the gateway shuts down.
     pub draining: bool,
@@ -23,6 +26,13 @@ pub struct Health {
     pub connections: usize,
     /// Time at which the TLS certificate expires. `None`: there is no TLS.
     pub certificate_expires: Option<i64>,
+    /// Reason why the files of `[server.tls]` could not be used when they were last read. `None`:
+    /// they were used, or there is no TLS.
+    #[serde(default)]
+    pub certificate_files: Option<String>,
+    /// Reason why the last reload was refused. `None`: it was applied, or there was none.
+    #[serde(default)]
+    pub reload_refused: Option<String>,
 }
 
 /// State of the way to ImageKit.
@@ -38,12 +48,30 @@ pub struct UpstreamView {
     /// Reason why the key file could not be used when it was last read. `None`: it was used.
     pub private_key_file: Option<String>,
     pub budget_available: u32,
+    /// Limit in force. `None`: a gateway of an older version answers.
+    #[serde(default)]
+    pub budget_limit: Option<BudgetLimitView>,
     /// Time of the first of the calls that failed in a row. `None`: the last call was
     /// answered, or there was none.
     pub failing_since: Option<u64>,
     /// Number of calls that failed in a row.
     pub failed_calls: u64,
     pub last_error: Option<LastErrorView>,
+}
+
+/// Limit of calls to ImageKit that is in force.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct BudgetLimitView {
+    pub set_by: LimitSource,
+    pub per_second: f64,
+    /// Most calls that may leave at once.
+    pub burst: u32,
+}
+
+impl From<BudgetLimit> for BudgetLimitView {
+    fn from(limit: BudgetLimit) -> Self {
+        Self { set_by: limit.set_by, per_second: limit.per_second(), burst: limit.burst }
+    }
 }
 
 /// Last call to ImageKit that failed.
@@ -70,6 +98,7 @@ impl Admin {
                 key_refused_since: upstream.key_refusals().map(|refusals| unix(refusals.since)),
                 private_key_file: self.key.problem().map(|error| chain(&*error)),
                 budget_available: gauges.budget_available,
+                budget_limit: Some(upstream.budget_limit().into()),
                 failing_since: calls.failing.map(|failing| unix(failing.since)),
                 failed_calls: calls.failing.map_or(0, |failing| failing.count),
                 last_error: calls.last_error.map(|error| LastErrorView {
@@ -83,10 +112,16 @@ impl Admin {
                 Some(ClusterState::Connected) => "connected".into(),
                 Some(ClusterState::CutOff) => "cut_off".into(),
             },
+            fleet_error: self.gateway.cluster.as_ref().and_then(|cluster| cluster.error()),
             pending_purges: gauges.cluster.pending_purges,
             draining: self.drain.is_announced(),
             connections: gauges.connections,
             certificate_expires: gauges.tls_expires_in.map(|left| now.saturating_add(left)),
+            certificate_files: {
+                let problem = self.tls.load().as_ref().and_then(|tls| tls.problem());
+                problem.map(|error| chain(&*error))
+            },
+            reload_refused: self.reload_refused.load().as_deref().cloned(),
         }
     }
 }

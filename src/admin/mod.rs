@@ -18,8 +18,8 @@ mod stats;
 
 pub use cache_api::PurgeResult;
 pub use guard::{AdminSettings, Exposure};
-pub use health::{Health, LastErrorView, UpstreamView};
-pub use problems::{CurrentProblem, Severity};
+pub use health::{BudgetLimitView, Health, LastErrorView, UpstreamView};
+pub use problems::{CurrentProblem, Severity, counted};
 pub use ready::Readiness;
 pub use replies::ErrorBody;
 pub use state::Admin;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::guard::AdminSettings;
 use super::ready::Readiness;
@@ -30,6 +30,8 @@ pub struct Admin {
     pub limits: GaugeLimits,
     /// Configuration in force, in the form of a configuration file, without secrets.
     pub config: ArcSwap<toml::Table>,
+    /// Reason why the last reload was refused. Empty: it was applied, or there was none.
+    pub reload_refused: ArcSwapOption<String>,
 }
 
 impl Admin {

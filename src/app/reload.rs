@@ -8,6 +8,9 @@ use super::running::App;
 use super::warnings::log_warnings;
 use crate::config::{Problems, Reloaded, Settings};
 
+/// Longest text of a refused reload, in characters.
+const REFUSAL_CHARS_MAX: usize = 300;
+
 impl App {
     /// Applies the keys of `new` that can change while the gateway runs. Logs which keys changed.
     /// Returns those that need a restart.
@@ -27,6 +30,7 @@ impl App {
         gateway.cache.set_freshness(settings.cache.freshness);
         parts.tls.store(settings.public.tls.clone());
         parts.admin.config.store(Arc::new(settings.effective.clone()));
+        parts.admin.reload_refused.store(None);
         log_warnings(&settings);
         let list =
             |keys: &[String]| if keys.is_empty() { "nothing".into() } else { keys.join(", ") };
@@ -47,5 +51,17 @@ impl App {
         }
         self.settings = settings;
         Ok(needs_restart)
+    }
+
+    /// Records that a reload was refused, until the next one is applied.
+    pub fn note_refused_reload(&self, problems: &Problems) {
+        let first = problems.0.first().map(ToString::to_string).unwrap_or_default();
+        let mut text: String = first.chars().take(REFUSAL_CHARS_MAX).collect();
+        let more = problems.0.len().saturating_sub(1);
+        if more > 0 {
+            let noun = if more == 1 { "problem" } else { "problems" };
+            text = format!("{text} (and {more} more {noun})");
+        }
+        self.parts.admin.reload_refused.store(Some(Arc::new(text)));
     }
 }

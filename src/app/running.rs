@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::task::JoinHandle;
 
 use super::listeners::{Listeners, StartError};
@@ -85,6 +85,7 @@ impl App {
                 tracked_callers: settings.access.limits.max_tracked_callers,
             },
             config: ArcSwap::from_pointee(settings.effective.clone()),
+            reload_refused: ArcSwapOption::empty(),
         });
         let limits = settings.public.server.clone();
         let server =

@@ -114,6 +114,7 @@ fn apply(app: &mut App, loaded: Result<Settings, Problems>) {
                     "configuration not reloaded: the old one stays in force"
                 );
             }
+            app.note_refused_reload(&problems);
             ReloadOutcome::Refused.emit();
         }
     }

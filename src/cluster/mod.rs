@@ -157,6 +157,11 @@ impl Cluster {
         self.health.state(self.clock.monotonic())
     }
 
+    /// Returns why the fleet's server cannot be used. `None`: it can.
+    pub fn error(&self) -> Option<String> {
+        self.health.error()
+    }
+
     /// Returns the current status.
     pub fn status(&self) -> ClusterStatus {
         ClusterStatus {

@@ -44,6 +44,8 @@ pub type TlsSlot = Arc<ArcSwapOption<Tls>>;
 pub struct Tls {
     files: TlsFiles,
     current: ArcSwap<Identity>,
+    /// Error of the last read of the files. Empty: they held a usable pair.
+    problem: ArcSwapOption<TlsError>,
 }
 
 /// Certificate chain and TLS configuration in use.
@@ -95,14 +97,26 @@ pub enum TlsError {
 impl Tls {
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let identity = Identity::new(&files, &Contents::read(&files)?)?;
-        Ok(Self { files, current: ArcSwap::from_pointee(identity) })
+        let (current, problem) = (ArcSwap::from_pointee(identity), ArcSwapOption::empty());
+        Ok(Self { files, current, problem })
     }
 
     /// Reads the files again. On an error the last good pair stays in use. The same holds while
     /// only one of the two files has been replaced.
     ///
     /// Compares content: Kubernetes swaps symbolic links, so names and times say little.
-    pub fn refresh(&self) -> Result<TlsChange, TlsError> {
+    pub fn refresh(&self) -> Result<TlsChange, Arc<TlsError>> {
+        let read = self.read_again().map_err(Arc::new);
+        self.problem.store(read.as_ref().err().cloned());
+        read
+    }
+
+    /// Returns the error of the last read of the files, if that read found no usable pair.
+    pub fn problem(&self) -> Option<Arc<TlsError>> {
+        self.problem.load_full()
+    }
+
+    fn read_again(&self) -> Result<TlsChange, TlsError> {
         let contents = Contents::read(&self.files)?;
         if contents.digest() == self.current.load().digest {
             return Ok(TlsChange::Unchanged);

@@ -76,6 +76,9 @@ pub struct Point {
     pub cluster_pending_purges: u64,
     /// Number of log lines that could not be written.
     pub log_lines_dropped: u64,
+    /// Webhooks by outcome.
+    #[serde(skip)]
+    pub webhooks: BTreeMap<String, u64>,
     /// Requests for lists and versions that got 429, by caller. `throttled` also counts what
     /// `limits.dry_run` lets pass.
     #[serde(skip)]
@@ -195,6 +198,7 @@ fn point(scraped: &str, before: &BTreeMap<String, f64>, at: u64) -> Point {
                 }
             }
             "ikgate_auth_failures_total" => add(&mut point.auth_failures, label("reason")),
+            "ikgate_webhooks_total" => add(&mut point.webhooks, label("outcome")),
             "ikgate_log_lines_dropped_total" => point.log_lines_dropped = count,
             "ikgate_connections_refused_total" if label("reason") == "per_ip" => {
                 point.connections_refused = count;

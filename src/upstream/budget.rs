@@ -11,6 +11,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget_limit::{BudgetLimit, LimitSource};
 use super::pause::Pause;
 use super::shared_budget::SharedBudget;
 use super::window::{LearnedWindow, Window};
@@ -249,6 +250,15 @@ impl Budget {
         self.follow(now);
         (self.burst(now), self.interval(now) * self.burst(now))
     }
+
+    /// Returns the limit in force, and whether it is the configured one or the upstream's own.
+    pub(super) fn limit(&mut self, now: Duration) -> BudgetLimit {
+        self.follow(now);
+        let learned = self.window().map_or(Duration::ZERO, Window::interval_each);
+        let is_learned = learned > self.counted(now).interval();
+        let set_by = if is_learned { LimitSource::ImageKit } else { LimitSource::Configured };
+        BudgetLimit { set_by, burst: self.burst(now), interval: self.interval(now) }
+    }
 }
 
 #[cfg(test)]
@@ -324,6 +334,22 @@ mod tests {
         assert_eq!(budget.bucket(NOW).0, 5);
         let later = NOW + BELIEVED + millis(1020);
         assert_eq!(at_once(&mut budget, Priority::Authenticated, later), 100);
+    }
+
+    #[test]
+    fn the_limit_in_force_is_that_of_the_lower_rate() {
+        let mut budget = budget(40, 100);
+        let shown = |budget: &mut Budget, now| {
+            let limit = budget.limit(now);
+            (limit.set_by, limit.burst, limit.per_second())
+        };
+        assert_eq!(shown(&mut budget, NOW), (LimitSource::Configured, 100, 40.0));
+        budget.learn(Window::new(50, 1000).unwrap(), NOW);
+        assert_eq!(shown(&mut budget, NOW), (LimitSource::Configured, 50, 40.0));
+        budget.learn(Window::new(100, 3000).unwrap(), NOW);
+        assert_eq!(shown(&mut budget, NOW), (LimitSource::ImageKit, 100, 33.33));
+        let later = NOW + BELIEVED;
+        assert_eq!(shown(&mut budget, later), (LimitSource::Configured, 100, 40.0));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex as InOrder, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
 use super::budget::{Budget, Priority};
+use super::budget_limit::BudgetLimit;
 use super::window::Window;
 use crate::clock::Clock;
 use crate::limit::{LeaseQueue, Quota};
@@ -225,6 +226,11 @@ impl CallQueue {
 
     pub(super) fn available(&self) -> u32 {
         self.budget.lock().available(self.clock.monotonic())
+    }
+
+    /// Returns the limit in force, and its source.
+    pub(super) fn limit(&self) -> BudgetLimit {
+        self.budget.lock().limit(self.clock.monotonic())
     }
 
     /// Returns the budget in force: its burst, and the time in which the whole burst comes back.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout_at;
 
+use super::budget_limit::BudgetLimit;
 use super::dispatch::Dispatch;
 use super::error::UpstreamError;
 use super::health::{FailingCalls, UpstreamHealth};
@@ -52,6 +53,11 @@ impl Upstream {
     /// Returns the number of calls that the budget allows now.
     pub fn budget_available(&self) -> u32 {
         self.0.queue.available()
+    }
+
+    /// Returns the limit of calls that is in force, and its source.
+    pub fn budget_limit(&self) -> BudgetLimit {
+        self.0.queue.limit()
     }
 
     /// Returns the breaker's state as a call would find it at `now`, in monotonic time.

@@ -17,6 +17,7 @@
 
 mod body;
 mod budget;
+mod budget_limit;
 mod call_queue;
 mod client;
 mod dispatch;
@@ -38,6 +39,7 @@ mod window;
 pub use crate::breaker::{BreakerSettings, BreakerState};
 pub use body::BodyPermit;
 pub use budget::Priority;
+pub use budget_limit::{BudgetLimit, LimitSource};
 pub use client::Upstream;
 pub use error::{BadAnswer, Refusal, UpstreamError, UpstreamOutcome};
 pub use health::{FailingCalls, LastUpstreamError, UpstreamHealth};

@@ -21,6 +21,11 @@ async fn is_by_itself(fleet: &Fleet, says: &[&str]) {
     gateway.purges_alone("/api/cache/a").await;
     assert_eq!(gateway.version("a").await, version);
     says_once(gateway, says);
+    let stats = send(gateway.admin, "GET", "/api/stats", "", "").await.unwrap();
+    for says in says.iter().filter(|says| **says != APART) {
+        assert!(stats.body.contains(says), "{says}: {stats:#?}");
+    }
+    assert!(!stats.body.contains("canary"), "{stats:#?}");
 }
 
 fn says_once(gateway: &Gateway, says: &[&str]) {

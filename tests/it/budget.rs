@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use ikgate::caller::KeyDigest;
 
-use crate::support::{Connection, Origin, Reply, TestGateway, versions_of};
+use serde_json::json;
+
+use crate::support::{Connection, Origin, Reply, TestGateway, get, versions_of};
 
 const KEY: [(&str, &str); 1] = [("Authorization", "Bearer ikg_key")];
 
@@ -192,6 +194,22 @@ async fn what_the_upstream_says_of_itself_is_kept_to() {
     gateway.clock.advance(Duration::from_millis(10_200));
     assert_eq!(status(&gateway, "c").await, 200, "as told");
     assert_eq!(origin.requests().len(), 3);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn operators_see_which_limit_is_in_force() {
+    let (origin, gateway) = started(&budget(40, 100)).await;
+    let limit = async || {
+        let stats = get(gateway.admin, "/api/stats").await.json();
+        stats["health"]["upstream"]["budget_limit"].clone()
+    };
+    let configured = json!({ "set_by": "configured", "per_second": 40.0, "burst": 100 });
+    assert_eq!(limit().await, configured);
+    let fields = "X-RateLimit-Limit: 10\r\nX-RateLimit-Interval: 4000\r\n";
+    origin.replies(&versions_of("a"), Reply::with_fields(200, fields, "[]"));
+    assert_eq!(status(&gateway, "a").await, 200);
+    assert_eq!(limit().await, json!({ "set_by": "imagekit", "per_second": 2.5, "burst": 10 }));
     gateway.finish().await;
 }
 

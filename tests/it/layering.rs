@@ -64,6 +64,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
         "admin",
         &[
             "cache",
+            "caller",
             "clock",
             "cluster",
             "error",

@@ -213,6 +213,10 @@ async fn a_point_says_how_it_stands_with_its_fleet() {
     gateway.clock.advance(Duration::from_secs(5));
     let point = stats_with_points(&gateway, 1).await["points"][0].clone();
     assert_eq!(fleet(&point), json!([2, 1, 1]));
+    let stats = get(gateway.admin, "/api/stats").await.json();
+    let (error, cause) = (&stats["health"]["fleet_error"], &stats["problems"][0]["cause"]);
+    assert!(error.as_str().unwrap().contains("Connection refused"), "{error}");
+    assert!(cause.as_str().unwrap().contains(error.as_str().unwrap()), "{cause}");
     gateway.finish().await;
 }
 

@@ -116,6 +116,38 @@ async fn files_that_change_are_taken() {
     secured.gateway.finish().await;
 }
 
+#[tokio::test]
+async fn a_pair_that_does_not_match_is_a_problem_until_both_files_are_replaced() {
+    let secured = Secured::start().await;
+    let admin = secured.gateway.admin;
+    let told = async |expected: &str| {
+        let told = async {
+            loop {
+                let stats = crate::support::get(admin, "/api/stats").await.json();
+                if stats["problems"][0]["code"] == expected {
+                    return stats;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), told).await.expect(expected)
+    };
+    let pair = Authority::new().pair("localhost", 2999);
+    pair.write_certificate(secured.directory.path());
+    secured.gateway.clock.advance(Duration::from_secs(5));
+    let stats = told("certificate_not_used").await;
+    let error = stats["health"]["certificate_files"].as_str().unwrap();
+    assert!(error.starts_with("the certificate and the key cannot be used together"), "{error}");
+    assert!(stats["problems"][0]["cause"].as_str().unwrap().contains(error), "{stats}");
+    pair.write_key(secured.directory.path());
+    secured.gateway.clock.advance(Duration::from_secs(5));
+    let gone = async {
+        while crate::support::get(admin, "/api/stats").await.body.contains("certificate_not_used") {
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.expect("the new pair is in use");
+    secured.gateway.finish().await;
+}
+
 #[test]
 fn half_of_a_new_pair_is_not_taken() {
     let (directory, authority) = (scratch(), Authority::new());
@@ -126,14 +158,17 @@ fn half_of_a_new_pair_is_not_taken() {
     let tls = Tls::load(TlsFiles { certificate: at("cert.pem"), key: at("key.pem") }).unwrap();
     let expires = tls.expires();
     new.write_certificate(directory.path());
-    assert!(matches!(tls.refresh(), Err(TlsError::Unusable(_))));
+    assert!(tls.problem().is_none());
+    assert!(matches!(*tls.refresh().unwrap_err(), TlsError::Unusable(_)));
+    assert!(matches!(*tls.problem().unwrap(), TlsError::Unusable(_)));
     assert_eq!(tls.expires(), expires);
     new.write_key(directory.path());
     assert_eq!(tls.refresh().unwrap(), TlsChange::Changed);
+    assert!(tls.problem().is_none());
     assert!(tls.expires() > expires);
     assert_eq!(tls.refresh().unwrap(), TlsChange::Unchanged);
     std::fs::remove_file(at("key.pem")).unwrap();
-    assert!(matches!(tls.refresh(), Err(TlsError::Unreadable { .. })));
+    assert!(matches!(*tls.refresh().unwrap_err(), TlsError::Unreadable { .. }));
     assert!(tls.expires() > expires, "the last good pair stays");
 }
 

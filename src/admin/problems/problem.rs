@@ -42,6 +42,12 @@ impl CurrentProblem {
     }
 }
 
+/// Returns a count with its noun, as "1 purge" or "2 purges". The noun may have a verb.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    let noun = if count == 1 { one } else { many };
+    format!("{count} {noun}")
+}
+
 /// Returns a duration in its largest unit, as "3 min".
 pub(super) fn spoken(seconds: u64) -> String {
     match seconds {

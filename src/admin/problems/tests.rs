@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::files::DAY;
 use super::*;
-use crate::admin::health::{LastErrorView, UpstreamView};
-use crate::upstream::{BreakerState, KeyStatus, UpstreamOutcome};
+use crate::admin::health::{BudgetLimitView, LastErrorView, UpstreamView};
+use crate::upstream::{BreakerState, KeyStatus, LimitSource, UpstreamOutcome};
+
+mod clients;
 
 const NOW: u64 = 1_000_000;
 
@@ -17,15 +20,19 @@ fn well() -> Health {
             key_refused_since: None,
             private_key_file: None,
             budget_available: 100,
+            budget_limit: None,
             failing_since: None,
             failed_calls: 0,
             last_error: None,
         },
         fleet: "none".into(),
+        fleet_error: None,
         pending_purges: 0,
         draining: false,
         connections: 3,
         certificate_expires: None,
+        certificate_files: None,
+        reload_refused: None,
     }
 }
 
@@ -41,7 +48,7 @@ fn failing(kind: UpstreamOutcome, cause: &str, calls: u64) -> Health {
 fn minute() -> Vec<Point> {
     let counts = [("stale", 20), ("stale_error", 21), ("miss", 59)];
     let requests = counts.map(|(cache, count)| (cache.to_owned(), count)).into();
-    vec![Point { requests, failed: 59, ..Point::default() }]
+    vec![Point { at: NOW - 1, requests, failed: 59, ..Point::default() }]
 }
 
 fn causes(health: &Health, points: &[Point]) -> Vec<(Severity, String)> {
@@ -58,6 +65,19 @@ fn an_outage_is_told_with_its_cause_its_duration_and_its_effect() {
                 41 % of requests were answered stale and 59 % failed. The circuit breaker is open: \
                 no call leaves.";
     assert_eq!(causes(&health, &minute()), [(Severity::Critical, said.to_owned())]);
+}
+
+#[test]
+fn the_effect_of_a_failure_is_left_out_until_an_interval_since_its_beginning_has_ended() {
+    let mut health = failing(UpstreamOutcome::Unreachable, "Connection refused", 9);
+    let without = "ImageKit has been unreachable for 5 s: Connection refused.";
+    health.upstream.failing_since = Some(NOW - 5);
+    assert_eq!(causes(&health, &minute()), [(Severity::Critical, without.to_owned())]);
+    assert_eq!(causes(&health, &[]), [(Severity::Critical, without.to_owned())]);
+    health.upstream.failing_since = Some(NOW - 6);
+    assert!(causes(&health, &minute())[0].1.contains(" 59 % failed."));
+    let quiet = [Point { at: NOW - 1, ..Point::default() }];
+    assert!(causes(&health, &quiet)[0].1.contains("No caller has sent a request"));
 }
 
 #[test]
@@ -138,18 +158,20 @@ fn a_key_file_that_cannot_be_read_and_a_drain_are_told() {
     let mut health = well();
     health.upstream.private_key_file = Some("cannot read imagekit.key: No such file".to_owned());
     health.draining = true;
+    health.connections = 1;
     let told = causes(&health, &[]);
     assert_eq!(told[0].0, Severity::Critical);
     assert!(told[0].1.contains("cannot read imagekit.key: No such file. /readyz answers 503"));
     assert!(
-        told[1].1.starts_with("This gateway shuts down") && told[1].1.contains("3 connections")
+        told[1].1.starts_with("This gateway shuts down")
+            && told[1].1.ends_with("and 1 connection is open.")
     );
 }
 
 #[test]
 fn a_caller_that_gets_one_429_a_second_is_named() {
     let flood = |refused| Point {
-        refused: BTreeMap::from([("web-team".to_owned(), refused), ("none".to_owned(), 999)]),
+        refused: BTreeMap::from([("web-team".to_owned(), refused), ("none".to_owned(), 9)]),
         ..Point::default()
     };
     assert_eq!(causes(&well(), &[flood(29), flood(30)]), []);
@@ -167,6 +189,8 @@ fn a_caller_that_gets_one_429_a_second_is_named() {
 fn an_address_with_too_many_connections_is_told() {
     let told = causes(&well(), &[Point { connections_refused: 44, ..Point::default() }]);
     assert!(told[0].1.starts_with("44 connections were closed in the last minute"), "{told:?}");
+    let told = causes(&well(), &[Point { connections_refused: 1, ..Point::default() }]);
+    assert!(told[0].1.starts_with("1 connection was closed in the last minute"), "{told:?}");
 }
 
 #[test]
@@ -182,15 +206,64 @@ fn what_runs_out_is_told() {
     assert!(told[2].1.contains("7 fills were refused"), "{told:?}");
     let busy = BTreeMap::from([("busy".to_owned(), 1)]);
     let told = causes(&well(), &[Point { upstream: busy, ..Point::default() }]);
-    assert!(told[0].1.starts_with("ImageKit answered 429 to 1 calls"), "{told:?}");
+    assert!(told[0].1.starts_with("ImageKit answered 429 to 1 call in"), "{told:?}");
+}
+
+#[test]
+fn a_fleet_that_is_cut_off_is_told_with_its_cause() {
+    let mut health = well();
+    health.fleet = "cut_off".into();
+    health.pending_purges = 1;
+    let told = causes(&health, &[]);
+    assert!(
+        told[0].1.ends_with(
+            "is cut off. Purges of other gateways do not arrive, and 1 purge of this one waits."
+        ),
+        "{told:?}"
+    );
+    health.fleet_error = Some("it did not answer in time".to_owned());
+    health.pending_purges = 2;
+    let told = causes(&health, &[]);
+    assert!(told[0].1.contains("is cut off: it did not answer in time. Purges"), "{told:?}");
+    assert!(told[0].1.ends_with("2 purges of this one wait."), "{told:?}");
+}
+
+#[test]
+fn a_spent_budget_names_the_limit_in_force_and_what_helps_against_it() {
+    let told = |limit| {
+        let mut health = well();
+        health.upstream.budget_available = 1;
+        health.upstream.budget_limit = limit;
+        let upstream = BTreeMap::from([("budget".to_owned(), 1)]);
+        let problems = current_problems(&health, &[Point { upstream, ..Point::default() }], NOW);
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        (problem.cause.clone(), problem.remedy.clone())
+    };
+    let used_up = "The upstream budget is used up: 1 fill was refused in the last minute, and 1 \
+                   call is available now.";
+    assert_eq!(told(None).0, used_up);
+    let limit = |set_by| Some(BudgetLimitView { set_by, per_second: 2.5, burst: 10 });
+    let (cause, remedy) = told(limit(LimitSource::Configured));
+    let in_force = "The limit in force is upstream.budget: 2.5 per second, at most 10 at once.";
+    assert_eq!(cause, format!("{used_up} {in_force}"));
+    assert!(remedy.ends_with("or raise cache.ttl or upstream.budget."), "{remedy}");
+    let (cause, remedy) = told(limit(LimitSource::ImageKit));
+    assert!(cause.contains("The limit in force is ImageKit's own (X-RateLimit-Limit)"), "{cause}");
+    assert!(remedy.contains("A larger upstream.budget changes nothing"), "{remedy}");
 }
 
 #[test]
 fn every_problem_leads_to_a_section_of_the_runbook() {
     let runbook = include_str!("../../../deploy/runbook.md");
-    let source = [include_str!("../problems.rs"), include_str!("upstream.rs")].concat();
+    let source = [
+        include_str!("../problems.rs"),
+        include_str!("callers.rs"),
+        include_str!("files.rs"),
+        include_str!("upstream.rs"),
+    ]
+    .concat();
     let named: Vec<_> = source.split('"').filter(|text| text.starts_with("Ikgate")).collect();
-    assert!(named.len() >= 9, "{named:?}");
+    assert!(named.len() >= 13, "{named:?}");
     for section in named {
         assert!(runbook.contains(&format!("\n## {section}\n")), "{section}");
     }

@@ -1,9 +1,9 @@
 //! Problems of the way to ImageKit: the private key, failing calls, the account's quota.
 
 use super::last_minute::LastMinute;
-use super::problem::{CurrentProblem, Severity, spoken};
-use crate::admin::health::{LastErrorView, UpstreamView};
-use crate::upstream::{BreakerState, KeyStatus, UpstreamOutcome};
+use super::problem::{CurrentProblem, Severity, counted, spoken};
+use crate::admin::health::{BudgetLimitView, LastErrorView, UpstreamView};
+use crate::upstream::{BreakerState, KeyStatus, LimitSource, UpstreamOutcome};
 
 /// Number of failed calls in a row from which the upstream counts as failing. One failure may be
 /// due to one odd file.
@@ -88,7 +88,7 @@ impl Failure<'_> {
             BreakerState::HalfOpen => " The circuit breaker lets one probe through.",
             BreakerState::Open => " The circuit breaker is open: no call leaves.",
         };
-        let (lasts, effect) = (spoken(now.saturating_sub(since)), counts.effect());
+        let (lasts, effect) = (spoken(now.saturating_sub(since)), counts.effect(since));
         let cause = format!("{what} for {lasts}: {said}.{effect}{breaker}");
         CurrentProblem::new(Severity::Critical, code, cause, remedy, runbook)
     }
@@ -168,22 +168,40 @@ pub(super) fn budget_problem(
 ) -> Option<CurrentProblem> {
     let severity = Severity::Warning;
     if counts.busy > 0 {
+        let calls = counted(counts.busy, "call", "calls");
         let cause = format!(
-            "ImageKit answered 429 to {} calls in the last minute: the account's quota is spent.",
-            counts.busy
+            "ImageKit answered 429 to {calls} in the last minute: the account's quota is spent."
         );
         let remedy = "Find what else uses the account's private key, or lower upstream.budget.";
         let (code, runbook) = ("upstream_throttles", "IkgateUpstreamThrottles");
         return Some(CurrentProblem::new(severity, code, cause, remedy, runbook));
     }
     (counts.not_admitted > 0).then(|| {
-        let cause = format!(
-            "The upstream budget is used up: {} fills were refused in the last minute, {} calls \
-             are available now.",
-            counts.not_admitted, upstream.budget_available
+        let fills = counted(counts.not_admitted, "fill was", "fills were");
+        let available = u64::from(upstream.budget_available);
+        let available = counted(available, "call is", "calls are");
+        let mut cause = format!(
+            "The upstream budget is used up: {fills} refused in the last minute, and {available} \
+             available now."
         );
-        let remedy = "Lower the quota of the caller that requests the most files, or raise \
-                      cache.ttl or upstream.budget.";
+        let mut remedy = "Lower the quota of the caller that requests the most files, or raise \
+                          cache.ttl or upstream.budget.";
+        if let Some(limit) = upstream.budget_limit {
+            let whose = match limit.set_by {
+                LimitSource::Configured => "upstream.budget",
+                LimitSource::ImageKit => {
+                    remedy = "Lower the quota of the caller that requests the most files, or raise \
+                              cache.ttl. A larger upstream.budget changes nothing: ImageKit sets \
+                              the account's limit.";
+                    "ImageKit's own (X-RateLimit-Limit), which is lower than upstream.budget"
+                }
+            };
+            let BudgetLimitView { per_second, burst, .. } = limit;
+            cause = format!(
+                "{cause} The limit in force is {whose}: {per_second} per second, at most {burst} \
+                 at once."
+            );
+        }
         CurrentProblem::new(severity, "budget_empty", cause, remedy, "IkgateBudgetExhausted")
     })
 }

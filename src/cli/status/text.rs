@@ -4,12 +4,12 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::numbers::{UNKNOWN, duration, iso_time, milliseconds, number, real};
+use super::numbers::{UNKNOWN, duration, iso_time, milliseconds, number};
 use super::palette::Palette;
 use super::snapshot::Snapshot;
-use crate::admin::{CurrentProblem, Health, Severity, UpstreamView};
+use crate::admin::{CurrentProblem, Health, Severity, UpstreamView, counted};
 use crate::telemetry::Point;
-use crate::upstream::{BreakerState, KeyStatus};
+use crate::upstream::{BreakerState, KeyStatus, LimitSource};
 
 /// Width of the labels before wrapped texts and values.
 const LABEL_WIDTH: usize = 13;
@@ -71,15 +71,14 @@ pub(super) fn wrapped(label: &str, text: &str, width: usize, style: Style) -> Ve
 pub(super) fn parts(snapshot: &Snapshot, width: usize, palette: Palette) -> Vec<Line<'static>> {
     let (health, now) = (&snapshot.stats.health, snapshot.stats.now);
     let (certificate, certificate_style) = certificate(health, now, palette);
-    let budget = health.upstream.budget_available;
     let is_cut_off = health.fleet == "cut_off";
     let parts = [
         ("Upstream", upstream(&health.upstream, now), upstream_style(health, palette)),
         ("Last error", last_error(&health.upstream, now), Style::new()),
         (
             "Budget",
-            format!("{budget} calls to ImageKit available now"),
-            palette.warn_if(budget < BUDGET_MIN),
+            budget(&health.upstream),
+            palette.warn_if(health.upstream.budget_available < BUDGET_MIN),
         ),
         (
             "Fleet",
@@ -100,8 +99,9 @@ fn upstream(upstream: &UpstreamView, now: u64) -> String {
     let mut text =
         format!("circuit breaker {breaker}, private key {}", upstream.private_key.as_str());
     if let Some(since) = upstream.failing_since {
-        let (calls, lasts) = (upstream.failed_calls, duration(now.saturating_sub(since)));
-        text = format!("{text}, failing for {lasts} ({calls} calls in a row)");
+        let lasts = duration(now.saturating_sub(since));
+        let calls = counted(upstream.failed_calls, "call", "calls");
+        text = format!("{text}, failing for {lasts} ({calls} in a row)");
     }
     text
 }
@@ -117,6 +117,18 @@ fn upstream_style(health: &Health, palette: Palette) -> Style {
     }
 }
 
+fn budget(upstream: &UpstreamView) -> String {
+    let available = u64::from(upstream.budget_available);
+    let calls =
+        counted(available, "call to ImageKit available now", "calls to ImageKit available now");
+    let Some(limit) = upstream.budget_limit else { return calls };
+    let whose = match limit.set_by {
+        LimitSource::Configured => "upstream.budget",
+        LimitSource::ImageKit => "ImageKit's own limit",
+    };
+    format!("{calls}, at {}/s ({whose})", number(limit.per_second))
+}
+
 fn last_error(upstream: &UpstreamView, now: u64) -> String {
     upstream.last_error.as_ref().map_or_else(
         || "none since the start".to_owned(),
@@ -128,16 +140,20 @@ fn last_error(upstream: &UpstreamView, now: u64) -> String {
 }
 
 fn fleet(health: &Health, point: Option<&Point>) -> String {
-    let pending = health.pending_purges;
+    let pending = health.pending_purges as u64;
+    let pending = counted(pending, "pending purge", "pending purges");
     match (health.fleet.as_ref(), point) {
         ("none", _) => "none: this gateway is alone".to_owned(),
         ("connected", Some(point)) => {
             let lag = milliseconds(point.cluster_lag_seconds * 1000.0);
-            let nodes = number(real(point.cluster_nodes));
-            format!("connected, {nodes} gateways, lag {lag}, {pending} pending purges")
+            let nodes = counted(point.cluster_nodes, "gateway", "gateways");
+            format!("connected, {nodes}, lag {lag}, {pending}")
         }
-        ("connected", None) => format!("connected, {pending} pending purges"),
-        ("cut_off", _) => format!("cut off, {pending} pending purges"),
+        ("connected", None) => format!("connected, {pending}"),
+        ("cut_off", _) => match &health.fleet_error {
+            Some(error) => format!("cut off, {pending}: {error}"),
+            None => format!("cut off, {pending}"),
+        },
         (other, _) => other.to_owned(),
     }
 }

@@ -91,6 +91,7 @@ impl<S: PurgeStream> Link<S> {
             if self.health.read_until() > read_until {
                 wait = RETRY_MIN;
             }
+            self.health.set_error(&ended);
             self.log.lock().failed(&ended);
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(RETRY_MAX);

@@ -4,10 +4,16 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
+
+use crate::cluster::protocol::ServerFault;
 
 /// Time without a record after which a node is cut off, since it may have missed one.
 pub(in crate::cluster) const CUT_OFF_AFTER: Duration = Duration::from_secs(3);
+
+/// Longest text of an error, in characters. A part of it may come from the server.
+const ERROR_CHARS_MAX: usize = 200;
 
 /// Whether a node receives the purges of other nodes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,6 +38,8 @@ pub(in crate::cluster) struct LinkHealth {
     clock_skew: AtomicI64,
     /// Number of times that records may have been missed.
     resets: AtomicU64,
+    /// Cause of the last failure, until the stream is read again.
+    error: Mutex<Option<String>>,
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -46,6 +54,7 @@ impl LinkHealth {
             lag: AtomicU64::new(0),
             clock_skew: AtomicI64::new(0),
             resets: AtomicU64::new(0),
+            error: Mutex::default(),
         }
     }
 
@@ -64,6 +73,19 @@ impl LinkHealth {
 
     pub(in crate::cluster) fn set_read_until(&self, at: Duration) {
         self.read_until.store(nanos(at).max(1), Ordering::Release);
+        *self.error.lock() = None;
+    }
+
+    /// Records why the link failed.
+    pub(super) fn set_error(&self, fault: &ServerFault) {
+        let text = fault.to_string();
+        let plain = text.chars().map(|char| if char.is_control() { ' ' } else { char });
+        *self.error.lock() = Some(plain.take(ERROR_CHARS_MAX).collect());
+    }
+
+    /// Returns why the link failed. `None`: the stream has been read since.
+    pub(in crate::cluster) fn error(&self) -> Option<String> {
+        self.error.lock().clone()
     }
 
     /// Marks the node as cut off until the stream is read again.
@@ -130,5 +152,19 @@ mod tests {
         health.set_read_until(later);
         health.record_reset();
         assert_eq!(health.state(later), ClusterState::CutOff);
+    }
+
+    #[test]
+    fn the_last_error_is_kept_in_one_short_line_until_the_stream_is_read_again() {
+        let health = LinkHealth::new();
+        assert_eq!(health.error(), None);
+        health.set_error(&ServerFault::Timeout);
+        health.set_error(&ServerFault::Failed("WRONGPASS\r\nno".into()));
+        let said = "it cannot be reached, or failed: WRONGPASS  no";
+        assert_eq!(health.error().as_deref(), Some(said));
+        health.set_error(&ServerFault::Failed("é".repeat(1000).into()));
+        assert_eq!(health.error().unwrap().chars().count(), ERROR_CHARS_MAX);
+        health.set_read_until(Duration::from_secs(1));
+        assert_eq!(health.error(), None);
     }
 }

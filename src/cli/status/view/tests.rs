@@ -30,10 +30,11 @@ fn trouble() -> Snapshot {
             "breaker": "open", "private_key": "accepted", "private_key_file": null,
                 "key_refusals": 0, "key_refused_since": null,
             "budget_available": 3,
+            "budget_limit": { "set_by": "imagekit", "per_second": 2.5, "burst": 10 },
             "failing_since": NOW - 200, "failed_calls": 9,
             "last_error": { "at": NOW - 2, "outcome": "unreachable", "cause": "Connection refused" },
         },
-        "fleet": "cut_off", "pending_purges": 2, "draining": false, "connections": 3,
+        "fleet": "cut_off", "fleet_error": "it did not answer in time", "pending_purges": 2, "draining": false, "connections": 3,
         "certificate_expires": NOW + 90_061,
     });
     body["problems"] = json!([{
@@ -94,8 +95,8 @@ Remedy       Check name resolution and the firewall. Runbook: IkgateBreakerOpen
 Upstream     circuit breaker open, private key accepted, failing for 3 min 20 s
              (9 calls in a row)
 Last error   2 s ago: Connection refused (unreachable)
-Budget       3 calls to ImageKit available now
-Fleet        cut off, 2 pending purges
+Budget       3 calls to ImageKit available now, at 2.5/s (ImageKit's own limit)
+Fleet        cut off, 2 pending purges: it did not answer in time
 Certificate  expires in 1 d 1 h, at 2025-11-27T15:41:01Z";
     let screen = drawn(&trouble(), 80, 24);
     assert!(screen.starts_with(expected), "{screen}");
