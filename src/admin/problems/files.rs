@@ -20,7 +20,8 @@ pub(super) fn certificate_problem(health: &Health, now: u64) -> Option<CurrentPr
     } else {
         (Severity::Warning, format!("The TLS certificate expires in {lasts}."))
     };
-    let remedy = "Replace the files of [server.tls]; the gateway reads them again within 5 s.";
+    let remedy = "Replace the files of [server.tls]; the gateway reads them again within 5 s. With \
+                  systemd's LoadCredential, restart it.";
     let (code, runbook) = ("certificate", "IkgateCertificateExpires");
     Some(CurrentProblem::new(severity, code, cause, remedy, runbook))
 }
