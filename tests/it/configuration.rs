@@ -189,7 +189,7 @@ fn paths_start_at_the_files_directory() {
 
 #[test]
 fn what_can_be_reached_from_elsewhere_asks_for_more() {
-    let open = "[server]\nlisten = [\"127.0.0.1:80\", \"0.0.0.0:80\"]\n";
+    let open = "[server]\nlisten = [\"127.0.0.1:80\", \"0.0.0.0:81\"]\n";
     assert_eq!(paths(open, &[KEY]), ["limits.anonymous"]);
     assert!(check(&format!("{open}[limits]\nanonymous = false"), &[KEY]).is_ok());
     assert!(check(&format!("{open}[limits.anonymous]\nburst = 5"), &[KEY]).is_ok());

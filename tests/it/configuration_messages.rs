@@ -72,6 +72,76 @@ fn a_problem_of_a_list_names_the_entry_and_what_to_write() {
 }
 
 #[test]
+fn listeners_that_cannot_be_open_at_once_are_a_problem_that_names_both_keys() {
+    let problems = |public: &str, admin: &str| {
+        let admin = if admin.is_empty() { String::new() } else { format!("listen = '{admin}'") };
+        let text = format!(
+            "[server]\nlisten = [{public}]\n[limits]\nanonymous = false\n\
+             [admin]\n{admin}\ntoken_file = 'admin.token'"
+        );
+        let directory = scratch();
+        std::fs::write(directory.path().join("admin.token"), "0123456789abcdef").unwrap();
+        check(&text, directory.path(), KEY.1).err().unwrap_or_default()
+    };
+    let remedy = "cannot both be open: give one of them another port";
+    let default = "of admin.listen";
+    for (public, admin, problem) in [
+        (
+            "'127.0.0.1:9090'",
+            "",
+            format!(
+                "server.listen: \"127.0.0.1:9090\" and \"127.0.0.1:9090\", the default {default}, \
+                 {remedy}"
+            ),
+        ),
+        (
+            "'127.0.0.1:80', '[::]:9090'",
+            "",
+            format!(
+                "server.listen: \"[::]:9090\" and \"127.0.0.1:9090\", the default {default}, {remedy}"
+            ),
+        ),
+        (
+            "'127.0.0.1:80', '10.0.0.1:90'",
+            "0.0.0.0:90",
+            format!("admin.listen: \"0.0.0.0:90\" and \"10.0.0.1:90\" of server.listen {remedy}"),
+        ),
+        (
+            "'127.0.0.1:80', '127.0.0.1:80'",
+            "127.0.0.1:90",
+            "server.listen: \"127.0.0.1:80\" is listed twice: remove one".to_owned(),
+        ),
+        (
+            "'0.0.0.0:80', '[::]:80'",
+            "127.0.0.1:90",
+            "server.listen: \"[::]:80\" includes \"0.0.0.0:80\": remove \"0.0.0.0:80\", or give it \
+             another port"
+                .to_owned(),
+        ),
+        (
+            "'[::1]:80', '[::]:80', '[::ffff:10.0.0.1]:81', '10.0.0.1:81'",
+            "[::1]:80",
+            "server.listen: \"[::]:80\" includes \"[::1]:80\": remove \"[::1]:80\", or give it another \
+             port\n\
+             server.listen: \"[::ffff:10.0.0.1]:81\" includes \"10.0.0.1:81\""
+                .to_owned(),
+        ),
+    ] {
+        let found = problems(public, admin);
+        assert!(found.contains(&problem), "{public} {admin}:\n{found}");
+    }
+    for (public, admin) in [
+        ("'127.0.0.1:0', '127.0.0.1:0', '0.0.0.0:0'", "127.0.0.1:0"),
+        ("'systemd', 'systemd'", "systemd"),
+        ("'127.0.0.1:80', '[::1]:80', '10.0.0.1:80'", "127.0.0.2:80"),
+        ("'0.0.0.0:80', '[::1]:80'", "[::1]:81"),
+        ("'[fe80::1%1]:80', '[fe80::1%2]:80'", ""),
+    ] {
+        assert_eq!(problems(public, admin), "", "{public} {admin}");
+    }
+}
+
+#[test]
 fn a_certificate_that_has_expired_or_soon_will_is_a_warning() {
     let directory = scratch();
     let authority = Authority::new();
