@@ -39,6 +39,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`clock`] | clock that tests can move |
+//! | [`error_chain`] | text of an error with its causes |
 //! | [`file_id`] | validated ids of files and versions, and their upstream path |
 //! | [`secret`] | secrets: read, redacted, wiped |
 //! | [`message`] | HTTP heads: parsing, head rules, fields |
@@ -75,6 +76,7 @@ pub mod cluster;
 pub mod config;
 pub mod demo;
 pub mod error;
+pub mod error_chain;
 pub mod exchange;
 pub mod file_id;
 pub mod gateway;

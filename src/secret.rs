@@ -129,6 +129,9 @@ pub struct PrivateKey {
     reading: Mutex<()>,
 }
 
+/// Beginning of every private key of ImageKit.
+pub const PRIVATE_KEY_PREFIX: &str = "private_";
+
 /// Returns whether a text is ImageKit's public key. The dashboard shows it beside the private key,
 /// so operators confuse the two.
 pub fn is_public_key(text: &str) -> bool {

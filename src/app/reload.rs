@@ -38,9 +38,8 @@ impl App {
         if needs_restart.is_empty() {
             tracing::info!("configuration reloaded: changed {changed}");
         } else {
-            // Logged as an error, so that it shows even if the log filter allows only errors.
             let waiting = list(&needs_restart);
-            tracing::error!(
+            tracing::warn!(
                 keys = waiting,
                 "configuration reloaded: changed {changed}; needs restart: {waiting}"
             );

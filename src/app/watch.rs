@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Ticks};
+use crate::error_chain::chain;
 use crate::gateway::Gateway;
 use crate::secret::PrivateKey;
 use crate::server::{Drain, Expiry, TlsChange, TlsSlot};
@@ -112,10 +113,33 @@ impl FileState {
             Ok(true) => tracing::info!("{file} has changed: the new one is in use"),
             Ok(false) if !self.usable => tracing::info!("{file} can be read again"),
             Err(error) if self.usable => {
-                tracing::error!(error, "{file} cannot be used: the previous one stays in use");
+                let error = chain(error);
+                tracing::error!(%error, "{file} cannot be used: the previous one stays in use");
             }
             Ok(false) | Err(_) => {}
         }
         self.usable = checked.is_ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_logged_with_the_cause() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let log = tracing_subscriber::fmt().json().with_writer(Arc::new(file.reopen().unwrap()));
+        tracing::subscriber::with_default(log.finish(), || {
+            let error = PrivateKey::from_file(Path::new("/nonexistent/imagekit.key")).unwrap_err();
+            FileState::new("the private key").note(Err(&error));
+        });
+        let mut line = String::new();
+        file.reopen().unwrap().read_to_string(&mut line).unwrap();
+        let expected = "\"error\":\"cannot read /nonexistent/imagekit.key: No such file";
+        assert!(line.contains(expected), "{line}");
     }
 }

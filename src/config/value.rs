@@ -35,7 +35,7 @@ impl Noted {
         self.problems.borrow_mut().push(Problem::new(path, message));
     }
 
-    fn has(&self, path: &str) -> bool {
+    pub(super) fn has(&self, path: &str) -> bool {
         self.problems.borrow().iter().any(|problem| problem.path == path)
     }
 

@@ -5,7 +5,6 @@
 //! return their own errors; only this module turns them into a status, a code and a text. The texts
 //! are constants, but for the wait of a 429: no address, path or system error reaches a caller.
 
-mod chain;
 mod code;
 mod gateway_error;
 mod problem;
@@ -15,7 +14,7 @@ pub mod reference;
 mod tests;
 mod upstream;
 
-pub use chain::chain;
+pub use crate::error_chain::chain;
 pub use code::ErrorCode;
 pub use gateway_error::GatewayError;
 pub use problems::{bad_request, not_found, version_not_found};

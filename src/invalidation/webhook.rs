@@ -14,6 +14,7 @@ use super::signature::{SignatureFault, SigningSecret};
 use super::webhook_event::{InvalidEvent, WebhookEvent};
 use crate::cache::{PurgeMode, Target};
 use crate::clock::Clock;
+use crate::error_chain::chain;
 
 /// Number of applied events that are remembered. ImageKit delivers each event at least once. A
 /// repeat after more events than this is applied again, which costs one upstream call.
@@ -186,9 +187,8 @@ impl Webhooks {
 
 /// Logs a body that cannot be parsed. ImageKit need not send it again: it would be the same.
 fn log_invalid(error: &InvalidEvent) {
-    let error = error as &(dyn std::error::Error + 'static);
     tracing::warn!(
-        error,
+        error = chain(error),
         "webhook ignored: its signature is valid, but its event cannot be understood"
     );
 }

@@ -1,6 +1,5 @@
 //! Refresh task: fetches the key set when it is due, and puts it in force.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use super::fetch::{FetchError, FetchedSet, fetch};
@@ -8,6 +7,7 @@ use super::outcome::KeySetOutcome;
 use super::schedule::{Fetched, Schedule};
 use crate::caller::{KeySetChange, ParsedKeySet, ProviderKeys};
 use crate::clock::Clock;
+use crate::error_chain::chain;
 
 /// Keeps the keys fresh until the task is aborted.
 pub(super) async fn keep_fresh(keys: Arc<ProviderKeys>, clock: Clock) {
@@ -61,17 +61,17 @@ impl FetchLog {
     }
 
     fn failed(&mut self, keys: &ProviderKeys, error: &FetchError, kept: bool) {
-        let (url, error) = (&keys.provider().url, error as &(dyn Error + 'static));
+        let (url, error) = (&keys.provider().url, chain(error));
         if self.failing {
-            tracing::debug!(%url, error, "jwt.jwks_url: the key set still cannot be fetched");
+            tracing::debug!(%url, %error, "jwt.jwks_url: the key set still cannot be fetched");
         } else if kept {
             tracing::warn!(
-                %url, error,
+                %url, %error,
                 "jwt.jwks_url: the key set cannot be fetched: the last one stays in force"
             );
         } else {
             tracing::warn!(
-                %url, error,
+                %url, %error,
                 "jwt.jwks_url: the key set cannot be fetched: all tokens are refused until it can"
             );
         }

@@ -30,6 +30,7 @@ use super::response_future::{OnResponse, ResponseFuture};
 use super::service::Service;
 use super::settings::ServerSettings;
 use super::streams::{OpenStream, Streams};
+use crate::error_chain::chain;
 
 /// Concurrent requests of a connection. A higher limit lets one connection hold more tasks; a lower
 /// one makes pages wait.
@@ -79,7 +80,7 @@ pub(super) async fn serve<I, S>(
         .serve_connection(TokioIo::new(stream), service_fn(answer));
     let mut served = Http2 { connection, streams: &streams };
     if let End::Closed(Err(error)) = drive(&mut served, settings, drain, || streams.phase()).await {
-        tracing::debug!(%error, %peer, "connection failed, closing it");
+        tracing::debug!(error = chain(&error), %peer, "connection failed, closing it");
     }
 }
 

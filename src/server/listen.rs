@@ -71,12 +71,15 @@ impl Listener {
     }
 }
 
-/// Binds a TCP listener.
+/// Binds a TCP listener. One on `[::]` accepts IPv4, too, also where `net.ipv6.bindv6only` is set.
 pub fn bind(address: SocketAddr) -> Result<Listener, Error> {
     let socket = match address {
         SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
         SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
     };
+    if address.is_ipv6() {
+        SockRef::from(&socket).set_only_v6(false)?;
+    }
     // A restart must not wait until the kernel forgets old connections.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use memchr::memmem;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -90,8 +91,27 @@ pub enum TlsError {
     BadCertificate { path: PathBuf },
     #[error("{path} holds no private key in PEM", path = .path.display())]
     NoKey { path: PathBuf },
+    #[error(
+        "{path} holds an encrypted key, and ikgate takes no passphrase: decrypt it into another file \
+         with openssl pkey -in {path} -out FILE",
+        path = .path.display()
+    )]
+    EncryptedKey { path: PathBuf },
     #[error("the certificate and the key cannot be used together")]
     Unusable(#[from] rustls::Error),
+}
+
+impl TlsError {
+    /// Returns whether the error is of the key's file, and not of the certificate's or of the pair.
+    pub fn is_of_key(&self, files: &TlsFiles) -> bool {
+        match self {
+            Self::NoKey { .. } | Self::EncryptedKey { .. } => true,
+            Self::Unreadable { path, .. } | Self::TooLong { path } => {
+                *path == files.key && files.key != files.certificate
+            }
+            Self::NoCertificate { .. } | Self::BadCertificate { .. } | Self::Unusable(_) => false,
+        }
+    }
 }
 
 impl Tls {
@@ -195,8 +215,14 @@ impl Identity {
         let Some(expires) = expires.into_iter().min() else {
             return Err(TlsError::NoCertificate { path: path() });
         };
-        let key = PrivateKeyDer::from_pem_slice(&contents.key)
-            .map_err(|_| TlsError::NoKey { path: files.key.clone() })?;
+        let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|_| {
+            let path = files.key.clone();
+            if is_encrypted(&contents.key) {
+                TlsError::EncryptedKey { path }
+            } else {
+                TlsError::NoKey { path }
+            }
+        })?;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -207,6 +233,13 @@ impl Identity {
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         Ok(Self { config: Arc::new(config), digest: contents.digest(), expires })
     }
+}
+
+/// Returns whether a PEM file holds an encrypted key: of PKCS #8 (RFC 5958), or of the older form that
+/// OpenSSL writes for one algorithm (RFC 1421).
+fn is_encrypted(pem: &[u8]) -> bool {
+    let has = |mark: &str| memmem::find(pem, mark.as_bytes()).is_some();
+    has("-----BEGIN ENCRYPTED PRIVATE KEY-----") || has("Proc-Type: 4,ENCRYPTED")
 }
 
 fn expiry(certificate: &CertificateDer<'_>) -> Option<Duration> {

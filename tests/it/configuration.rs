@@ -189,7 +189,7 @@ fn paths_start_at_the_files_directory() {
 
 #[test]
 fn what_can_be_reached_from_elsewhere_asks_for_more() {
-    let open = "[server]\nlisten = [\"127.0.0.1:80\", \"0.0.0.0:80\"]\n";
+    let open = "[server]\nlisten = [\"127.0.0.1:80\", \"0.0.0.0:81\"]\n";
     assert_eq!(paths(open, &[KEY]), ["limits.anonymous"]);
     assert!(check(&format!("{open}[limits]\nanonymous = false"), &[KEY]).is_ok());
     assert!(check(&format!("{open}[limits.anonymous]\nburst = 5"), &[KEY]).is_ok());
@@ -238,12 +238,23 @@ fn a_certificate_must_be_one_and_fit_its_key() {
     write("key.pem", &key);
     write("other.pem", &other);
     write("empty.pem", "");
+    write("encrypted.pem", &key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"));
+    let fields = "RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n";
+    let legacy = key.replacen("PRIVATE KEY-----\n", fields, 1);
+    write("encrypted-rsa.pem", &legacy.replace("END PRIVATE", "END RSA PRIVATE"));
     write("odd.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     for (certificate, key, problem) in [
         ("cert.pem", "key.pem", None),
         ("cert.pem", "other.pem", Some("cannot be used together")),
-        ("cert.pem", "empty.pem", Some("holds no private key")),
-        ("cert.pem", "cert.pem", Some("holds no private key")),
+        ("cert.pem", "empty.pem", Some("key: empty.pem holds no private key")),
+        ("cert.pem", "cert.pem", Some("key: cert.pem holds no private key")),
+        ("cert.pem", "missing.pem", Some("key: cannot read missing.pem: No such file")),
+        ("cert.pem", "encrypted.pem", Some("key: encrypted.pem holds an encrypted key")),
+        (
+            "cert.pem",
+            "encrypted-rsa.pem",
+            Some("with openssl pkey -in encrypted-rsa.pem -out FILE"),
+        ),
         ("key.pem", "key.pem", Some("holds no certificate")),
         ("empty.pem", "key.pem", Some("holds no certificate")),
         ("odd.pem", "key.pem", Some("is not a certificate")),
@@ -257,7 +268,11 @@ fn a_certificate_must_be_one_and_fit_its_key() {
             None => assert_eq!(told, None),
             Some(problem) => {
                 let told = told.unwrap();
-                assert!(told.starts_with("server.tls.certificate: "), "{told}");
+                let told = told.replace(&format!("{}/", directory.path().display()), "");
+                let told = told.strip_prefix("server.tls.").unwrap();
+                let is_of_key = key != "key.pem" && key != "other.pem";
+                assert_eq!(told.starts_with("key: "), is_of_key, "{told}");
+                assert!(is_of_key || told.starts_with("certificate: "), "{told}");
                 assert!(told.contains(problem), "{told}");
             }
         }

@@ -72,6 +72,76 @@ fn a_problem_of_a_list_names_the_entry_and_what_to_write() {
 }
 
 #[test]
+fn listeners_that_cannot_be_open_at_once_are_a_problem_that_names_both_keys() {
+    let problems = |public: &str, admin: &str| {
+        let admin = if admin.is_empty() { String::new() } else { format!("listen = '{admin}'") };
+        let text = format!(
+            "[server]\nlisten = [{public}]\n[limits]\nanonymous = false\n\
+             [admin]\n{admin}\ntoken_file = 'admin.token'"
+        );
+        let directory = scratch();
+        std::fs::write(directory.path().join("admin.token"), "0123456789abcdef").unwrap();
+        check(&text, directory.path(), KEY.1).err().unwrap_or_default()
+    };
+    let remedy = "cannot both be open: give one of them another port";
+    let default = "of admin.listen";
+    for (public, admin, problem) in [
+        (
+            "'127.0.0.1:9090'",
+            "",
+            format!(
+                "server.listen: \"127.0.0.1:9090\" and \"127.0.0.1:9090\", the default {default}, \
+                 {remedy}"
+            ),
+        ),
+        (
+            "'127.0.0.1:80', '[::]:9090'",
+            "",
+            format!(
+                "server.listen: \"[::]:9090\" and \"127.0.0.1:9090\", the default {default}, {remedy}"
+            ),
+        ),
+        (
+            "'127.0.0.1:80', '10.0.0.1:90'",
+            "0.0.0.0:90",
+            format!("admin.listen: \"0.0.0.0:90\" and \"10.0.0.1:90\" of server.listen {remedy}"),
+        ),
+        (
+            "'127.0.0.1:80', '127.0.0.1:80'",
+            "127.0.0.1:90",
+            "server.listen: \"127.0.0.1:80\" is listed twice: remove one".to_owned(),
+        ),
+        (
+            "'0.0.0.0:80', '[::]:80'",
+            "127.0.0.1:90",
+            "server.listen: \"[::]:80\" includes \"0.0.0.0:80\": remove \"0.0.0.0:80\", or give it \
+             another port"
+                .to_owned(),
+        ),
+        (
+            "'[::1]:80', '[::]:80', '[::ffff:10.0.0.1]:81', '10.0.0.1:81'",
+            "[::1]:80",
+            "server.listen: \"[::]:80\" includes \"[::1]:80\": remove \"[::1]:80\", or give it another \
+             port\n\
+             server.listen: \"[::ffff:10.0.0.1]:81\" includes \"10.0.0.1:81\""
+                .to_owned(),
+        ),
+    ] {
+        let found = problems(public, admin);
+        assert!(found.contains(&problem), "{public} {admin}:\n{found}");
+    }
+    for (public, admin) in [
+        ("'127.0.0.1:0', '127.0.0.1:0', '0.0.0.0:0'", "127.0.0.1:0"),
+        ("'systemd', 'systemd'", "systemd"),
+        ("'127.0.0.1:80', '[::1]:80', '10.0.0.1:80'", "127.0.0.2:80"),
+        ("'0.0.0.0:80', '[::1]:80'", "[::1]:81"),
+        ("'[fe80::1%1]:80', '[fe80::1%2]:80'", ""),
+    ] {
+        assert_eq!(problems(public, admin), "", "{public} {admin}");
+    }
+}
+
+#[test]
 fn a_certificate_that_has_expired_or_soon_will_is_a_warning() {
     let directory = scratch();
     let authority = Authority::new();
@@ -98,7 +168,11 @@ fn a_secret_that_every_user_can_read_or_anyone_can_guess_is_a_warning() {
     assert_eq!(
         warnings(&text, directory.path()),
         [
-            format!("admin.token_file: {file} can be read by every user: chmod o-r {file}"),
+            format!(
+                "admin.token_file: {file} can be read by every user: make it readable only to the \
+                 user that ikgate runs as (chown, then chmod 400); with systemd, keep it root's and \
+                 pass it with LoadCredential"
+            ),
             "admin.token_file: holds fewer than 16 bytes: it can be guessed".to_owned(),
         ]
     );
@@ -110,9 +184,65 @@ fn a_secret_that_every_user_can_read_or_anyone_can_guess_is_a_warning() {
 #[test]
 fn a_key_of_a_caller_in_place_of_the_private_key_is_a_warning() {
     let settings = check("", Path::new("/nowhere"), "ikg_abc").unwrap();
-    let message = "upstream.private_key_file: holds a caller's key of ikgate: ImageKit's begins \
+    let message = "upstream.private_key_file: IMAGEKIT_PRIVATE_KEY holds a caller's key of ikgate: ImageKit's begins \
                    with private_";
     assert_eq!(settings.warnings[0].to_string(), message);
+}
+
+#[test]
+fn a_secret_that_imagekit_has_not_made_is_a_warning_without_the_secret() {
+    let directory = scratch();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    };
+    let quotes = ": remove the quotes around it, which count as part of it";
+    let told = |prefix: &str, quotes: &str| {
+        format!("does not begin with {prefix}, as ImageKit's do{quotes}")
+    };
+    for (key, hint) in
+        [("canary", ""), ("\"private_canary=\"", quotes), ("'private_canary='", quotes)]
+    {
+        let wrong = told("private_", hint);
+        let effect = "ImageKit refuses every call with it";
+        let settings = check("", directory.path(), key).unwrap();
+        let expected =
+            format!("upstream.private_key_file: the key in IMAGEKIT_PRIVATE_KEY {wrong}; {effect}");
+        assert_eq!(settings.warnings[0].to_string(), expected);
+        write("imagekit.key", key);
+        let text = "upstream.private_key_file = 'imagekit.key'";
+        let settings = config::from_text(text, directory.path(), []).unwrap();
+        let expected = format!("upstream.private_key_file: the key in the file {wrong}; {effect}");
+        assert_eq!(settings.warnings[0].to_string(), expected);
+    }
+    let text = "webhooks.secret_file = 'webhook.secret'";
+    for (secret, hint) in [("canary", ""), ("\"whsec_canary\"", quotes)] {
+        write("webhook.secret", secret);
+        let wrong = told("whsec_", hint);
+        let expected = format!(
+            "webhooks.secret_file: the secret {wrong}; webhooks that ImageKit signs are refused"
+        );
+        assert_eq!(warnings(text, directory.path()), [expected]);
+    }
+    write("webhook.secret", "whsec_canary");
+    assert_eq!(warnings(text, directory.path()), [""; 0]);
+    assert!(check("", directory.path(), "private_sandbox=").unwrap().warnings.is_empty());
+}
+
+#[test]
+fn a_trusted_network_of_all_addresses_is_a_warning() {
+    let warned = |networks: &str| {
+        warnings(&format!("server.trusted_proxies = [{networks}]"), Path::new("/nowhere"))
+    };
+    let expected = [("0.0.0.0/0", "IPv4"), ("::/0", "IPv6")].map(|(network, family)| {
+        format!(
+            "server.trusted_proxies: \"{network}\" is every {family} address: each client can then \
+             name any address as its own; list only your proxies"
+        )
+    });
+    assert_eq!(warned("'10.0.0.0/8', '0.0.0.0/0', '::/0'"), expected);
+    assert_eq!(warned("'10.0.0.0/8', '0.0.0.0', '::1'"), [""; 0]);
 }
 
 #[test]

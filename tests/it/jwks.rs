@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::signers::{KEYS, Signer, key_set, with};
 use crate::support::tokens::{Tokens, section, signed};
-use crate::support::{Origin, Reply, scratch};
+use crate::support::{Origin, Program, Reply, get, scratch};
 
 /// Limits that no test reaches by polling.
 const MORE: &str = "limits.auth_failures = { per_second = 1000000, burst = 1000000 }";
@@ -284,4 +284,26 @@ async fn a_reload_of_the_algorithms_keeps_the_keys_that_remain_though_the_provid
     assert_eq!(tokens.ask(&tokens.path, &es.signed(&claims)).await.status, 200);
     tokens.refuses(&ed.signed(&claims), "token_algorithm").await;
     tokens.gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_set_that_cannot_be_fetched_is_logged_with_the_cause() {
+    let directory = scratch();
+    let config = directory.path().join("ikgate.toml");
+    let text = "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+                [telemetry]\nformat = \"json\"\n";
+    std::fs::write(&config, text).unwrap();
+    let program = Program::serve(&config, &[("IMAGEKIT_PRIVATE_KEY", "private_a=")]);
+    let jwt = "[jwt]\nissuer = \"a\"\njwks_url = \"http://127.0.0.1:1/\"";
+    std::fs::write(&config, format!("{text}{jwt}")).unwrap();
+    program.signal("HUP");
+    let none = "ikgate_key_set_fetches_total{outcome=\"failed\"} 0\n";
+    let failed = async { while get(program.admin, "/metrics").await.body.contains(none) {} };
+    tokio::time::timeout(Duration::from_secs(20), failed).await.unwrap();
+    program.signal("TERM");
+    let (_, log) = program.wait();
+    let is_told = |line: &str| {
+        line.contains("the key set cannot be fetched") && line.contains("Connection refused")
+    };
+    assert!(log.lines().any(is_told), "{log}");
 }

@@ -7,22 +7,35 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Rooms and the rooms that each uses. A room uses only rooms above it.
-const ARROWS: [(&str, &[&str]); 25] = [
+const ARROWS: [(&str, &[&str]); 26] = [
     ("clock", &[]),
+    ("error_chain", &[]),
     ("file_id", &[]),
     ("secret", &[]),
     ("message", &[]),
     ("breaker", &[]),
     ("route", &["file_id", "message"]),
     ("caller", &["file_id", "message", "secret"]),
-    ("jwks", &["caller", "clock"]),
+    ("jwks", &["caller", "clock", "error_chain"]),
     ("limit", &["caller", "clock"]),
     ("cache", &["file_id", "message"]),
     ("upstream", &["breaker", "clock", "file_id", "limit", "message", "secret"]),
-    ("invalidation", &["cache", "clock", "file_id", "secret"]),
+    ("invalidation", &["cache", "clock", "error_chain", "file_id", "secret"]),
     ("cluster", &["breaker", "cache", "clock", "file_id", "invalidation", "limit", "secret"]),
     ("response", &["cache", "limit", "message", "route"]),
-    ("error", &["caller", "invalidation", "limit", "message", "response", "route", "upstream"]),
+    (
+        "error",
+        &[
+            "caller",
+            "error_chain",
+            "invalidation",
+            "limit",
+            "message",
+            "response",
+            "route",
+            "upstream",
+        ],
+    ),
     ("exchange", &["cache", "clock", "file_id", "message", "response", "route"]),
     (
         "gateway",
@@ -42,7 +55,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
             "upstream",
         ],
     ),
-    ("server", &["limit"]),
+    ("server", &["error_chain", "limit"]),
     (
         "telemetry",
         &[
@@ -110,6 +123,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
             "clock",
             "cluster",
             "config",
+            "error_chain",
             "exchange",
             "gateway",
             "invalidation",

@@ -3,16 +3,26 @@
 use std::path::Path;
 
 use super::super::settings::AdminListenerSettings;
-use super::super::value::{Given, Section};
+use super::super::value::{Given, Noted, Section};
 use super::file::secret;
+use super::listeners::note_admin_clash;
 use super::server::listen;
 use crate::admin::{AdminSettings, Exposure};
+use crate::server::ListenSource;
 
 /// Shortest admin token that cannot be guessed, in bytes.
 const TOKEN_BYTES_MIN: usize = 16;
 
-pub(super) fn admin(admin: &mut Section, directory: &Path) -> Option<AdminListenerSettings> {
+/// Checks `[admin]`. `public`: the public listeners, whose addresses it must not share.
+pub(super) fn admin(
+    admin: &mut Section,
+    directory: &Path,
+    noted: &Noted,
+    public: &[ListenSource],
+) -> Option<AdminListenerSettings> {
+    let is_written = admin.has("listen");
     let listen = admin.get("listen", |given| listen(given.text().map_err(str::to_owned)?));
+    note_admin_clash(noted, public, listen, is_written);
     let configured = admin.has("token_file");
     let token = secret(admin, "token_file", directory);
     if token.as_ref().is_some_and(|token| token.expose().len() < TOKEN_BYTES_MIN) {

@@ -11,6 +11,7 @@ mod cors;
 mod file;
 mod jwt;
 mod limits;
+mod listeners;
 mod quota;
 mod server;
 mod telemetry;
@@ -47,7 +48,8 @@ pub(super) fn check(raw: Raw, directory: &Path, now: Duration) -> Result<Setting
     let mut limits = root.section("limits");
     let anonymous_is_written = limits.has("anonymous");
     let (anonymous, limits) = limits::limits(&mut limits, on_loopback, quotas);
-    let admin = admin::admin(&mut root.section("admin"), directory);
+    let admin = admin::admin(&mut root.section("admin"), directory, &noted, &public.listen);
+    listeners::note_public_clashes(&noted, &public.listen);
     let (upstream, key) =
         upstream::upstream(&mut root.section("upstream"), directory, raw.private_key);
     let request_timeout = upstream.request_timeout;

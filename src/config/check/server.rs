@@ -15,7 +15,7 @@ use super::units::{KIB, MIB, bytes};
 use crate::caller::Proxies;
 use crate::error::chain;
 use crate::route::BasePath;
-use crate::server::{Expiry, LINGER_MAX, ListenSource, ServerSettings, Tls, TlsFiles};
+use crate::server::{Expiry, LINGER_MAX, ListenSource, ServerSettings, Tls, TlsError, TlsFiles};
 
 pub(super) fn server(server: &mut Section, directory: &Path, now: Duration) -> PublicSettings {
     let listen = server.get("listen", |given| {
@@ -40,6 +40,7 @@ pub(super) fn server(server: &mut Section, directory: &Path, now: Duration) -> P
         let texts = given.texts().map_err(str::to_owned)?;
         each(&texts, network)
     });
+    warn_of_all_trusted(server, &trusted);
     let field =
         server.get("client_address_header", |given| match given.text()?.parse::<HeaderName>() {
             Ok(field) if field == FORWARDED => {
@@ -115,13 +116,27 @@ fn network(text: &str) -> Result<IpNet, String> {
     })
 }
 
+/// Warns of a network that contains every address.
+fn warn_of_all_trusted(server: &Section, trusted: &[IpNet]) {
+    for network in trusted.iter().filter(|network| network.prefix_len() == 0) {
+        let family = if network.addr().is_ipv4() { "IPv4" } else { "IPv6" };
+        let message = format_args!(
+            "\"{network}\" is every {family} address: each client can then name any address as its \
+             own; list only your proxies"
+        );
+        server.warn("trusted_proxies", message);
+    }
+}
+
 /// Reads certificate and key together, once both paths are known.
 fn tls(tls: &mut Section, directory: &Path, now: Duration) -> Option<Tls> {
     let certificate = tls.require("certificate", |given| file(given, directory));
     let key = tls.require("key", |given| file(given, directory));
     let files = TlsFiles { certificate: certificate?, key: key? };
     warn_of_readers(tls, "key", &files.key);
-    let loaded = Tls::load(files).map_err(|error| tls.note("certificate", chain(&error))).ok()?;
+    let key_of = |error: &TlsError| if error.is_of_key(&files) { "key" } else { "certificate" };
+    let loaded = Tls::load(files.clone());
+    let loaded = loaded.map_err(|error| tls.note(key_of(&error), chain(&error))).ok()?;
     match loaded.expiry(now) {
         Expiry::Expired => tls.warn("certificate", "has expired: no client accepts it"),
         Expiry::Soon { days } => tls.warn("certificate", format_args!("expires in {days} days")),

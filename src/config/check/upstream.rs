@@ -8,12 +8,14 @@ use rustls::pki_types::pem::{self, PemObject as _};
 
 use super::super::settings::PRIVATE_KEY_VARIABLE;
 use super::super::value::{Given, Section};
-use super::file::{file, warn_of_readers};
+use super::file::{file, unlike, warn_of_readers};
 use super::quota::quota;
 use super::units::{GIB, KIB, bytes};
 use crate::caller::KEY_PREFIX;
 use crate::error::chain;
-use crate::secret::{PrivateKey, Secret, has_colon, is_one_word, is_public_key};
+use crate::secret::{
+    PRIVATE_KEY_PREFIX, PrivateKey, Secret, has_colon, is_one_word, is_public_key,
+};
 use crate::upstream::{BreakerSettings, RetrySettings, UpstreamSettings, UpstreamUrl};
 
 pub(super) fn upstream(
@@ -98,7 +100,7 @@ fn private_key(
         }
         (Some(key), false) => match judge(&key) {
             Ok(()) => {
-                warn_of_caller_key(upstream, &key);
+                warn_of_wrong_key(upstream, &key, PRIVATE_KEY_VARIABLE);
                 Some(PrivateKey::fixed(key))
             }
             Err(message) => {
@@ -113,7 +115,7 @@ fn private_key(
                 Ok::<_, String>((path, key))
             })?;
             warn_of_readers(upstream, KEY, &path);
-            warn_of_caller_key(upstream, &key.current());
+            warn_of_wrong_key(upstream, &key.current(), "the file");
             Some(key)
         }
         (None, false) => {
@@ -127,11 +129,16 @@ fn private_key(
     }
 }
 
-/// Warns of a key that `ikgate keygen` has made: ImageKit does not know it.
-fn warn_of_caller_key(upstream: &Section, key: &Secret) {
+/// Warns of a key that ImageKit has not made: it refuses every call with that key. `source`: the
+/// variable or the file that holds it.
+fn warn_of_wrong_key(upstream: &Section, key: &Secret, source: &str) {
+    const KEY: &str = "private_key_file";
     if key.expose().starts_with(KEY_PREFIX) {
         let message = "holds a caller's key of ikgate: ImageKit's begins with private_";
-        upstream.warn("private_key_file", message);
+        upstream.warn(KEY, format_args!("{source} {message}"));
+    } else if let Some(wrong) = unlike(key, PRIVATE_KEY_PREFIX) {
+        let message = "ImageKit refuses every call with it";
+        upstream.warn(KEY, format_args!("the key in {source} {wrong}; {message}"));
     }
 }
 

@@ -33,6 +33,7 @@ use super::outbound::Liveness;
 use super::response_future::{OnResponse, ResponseFuture};
 use super::service::{Service, ServiceResponse, Unreadable};
 use super::settings::ServerSettings;
+use crate::error_chain::chain;
 
 /// Smallest buffer that hyper accepts, in bytes.
 const HYPER_BUFFER_MIN: usize = 8 * 1024;
@@ -88,7 +89,7 @@ pub(super) async fn serve<I, S>(
     let mut served = Http1 { owner, open, peer, service, activity: &activity, handed_over };
     let refused = match drive(&mut served, settings, drain, || activity.phase()).await {
         End::Closed(Err(error)) => {
-            tracing::debug!(%error, %peer, "connection failed, closing it");
+            tracing::debug!(error = chain(&error), %peer, "connection failed, closing it");
             match error {
                 error if error.is_parse_too_large() => Unreadable::TooLong,
                 error if error.is_parse() => Unreadable::Malformed,
