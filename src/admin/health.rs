@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::Admin;
 use crate::cluster::ClusterState;
-use crate::error::chain;
+use crate::error_chain::chain;
 use crate::telemetry::GaugeValues;
 use crate::upstream::{BreakerState, BudgetLimit, KeyStatus, LimitSource};
 

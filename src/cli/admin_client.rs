@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use super::printable::printable;
 use super::report::Failure;
 use crate::admin::ErrorBody;
-use crate::error::chain;
+use crate::error_chain::chain;
 use crate::secret::Secret;
 
 /// Time limit for a whole exchange. It is longer than any of these requests should take.

@@ -13,7 +13,7 @@ use super::service_manager;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Problems, Settings};
-use crate::error::chain;
+use crate::error_chain::chain;
 use crate::server::{DrainEnd, PassedSockets};
 use crate::telemetry::{self, LogWriter, Metrics, ReloadOutcome};
 

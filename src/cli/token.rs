@@ -12,7 +12,7 @@ use crate::caller::{
 };
 use crate::clock::Clock;
 use crate::config;
-use crate::error::chain;
+use crate::error_chain::chain;
 use crate::file_id::FileId;
 
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::state::Gateway;
 use crate::cache::{self, Codings, Freshness, Join, Kind, Origin, StoredResponse};
 use crate::cluster::{SharedLookup, SharedResponse};
-use crate::error::{self, chain};
+use crate::error;
+use crate::error_chain::chain;
 use crate::file_id::FileId;
 use crate::upstream::{BodyPermit, FetchRequest, Priority, ResponseKind, Storable, UpstreamError};
 

@@ -142,7 +142,7 @@ async fn deliver(
                 return;
             }
             Ok(Ok(response)) => refusal_text(response.status()).to_owned(),
-            Ok(Err(error)) => crate::error::chain(&error),
+            Ok(Err(error)) => crate::error_chain::chain(&error),
             Err(_) => "no answer in time".to_owned(),
         };
         tracing::warn!(id, %url, attempt, error, "webhook not delivered");

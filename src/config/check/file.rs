@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::value::{Given, Section};
 use crate::caller::KEY_PREFIX;
-use crate::error::chain;
+use crate::error_chain::chain;
 use crate::secret::{PRIVATE_KEY_PREFIX, Secret};
 
 /// Beginning of the secrets of ImageKit's webhooks.

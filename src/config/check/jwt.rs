@@ -10,7 +10,7 @@ use crate::caller::{
     KEYS_MAX, KeyProvider, KeySet, KeySetUrl, RevokedTokens, TokenAlgorithm, TokenKey, TokenKeys,
     TokenSettings,
 };
-use crate::error::chain;
+use crate::error_chain::chain;
 use crate::limit::Quota;
 
 /// Keys that name the source of the keys. Exactly one of them must be set.

@@ -13,7 +13,7 @@ use super::super::value::{Given, Section, each};
 use super::file::{file, warn_of_readers};
 use super::units::{KIB, MIB, bytes};
 use crate::caller::Proxies;
-use crate::error::chain;
+use crate::error_chain::chain;
 use crate::route::BasePath;
 use crate::server::{Expiry, LINGER_MAX, ListenSource, ServerSettings, Tls, TlsError, TlsFiles};
 

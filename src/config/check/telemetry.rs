@@ -1,7 +1,7 @@
 //! Check of `[telemetry]`: log, log format and access log.
 
 use super::super::value::Section;
-use crate::error::chain;
+use crate::error_chain::chain;
 use crate::telemetry::{AccessLogMode, LogFilter, LogFormat, TelemetrySettings};
 
 pub(super) fn telemetry(telemetry: &mut Section) -> TelemetrySettings {

@@ -12,7 +12,7 @@ use super::file::{file, unlike, warn_of_readers};
 use super::quota::quota;
 use super::units::{GIB, KIB, bytes};
 use crate::caller::KEY_PREFIX;
-use crate::error::chain;
+use crate::error_chain::chain;
 use crate::secret::{
     PRIVATE_KEY_PREFIX, PrivateKey, Secret, has_colon, is_one_word, is_public_key,
 };
