@@ -6,7 +6,7 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 const CRATE: &str = "ikgate";
 
 /// Modules of this crate, as the paths of its log lines begin.
-const MODULES: [&str; 25] = [
+const MODULES: [&str; 26] = [
     "admin",
     "app",
     "breaker",
@@ -18,6 +18,7 @@ const MODULES: [&str; 25] = [
     "config",
     "demo",
     "error",
+    "error_chain",
     "exchange",
     "file_id",
     "gateway",

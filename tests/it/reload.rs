@@ -250,14 +250,16 @@ async fn sighup_reads_the_file_again_and_a_bad_one_is_refused_with_every_problem
     std::fs::remove_file(&config).unwrap();
     hang_up("refused", 2).await;
     let stats = crate::support::get(program.admin, "/api/stats").await.json();
-    assert_eq!(stats["problems"][0]["code"], "reload_refused");
-    let cause = stats["problems"][0]["cause"].as_str().unwrap();
+    // No upstream exists, so its problem comes first.
+    let mut problems = stats["problems"].as_array().unwrap().iter();
+    let problem = problems.find(|problem| problem["code"] == "reload_refused").unwrap();
+    let cause = problem["cause"].as_str().unwrap();
     assert!(cause.contains("cannot read") && !cause.contains("more problem"), "{cause}");
     write("[cache]\nmax_bytes = \"1MiB\"");
     hang_up("applied", 2).await;
     let stats = crate::support::get(program.admin, "/api/stats").await.json();
     assert_eq!(stats["health"]["reload_refused"], serde_json::Value::Null);
-    assert_eq!(stats["problems"], serde_json::json!([]));
+    assert!(!stats["problems"].to_string().contains("reload_refused"), "{stats}");
     drop(open);
     program.signal("TERM");
     let (code, log) = program.wait();
