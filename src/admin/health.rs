@@ -1,6 +1,7 @@
 //! State of the gateway now: what an operator checks first, and what the headline is made of.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,8 @@ pub struct Health {
     pub upstream: UpstreamView,
     /// `none`, `connected` or `cut_off`.
     pub fleet: Cow<'static, str>,
-    /// Reason why the fleet's Redis cannot be used. `None`: it can, or there is no fleet.
+    /// Cause of the last failure of the link to the fleet's Redis, until the stream is read again.
+    /// `None`: there is none, or no fleet.
     #[serde(default)]
     pub fleet_error: Option<String>,
     pub pending_purges: usize,
@@ -48,6 +50,9 @@ pub struct UpstreamView {
     /// Reason why the key file could not be used when it was last read. `None`: it was used.
     pub private_key_file: Option<String>,
     pub budget_available: u32,
+    /// Seconds for which ImageKit has asked the gateway to send no call. 0: it has not.
+    #[serde(default)]
+    pub paused_seconds: u64,
     /// Limit in force. `None`: a gateway of an older version answers.
     #[serde(default)]
     pub budget_limit: Option<BudgetLimitView>,
@@ -59,7 +64,7 @@ pub struct UpstreamView {
     pub last_error: Option<LastErrorView>,
 }
 
-/// Limit of calls to ImageKit that is in force.
+/// Limit of calls to ImageKit that is in force, for all gateways of a fleet together.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct BudgetLimitView {
     pub set_by: LimitSource,
@@ -98,6 +103,7 @@ impl Admin {
                 key_refused_since: upstream.key_refusals().map(|refusals| unix(refusals.since)),
                 private_key_file: self.key.problem().map(|error| chain(&*error)),
                 budget_available: gauges.budget_available,
+                paused_seconds: whole_seconds(upstream.paused()),
                 budget_limit: Some(upstream.budget_limit().into()),
                 failing_since: calls.failing.map(|failing| unix(failing.since)),
                 failed_calls: calls.failing.map_or(0, |failing| failing.count),
@@ -124,4 +130,9 @@ impl Admin {
             reload_refused: self.reload_refused.load().as_deref().cloned(),
         }
     }
+}
+
+/// Returns whole seconds, rounded up.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }

@@ -28,6 +28,7 @@ pub(super) fn current_problems(health: &Health, points: &[Point], now: u64) -> V
         upstream::budget_problem(&health.upstream, &counts),
         callers::webhooks_problem(points),
         callers::caller_problem(&counts),
+        callers::key_set_problem(&counts),
         callers::auth_failures_problem(&counts),
         callers::connections_problem(&counts),
         log_problem(points),

@@ -41,7 +41,7 @@ pub struct Claims {
     /// Id of the token, by which it can be revoked. Absent or text, and not null.
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
-    /// Ids of the files that the token is for; every file when absent. Not null, since some back
+    /// Ids of the files that the token is for; every public file when absent. Not null, since some back
     /// ends write an empty list as null.
     #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<String>>,

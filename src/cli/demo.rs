@@ -22,7 +22,7 @@ use crate::sandbox::{
     DEFAULT_KEY, DEFAULT_RATE, IMAGE_WITH_VERSIONS, SandboxSettings, WebhookTarget, WebhookUrl,
 };
 use crate::secret::Secret;
-use crate::server::PassedSockets;
+use crate::server::{PassedSockets, clash};
 
 /// Caller key of the demo. An SDK sends it in place of ImageKit's private key; it opens only the
 /// demo.
@@ -55,7 +55,8 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        // Nothing is bound if a variable is wrong.
+        // Nothing is bound if an argument or a variable is wrong.
+        self.check_addresses()?;
         self.settings(PAGE, PAGE)?;
         runtime()?.block_on(async {
             let mut stop = StopSignals::listen()?;
@@ -93,6 +94,25 @@ impl Demo {
             sandbox.stop().await;
             ended
         })
+    }
+
+    /// Checks that the addresses of the arguments can be open at once.
+    fn check_addresses(&self) -> Result<(), Failure> {
+        let listen = ("--listen", self.listen.unwrap_or(LISTEN));
+        let admin = ("--admin", self.admin.unwrap_or(ADMIN));
+        let page = self.page.map(|page| ("--page", page));
+        let pairs = [
+            Some((listen, admin)),
+            page.map(|page| (listen, page)),
+            page.map(|page| (admin, page)),
+        ];
+        for ((one, first), (other, second)) in pairs.into_iter().flatten() {
+            if clash(first, second) {
+                let message = format!("{one} {first} and {other} {second} cannot both be open");
+                return Err(Failure::Usage(format!("{message}: give one of them another port")));
+            }
+        }
+        Ok(())
     }
 
     /// Binds the demo page. Without `--page`, a default port that is in use does not fail the

@@ -31,7 +31,7 @@ pub(super) struct KeySpec {
     pub kind: Kind,
     pub default: KeyDefault,
     pub change: Change,
-    /// Sentence about the key, in Markdown, without a full stop.
+    /// Sentence about the key, in Markdown, with its full stop.
     pub meaning: &'static str,
 }
 

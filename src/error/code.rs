@@ -123,6 +123,11 @@ impl ErrorCode {
         self.spec().code
     }
 
+    /// Returns whether callers of the public listener can get it, and not only operators.
+    pub fn is_public(self) -> bool {
+        self != Self::Misdirected
+    }
+
     pub fn status(self) -> StatusCode {
         self.spec().status
     }

@@ -14,9 +14,9 @@ pub struct ErrorRow {
     pub remedy: String,
 }
 
-/// Returns all codes, in the order of the reference.
+/// Returns the codes of the public listener, in the order of the reference.
 pub fn rows() -> impl Iterator<Item = ErrorRow> {
-    ErrorCode::ALL.iter().map(|code| {
+    ErrorCode::ALL.iter().filter(|code| code.is_public()).map(|code| {
         let CodeSpec { code, status, when, retry, remedy } = code.spec();
         ErrorRow {
             code,

@@ -33,9 +33,9 @@ pub(super) fn upstream_problem(error: &UpstreamError) -> Problem {
         UpstreamError::QueueFull(refusal) => {
             refused("Too many requests are waiting for ImageKit.", *refusal)
         }
-        UpstreamError::Spent(refusal) => refused(
+        UpstreamError::Spent(Refusal { wait, burst, refill }) => refused(
             "This gateway has used up its budget of requests to ImageKit for now.",
-            *refusal,
+            Refusal { wait: return_wait(*wait, *refill), burst: *burst, refill: *refill },
         ),
         UpstreamError::Timeout { .. } => timeout_problem(),
         UpstreamError::Unreachable { .. } => problem(
@@ -49,11 +49,7 @@ pub(super) fn upstream_problem(error: &UpstreamError) -> Problem {
 
 fn refused(message: &'static str, Refusal { wait, burst, refill }: Refusal) -> Problem {
     let interval_millis = u64::try_from(refill.as_nanos().div_ceil(1_000_000)).ok();
-    busy(
-        message,
-        return_wait(wait, refill),
-        BucketFields { limit: Some(u64::from(burst)), interval_millis },
-    )
+    busy(message, wait, BucketFields { limit: Some(u64::from(burst)), interval_millis })
 }
 
 fn busy(message: &'static str, wait: Duration, bucket: BucketFields) -> Problem {

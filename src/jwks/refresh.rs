@@ -21,15 +21,15 @@ pub(super) async fn keep_fresh(keys: Arc<ProviderKeys>, clock: Clock) {
         let began = clock.monotonic();
         let fetched = match fetch(keys.provider()).await {
             Ok(FetchedSet { parsed, lifetime }) => {
-                KeySetOutcome::Fetched.emit();
                 let change = keys.replace(&parsed.set);
                 log.succeeded(&keys, &parsed, change);
+                KeySetOutcome::Fetched.emit();
                 Fetched::Set { lifetime }
             }
             Err(error) => {
-                KeySetOutcome::Failed.emit();
                 let kept = keys.is_loaded();
                 log.failed(&keys, &error, kept);
+                KeySetOutcome::Failed.emit();
                 if kept { Fetched::KeptOlder } else { Fetched::None }
             }
         };

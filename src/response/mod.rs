@@ -1,7 +1,8 @@
 //! Responses as one caller receives them: everything that is added to a result after the cache.
 //!
 //! A stored response is the same for every caller; the response that is sent depends on the
-//! request. Only this module decides the fields, and only [`shape()`], and `write_plain` for the fast path, their order: condition first
+//! request. Only this module decides the fields. Only [`shape()`], and `write_plain` on the fast path, decide
+//! their order: condition first
 //! (a 304 needs no body), then the coding and the body, then the fields of every response.
 
 mod constants;

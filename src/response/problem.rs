@@ -45,7 +45,7 @@ pub enum Connection {
 /// Whether the same request may succeed later.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Retry {
-    /// Not before `wait`, when the bucket that refused the request has quota again.
+    /// Not before `wait`, when the bucket that refused the request admits several requests again.
     After { wait: Duration, bucket: BucketFields },
     /// At another gateway at once, or here after `wait`.
     Elsewhere { wait: Duration },

@@ -99,15 +99,16 @@ pub(super) async fn next_connection(
         if let Ok(permit) = permits.for_peer(permit, peer.ip()) {
             return (stream, peer, permit);
         }
-        reset_on_close(&stream);
-        tracing::debug!(%peer, "connection reset: its address has reached max_connections_per_ip");
-        Refused::PerAddress.emit();
+        refuse(&stream, peer);
     }
 }
 
-/// Makes the close of a connection that gets no response a reset. After an orderly end some client
-/// libraries wait for the response until their timeout; after a reset they fail at once.
-fn reset_on_close(stream: &TcpStream) {
+/// Counts a connection of an address that has too many, and makes its close a reset. After an orderly
+/// end some client libraries wait for a response until their timeout; after a reset they fail at
+/// once.
+fn refuse(stream: &TcpStream, peer: SocketAddr) {
+    tracing::debug!(%peer, "connection reset: its address has reached max_connections_per_ip");
+    Refused::PerAddress.emit();
     if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
         tracing::debug!(%error, "cannot reset a connection: it is closed in order");
     }
@@ -131,7 +132,7 @@ pub(super) fn last_connections(
             let Ok(stream) = stream else { continue };
             match permits.for_peer(permit, peer.ip()) {
                 Ok(permit) => last.push((stream, peer, permit)),
-                Err(_) => reset_on_close(&stream),
+                Err(_) => refuse(&stream, peer),
             }
         }
     }

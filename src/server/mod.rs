@@ -7,6 +7,7 @@
 
 mod accept;
 mod activity;
+mod addresses;
 mod connection;
 mod connection_permits;
 mod deadline;
@@ -27,6 +28,7 @@ mod streams;
 mod tls;
 
 pub use accept::Server;
+pub use addresses::{clash, includes};
 pub use drain::{Drain, DrainEnd};
 pub use event::{Deadline, Refused};
 pub use listen::{ListenSource, Listener, bind};

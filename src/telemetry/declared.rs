@@ -28,7 +28,10 @@ metrics! {
     RESPONSE_BYTES =
         MetricSpec::counter("response_bytes", "Bytes of response bodies that were sent")
             .by(&[&CODING]);
-    THROTTLED = MetricSpec::counter("throttled", "Number of requests that a limit refused, or would have refused in a dry run")
+    THROTTLED = MetricSpec::counter(
+        "throttled",
+        "Number of requests that a limit refused, or would have refused in a dry run",
+    )
         .by(&[&CALLER, &LIMIT]);
     AUTH_FAILURES = MetricSpec::counter(
         "auth_failures",

@@ -41,7 +41,7 @@ labels! {
             ("list", "version list: `/v1/files/{fileId}/versions`"),
             ("element", "one version: `/v1/files/{fileId}/versions/{versionId}`"),
             ("webhook", "`/webhooks/imagekit`"),
-            ("none", "any other request"),
+            ("none", "a request for no other route of this table"),
         ],
         others: None,
     };
@@ -165,7 +165,7 @@ labels! {
             ("budget", "not made: the budget is spent"),
             ("breaker_open", "not made: too many failures in a row"),
             ("auth_stopped", "not made: the private key was refused three times in a row"),
-            ("queue_full", "not made: too many fills were waiting"),
+            ("queue_full", "not made: no call of `upstream.max_concurrency` was free in time, or too many fills were waiting"),
         ],
         others: None,
     };
@@ -253,7 +253,7 @@ labels! {
         values: values!(KeySetOutcome),
         meanings: &[
             ("fetched", "the provider sent a key set, whether it is new or the one in force"),
-            ("failed", "the provider sent none that can be used; the last one stays in force"),
+            ("failed", "the provider sent none that can be used; the last one stays in force, if there is one"),
         ],
         others: None,
     };

@@ -251,13 +251,16 @@ impl Budget {
         (self.burst(now), self.interval(now) * self.burst(now))
     }
 
-    /// Returns the limit in force, and whether it is the configured one or the upstream's own.
+    /// Returns the limit in force for all gateways of the fleet together, and whether it is the
+    /// configured one or the upstream's own.
     pub(super) fn limit(&mut self, now: Duration) -> BudgetLimit {
         self.follow(now);
-        let learned = self.window().map_or(Duration::ZERO, Window::interval_each);
-        let is_learned = learned > self.counted(now).interval();
+        let (learned, quota) = (self.learned.window(), self.quota);
+        let burst = learned.map_or(u32::MAX, |window| window.limit.get()).min(quota.burst.get());
+        let learned = learned.map_or(Duration::ZERO, Window::interval_each);
+        let is_learned = learned >= quota.interval();
         let set_by = if is_learned { LimitSource::ImageKit } else { LimitSource::Configured };
-        BudgetLimit { set_by, burst: self.burst(now), interval: self.interval(now) }
+        BudgetLimit { set_by, burst, interval: learned.max(quota.interval()) }
     }
 }
 
@@ -348,6 +351,13 @@ mod tests {
         assert_eq!(shown(&mut budget, NOW), (LimitSource::Configured, 50, 40.0));
         budget.learn(Window::new(100, 3000).unwrap(), NOW);
         assert_eq!(shown(&mut budget, NOW), (LimitSource::ImageKit, 100, 33.33));
+        let mut same = Budget::new(Quota::new(40, 100).unwrap(), None);
+        same.learn(Window::new(40, 1000).unwrap(), NOW);
+        assert_eq!(
+            same.limit(NOW).set_by,
+            LimitSource::ImageKit,
+            "a larger budget changes nothing"
+        );
         let later = NOW + BELIEVED;
         assert_eq!(shown(&mut budget, later), (LimitSource::Configured, 100, 40.0));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Limit that a call has to wait for.
+/// Limit of upstream calls, of all gateways of a fleet together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BudgetLimit {
     pub set_by: LimitSource,
@@ -18,9 +18,9 @@ pub struct BudgetLimit {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LimitSource {
-    /// `upstream.budget`, or this gateway's part of it.
+    /// `upstream.budget`.
     Configured,
-    /// ImageKit's `X-RateLimit-Limit`: it allows fewer calls per second than `upstream.budget`.
+    /// ImageKit's `X-RateLimit-Limit`: it allows no more calls per second than `upstream.budget`.
     ImageKit,
 }
 

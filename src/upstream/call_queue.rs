@@ -19,8 +19,8 @@ use super::window::Window;
 use crate::clock::Clock;
 use crate::limit::{LeaseQueue, Quota};
 
-/// Longest wait for a cell, unless one is about to come. A longer wait serves callers who prefer to wait. A shorter one gives
-/// them a stale response, or a time to retry, sooner.
+/// Longest wait for a cell, unless one is about to come. A longer wait serves callers who prefer to
+/// wait. A shorter one gives them a stale response, or a time to retry, sooner.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// A call that would get a cell within this time is not refused at the end of its wait.
@@ -219,7 +219,8 @@ impl CallQueue {
         self.budget.lock().paused(self.clock.monotonic())
     }
 
-    /// Records that a call admitted at `at` ended without a request to pause, or did not leave after all.
+    /// Records that a call admitted at `at` ended without a request to pause, or did not leave after
+    /// all.
     pub(super) fn resume(&self, at: Duration) {
         self.budget.lock().resume(at);
     }

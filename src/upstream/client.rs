@@ -55,6 +55,11 @@ impl Upstream {
         self.0.queue.available()
     }
 
+    /// Returns the rest of the wait that the upstream requested; zero if it has not.
+    pub fn paused(&self) -> Duration {
+        self.0.queue.paused()
+    }
+
     /// Returns the limit of calls that is in force, and its source.
     pub fn budget_limit(&self) -> BudgetLimit {
         self.0.queue.limit()

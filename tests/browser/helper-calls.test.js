@@ -102,7 +102,7 @@ places.inBoth("a token that never comes ends with the time limit", async (run) =
 
 places.inBoth("a time limit may be as long as the caller likes", async (run) => {
   const server = await places.scripted((path) => tagged(path));
-  for (const timeoutMs of [2 ** 32, Number.MAX_VALUE]) {
+  for (const timeoutMs of [2 ** 32, Infinity]) {
     const call = async ({ helper, baseUrl, timeoutMs }) => {
       const { Ikgate } = await import(helper);
       return (await new Ikgate({ baseUrl, timeoutMs: Number(timeoutMs) }).versions("a")).data.length;

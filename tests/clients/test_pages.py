@@ -29,7 +29,7 @@ NOT_RUN = {
     "tests/run": "it runs this test",
     "tests/clients/run": "it runs this test",
     "deploy/debian/build": "tests/deploy/run builds the package and looks into it",
-    "apt-get install ./target/debian/ikgate_*.deb":
+    'apt-get install "$(deploy/debian/build)"':
         "no systemd runs here: tests/deploy/run builds the package and looks into it",
     'docker run --rm --publish 8080:8080 --volume "$PWD/ikgate.toml:/etc/ikgate/ikgate.toml:ro" '
     "--env IMAGEKIT_PRIVATE_KEY ikgate":

@@ -223,6 +223,15 @@ fn demo_takes_variables_as_serve_does_and_binds_nothing_if_one_is_wrong() {
         assert_eq!(output.status.code(), Some(78), "{variables:?}");
         assert!(text(&output.stderr).contains(said), "{output:?}");
     }
+    for clashing in [
+        &["demo", "--listen", "127.0.0.1:9090"][..],
+        &["demo", "--listen", "127.0.0.1:7", "--admin", "0.0.0.0:7"],
+        &["demo", "--listen", "127.0.0.1:7", "--page", "127.0.0.1:7"],
+    ] {
+        let output = run(clashing, &[]);
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+        assert!(text(&output.stderr).contains("--listen 127.0.0.1:"), "{output:?}");
+    }
     let output = run(&["demo", "--origin", "http://localhost:3000/"], &[]);
     assert_eq!(output.status.code(), Some(64), "{output:?}");
     assert!(text(&output.stderr).contains("write \"http://localhost:3000\""), "{output:?}");

@@ -221,6 +221,28 @@ async fn a_point_says_how_it_stands_with_its_fleet() {
 }
 
 #[tokio::test]
+async fn a_flood_of_wrong_credentials_is_told_with_the_numbers_of_its_responses() {
+    let origin = Origin::start().await;
+    let more = "limits.auth_failures = { per_second = 1, burst = 40 }\n[[callers]]\nname = \"a\"\n\
+                key_sha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"";
+    let gateway = TestGateway::configured(&origin, more);
+    let mut statuses = Vec::new();
+    for _ in 0..100 {
+        let wrong = [("Authorization", "Bearer ikg_wrong")];
+        statuses.push(gateway.send("GET", &versions_of(FILE), &wrong).await.status);
+    }
+    let count = |status| statuses.iter().filter(|seen| **seen == status).count();
+    assert_eq!((count(401), count(429)), (40, 60));
+    gateway.clock.advance(Duration::from_secs(5));
+    let stats = stats_with_points(&gateway, 1).await;
+    let expected = "100 credentials were not accepted in the last minute, most often as \
+                    unknown_key; 60 requests got 429, because their addresses had spent \
+                    limits.auth_failures.";
+    assert_eq!(stats["problems"][0]["cause"], expected, "{stats}");
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn what_was_said_last_is_there_without_what_a_caller_can_cause_at_will() {
     let directory = scratch();
     let config = directory.path().join("ikgate.toml");

@@ -13,6 +13,10 @@ const THROTTLED_MIN: u64 = 60;
 /// Requests with a wrong credential in a minute, from which they are a problem: one per second.
 const WRONG_CREDENTIALS_MIN: u64 = 60;
 
+/// Webhooks in the history that were refused for their signature, above which they are a problem: the
+/// alert has the same. Anyone can send a few.
+const BAD_SIGNATURES_MAX: u64 = 5;
+
 /// Outcomes of webhooks that were refused for their signature. The alert counts the same.
 const BAD_SIGNATURES: [WebhookOutcome; 3] = [
     WebhookOutcome::IncorrectSignature,
@@ -46,7 +50,7 @@ pub(super) fn caller_problem(counts: &LastMinute<'_>) -> Option<CurrentProblem> 
 pub(super) fn connections_problem(counts: &LastMinute<'_>) -> Option<CurrentProblem> {
     let refused = counts.connections_refused;
     (refused > 0).then(|| {
-        let closed = counted(refused, "connection was closed", "connections were closed");
+        let closed = counted(refused, "connection was reset", "connections were reset");
         CurrentProblem::new(
             Severity::Warning,
             "connections_refused",
@@ -63,18 +67,19 @@ pub(super) fn connections_problem(counts: &LastMinute<'_>) -> Option<CurrentProb
 
 /// Returns the problem of many requests with a wrong credential.
 pub(super) fn auth_failures_problem(counts: &LastMinute<'_>) -> Option<CurrentProblem> {
-    let (unauthorized, blocked) = (counts.wrong_credentials(), counts.blocked());
-    (unauthorized + blocked >= WRONG_CREDENTIALS_MIN).then(|| {
-        let requests = counted(unauthorized + blocked, "request", "requests");
-        let reason = counts.main_auth_failure().map_or(String::new(), |reason| {
-            format!(" The most frequent reason of the 401s is {reason}.")
-        });
+    let (wrong, blocked) = (counts.wrong_credentials(), counts.blocked());
+    (wrong.max(blocked) >= WRONG_CREDENTIALS_MIN).then(|| {
+        let credentials = counted(wrong, "credential was", "credentials were");
+        let blocked = counted(blocked, "request", "requests");
+        let reason = counts
+            .main_auth_failure()
+            .map_or(String::new(), |reason| format!(", most often as {reason}"));
         CurrentProblem::new(
             Severity::Warning,
             "auth_failures",
             format!(
-                "{requests} had a wrong credential in the last minute: {unauthorized} got 401, and \
-                 {blocked} got 429, because their addresses had spent limits.auth_failures.{reason}"
+                "{credentials} not accepted in the last minute{reason}; {blocked} got 429, because \
+                 their addresses had spent limits.auth_failures."
             ),
             "Find the sender in the access log (client.addr, auth.reason). If it is a client of \
              yours, give it a valid key or token. If it is a flood, block it in front of the \
@@ -84,8 +89,27 @@ pub(super) fn auth_failures_problem(counts: &LastMinute<'_>) -> Option<CurrentPr
     })
 }
 
-/// Returns the problem of webhooks most of which were refused for their signature. Webhooks are
-/// rare, so it looks at the whole history.
+/// Returns the problem of tokens that cannot be checked, because no key set was fetched yet.
+pub(super) fn key_set_problem(counts: &LastMinute<'_>) -> Option<CurrentProblem> {
+    let refused = counts.unchecked_tokens();
+    (refused > 0).then(|| {
+        let tokens = counted(refused, "token was", "tokens were");
+        CurrentProblem::new(
+            Severity::Warning,
+            "key_set_missing",
+            format!(
+                "No keys have been fetched from jwt.jwks_url since the start: {tokens} refused in \
+                 the last minute."
+            ),
+            "The log names the cause. Fetch the URL with curl from this machine; the gateway tries \
+             again every 10 s.",
+            "IkgateKeySetFails",
+        )
+    })
+}
+
+/// Returns the problem of webhooks that were refused for their signature. Webhooks are rare, so it
+/// looks at the whole history.
 pub(super) fn webhooks_problem(points: &[Point]) -> Option<CurrentProblem> {
     let total = |outcome: WebhookOutcome| {
         let counts = points.iter().map(|point| point.webhooks.get(outcome.as_str()).unwrap_or(&0));
@@ -95,15 +119,15 @@ pub(super) fn webhooks_problem(points: &[Point]) -> Option<CurrentProblem> {
     let genuine: u64 = genuine.map(total).sum();
     let refused: u64 = BAD_SIGNATURES.map(total).iter().sum();
     let main = BAD_SIGNATURES.into_iter().max_by_key(|outcome| total(*outcome))?;
-    (refused > genuine).then(|| {
+    (refused > BAD_SIGNATURES_MAX).then(|| {
         let (all, main) = (refused + genuine, main.as_str());
-        let webhooks = counted(all, "webhook was", "webhooks were");
         CurrentProblem::new(
             Severity::Warning,
             "webhooks_refused",
             format!(
-                "{refused} of {webhooks} refused for their signature in the last 15 minutes, most \
-                 often as {main}: the purges that they ask for are not done."
+                "{refused} of {all} webhooks were refused for their signature in the last 15 \
+                 minutes, most often as {main}. If ImageKit sent them, the purges that they ask \
+                 for are not done."
             ),
             "Compare webhooks.secret_file with the secret in ImageKit's dashboard, and this \
              machine's clock with the time. A new secret needs a restart.",

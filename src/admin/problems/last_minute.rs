@@ -31,9 +31,10 @@ pub(super) struct LastMinute<'a> {
     pub(super) not_admitted: u64,
     /// Upstream calls that ImageKit answered with 429.
     pub(super) busy: u64,
-    /// Connections that were closed because their address had too many.
+    /// Connections that were reset because their address had too many.
     pub(super) connections_refused: u64,
-    /// Requests with a wrong credential that got 401, by reason.
+    /// Credentials that were not accepted, by reason: the requests got 401, or 429 if their address
+    /// had sent too many.
     auth_failures: BTreeMap<&'a str, u64>,
     /// Requests that got 429, by caller.
     throttled: BTreeMap<&'a str, u64>,
@@ -90,20 +91,25 @@ impl<'a> LastMinute<'a> {
         counts.max_by_key(|(_, count)| *count)
     }
 
+    /// Returns the number of tokens that could not be checked, because the gateway has no keys yet.
+    pub(super) fn unchecked_tokens(&self) -> u64 {
+        self.auth_failures.get(AuthFailure::NoKeys.as_str()).copied().unwrap_or_default()
+    }
+
     /// Returns the reason of most wrong credentials.
     pub(super) fn main_auth_failure(&self) -> Option<&'a str> {
         let counts = self.auth_failures.iter().filter(|(reason, _)| is_wrong(reason));
         counts.max_by_key(|(_, count)| **count).map(|(reason, _)| *reason)
     }
 
-    /// Returns the number of requests with a wrong credential that got 401.
+    /// Returns the number of wrong credentials.
     pub(super) fn wrong_credentials(&self) -> u64 {
         let counts = self.auth_failures.iter().filter(|(reason, _)| is_wrong(reason));
         counts.map(|(_, count)| count).sum()
     }
 
     /// Returns the number of requests that got 429, because their address had sent too many wrong
-    /// credentials.
+    /// credentials; most of them sent one, too.
     pub(super) fn blocked(&self) -> u64 {
         self.throttled.get(NO_CALLER).copied().unwrap_or_default()
     }

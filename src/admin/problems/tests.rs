@@ -20,6 +20,7 @@ fn well() -> Health {
             key_refused_since: None,
             private_key_file: None,
             budget_available: 100,
+            paused_seconds: 0,
             budget_limit: None,
             failing_since: None,
             failed_calls: 0,
@@ -188,9 +189,9 @@ fn a_caller_that_gets_one_429_a_second_is_named() {
 #[test]
 fn an_address_with_too_many_connections_is_told() {
     let told = causes(&well(), &[Point { connections_refused: 44, ..Point::default() }]);
-    assert!(told[0].1.starts_with("44 connections were closed in the last minute"), "{told:?}");
+    assert!(told[0].1.starts_with("44 connections were reset in the last minute"), "{told:?}");
     let told = causes(&well(), &[Point { connections_refused: 1, ..Point::default() }]);
-    assert!(told[0].1.starts_with("1 connection was closed in the last minute"), "{told:?}");
+    assert!(told[0].1.starts_with("1 connection was reset in the last minute"), "{told:?}");
 }
 
 #[test]
@@ -250,6 +251,17 @@ fn a_spent_budget_names_the_limit_in_force_and_what_helps_against_it() {
     let (cause, remedy) = told(limit(LimitSource::ImageKit));
     assert!(cause.contains("The limit in force is ImageKit's own (X-RateLimit-Limit)"), "{cause}");
     assert!(remedy.contains("A larger upstream.budget changes nothing"), "{remedy}");
+}
+
+#[test]
+fn a_wait_that_imagekit_has_asked_for_is_not_told_as_a_spent_budget() {
+    let mut health = well();
+    health.upstream.paused_seconds = 48;
+    let upstream = BTreeMap::from([("budget".to_owned(), 300)]);
+    let told = causes(&health, &[Point { upstream, ..Point::default() }]);
+    let expected = "ImageKit has asked this gateway to wait: no call leaves for another 48 s. \
+                    300 fills were refused in the last minute.";
+    assert_eq!(told, [(Severity::Warning, expected.to_owned())]);
 }
 
 #[test]

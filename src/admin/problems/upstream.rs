@@ -176,8 +176,18 @@ pub(super) fn budget_problem(
         let (code, runbook) = ("upstream_throttles", "IkgateUpstreamThrottles");
         return Some(CurrentProblem::new(severity, code, cause, remedy, runbook));
     }
+    let fills = counted(counts.not_admitted, "fill was", "fills were");
+    if upstream.paused_seconds > 0 {
+        let left = spoken(upstream.paused_seconds);
+        let cause = format!(
+            "ImageKit has asked this gateway to wait: no call leaves for another {left}. {fills} \
+             refused in the last minute."
+        );
+        let remedy = "Wait. If it happens again, find what else uses the account's private key.";
+        let (code, runbook) = ("upstream_paused", "IkgateUpstreamThrottles");
+        return Some(CurrentProblem::new(severity, code, cause, remedy, runbook));
+    }
     (counts.not_admitted > 0).then(|| {
-        let fills = counted(counts.not_admitted, "fill was", "fills were");
         let available = u64::from(upstream.budget_available);
         let available = counted(available, "call is", "calls are");
         let mut cause = format!(
@@ -193,7 +203,7 @@ pub(super) fn budget_problem(
                     remedy = "Lower the quota of the caller that requests the most files, or raise \
                               cache.ttl. A larger upstream.budget changes nothing: ImageKit sets \
                               the account's limit.";
-                    "ImageKit's own (X-RateLimit-Limit), which is lower than upstream.budget"
+                    "ImageKit's own (X-RateLimit-Limit), which is no higher than upstream.budget"
                 }
             };
             let BudgetLimitView { per_second, burst, .. } = limit;

@@ -1,10 +1,10 @@
 //! Check of the listeners against each other: two that cannot be open at once are a problem, or the
 //! start would fail as if another program held the port.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::super::value::Noted;
-use crate::server::ListenSource;
+use crate::server::{ListenSource, clash, includes};
 
 const PUBLIC: &str = "server.listen";
 const ADMIN: &str = "admin.listen";
@@ -60,30 +60,5 @@ fn address(listen: &ListenSource) -> Option<SocketAddr> {
     match listen {
         ListenSource::Address(address) => Some(*address),
         ListenSource::Passed => None,
-    }
-}
-
-/// Returns whether the system refuses one of the addresses while the other is open. Of port 0 each
-/// listener gets a free port.
-fn clash(one: SocketAddr, other: SocketAddr) -> bool {
-    let same_port = one.port() == other.port() && one.port() != 0;
-    same_port && (includes(one, other) || includes(other, one))
-}
-
-/// Returns whether a socket on the IP address of `wide` gets the connections to that of `narrow`.
-/// `[::]` gets those of IPv4, too: `server::bind` says so to the system.
-fn includes(wide: SocketAddr, narrow: SocketAddr) -> bool {
-    match (wide.ip().to_canonical(), narrow.ip().to_canonical()) {
-        (IpAddr::V6(ip), _) if ip.is_unspecified() => true,
-        (IpAddr::V4(ip), IpAddr::V4(_)) if ip.is_unspecified() => true,
-        (one, other) => one == other && scope(wide) == scope(narrow),
-    }
-}
-
-/// Returns the interface of a link-local address; 0 for other addresses.
-fn scope(address: SocketAddr) -> u32 {
-    match address {
-        SocketAddr::V4(_) => 0,
-        SocketAddr::V6(address) => address.scope_id(),
     }
 }

@@ -40,8 +40,8 @@ pub(super) const LIMITS: SectionSpec = SectionSpec {
             "max_tracked_callers",
             Kind::Count,
             Value("100000"),
-            "Callers that are told apart at a time, in each of five tables of about 64 bytes a \
-             caller; a gateway of a fleet has one more, for token subjects.",
+            "Most callers that each table tracks at a time. There are five tables, in a fleet six, of \
+             about 64 bytes a caller.",
         ),
     ],
 };

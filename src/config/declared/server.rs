@@ -46,7 +46,8 @@ pub(super) const SERVER: SectionSpec = SectionSpec {
             "max_connections_per_ip",
             Kind::Count,
             Value("256"),
-            "Open connections of one address, or of one IPv6 /64. More are reset; a trusted proxy may have all.",
+            "Open connections of one address, or of one IPv6 /64. More are reset; a trusted proxy \
+             may have all.",
         ),
         restart(
             "header_timeout",

@@ -39,7 +39,9 @@ pub(super) const UPSTREAM: SectionSpec = SectionSpec {
             "request_timeout",
             Kind::Duration,
             Value(r#""10s""#),
-            "Time for a fill, its retries included. A caller waits a second longer at most, or for one more fill.",
+            "Time for a fill, its retries included. A caller waits a second longer at most. A caller \
+             with a credential that had joined a less urgent fill, which was refused, waits for one \
+             more.",
         ),
         restart("max_concurrency", Kind::Count, Value("64"), "Calls in flight at once."),
         restart(
@@ -65,7 +67,8 @@ pub(super) const UPSTREAM: SectionSpec = SectionSpec {
             "retries",
             Kind::Table(&[Kind::Count, Kind::Percent]),
             Value("{ max = 2, budget_percent = 20 }"),
-            "Retries of one fill (`max`), and of recent calls together (`budget_percent`).",
+            "Most retries of one fill (`max`), and of all fills, as a percentage of recent calls \
+             (`budget_percent`).",
         ),
         restart(
             "breaker",

@@ -124,7 +124,7 @@ export interface IkgateOptions {
    * caller key. `null` is an anonymous call, to which a private file does not exist. Any other value
    * is an error with the code `token`. Without this function, all calls are anonymous. */
   token?: () => string | null | Promise<string | null>;
-  /** Time limit of a call in milliseconds, its retries included: finite and above 0; 30,000 by default. */
+  /** Time limit of a call in milliseconds, its retries included: above 0; 30,000 by default. */
   timeoutMs?: number;
   /** Retries after a 429 or a 503 that says how long to wait: a whole number from 0; 1 by default. */
   retries?: number;
@@ -136,7 +136,7 @@ export interface IkgateOptions {
 export interface CallOptions {
   /** Ends this call, but not other calls that share its request. */
   signal?: AbortSignal | undefined;
-  /** Time limit of this call in milliseconds: finite and above 0. */
+  /** Time limit of this call in milliseconds: above 0. */
   timeoutMs?: number | undefined;
 }
 

@@ -269,8 +269,8 @@ function checkNames(options, names) {
 
 /** @param {{ timeoutMs?: number | undefined, retries?: number, maxRetryWaitMs?: number }} options */
 function checkNumbers({ timeoutMs = 1, retries = 0, maxRetryWaitMs = 0 }) {
-  if (!Number.isFinite(timeoutMs) || timeoutMs <= 0) {
-    throw new TypeError("timeoutMs must be a finite number of milliseconds above 0.");
+  if (typeof timeoutMs !== "number" || !(timeoutMs > 0)) {
+    throw new TypeError("timeoutMs must be a number of milliseconds above 0.");
   }
   if (!Number.isInteger(retries) || retries < 0) throw new TypeError("retries must be a whole number from 0.");
   if (Number.isFinite(maxRetryWaitMs) && maxRetryWaitMs >= 0) return;

@@ -1,9 +1,9 @@
 //! Quota lease: one node's part in a quota that its fleet shares. Pure state; callers pass `now`.
 //!
 //! The quota is counted once for all nodes, in the fleet's ledger ([`super::lease_queue`]). A node
-//! spends cells that were debited there in advance, and requests more before they are gone. Without
-//! any it may spend a few on credit; the ledger debits those afterwards, even if none are left. So
-//! no request waits for the ledger. All nodes together exceed the quota by no more than their
+//! spends cells that were debited there in advance, and requests more before they are gone. A
+//! node that has no leased cells may spend a few on credit. The ledger debits them afterwards, even
+//! if it has none left. So no request waits for the ledger. All nodes together exceed the quota by no more than their
 //! credit.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -15,7 +15,7 @@ fn files_that_cannot_be_used_are_told_with_the_reason() {
 }
 
 #[test]
-fn webhooks_are_a_problem_if_more_than_half_were_refused_for_their_signature() {
+fn webhooks_are_a_problem_if_as_many_were_refused_for_their_signature_as_the_alert_needs() {
     let told = |counts: &[(&str, u64)]| {
         let webhooks = counts.iter().map(|(outcome, count)| ((*outcome).to_owned(), *count));
         let mut points = vec![Point { webhooks: webhooks.collect(), ..Point::default() }];
@@ -24,10 +24,10 @@ fn webhooks_are_a_problem_if_more_than_half_were_refused_for_their_signature() {
         causes(&well(), &points)
     };
     assert_eq!(told(&[("missing_signature", 9), ("busy", 9)]), []);
-    assert_eq!(told(&[("applied", 2), ("ignored", 1), ("incorrect_signature", 3)]), []);
-    let said = told(&[("applied", 2), ("out_of_tolerance", 1), ("incorrect_signature", 3)]);
-    let expected = "4 of 6 webhooks were refused for their signature in the last 15 minutes, most \
-                    often as incorrect_signature:";
+    assert_eq!(told(&[("applied", 2), ("ignored", 1), ("incorrect_signature", 5)]), []);
+    let said = told(&[("applied", 200), ("out_of_tolerance", 1), ("incorrect_signature", 5)]);
+    let expected = "6 of 206 webhooks were refused for their signature in the last 15 minutes, \
+                    most often as incorrect_signature.";
     assert!(said[0].0 == Severity::Warning && said[0].1.starts_with(expected), "{said:?}");
 }
 
@@ -38,10 +38,20 @@ fn a_flood_of_wrong_credentials_is_told_and_missing_ones_are_not() {
         refused: BTreeMap::from([("none".to_owned(), blocked)]),
         ..Point::default()
     };
-    assert_eq!(causes(&well(), &[flood("unknown_key", 30, 29), flood("missing", 500, 0)]), []);
-    let said = causes(&well(), &[flood("unknown_key", 30, 30), flood("missing", 500, 0)]);
-    let expected = "60 requests had a wrong credential in the last minute: 30 got 401, and 30 got \
-                    429, because their addresses had spent limits.auth_failures. The most frequent \
-                    reason of the 401s is unknown_key.";
+    assert_eq!(causes(&well(), &[flood("unknown_key", 59, 59), flood("missing", 500, 0)]), []);
+    let said = causes(&well(), &[flood("unknown_key", 60, 30), flood("missing", 500, 0)]);
+    let expected = "60 credentials were not accepted in the last minute, most often as \
+                    unknown_key; 30 requests got 429, because their addresses had spent \
+                    limits.auth_failures.";
+    assert_eq!(said, [(Severity::Warning, expected.to_owned())]);
+    assert_eq!(causes(&well(), &[flood("unknown_key", 1, 60)]).len(), 1);
+}
+
+#[test]
+fn tokens_that_cannot_be_checked_for_lack_of_keys_are_told() {
+    let auth_failures = BTreeMap::from([("no_keys".to_owned(), 2)]);
+    let said = causes(&well(), &[Point { auth_failures, ..Point::default() }]);
+    let expected = "No keys have been fetched from jwt.jwks_url since the start: 2 tokens were \
+                    refused in the last minute.";
     assert_eq!(said, [(Severity::Warning, expected.to_owned())]);
 }
