@@ -26,7 +26,8 @@
 //! ```
 //!
 //! A purge by an operator comes through `admin`, and one by an event through the webhook. Both call
-//! `invalidation`, which changes the cache, in a fleet after `cluster` has told the other nodes.
+//! `invalidation`, which changes the cache. In a fleet, `cluster` first writes the purge to the
+//! stream in Redis, from which every node applies it.
 //!
 //! The fast path parses a plain `GET` of HTTP/1.1 (`message::plain`) without hyper. It answers the
 //! request itself if the response is stored (`gateway::fast_path`, `server::http1::driver`). hyper

@@ -24,7 +24,10 @@ pub(super) struct EventSpec {
 pub(super) enum Destination {
     /// Line of the log.
     Log,
+    /// These metrics, by code of their own in `metrics_layer`.
     Metrics(&'static [&'static MetricSpec]),
+    /// This counter, by its only label. The event's only field is the number of the label's value.
+    Outcomes(&'static MetricSpec),
 }
 
 /// Events that are counted, and are no lines of the log. The targets have dots, so that no module
@@ -81,7 +84,7 @@ pub(super) static COUNTED: [EventSpec; 11] = [
                   there; a request that is answered from Redis counts as `cache=\"miss\"`",
         counted_fields: &["outcome"],
         other_fields: &[],
-        counted_in: Destination::Metrics(&[&SECOND_LEVEL]),
+        counted_in: Destination::Outcomes(&SECOND_LEVEL),
     },
     EventSpec {
         target: "ikgate.throttled",
@@ -95,35 +98,35 @@ pub(super) static COUNTED: [EventSpec; 11] = [
         emitted: "when a credential is refused",
         counted_fields: &["reason"],
         other_fields: &[],
-        counted_in: Destination::Metrics(&[&AUTH_FAILURES]),
+        counted_in: Destination::Outcomes(&AUTH_FAILURES),
     },
     EventSpec {
         target: "ikgate.key_set_fetch",
         emitted: "when a fetch of the identity provider's key set has ended",
         counted_fields: &["outcome"],
         other_fields: &[],
-        counted_in: Destination::Metrics(&[&KEY_SET_FETCHES]),
+        counted_in: Destination::Outcomes(&KEY_SET_FETCHES),
     },
     EventSpec {
         target: "ikgate.connection_refused",
         emitted: "when a connection is not accepted",
         counted_fields: &["reason"],
         other_fields: &[],
-        counted_in: Destination::Metrics(&[&CONNECTIONS_REFUSED]),
+        counted_in: Destination::Outcomes(&CONNECTIONS_REFUSED),
     },
     EventSpec {
         target: "ikgate.connection_deadline",
         emitted: "when the gateway ends a connection",
         counted_fields: &["deadline"],
         other_fields: &[],
-        counted_in: Destination::Metrics(&[&CONNECTION_DEADLINES]),
+        counted_in: Destination::Outcomes(&CONNECTION_DEADLINES),
     },
     EventSpec {
         target: "ikgate.config_reload",
         emitted: "when a reload has ended",
         counted_fields: &["outcome"],
         other_fields: &[],
-        counted_in: Destination::Metrics(&[&CONFIG_RELOADS]),
+        counted_in: Destination::Outcomes(&CONFIG_RELOADS),
     },
 ];
 

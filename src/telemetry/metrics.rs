@@ -15,18 +15,14 @@ use super::error_codes::ErrorCodes;
 use super::exposition::Exposition;
 use super::gauges::{GaugeValues, Gauges};
 use super::history::{History, Point};
+use super::outcome_counters::OutcomeCounters;
 use super::process::ProcessCollector;
-use super::reload_outcome::ReloadOutcome;
 use super::series::{DurationLabels, InvalidationLabels, RequestLabels, Series, ThrottledLabels};
 use super::top::{FileCount, TopFiles};
 use crate::cache::PurgeMode;
-use crate::caller::AuthFailure;
-use crate::cluster::SecondLevelOutcome;
 use crate::exchange::{CacheLabel, CallerLabel, Ending, RouteLabel};
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
-use crate::jwks::KeySetOutcome;
 use crate::message::Coding;
-use crate::server::{Deadline, Refused};
 use crate::upstream::UpstreamOutcome;
 
 /// Statuses of responses. 499 stands for a client that left before its response was made.
@@ -42,6 +38,8 @@ const ROUTE_CACHE_PAIRS: usize = RouteLabel::ALL.len() * CacheLabel::ALL.len();
 pub struct Metrics {
     registry: Registry,
     series: Series,
+    /// Counters of events that have an outcome only.
+    pub(super) outcomes: OutcomeCounters,
     gauges: Gauges,
     /// Request counters by caller number. The list only grows, by the names that configurations
     /// bring. So a number in an event always means the same name.
@@ -141,6 +139,7 @@ impl Metrics {
         let own = registry.sub_registry_with_prefix("ikgate");
         let series = Series::registered(own);
         begin_at_zero(&series);
+        let outcomes = OutcomeCounters::registered(own);
         let gauges = Gauges::registered(own);
         let of_process = registry.sub_registry_with_prefix("process");
         of_process.register_collector(Box::new(ProcessCollector));
@@ -150,6 +149,7 @@ impl Metrics {
             durations: cells(ROUTE_CACHE_PAIRS),
             response_bytes: Coding::ALL.map(|coding| series.response_bytes.of(coding.as_str())),
             series,
+            outcomes,
             requested: TopFiles::default(),
             fetched: TopFiles::default(),
             error_codes: ErrorCodes::default(),
@@ -231,10 +231,6 @@ impl Metrics {
         self.series.throttled.get_or_create(&labels).inc();
     }
 
-    pub(super) fn auth_failed(&self, reason: &'static str) {
-        self.series.auth_failures.of(reason).inc();
-    }
-
     pub(super) fn called_upstream(&self, outcome: &'static str, took: Option<Duration>) {
         self.series.upstream_requests.of(outcome).inc();
         if let Some(took) = took {
@@ -251,26 +247,6 @@ impl Metrics {
         if outcome.is_some_and(WebhookOutcome::is_genuine) {
             self.series.webhook_last.set(i64::try_from(unix_seconds).unwrap_or(i64::MAX));
         }
-    }
-
-    pub(super) fn config_reloaded(&self, outcome: &'static str) {
-        self.series.config_reloads.of(outcome).inc();
-    }
-
-    pub(super) fn refused(&self, reason: &'static str) {
-        self.series.connections_refused.of(reason).inc();
-    }
-
-    pub(super) fn ended(&self, deadline: &'static str) {
-        self.series.connection_deadlines.of(deadline).inc();
-    }
-
-    pub(super) fn key_set_fetched(&self, outcome: &'static str) {
-        self.series.key_set_fetches.of(outcome).inc();
-    }
-
-    pub(super) fn shared(&self, outcome: &'static str) {
-        self.series.second_level.of(outcome).inc();
     }
 
     /// Adds a scrape to the history. `now`: monotonic time; `at`: Unix time.
@@ -301,29 +277,11 @@ impl Metrics {
 /// Creates the series with a closed set of labels at 0. Prometheus sees no increase in a series
 /// that appears with its first event.
 fn begin_at_zero(series: &Series) {
-    for reason in AuthFailure::ALL {
-        series.auth_failures.of(reason.as_str());
-    }
     for outcome in UpstreamOutcome::ALL {
         series.upstream_requests.of(outcome.as_str());
     }
     for outcome in WebhookOutcome::ALL {
         series.webhooks.of(outcome.as_str());
-    }
-    for outcome in ReloadOutcome::ALL {
-        series.config_reloads.of(outcome.as_str());
-    }
-    for reason in Refused::ALL {
-        series.connections_refused.of(reason.as_str());
-    }
-    for outcome in KeySetOutcome::ALL {
-        series.key_set_fetches.of(outcome.as_str());
-    }
-    for outcome in SecondLevelOutcome::ALL {
-        series.second_level.of(outcome.as_str());
-    }
-    for deadline in Deadline::ALL {
-        series.connection_deadlines.of(deadline.as_str());
     }
     for (source, mode) in InvalidationSource::ALL
         .into_iter()

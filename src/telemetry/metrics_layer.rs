@@ -15,16 +15,11 @@ use super::access_log::AccessLog;
 use super::error_codes::ErrorCodes;
 use super::events::COUNTED;
 use super::metrics::{ExchangeEvent, Metrics};
-use super::reload_outcome::ReloadOutcome;
 use super::top::TopFiles;
 use crate::cache::PurgeMode;
-use crate::caller::AuthFailure;
-use crate::cluster::SecondLevelOutcome;
 use crate::file_id::FileId;
 use crate::invalidation::{InvalidationSource, WebhookOutcome};
-use crate::jwks::KeySetOutcome;
 use crate::limit::Limit;
-use crate::server::{Deadline, Refused};
 use crate::upstream::UpstreamOutcome;
 
 /// Maximum number of fields read from one event.
@@ -84,7 +79,8 @@ impl MetricsLayer {
         }
     }
 
-    fn count(&self, event: &Event<'_>, values: [u64; VALUES_MAX]) {
+    /// Counts an event. `kind`: its place in [`COUNTED`].
+    fn count(&self, kind: usize, event: &Event<'_>, values: [u64; VALUES_MAX]) {
         let [first, second, ..] = values;
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         match event.metadata().target() {
@@ -112,32 +108,7 @@ impl MetricsLayer {
                 let outcome = WebhookOutcome::ALL.get(number(first)).copied();
                 self.metrics.webhook_delivered(outcome, second);
             }
-            "ikgate.config_reload" => {
-                let outcome = ReloadOutcome::ALL.get(number(first));
-                self.metrics.config_reloaded(outcome.map_or("unknown", |outcome| outcome.as_str()));
-            }
-            "ikgate.connection_refused" => {
-                let reason = Refused::ALL.get(number(first));
-                self.metrics.refused(reason.map_or("unknown", |reason| reason.as_str()));
-            }
-            "ikgate.connection_deadline" => {
-                let deadline = Deadline::ALL.get(number(first));
-                self.metrics.ended(deadline.map_or("unknown", |deadline| deadline.as_str()));
-            }
-            "ikgate.second_level" => {
-                let outcome = SecondLevelOutcome::ALL.get(number(first));
-                self.metrics.shared(outcome.map_or("unknown", |outcome| outcome.as_str()));
-            }
-            "ikgate.key_set_fetch" => {
-                let outcome = KeySetOutcome::ALL.get(number(first));
-                let outcome = outcome.map_or("unknown", |outcome| outcome.as_str());
-                self.metrics.key_set_fetched(outcome);
-            }
-            "ikgate.auth_failure" => {
-                let reason = AuthFailure::ALL.get(number(first));
-                self.metrics.auth_failed(reason.map_or("unknown", |reason| reason.as_str()));
-            }
-            _ => {}
+            _ => self.metrics.outcomes.count(kind, number(first)),
         }
     }
 }
@@ -167,7 +138,7 @@ impl<S: Subscriber> Layer<S> for MetricsLayer {
         {
             top.count(file.as_str(), weight);
         }
-        self.count(event, values.slots);
+        self.count(kind, event, values.slots);
     }
 }
 

@@ -17,6 +17,7 @@ mod log_filter;
 mod metric;
 mod metrics;
 mod metrics_layer;
+mod outcome_counters;
 mod percentiles;
 mod process;
 mod recent_events;

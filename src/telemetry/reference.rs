@@ -58,6 +58,7 @@ fn event_row(event: &EventSpec) -> String {
     let fields = fields.map(|field| code(field)).collect::<Vec<_>>().join(", ");
     let seen = match event.counted_in {
         Destination::Log => "the log".to_owned(),
+        Destination::Outcomes(metric) => code(&metric.full_name()),
         Destination::Metrics(metrics) => {
             metrics.iter().map(|metric| code(&metric.full_name())).collect::<Vec<_>>().join(", ")
         }

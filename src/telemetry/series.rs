@@ -54,7 +54,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    fn registered(registry: &mut Registry, metric: &MetricSpec) -> Self {
+    pub(super) fn registered(registry: &mut Registry, metric: &MetricSpec) -> Self {
         let label = metric.labels.first().map_or("", |label| label.name);
         Self { label, family: registered(registry, metric) }
     }
@@ -69,17 +69,11 @@ pub(super) struct Series {
     pub(super) request_duration: Family<DurationLabels, Histogram>,
     pub(super) response_bytes: Counters,
     pub(super) throttled: Family<ThrottledLabels, Counter>,
-    pub(super) auth_failures: Counters,
     pub(super) upstream_requests: Counters,
     pub(super) upstream_duration: Histogram,
     pub(super) invalidations: Family<InvalidationLabels, Counter>,
     pub(super) webhooks: Counters,
     pub(super) webhook_last: Gauge,
-    pub(super) config_reloads: Counters,
-    pub(super) connections_refused: Counters,
-    pub(super) connection_deadlines: Counters,
-    pub(super) key_set_fetches: Counters,
-    pub(super) second_level: Counters,
 }
 
 impl Series {
@@ -90,14 +84,8 @@ impl Series {
         let mut counters = |metric| Counters::registered(registry, metric);
         Self {
             response_bytes: counters(&declared::RESPONSE_BYTES),
-            auth_failures: counters(&declared::AUTH_FAILURES),
             upstream_requests: counters(&declared::UPSTREAM_REQUESTS),
             webhooks: counters(&declared::WEBHOOKS),
-            config_reloads: counters(&declared::CONFIG_RELOADS),
-            connections_refused: counters(&declared::CONNECTIONS_REFUSED),
-            connection_deadlines: counters(&declared::CONNECTION_DEADLINES),
-            key_set_fetches: counters(&declared::KEY_SET_FETCHES),
-            second_level: counters(&declared::SECOND_LEVEL),
             requests: registered(registry, &declared::REQUESTS),
             request_duration: register(registry, &declared::REQUEST_DURATION, durations),
             throttled: registered(registry, &declared::THROTTLED),

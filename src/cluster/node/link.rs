@@ -38,8 +38,8 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 /// Number of pending purges that are published between two heartbeats.
 const PUBLISHED_AT_ONCE: usize = 100;
 
-/// Longest wait for a purge of this node to come back from the stream. After that the caller
-/// applies it at once; it is applied again when its record comes.
+/// Longest wait for a purge of this node to come back from the stream. After that
+/// `Invalidator` applies it at once; it is applied again when its record comes.
 const DELIVERY_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// One node's link to the server, and the state that it keeps.

@@ -39,9 +39,9 @@ pub(super) const UPSTREAM: SectionSpec = SectionSpec {
             "request_timeout",
             Kind::Duration,
             Value(r#""10s""#),
-            "Time for a fill, its retries included. A caller waits a second longer at most. A caller \
-             with a credential that had joined a less urgent fill, which was refused, waits for one \
-             more.",
+            "Time for a fill, its retries included. A caller waits a second longer at most. If a \
+             caller with a credential has joined the fill of an anonymous caller, and the budget \
+             refuses that fill, it waits for a second fill.",
         ),
         restart("max_concurrency", Kind::Count, Value("64"), "Calls in flight at once."),
         restart(

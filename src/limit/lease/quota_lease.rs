@@ -4,7 +4,7 @@
 //! spends cells that were debited there in advance, and requests more before they are gone. A
 //! node that has no leased cells may spend a few on credit. The ledger debits them afterwards, even
 //! if it has none left. So no request waits for the ledger. All nodes together exceed the quota by no more than their
-//! credit.
+//! credit and the cells of one `LEASE_TIME`.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
