@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::running::App;
 use super::warnings::log_warnings;
+use crate::admin::counted;
 use crate::config::{Problems, Reloaded, Settings};
 
 /// Longest text of a refused reload, in characters.
@@ -58,8 +59,8 @@ impl App {
         let mut text: String = first.chars().take(REFUSAL_CHARS_MAX).collect();
         let more = problems.0.len().saturating_sub(1);
         if more > 0 {
-            let noun = if more == 1 { "problem" } else { "problems" };
-            text = format!("{text} (and {more} more {noun})");
+            let more = u64::try_from(more).unwrap_or(u64::MAX);
+            text = format!("{text} (and {})", counted(more, "more problem", "more problems"));
         }
         self.parts.admin.reload_refused.store(Some(Arc::new(text)));
     }

@@ -1,5 +1,5 @@
-//! Problems of what clients send: too many requests or connections, wrong credentials, webhooks
-//! whose signature does not hold.
+//! Problems that are seen in what clients send: too many requests or connections, credentials that
+//! are wrong or cannot be checked, webhooks whose signature does not hold.
 
 use super::last_minute::LastMinute;
 use super::problem::{CurrentProblem, Severity, counted};
