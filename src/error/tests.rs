@@ -16,7 +16,7 @@ use crate::caller::{AuthFailure, FileForbidden};
 use crate::invalidation::{PartialPurge, SignatureFault};
 use crate::limit::{Limit, Quota, Throttled};
 use crate::message::HeadFault;
-use crate::response::Problem;
+use crate::response::{Problem, Retry};
 use crate::route::RouteFault;
 use crate::upstream::{BadAnswer, RateFields, Refusal, UpstreamError};
 
@@ -158,4 +158,19 @@ async fn every_code_has_message_help_and_code_and_its_help_names_the_operator_of
     let public = public.map(|code| (code.as_str(), code.status().as_u16())).collect();
     let without: Vec<_> = seen.symmetric_difference(&public).collect();
     assert!(without.is_empty(), "without an example in `errors()` above: {without:?}");
+}
+
+#[test]
+fn a_spent_budget_asks_for_a_return_when_several_calls_can_pass_and_a_breaker_for_its_probe() {
+    let wait = Duration::from_millis(25);
+    let refusal = Refusal { wait, burst: 100, refill: Duration::from_millis(2_500) };
+    for (error, expected) in [
+        (UpstreamError::Spent(refusal), Duration::from_secs(1)),
+        (UpstreamError::BreakerOpen(refusal), wait),
+        (UpstreamError::QueueFull(refusal), wait),
+    ] {
+        let problem = GatewayError::Upstream(Arc::new(error)).problem();
+        let Retry::After { wait: told, .. } = problem.retry else { panic!("{problem:?}") };
+        assert_eq!(told, expected, "{problem:?}");
+    }
 }
