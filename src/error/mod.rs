@@ -14,6 +14,6 @@ pub mod reference;
 mod tests;
 mod upstream;
 
-pub use code::ErrorCode;
+pub use code::{Clients, ErrorCode};
 pub use gateway_error::GatewayError;
 pub use problems::{bad_request, not_found, version_not_found};

@@ -17,7 +17,7 @@ pub struct ErrorRow {
 /// Returns the codes of the public listener, in the order of the reference.
 pub fn rows() -> impl Iterator<Item = ErrorRow> {
     ErrorCode::ALL.iter().filter(|code| code.is_public()).map(|code| {
-        let CodeSpec { code, status, when, retry, remedy } = code.spec();
+        let CodeSpec { code, status, when, retry, remedy, clients: _ } = code.spec();
         ErrorRow {
             code,
             status: status.as_u16(),
@@ -46,7 +46,8 @@ pub fn markdown() -> String {
     std::iter::once(head.to_owned()).chain(rows).collect::<Vec<_>>().join("\n")
 }
 
-fn row(CodeSpec { code, status, when, retry, remedy }: &CodeSpec) -> String {
+fn row(spec: &CodeSpec) -> String {
+    let CodeSpec { code, status, when, retry, remedy, clients: _ } = spec;
     format!("| `{code}` | {} | {when} | {} | {remedy} |", status.as_u16(), retry.as_str())
 }
 

@@ -1,11 +1,11 @@
 //! Tests of the reference: what `ikgate reference` prints is what the pages hold, and what the
 //! program does. `UPDATE=1 cargo test --test it reference` writes the pages anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ikgate::config::{self, Settings};
-use ikgate::error::ErrorCode;
+use ikgate::error::{Clients, ErrorCode};
 
 use crate::support::{run, scratch};
 
@@ -149,17 +149,86 @@ fn defaults() -> Vec<String> {
     rows.filter_map(line).collect()
 }
 
-#[test]
-fn the_description_of_the_listeners_names_every_code() {
-    let description = std::fs::read_to_string(path("src/gateway/help/openapi.json")).unwrap();
-    let description: serde_json::Value = serde_json::from_str(&description).unwrap();
-    let described = ["Problem", "AdminProblem"].into_iter().flat_map(|schema| {
-        let schema = &description["components"]["schemas"][schema];
-        let codes = schema["properties"]["code"]["enum"].as_array().unwrap();
-        codes.iter().map(|code| code.as_str().unwrap())
+const DESCRIPTION: &str = "src/gateway/help/openapi.json";
+
+/// Returns the codes whose clients `keep` accepts.
+fn codes(keep: impl Fn(ErrorCode) -> bool) -> Vec<&'static str> {
+    let codes = ErrorCode::ALL.iter().filter(|code| keep(**code)).map(|code| code.as_str());
+    let mut seen = BTreeSet::new();
+    codes.filter(|code| seen.insert(*code)).collect()
+}
+
+fn is_of_callers(code: ErrorCode) -> bool {
+    matches!(code.clients(), Clients::Callers | Clients::CallersAndOperators)
+}
+
+/// Returns a text with the lines of a list replaced. The list is the first one after `place` whose
+/// first line ends with `open`, and ends at the line that begins with `close`. Each of its lines is
+/// made of a code and of whether it is the last.
+fn with_list(
+    text: &str,
+    [place, open, close]: [&str; 3],
+    codes: &[&str],
+    line: impl Fn(&str, bool) -> String,
+) -> String {
+    let at = text.find(place).unwrap_or_else(|| panic!("no {place}"));
+    let begin = at + text[at..].find(open).unwrap() + open.len();
+    let end = begin + text[begin..].find(close).unwrap();
+    let last = codes.len() - 1;
+    let lines = codes.iter().enumerate().map(|(number, code)| line(code, number == last));
+    format!("{}{}{}", &text[..begin], lines.collect::<String>(), &text[end..])
+}
+
+/// Returns the responses of components that allow several codes, each with its status.
+fn responses_of_several_codes(description: &serde_json::Value) -> BTreeMap<String, u16> {
+    let operations = description["paths"].as_object().unwrap().values();
+    let operations = operations.flat_map(|path| path.as_object().unwrap().values());
+    let responses = operations.filter_map(|operation| operation["responses"].as_object());
+    let responses = responses.flatten().filter_map(|(status, response)| {
+        let name = response["$ref"].as_str()?.rsplit('/').next()?;
+        let schema = &description["components"]["responses"][name]["content"]["application/json"];
+        schema["schema"]["properties"]["code"]["enum"].as_array()?;
+        Some((name.to_owned(), status.parse().unwrap()))
     });
-    let codes = ErrorCode::ALL.iter().map(|code| code.as_str());
-    assert_eq!(described.collect::<BTreeSet<_>>(), codes.collect::<BTreeSet<_>>());
+    responses.collect()
+}
+
+#[test]
+fn the_description_of_the_listeners_has_the_declared_codes() {
+    let text = std::fs::read_to_string(path(DESCRIPTION)).unwrap();
+    let description = serde_json::from_str(&text).unwrap();
+    let list = |text: &str, place: &str, indent: usize, codes: &[&str]| {
+        let line = |code: &str, last: bool| {
+            format!("{:indent$}\"{code}\"{}\n", "", if last { "" } else { "," })
+        };
+        let close = format!("{:1$}]", "", indent - 2);
+        with_list(text, [&format!("\n      \"{place}\": {{"), "\"enum\": [\n", &close], codes, line)
+    };
+    let mut text = list(&text, "Problem", 14, &codes(ErrorCode::is_public));
+    let is_of_operators = |code: ErrorCode| code.clients() != Clients::Callers;
+    text = list(&text, "AdminProblem", 14, &codes(is_of_operators));
+    let responses = responses_of_several_codes(&description);
+    assert_eq!(responses.len(), 2, "{responses:?}");
+    for (name, status) in responses {
+        let codes = codes(|code| is_of_callers(code) && code.status() == status);
+        text = list(&text, &name, 20, &codes);
+    }
+    compare(DESCRIPTION, &text);
+}
+
+#[test]
+fn the_client_for_pages_has_the_codes_that_callers_get() {
+    let codes = codes(is_of_callers);
+    let name = "src/demo/helper/ikgate.js";
+    let text = std::fs::read_to_string(path(name)).unwrap();
+    let place = ["const GATEWAY_CODES", " = [\n", "];"];
+    compare(name, &with_list(&text, place, &codes, |code, _| format!("  \"{code}\",\n")));
+
+    let name = "src/demo/helper/ikgate.d.ts";
+    let text = std::fs::read_to_string(path(name)).unwrap();
+    let place = ["type GatewayErrorCode", " =\n", "\n/**"];
+    let line = |code: &str, last| format!("  | \"{code}\"{}\n", if last { ";" } else { "" });
+    compare(name, &with_list(&text, place, &codes, line));
 }
 
 /// Returns the source of the program, file by file.

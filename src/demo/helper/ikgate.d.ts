@@ -1,7 +1,7 @@
 /** Types of the ikgate client. */
 
-/** Codes of the gateway's errors, and of those that the client finds itself. */
-export type IkgateErrorCode =
+/** Codes of the gateway's errors; `cargo test` compares them with the gateway. */
+type GatewayErrorCode =
   | "bad_request"
   | "unauthorized"
   | "forbidden"
@@ -17,7 +17,11 @@ export type IkgateErrorCode =
   | "upstream_unreachable"
   | "upstream_busy"
   | "shutting_down"
-  | "upstream_timeout"
+  | "upstream_timeout";
+
+/** Those codes, and the codes of the errors that the client finds itself. */
+export type IkgateErrorCode =
+  | GatewayErrorCode
   /** The token function returned something that is not a token, or in a page a caller key. No request
    * was sent. */
   | "token"

@@ -1,7 +1,7 @@
 //! Description of the public listener (OpenAPI 3.1), for its callers.
 //!
 //! It is cut out of the description of both listeners, so the two cannot contradict each other. The
-//! documents of this module are added, and the error codes are those that are declared.
+//! documents of this module are added.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -9,8 +9,6 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-
-use crate::error::ErrorCode;
 
 /// Description of both listeners, as the admin listener serves it.
 pub const BOTH_LISTENERS: &str = include_str!("openapi.json");
@@ -45,10 +43,8 @@ fn composed() -> Value {
         serde_json::from_str(OWN_OPERATIONS).expect("an embedded document is valid");
     let mut document: Value =
         serde_json::from_str(BOTH_LISTENERS).expect("an embedded document is valid");
-    let codes: BTreeSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
     set(&mut document, "/servers", json!([{ "url": URL }]));
     set(&mut document, "/info/description", json!(own.description));
-    set(&mut document, "/components/schemas/Problem/properties/code/enum", json!(codes));
     retain(&mut document, "/tags", |_, tag| tag["name"] == TAG);
     retain(&mut document, "/paths", |_, path| is_public(path));
     if let Some(Value::Object(paths)) = document.pointer_mut("/paths") {
@@ -156,10 +152,6 @@ mod tests {
             components.as_object().unwrap().keys().map(move |name| format!("{kind}/{name}"))
         });
         assert_eq!(described.collect::<BTreeSet<_>>(), used, "each is used, and is there");
-        let codes = &document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
-        let codes: BTreeSet<_> =
-            codes.as_array().unwrap().iter().map(|code| code.as_str().unwrap()).collect();
-        assert_eq!(codes, ErrorCode::ALL.iter().map(|code| code.as_str()).collect());
     }
 
     #[test]
