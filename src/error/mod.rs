@@ -6,10 +6,12 @@
 //! are constants, but for the wait of a 429: no address, path or system error reaches a caller.
 
 mod code;
+mod credential_problems;
 mod gateway_error;
 mod problem;
 mod problems;
 pub mod reference;
+mod request_problems;
 #[cfg(test)]
 mod tests;
 mod upstream;
