@@ -8,16 +8,17 @@
 mod check;
 mod declared;
 mod effective;
+mod given;
 mod live;
 mod location;
 mod lookup;
 mod problem;
 mod raw;
 pub mod reference;
+mod section;
 mod settings;
 mod spec;
 mod unknown;
-mod value;
 
 use std::path::Path;
 

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::super::given::Given;
+use super::super::section::{Noted, Section};
 use super::super::settings::AdminListenerSettings;
-use super::super::value::{Given, Noted, Section};
 use super::file::secret;
 use super::listeners::note_admin_clash;
 use super::server::listen;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::value::{Given, Section};
+use super::super::given::Given;
+use super::super::section::Section;
 use super::units::{GIB, MIB};
 use crate::cache::{CacheSettings, FreshnessSettings};
 

@@ -1,6 +1,7 @@
 //! Check of `[[callers]]`: names, key digests, files and quotas of the configured callers.
 
-use super::super::value::{Given, Section, each};
+use super::super::given::{Given, each};
+use super::super::section::Section;
 use super::quota::quota;
 use crate::caller::{CallerSettings, KeyDigest};
 use crate::exchange::CallerLabel;

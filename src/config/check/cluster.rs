@@ -1,6 +1,6 @@
 //! Check of `[cluster]`: Redis URL and key namespace of the fleet.
 
-use super::super::value::Section;
+use super::super::section::Section;
 use crate::cluster::{ClusterSettings, FillLimits, RedisUrl};
 
 const NAMESPACE_MAX: usize = 64;

@@ -1,6 +1,7 @@
 //! Check of `[cors]`: pages that may read answers.
 
-use super::super::value::{Given, Section, each};
+use super::super::given::{Given, each};
+use super::super::section::Section;
 use crate::response::{AllowedOrigin, Cors};
 
 /// Maximum number of allowed origins. Each is compared with every request from a page.

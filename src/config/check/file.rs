@@ -4,7 +4,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::super::value::{Given, Section};
+use super::super::given::Given;
+use super::super::section::Section;
 use crate::caller::KEY_PREFIX;
 use crate::error_chain::chain;
 use crate::secret::{PRIVATE_KEY_PREFIX, Secret};

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::value::{Given, Section};
+use super::super::given::Given;
+use super::super::section::Section;
 use super::file::file;
 use super::quota::quota;
 use crate::caller::{

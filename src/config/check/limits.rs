@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use super::super::value::{Given, Section};
+use super::super::given::Given;
+use super::super::section::Section;
 use super::quota::quota;
 use crate::caller::AnonymousPolicy;
 use crate::limit::{CallerQuota, Enforcement, Ipv6Limits, LimitSettings, Quota};

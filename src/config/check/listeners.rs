@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::super::value::Noted;
+use super::super::section::Noted;
 use crate::server::{ListenSource, clash, includes};
 
 const PUBLIC: &str = "server.listen";

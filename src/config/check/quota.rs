@@ -1,6 +1,7 @@
 //! Check of quotas, in every section.
 
-use super::super::value::{Given, Section};
+use super::super::given::Given;
+use super::super::section::Section;
 use crate::limit::Quota;
 
 /// Highest rate and burst. One cell of a higher rate would be shorter than a microsecond.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
+use super::super::given::{Given, each};
+use super::super::section::Section;
 use super::super::settings::PublicSettings;
-use super::super::value::{Given, Section, each};
 use super::file::{file, warn_of_readers};
 use super::units::{KIB, MIB, bytes};
 use crate::caller::Proxies;

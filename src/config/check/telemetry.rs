@@ -1,6 +1,6 @@
 //! Check of `[telemetry]`: log, log format and access log.
 
-use super::super::value::Section;
+use super::super::section::Section;
 use crate::error_chain::chain;
 use crate::telemetry::{AccessLogMode, LogFilter, LogFormat, TelemetrySettings};
 

@@ -6,8 +6,9 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
 
+use super::super::given::Given;
+use super::super::section::Section;
 use super::super::settings::PRIVATE_KEY_VARIABLE;
-use super::super::value::{Given, Section};
 use super::file::{file, unlike, warn_of_readers};
 use super::quota::quota;
 use super::units::{GIB, KIB, bytes};

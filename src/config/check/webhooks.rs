@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::super::value::{Given, Section};
+use super::super::given::Given;
+use super::super::section::Section;
 use super::file::{WEBHOOK_SECRET_PREFIX, secret, unlike};
 use crate::invalidation::{SigningSecret, WebhookSettings};
 
