@@ -15,7 +15,8 @@ use tracing::field::{Field, Visit};
 
 use super::log_buffer::LogBuffer;
 use super::log_filter::LogFormat;
-use super::metrics::{ExchangeEvent, Metrics};
+use super::metrics::Metrics;
+use super::request_counters::ExchangeEvent;
 use crate::clock::Clock;
 use crate::message::FieldText;
 
@@ -64,7 +65,7 @@ impl AccessLog {
                 line.extend([b"  INFO ikgate.access:"]);
             }
         }
-        let words = exchanged.label_texts(&self.metrics);
+        let words = exchanged.label_texts(&self.metrics.request_counters);
         line.word("caller", words.caller.as_deref().unwrap_or_default().as_bytes());
         line.word("route", words.route.as_bytes());
         line.word("cache", words.cache.as_bytes());

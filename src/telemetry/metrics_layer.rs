@@ -14,7 +14,8 @@ use tracing_subscriber::layer::Context;
 use super::access_log::AccessLog;
 use super::error_codes::ErrorCodes;
 use super::events::COUNTED;
-use super::metrics::{ExchangeEvent, Metrics};
+use super::metrics::Metrics;
+use super::request_counters::ExchangeEvent;
 use super::top::TopFiles;
 use crate::cache::PurgeMode;
 use crate::file_id::FileId;
@@ -62,7 +63,7 @@ impl MetricsLayer {
         let [route, caller, cache, status, coding, bytes, nanos, ending] = values;
         let took = Duration::from_nanos(nanos);
         let exchanged = ExchangeEvent { route, caller, cache, status, coding, bytes, took, ending };
-        self.metrics.exchanged(exchanged);
+        self.metrics.request_counters.exchanged(exchanged);
         if let Some(log) = &self.access_log
             && log.wants(exchanged)
         {

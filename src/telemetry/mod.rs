@@ -23,6 +23,7 @@ mod process;
 mod recent_events;
 pub mod reference;
 mod reload_outcome;
+mod request_counters;
 mod series;
 mod subscriber;
 mod top;

@@ -73,7 +73,8 @@ mod tests {
 
     use super::super::exposition::Exposition;
     use super::super::gauges::GaugeValues;
-    use super::super::metrics::{ExchangeEvent, Metrics};
+    use super::super::metrics::Metrics;
+    use super::super::request_counters::ExchangeEvent;
     use super::*;
     use crate::exchange::Ending;
     use crate::limit::Limit;
@@ -98,7 +99,7 @@ mod tests {
     /// Returns an exposition in which every metric has a series.
     fn exposed() -> String {
         let metrics = Metrics::new();
-        metrics.exchanged(ExchangeEvent {
+        metrics.request_counters.exchanged(ExchangeEvent {
             route: 0,
             caller: 0,
             cache: 0,
