@@ -5,8 +5,6 @@
 //! proxy. So nothing else of it can leak upstream. Redirects are not followed and proxy variables
 //! are not read: the key goes to the configured host or nowhere.
 
-use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,17 +13,13 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::Empty;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::{
-    CaptureConnection, HttpConnector, HttpInfo, capture_connection,
-};
-use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use parking_lot::Mutex;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
 use rustls::ClientConfig;
 
 use super::body::{BodyCoding, BodyMemory};
 use super::error::{BadAnswer, UpstreamError};
+use super::pool::{Pool, UpstreamStartError, tls};
 use super::rate_fields::RateFields;
 use super::response::UpstreamResponse;
 use super::settings::UpstreamSettings;
@@ -35,19 +29,6 @@ use crate::clock::Clock;
 use crate::message::trace_context::TRACEPARENT;
 use crate::secret::Secret;
 
-/// Time that an idle connection is kept. A longer time saves handshakes after quiet spells. It
-/// should stay below the upstream's own limit, or the first call afterwards finds the connection
-/// closed.
-const POOL_IDLE: Duration = Duration::from_secs(30);
-
-/// Time after which a new pool replaces the connections: the host name may resolve to other
-/// addresses by then.
-const CONNECTION_AGE_MAX: Duration = Duration::from_mins(5);
-
-/// Interval of HTTP/2 pings. All calls may share one connection, so a dead one must be detected.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Wait that is reported to callers if a 429 states none.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 
@@ -55,17 +36,6 @@ const BUSY_WAIT: Duration = Duration::from_secs(1);
 const THIS_GATEWAY: HeaderValue = HeaderValue::from_static("1.1 ikgate");
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("ikgate/", env!("CARGO_PKG_VERSION")));
-
-type Http = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
-
-/// Reason why the client could not be created.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamStartError {
-    #[error("no trusted root certificates were found (on Debian: package ca-certificates)")]
-    NoRoots { source: Option<rustls_native_certs::Error> },
-    #[error("the TLS client for the upstream cannot be set up")]
-    Tls(#[from] rustls::Error),
-}
 
 /// HTTP client for the configured host.
 pub(super) struct HttpTransport {
@@ -78,44 +48,6 @@ pub(super) struct HttpTransport {
     clock: Clock,
 }
 
-/// Pool of the connections that were opened since `since`.
-struct Pool {
-    since: Duration,
-    http: Http,
-    /// Local addresses of the connections that have carried a response.
-    used: Mutex<HashSet<SocketAddr>>,
-}
-
-/// Most local addresses that are remembered. An upstream that closes after each response makes
-/// many.
-const USED_MAX: usize = 10_000;
-
-impl Pool {
-    fn new(since: Duration, http: Http) -> Self {
-        Self { since, http, used: Mutex::default() }
-    }
-
-    fn note_used(&self, connection: &CaptureConnection) {
-        if let Some(address) = local_address(connection) {
-            let mut used = self.used.lock();
-            if used.len() >= USED_MAX {
-                used.clear();
-            }
-            used.insert(address);
-        }
-    }
-
-    fn was_used(&self, connection: &CaptureConnection) -> bool {
-        local_address(connection).is_some_and(|address| self.used.lock().contains(&address))
-    }
-}
-
-fn local_address(connection: &CaptureConnection) -> Option<SocketAddr> {
-    let mut extras = http::Extensions::new();
-    connection.connection_metadata().as_ref()?.get_extras(&mut extras);
-    extras.get::<HttpInfo>().map(HttpInfo::local_addr)
-}
-
 impl HttpTransport {
     pub(super) fn new(
         settings: &UpstreamSettings,
@@ -123,13 +55,13 @@ impl HttpTransport {
     ) -> Result<Self, UpstreamStartError> {
         let tls = tls(settings)?;
         let (connect_timeout, idle_max) = (settings.connect_timeout, settings.max_concurrency);
-        let http = http(tls.clone(), connect_timeout, idle_max);
+        let pool = Pool::new(clock.monotonic(), tls.clone(), connect_timeout, idle_max);
         Ok(Self {
             url: settings.url.clone(),
             connect_timeout,
             idle_max,
             tls,
-            pool: ArcSwap::from_pointee(Pool::new(clock.monotonic(), http)),
+            pool: ArcSwap::from_pointee(pool),
             bodies: BodyMemory::new(settings.max_inflight_bytes, settings.max_response_bytes),
             clock,
         })
@@ -166,11 +98,11 @@ impl HttpTransport {
     /// Returns the pool, or a new one if it is too old. Calls in progress finish on the old one.
     fn pool(&self, now: Duration) -> Arc<Pool> {
         let pool = self.pool.load_full();
-        if now < pool.since + CONNECTION_AGE_MAX {
+        if !pool.is_too_old(now) {
             return pool;
         }
-        let http = http(self.tls.clone(), self.connect_timeout, self.idle_max);
-        let pool = Arc::new(Pool::new(now, http));
+        let pool = Pool::new(now, self.tls.clone(), self.connect_timeout, self.idle_max);
+        let pool = Arc::new(pool);
         self.pool.store(Arc::clone(&pool));
         pool
     }
@@ -214,45 +146,6 @@ impl Transport for HttpTransport {
         };
         CallResult { response, window: rate.window().filter(|_| is_its_own), pause }
     }
-}
-
-fn http(tls: ClientConfig, connect_timeout: Duration, idle_max: usize) -> Http {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_connect_timeout(Some(connect_timeout));
-    tcp.set_nodelay(true);
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(tcp);
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .http2_keep_alive_interval(PING_INTERVAL)
-        .http2_keep_alive_timeout(PING_TIMEOUT)
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(idle_max)
-        .build(connector)
-}
-
-fn tls(settings: &UpstreamSettings) -> Result<ClientConfig, UpstreamStartError> {
-    let mut roots = rustls::RootCertStore::empty();
-    // A plain HTTP upstream on loopback must not depend on the system's certificates.
-    if settings.url.is_tls() {
-        let mut native = rustls_native_certs::load_native_certs();
-        let (native_added, _unusable) = roots.add_parsable_certificates(native.certs);
-        let own = settings.extra_roots.iter().cloned();
-        let (own_added, _unusable) = roots.add_parsable_certificates(own);
-        if native_added + own_added == 0 {
-            return Err(UpstreamStartError::NoRoots { source: native.errors.pop() });
-        }
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 /// Maps a failure before the response began to its error.

@@ -11,8 +11,8 @@
 //! - `key_circuit`: circuit breaker for a refused private key; for failures it is [`crate::breaker`].
 //! - `health`: last error of a call, and since when calls fail.
 //! - `retry`: retry budget and backoff; `latency`: recent latency of the upstream.
-//! - `transport`: interface of one exchange; `http_transport`: the exchange over HTTP; `body`,
-//!   `response`, `error`: its result.
+//! - `transport`: interface of one exchange; `http_transport`: the exchange over HTTP; `pool`: its
+//!   connections; `body`, `response`, `error`: its result.
 //! - `url`: address of the upstream, checked when it is configured.
 
 mod body;
@@ -27,6 +27,7 @@ mod http_transport;
 mod key_circuit;
 mod latency;
 mod pause;
+mod pool;
 mod rate_fields;
 mod response;
 mod retry;
@@ -43,8 +44,8 @@ pub use budget_limit::{BudgetLimit, LimitSource};
 pub use client::Upstream;
 pub use error::{BadAnswer, Refusal, UpstreamError, UpstreamOutcome};
 pub use health::{FailingCalls, LastUpstreamError, UpstreamHealth};
-pub use http_transport::UpstreamStartError;
 pub use key_circuit::KeyStatus;
+pub use pool::UpstreamStartError;
 pub use rate_fields::RateFields;
 pub use response::{ResponseKind, Storable, UpstreamResponse};
 pub use retry::RetrySettings;
