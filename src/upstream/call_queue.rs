@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Mutex as InOrder, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
-use super::budget::{Budget, Priority};
+use super::budget::Budget;
 use super::budget_limit::BudgetLimit;
+use super::priority::Priority;
 use super::window::Window;
 use crate::clock::Clock;
 use crate::limit::{LeaseQueue, Quota};

@@ -11,12 +11,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-use super::budget::Priority;
 use super::call_queue::{CallPermit, CallQueue, NotAdmitted};
 use super::error::{Refusal, UpstreamError, UpstreamOutcome};
 use super::health::UpstreamHealth;
 use super::key_circuit::KeyCircuit;
 use super::latency::Latency;
+use super::priority::Priority;
 use super::response::UpstreamResponse;
 use super::retry::{self, RetryBudget};
 use super::settings::{STATE_CHANGE, UpstreamSettings};

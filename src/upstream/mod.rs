@@ -6,7 +6,8 @@
 //!
 //! - `client`: the client itself; `dispatch`: admits a call, sends it, decides about retries.
 //! - `call_queue`: priority queue of calls that wait for a permit and a cell of the budget.
-//! - `budget`: call budget of the account (GCRA); `shared_budget`: the same budget in a fleet.
+//! - `budget`: call budget of the account (GCRA); `priority`: the part of it that a call may spend;
+//!   `shared_budget`: the same budget in a fleet.
 //! - `window`, `pause`, `rate_fields`: the upstream's own rate limit, as its responses state it.
 //! - `key_circuit`: circuit breaker for a refused private key; for failures it is [`crate::breaker`].
 //! - `health`: last error of a call, and since when calls fail.
@@ -28,6 +29,7 @@ mod key_circuit;
 mod latency;
 mod pause;
 mod pool;
+mod priority;
 mod rate_fields;
 mod response;
 mod retry;
@@ -39,13 +41,13 @@ mod window;
 
 pub use crate::breaker::{BreakerSettings, BreakerState};
 pub use body::BodyPermit;
-pub use budget::Priority;
 pub use budget_limit::{BudgetLimit, LimitSource};
 pub use client::Upstream;
 pub use error::{BadAnswer, Refusal, UpstreamError, UpstreamOutcome};
 pub use health::{FailingCalls, LastUpstreamError, UpstreamHealth};
 pub use key_circuit::KeyStatus;
 pub use pool::UpstreamStartError;
+pub use priority::Priority;
 pub use rate_fields::RateFields;
 pub use response::{ResponseKind, Storable, UpstreamResponse};
 pub use retry::RetrySettings;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::budget::Priority;
 use super::error::UpstreamError;
+use super::priority::Priority;
 use super::response::UpstreamResponse;
 use super::window::Window;
 use crate::file_id::FileId;
