@@ -2,10 +2,6 @@
 //!
 //! It joins, replays the purges that the node missed, applies new records, and sends heartbeats.
 //! After a failure it joins again and resumes at its last position.
-//!
-//! A node's state is a position: every record up to it is applied. The next record has the next
-//! sequence number. If a number is missing, the node discards its whole cache and continues from
-//! the new record. It does the same after the server's epoch has changed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,19 +10,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::applied_state::AppliedState;
 use super::connection_log::ConnectionLog;
 use super::link_health::{CUT_OFF_AFTER, LinkHealth};
-use super::members::Members;
 use super::outbox::Outbox;
-use crate::cache::{PurgeMode, Target};
 use crate::clock::Clock;
 use crate::cluster::protocol::{
-    Joined, NodeId, PurgeStream, READ_BATCH_MAX, Record, RecordKind, RecordNumber, RecordOrder,
-    ServerFault, StreamPosition,
+    Joined, NodeId, PurgeStream, READ_BATCH_MAX, Record, RecordKind, RecordNumber, ServerFault,
 };
-use crate::invalidation::{
-    InvalidationSource, LocalInvalidator, PartialPurge, Published, Purge, PurgeBus,
-};
+use crate::invalidation::{LocalInvalidator, PartialPurge, Published, Purge, PurgeBus};
 
 /// Interval of a node's heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,23 +37,13 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_millis(50);
 /// One node's link to the server, and the state that it keeps.
 pub(in crate::cluster) struct Link<S> {
     pub(super) server: Arc<S>,
-    node: NodeId,
     pub(super) health: Arc<LinkHealth>,
     pub(in crate::cluster) outbox: Arc<Outbox>,
-    local: LocalInvalidator,
     clock: Clock,
     state: Mutex<AppliedState>,
     /// Notified after each record that was applied.
     applied: watch::Sender<()>,
     log: Mutex<ConnectionLog>,
-}
-
-/// Applied state: position in the stream, and the members of the fleet.
-#[derive(Default)]
-struct AppliedState {
-    /// `None` until the first join.
-    position: Option<StreamPosition>,
-    members: Members,
 }
 
 impl<S: PurgeStream> Link<S> {
@@ -72,10 +54,11 @@ impl<S: PurgeStream> Link<S> {
         local: LocalInvalidator,
         clock: Clock,
     ) -> Self {
-        let (outbox, state) = (Arc::default(), Mutex::default());
+        let state = AppliedState::new(node, Arc::clone(&health), local, clock.clone());
+        let (outbox, state) = (Arc::default(), Mutex::new(state));
         let applied = watch::Sender::default();
         let log = Mutex::default();
-        Self { server, node, health, outbox, local, clock, state, applied, log }
+        Self { server, health, outbox, clock, state, applied, log }
     }
 
     /// Keeps the node connected. Does not return.
@@ -100,7 +83,7 @@ impl<S: PurgeStream> Link<S> {
 
     /// Runs one session after a join. Returns the fault that ended it.
     async fn session(&self, joined: Joined) -> ServerFault {
-        self.resume(joined);
+        self.state.lock().resume(joined);
         let (read, heartbeats) = (self.read(), self.send_heartbeats());
         tokio::select! {
             biased;
@@ -109,37 +92,11 @@ impl<S: PurgeStream> Link<S> {
         }
     }
 
-    /// Resumes at the own position if the epoch is the same; otherwise resets to the server's
-    /// position.
-    fn resume(&self, Joined { end, nodes }: Joined) {
-        let mut state = self.state.lock();
-        let nodes = state.members.resume(&nodes, self.clock.monotonic());
-        self.health.set_nodes(nodes);
-        let continues =
-            state.position.as_ref().is_some_and(|own| own.epoch == end.epoch && own.seq <= end.seq);
-        if !continues {
-            self.reset(&mut state, end);
-        }
-    }
-
-    /// Purges everything, since records before `position` may have been missed. The node continues
-    /// after `position`.
-    fn reset(&self, state: &mut AppliedState, position: StreamPosition) {
-        // On the first join no record can have been missed. Only responses that were fetched
-        // before it can be stale.
-        if state.position.is_some() {
-            self.health.record_reset();
-        }
-        state.position = Some(position);
-        let (mode, source) = (PurgeMode::Hard, InvalidationSource::Cluster);
-        self.local.apply(&Purge { target: Target::All, mode, source });
-    }
-
     /// Reads and applies records until a call fails, or the stream counts as silent.
     async fn read(&self) -> ServerFault {
         let mut last_record = self.clock.monotonic();
         loop {
-            let position = self.state.lock().position.clone();
+            let position = self.state.lock().position().cloned();
             let position = position.expect("a node that has joined has a position");
             let began = self.clock.monotonic();
             let records = match self.server.read(&position).await {
@@ -167,42 +124,9 @@ impl<S: PurgeStream> Link<S> {
     }
 
     fn receive(&self, record: Record) {
-        self.apply(record);
+        self.state.lock().apply(record);
         // Notified after the lock is released, since each waiter takes it.
         self.applied.send_replace(());
-    }
-
-    fn apply(&self, record: Record) {
-        let Record { position, node, kind } = record;
-        let mut state = self.state.lock();
-        if kind == RecordKind::Stray {
-            if let Some(own) = &mut state.position {
-                own.id = position.id;
-            }
-            return;
-        }
-        let own = state.position.as_ref();
-        let order = own.map_or(RecordOrder::AfterGap, |own| own.order_of(&position));
-        match order {
-            RecordOrder::Applied => return,
-            RecordOrder::Next if kind != RecordKind::Unknown => {}
-            RecordOrder::Next | RecordOrder::AfterGap => self.reset(&mut state, position.clone()),
-        }
-        let now = self.clock.monotonic();
-        match kind {
-            RecordKind::Heartbeat { sent } => {
-                let nodes = state.members.saw(node, now);
-                self.health.set_nodes(nodes);
-                if node == self.node {
-                    self.health.set_lag(now.saturating_sub(sent));
-                }
-            }
-            RecordKind::Leave => self.health.set_nodes(state.members.left(node)),
-            RecordKind::Purge(purge) if order == RecordOrder::Next => self.local.apply(&purge),
-            // `reset` has purged everything already.
-            RecordKind::Purge(_) | RecordKind::Stray | RecordKind::Unknown => {}
-        }
-        state.position = Some(position);
     }
 
     /// Sends heartbeats and the pending purges until a call fails.
@@ -245,7 +169,7 @@ impl<S: PurgeStream> Link<S> {
         if tokio::time::timeout(DELIVERY_TIMEOUT, self.has_applied(&number)).await.is_ok() {
             return Ok(Published::AppliedHere);
         }
-        let epoch = self.state.lock().position.as_ref().map(|own| own.epoch.clone());
+        let epoch = self.state.lock().position().map(|own| own.epoch.clone());
         if epoch.is_some_and(|epoch| epoch != number.epoch) {
             // The purge went to a server that the fleet has left, or to one that was emptied since.
             self.outbox.push(*purge);
@@ -257,8 +181,7 @@ impl<S: PurgeStream> Link<S> {
     /// Waits until a record has been applied.
     async fn has_applied(&self, number: &RecordNumber) {
         let mut applied = self.applied.subscribe();
-        let is_applied =
-            || self.state.lock().position.as_ref().is_some_and(|own| own.includes(number));
+        let is_applied = || self.state.lock().position().is_some_and(|own| own.includes(number));
         while !is_applied() {
             // The sender is a field of `self`, so `changed` cannot fail.
             _ = applied.changed().await;

@@ -1,13 +1,15 @@
 //! One node of the fleet: its link to the stream of purges, its view of the second level, and its
 //! client of the quota ledger.
 //!
-//! - `link`: connection to the stream; `members`: nodes of the fleet; `outbox`: purges that
-//!   wait to be published; `connection_log`: log lines.
+//! - `link`: connection to the stream; `applied_state`: position up to which its records are
+//!   applied; `members`: nodes of the fleet; `outbox`: purges that wait to be published;
+//!   `connection_log`: log lines.
 //! - `link_health`: health of the link, for the rest of the gateway.
 //! - `second_level`: cache that the fleet shares; `shared_value`: encoding of its values;
 //!   `second_level_outcome`: label of its metrics.
 //! - `ledger_client`: batches of quota lease requests.
 
+mod applied_state;
 mod connection_log;
 mod ledger_client;
 mod link;

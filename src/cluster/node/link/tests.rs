@@ -7,10 +7,13 @@ use bytes::Bytes;
 
 use super::*;
 use crate::cache::{
-    Cache, CacheSettings, FreshnessSettings, Join, Kind, Lookup, Origin, StoredResponse,
+    Cache, CacheSettings, FreshnessSettings, Join, Kind, Lookup, Origin, PurgeMode, StoredResponse,
+    Target,
 };
 use crate::cluster::node::link_health::ClusterState;
+use crate::cluster::protocol::StreamPosition;
 use crate::file_id::FileId;
+use crate::invalidation::InvalidationSource;
 
 fn at(epoch: &str, seq: u64) -> StreamPosition {
     StreamPosition { epoch: epoch.to_owned(), seq, id: format!("{seq}-0") }
@@ -87,7 +90,8 @@ impl Node {
     /// Returns a node that has joined and holds lists of the files `a` and `b`.
     async fn with_lists(batches: impl IntoIterator<Item = Vec<Record>>) -> Self {
         let node = Self::new(batches);
-        node.link.resume(node.link.server.join().await.unwrap());
+        let joined = node.link.server.join().await.unwrap();
+        node.link.state.lock().resume(joined);
         for name in ["a", "b"] {
             let now = node.clock.monotonic();
             let Join::Leader(fill, _waiter) = node.cache.join(&file(name), now) else { panic!() };
@@ -133,7 +137,7 @@ async fn an_unknown_record_purges_everything_and_the_next_is_applied() {
     let node = Node::with_lists([batch]).await;
     node.read().await;
     assert_eq!((node.has("a"), node.has("b")), (false, false));
-    assert_eq!(node.link.state.lock().position, Some(at("a", 9)));
+    assert_eq!(node.link.state.lock().position(), Some(&at("a", 9)));
 }
 
 #[tokio::test(start_paused = true)]
