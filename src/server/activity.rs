@@ -65,7 +65,8 @@ impl Activity {
         self.socket.waiting.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn has_body(&self) {
+    /// Notes that the request has a body.
+    pub(super) fn note_body(&self) {
         self.body.store(true, Ordering::Relaxed);
     }
 
@@ -132,7 +133,7 @@ impl SocketActivity {
     }
 
     /// Notes that the socket took nothing.
-    pub(super) fn is_blocked(&self) {
+    pub(super) fn note_blocked(&self) {
         self.blocked.store(true, Ordering::Relaxed);
     }
 
@@ -223,15 +224,15 @@ mod tests {
         socket.received(b" / HTTP/1.1");
         assert_eq!(activity.phase(), head, "more of it does not begin it anew");
         activity.request_received();
-        activity.has_body();
+        activity.note_body();
         socket.received(b"body");
         assert_eq!(activity.phase(), Phase::Answering);
         activity.response_ready();
-        socket.is_blocked();
+        socket.note_blocked();
         let blocked = activity.phase();
         assert!(matches!(blocked, Phase::Writing { .. }));
         socket.wrote();
-        socket.is_blocked();
+        socket.note_blocked();
         assert_ne!(activity.phase(), blocked, "it had gone on in between");
         socket.wrote();
         assert!(matches!(activity.phase(), Phase::Idle { .. }));

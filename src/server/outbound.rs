@@ -34,7 +34,7 @@ impl Outbound {
     fn note<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match outcome {
             Poll::Ready(_) => self.activity.wrote(),
-            Poll::Pending => self.activity.is_blocked(),
+            Poll::Pending => self.activity.note_blocked(),
         }
         outcome
     }

@@ -120,7 +120,7 @@ mod tests {
         moving.answered(start);
         moving.progressed(start + second);
         assert_eq!(streams.phase(), Phase::Sending { since: start });
-        streams.socket.is_blocked();
+        streams.socket.note_blocked();
         let blocked = Phase::Writing { written: 0, oldest: Some(start) };
         assert_eq!(streams.phase(), blocked, "a socket that moves does not hide who does not");
         streams.socket.wrote();

@@ -149,13 +149,13 @@ impl<T: Transport> Dispatch<T> {
         // Checked before the wait, so that no call waits in vain, and after it, since the state may
         // have changed. Only a call that leaves takes a probe.
         *key = self.key_circuit.current();
-        self.is_open(key)?;
+        self.check_circuits(key)?;
         let permit = self.queue.take(priority, deadline).await.map_err(|reason| match reason {
             NotAdmitted::Budget(wait) => UpstreamError::Spent(self.refusal(wait)),
             NotAdmitted::QueueFull => UpstreamError::QueueFull(self.refusal(QUEUE_WAIT)),
         })?;
         *key = self.key_circuit.current();
-        let admitted = self.is_open(key).and_then(|()| self.admit(key, permit.at));
+        let admitted = self.check_circuits(key).and_then(|()| self.admit(key, permit.at));
         if admitted.is_err() {
             // This call will not leave. If it was the budget's probe, end the probe without a
             // result.
@@ -165,7 +165,7 @@ impl<T: Transport> Dispatch<T> {
     }
 
     /// Returns an error if the breaker or the key circuit stops calls.
-    fn is_open(&self, key: &Arc<Secret>) -> Result<(), UpstreamError> {
+    fn check_circuits(&self, key: &Arc<Secret>) -> Result<(), UpstreamError> {
         let now = self.clock.monotonic();
         let stopped = |wait| UpstreamError::BreakerOpen(self.refusal(wait));
         self.breaker.lock().peek(now).map_err(stopped)?;
@@ -265,7 +265,7 @@ impl<T: Transport> Dispatch<T> {
 
     /// Returns whether a background refresh could leave now.
     pub(super) fn can_refresh_now(&self) -> bool {
-        self.queue.can_refresh_now() && self.is_open(&self.key_circuit.current()).is_ok()
+        self.queue.can_refresh_now() && self.check_circuits(&self.key_circuit.current()).is_ok()
     }
 }
 

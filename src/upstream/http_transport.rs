@@ -72,12 +72,12 @@ impl HttpTransport {
         fields: &HeaderMap,
         status: StatusCode,
         body: hyper::body::Incoming,
-        asked: Duration,
+        sent: Duration,
     ) -> Result<UpstreamResponse, UpstreamError> {
         // Decoded even with `no-transform`: the coding is there because the gateway requested it.
         let coding = BodyCoding::of(fields).ok_or(UpstreamError::Bad(BadAnswer::Coding))?;
         let (bytes, share) = self.bodies.read(body, coding).await.map_err(UpstreamError::Bad)?;
-        UpstreamResponse::judge(status, fields, bytes, share, asked)
+        UpstreamResponse::judge(status, fields, bytes, share, sent)
     }
 
     fn request(&self, fetch: &FetchRequest, key: &Secret) -> Request<Empty<Bytes>> {

@@ -59,16 +59,17 @@ impl UpstreamResponse {
     }
 
     /// Classifies a response that was read as a whole. Any status but 200, 400 and 404 is an error.
+    /// `sent`: time at which the call left, on the monotonic clock.
     pub(super) fn judge(
         status: StatusCode,
         fields: &HeaderMap,
         body: Bytes,
         permit: BodyPermit,
-        asked: Duration,
+        sent: Duration,
     ) -> Result<Self, UpstreamError> {
         let kind = ResponseKind::judge(status, body)?;
         // The upstream's `Age` adds to the age of the response (RFC 9111 section 4.2.3).
-        let as_of = asked.saturating_sub(age(fields));
+        let as_of = sent.saturating_sub(age(fields));
         Ok(Self { kind, storable: storable(fields), as_of, permit })
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn serve<I, S>(
     let answer = |request: Request<Incoming>| {
         activity.request_received();
         if !request.body().is_end_stream() {
-            activity.has_body();
+            activity.note_body();
         }
         let is_get = *request.method() == Method::GET;
         let answering = service.call(request, peer, handed_over.begun.lock().take());
