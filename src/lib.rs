@@ -30,9 +30,9 @@
 //! stream in Redis, from which every node applies it.
 //!
 //! The fast path parses a plain `GET` of HTTP/1.1 (`message::plain`) without hyper. It answers the
-//! request itself if the response is stored (`gateway::fast_path`, `server::http1::driver`). hyper
-//! handles every other request. If the fast path has decided a request, hyper's path uses that
-//! decision: the quota is spent once.
+//! request itself if a stored response may be sent at once (`gateway::fast_path`,
+//! `server::http1::driver`). hyper handles every other request. If the fast path has decided a
+//! request, hyper's path uses that decision: the quota is spent once.
 //!
 //! The modules follow in layers: a module uses only modules above it. `tests/it/layering.rs` holds
 //! the table of allowed dependencies.

@@ -56,8 +56,8 @@ pub struct UpstreamView {
     /// Limit in force. `None`: a gateway of an older version answers.
     #[serde(default)]
     pub budget_limit: Option<BudgetLimitView>,
-    /// Time of the first of the calls that failed in a row. `None`: the last call was
-    /// answered, or there was none.
+    /// Time of the first of the calls that failed in a row. `None`: the last call had a usable
+    /// answer or a 429, or there was none.
     pub failing_since: Option<u64>,
     /// Number of calls that failed in a row.
     pub failed_calls: u64,

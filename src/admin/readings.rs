@@ -1,4 +1,4 @@
-//! Values of the gauges, read from the parts of the gateway at each scrape.
+//! Values of the metrics that are read at a scrape, from the parts of the gateway.
 
 use std::time::Duration;
 

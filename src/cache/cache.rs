@@ -52,7 +52,7 @@ use crate::file_id::FileId;
 /// Number of locks. More let more fills of different files end at once.
 const SHARDS: usize = 64;
 
-/// Files whose last invalidation each shard remembers: about 1 MB for all shards.
+/// Files whose last invalidation each shard remembers: about 2 MB for all shards.
 const INVALIDATIONS_PER_SHARD: usize = 128;
 
 /// Limits of the cache: memory, and how long responses may be reused.

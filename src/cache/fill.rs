@@ -15,7 +15,8 @@ use crate::file_id::FileId;
 pub enum Join<E: Clone> {
     /// A fill ended since the lookup that missed: answer with its response.
     Hit { response: Arc<StoredResponse>, ttl_left: Duration },
-    /// No fill was in progress: complete this one in a task of its own, and wait like a follower.
+    /// No fill that may be joined was in progress: complete this one in a task of its own, and wait
+    /// like a follower.
     Leader(Fill<E>, Waiter<E>),
     /// A fill is in progress: wait for its end.
     Follower(Waiter<E>),

@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 
 use super::subject::{Subject, TokenId};
 
-/// Largest accepted file, in bytes. It holds about 28,000 ids of 36 characters; a token lives an
-/// hour at most, so that old lines can go.
+/// Largest accepted file, in bytes. It holds about 28,000 ids of 36 characters. The line of an id
+/// may be removed after 61 minutes: a token works for an hour, and the clocks may differ by 30 s
+/// each way.
 const BYTES_MAX: usize = 1024 * 1024;
 
 /// Revoked tokens, read again when the file's content changes.

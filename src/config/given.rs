@@ -76,8 +76,8 @@ impl Given {
         if range.contains(&size) { Ok(size) } else { Err(range_text()) }
     }
 
-    /// Reads strings: an array in the file, comma-separated in the environment. One string is a
-    /// list of one.
+    /// Reads strings: an array in the file, comma-separated in the environment. In the environment
+    /// one string is a list of one.
     pub(super) fn texts(&self) -> Result<Vec<String>, &'static str> {
         const EXPECTED: &str = "must be a list of strings, like [\"a\", \"b\"]";
         match &self.value {

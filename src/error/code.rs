@@ -17,7 +17,7 @@ pub(super) struct CodeSpec {
 /// Clients that can get a code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Clients {
-    /// Callers of the read operations.
+    /// Callers. Webhook deliveries and readers of the help documents get some of them, too.
     Callers,
     /// Callers, and operators at the admin listener.
     CallersAndOperators,
@@ -44,8 +44,9 @@ macro_rules! codes {
         $variant:ident: $code:literal, $status:ident, $clients:ident, $retry:ident,
             $when:literal, $remedy:literal;
     )*) => {
-        /// Error code, as `code` in the body, `Cache-Status` and the access log show it. One code
-        /// may have several statuses; each has a variant of its own.
+        /// Error code, as `code` in the body and the access log show it. `Cache-Status` shows it
+        /// only for an error that does not depend on the cache. One code may have several statuses;
+        /// each has a variant of its own.
         #[derive(Clone, Copy, Debug, Eq, PartialEq)]
         pub enum ErrorCode {
             $($variant,)*

@@ -11,6 +11,7 @@ use crate::route::{Route, Selector};
 #[repr(u8)]
 pub enum RouteLabel {
     None,
+    /// Version list, and every preflight (`OPTIONS`).
     List,
     /// One version of a list.
     Element,

@@ -249,7 +249,7 @@ impl AccessRules {
     }
 
     /// Returns the facts that every response states. `quota_status` is the caller's quota status, if
-    /// the caller is known.
+    /// the request was charged to a quota.
     pub(super) fn facts<'a>(
         &'a self,
         exchange: &'a Exchange,

@@ -4,8 +4,8 @@
 //! - `pipeline`: answers a request; `context`: what the stages have found out about it.
 //! - `decide`: synchronous half, for what the head alone decides. It answers hits, and starts the
 //!   refresh of a stale one. `fast_path` calls it without hyper.
-//! - `continuation`: asynchronous half, for bodies (`request_body`) and fills. A request with a body
-//!   is decided again when the body has been read.
+//! - `continuation`: asynchronous half, for bodies (`request_body`) and fills. A read with a body
+//!   is decided from the authentication on when the body has been read, by the rules in force then.
 //! - `versions`: reads of a list or of one version, from the cache or by a fill; `query`: the read
 //!   that a miss has to finish; `fills`: the tasks that fetch, from Redis or from the upstream.
 //! - `webhook`: ImageKit's events; `help`: documents about this gateway for its callers.

@@ -43,7 +43,7 @@ pub struct Gateway {
     /// Cancelled late in a drain: requests that still wait for a fill then get the stale response if
     /// there is one, else 503 `shutting_down`.
     pub closing: CancellationToken,
-    /// Permits for compression tasks. Their number leaves processors free for other work.
+    /// Permits for compression tasks: half of the processors, at least one.
     pub encoders: Semaphore,
 }
 

@@ -1,8 +1,9 @@
 //! Reads of a version list, or of one version: from the cache, else by a fill. The cache and the
 //! upstream meet here.
 //!
-//! The cache decides what may be reused, which request fills, and what is stored. This module refuses
-//! some stale responses besides: those without the version, and those of a gateway that is cut off.
+//! The cache decides what may be reused, which request fills, and what is stored. This module
+//! refuses some stale responses besides: those without the version and, unless the upstream fails,
+//! those of a gateway that is cut off.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,8 +3,8 @@
 //! governor keeps the *theoretical arrival time* (TAT) of each key. Once that has passed, the key
 //! has its full quota, exactly like a key that was never seen. So at capacity only such keys are
 //! evicted, and eviction refills no quota. If no key can be evicted, new keys share one overflow
-//! cell per shard. So a flood of addresses throttles itself, and never a caller that was there
-//! before.
+//! cell per shard. So a flood of addresses throttles itself, and never a tracked caller that has
+//! spent some of its quota.
 
 use std::hash::Hash;
 use std::sync::Arc;

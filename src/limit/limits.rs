@@ -82,7 +82,7 @@ impl Limits {
     }
 
     /// Returns a limiter with other quotas, or for another number of nodes. What each caller has
-    /// spent stays spent. The number of tracked callers does not change.
+    /// spent stays spent. `max_tracked_callers` does not change.
     #[must_use]
     pub fn renewed(&self, settings: &LimitSettings, nodes: NonZeroU32) -> Self {
         let own = settings.part_of(nodes);

@@ -1,5 +1,5 @@
 //! Parser of plain requests, for the fast path: HTTP/1.1 `GET`s with a complete head, without a
-//! body and without anything that concerns the connection.
+//! body, framing or upgrade. `Connection` may be `close` or `keep-alive`.
 //!
 //! For every other request it returns `None`, and hyper reads the request. It does not check the
 //! head rules; `head` does that for every request.

@@ -15,7 +15,8 @@ pub const ASTERISK: &str = "*";
 /// Field lines that are kept without an allocation. A browser sends four that are read.
 const LINES_INLINE: usize = 8;
 
-/// Field that the pipeline reads. The gateway ignores all other fields.
+/// Field that the decision on a request, or the shaping of its response, reads. Help documents and
+/// webhooks read further fields from hyper's map. The gateway ignores all others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FieldName {
     AcceptEncoding,

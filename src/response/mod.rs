@@ -1,9 +1,9 @@
 //! Responses as one caller receives them: everything that is added to a result after the cache.
 //!
 //! A stored response is the same for every caller; the response that is sent depends on the
-//! request. Only this module decides the fields. Only [`shape()`], and `write_plain` on the fast path, decide
-//! their order: condition first
-//! (a 304 needs no body), then the coding and the body, then the fields of every response.
+//! request. Only this module decides which fields a response has, and their order. [`shape()`], and
+//! `write_plain` on the fast path, choose the coding, evaluate the condition (a 304 needs no body),
+//! then write the fields of the content and those of every response.
 
 mod constants;
 mod cors;

@@ -1,5 +1,5 @@
-//! Version list, or one version of it, as it is sent for one request. The condition is first (a 304
-//! needs no body), then the coding, then the fields about its age.
+//! Version list, or one version of it, as it is sent for one request. It chooses the coding, then
+//! evaluates the condition (a 304 needs no body), then writes the fields about its age.
 
 use std::sync::Arc;
 use std::time::Duration;

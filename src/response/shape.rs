@@ -37,7 +37,8 @@ pub struct ResponseFacts<'a> {
     /// Request id, visible ASCII.
     pub request_id: &'a [u8],
     pub cache: CacheStatus,
-    /// Quota fields of the caller and its status. `None` while the caller is not known.
+    /// Quota fields of the caller and its status. `None` until the request is charged to a quota,
+    /// such as for a 400, 401, 403 or 404 of the route.
     pub quota_status: Option<(&'a RateLimitFields, QuotaStatus)>,
     /// Time for which browsers may reuse a response without revalidation.
     pub browser_max_age: Duration,

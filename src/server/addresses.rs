@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Returns whether the system refuses one of the addresses while the other is open. Of port 0 each
-/// listener gets a free port.
+/// Returns whether the system refuses one of the addresses while the other is open. With port 0,
+/// each listener gets a free port, so two of them do not clash.
 pub fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     let same_port = one.port() == other.port() && one.port() != 0;
     same_port && (includes(one, other) || includes(other, one))

@@ -26,7 +26,7 @@ pub enum Deadline {
     WriteStall,
     /// The connection reached its longest age.
     Age,
-    /// HTTP/2: the client abandoned more requests than were answered.
+    /// HTTP/2: the client abandoned over 200 requests more than were answered.
     Abandoned,
 }
 

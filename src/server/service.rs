@@ -12,8 +12,7 @@ use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-/// Application behind the listeners. It always answers; the `Result`s in its signatures are
-/// hyper's.
+/// Application behind the listeners. It always answers, so no method returns a `Result`.
 pub trait Service: Send + Sync + 'static {
     /// Bytes of a body. Advanced as the connection takes them, dropped when the connection is done
     /// with them.

@@ -137,9 +137,10 @@ pub(super) static LOGGED: [EventSpec; 2] = [
         emitted: "when the upstream stops or works again, refuses or accepts the key, or asks to \
                   wait; when the connection to the fleet's Redis is made or lost. `part` is \
                   `breaker`, `private_key`, `budget` or `cluster`; `state` is `open`, `closed`, \
-                  `refused`, `accepted`, `paused`, `connected` or `disconnected`",
+                  `refused`, `accepted`, `paused`, `connected` or `disconnected`; `wait` is the \
+                  time for which calls pause; `error` is the cause of a lost connection",
         counted_fields: &[],
-        other_fields: &["part", "state", "wait"],
+        other_fields: &["part", "state", "wait", "error"],
         counted_in: Destination::Log,
     },
     EventSpec {

@@ -38,7 +38,10 @@ labels! {
         heading: "Routes",
         values: values!(RouteLabel),
         meanings: &[
-            ("list", "version list: `/v1/files/{fileId}/versions`"),
+            (
+                "list",
+                "version list: `/v1/files/{fileId}/versions`; every preflight (`OPTIONS`), too",
+            ),
             ("element", "one version: `/v1/files/{fileId}/versions/{versionId}`"),
             ("webhook", "`/webhooks/imagekit`"),
             ("none", "a request for no other route of this table"),
@@ -99,7 +102,10 @@ labels! {
             ("caller", "the quota of a caller with a key, or of a token's subject"),
             ("address", "the quota of an anonymous caller's address"),
             ("prefix", "the quota of all IPv6 addresses with the same wide prefix"),
-            ("auth", "the quota of an address for callers' credentials that fail"),
+            (
+                "auth",
+                "the quota of an address, or of a wide prefix, for callers' credentials that fail",
+            ),
             ("webhook", "the quota of an address for webhook deliveries, or too many are read at a time"),
         ],
         others: None,
@@ -161,7 +167,7 @@ labels! {
                  any other status",
             ),
             ("timeout", "no answer in time"),
-            ("unreachable", "no connection"),
+            ("unreachable", "no connection, or one that ended before a response"),
             ("budget", "not made: the budget is spent"),
             ("breaker_open", "not made: too many failures in a row"),
             ("auth_stopped", "not made: the private key was refused three times in a row"),
@@ -233,7 +239,10 @@ labels! {
             ("idle", "no request came within `server.idle_timeout`"),
             ("write_stall", "the client took nothing for `server.write_stall_timeout`"),
             ("age", "the connection reached `server.max_connection_age`"),
-            ("abandoned", "over HTTP/2 the client gave up more requests than were answered"),
+            (
+                "abandoned",
+                "over HTTP/2 the client gave up over 200 requests more than were answered",
+            ),
         ],
         others: None,
     };

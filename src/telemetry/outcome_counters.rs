@@ -1,5 +1,5 @@
-//! Counters of events whose only number is an outcome: declared in `events`, and nothing else to
-//! write for one more.
+//! Counters of events whose only number is an outcome: declared in `events`; no code to count it is
+//! needed.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;

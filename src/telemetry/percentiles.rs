@@ -21,7 +21,7 @@ pub struct Percentiles {
 #[derive(Debug, Default)]
 pub(super) struct Buckets(BTreeMap<u64, u64>);
 
-/// Bound of the last bucket. "+Inf" is parsed to it as well: it is more than any number.
+/// Bound of the last bucket. A larger bound, such as `+Inf`, is read as this value.
 const UNBOUNDED: u64 = u64::MAX;
 
 impl Buckets {

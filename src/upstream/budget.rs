@@ -1,11 +1,11 @@
-//! Call budget of the ImageKit account, as a pure decision: callers pass `now`.
+//! Call budget of the ImageKit account, decided at a `now` that callers pass.
 //!
 //! Two limits hold at once. The configured one is GCRA: a rate per second and a burst. The other is
 //! the upstream's own limit (`window`).
 //!
 //! Calls for authenticated callers may spend everything. Anonymous and background calls leave a
-//! part of the burst, so that authenticated callers find some left under any load. Above that part
-//! the configured limit holds no call back.
+//! part of the burst, so that authenticated callers find some left under any load. While more cells
+//! than that part are left, the configured limit lets a call leave at once.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use super::shared_budget::SharedBudget;
 use super::window::{LearnedWindow, Window};
 use crate::limit::{LeaseQueue, Quota, SingleLimiter};
 
-/// Non-urgent calls that may leave ahead of the even pace, if the upstream limits by intervals. With
-/// zero, a call that leaves later than its turn would waste that turn.
+/// Number of non-urgent calls that may leave early, if the upstream limits by intervals. With zero,
+/// a late call would lose its slot.
 const PACED: u32 = 2;
 
 /// State of the call budget.

@@ -122,7 +122,8 @@ impl UpstreamOutcome {
 impl UpstreamError {
     /// Returns whether a stale response is better than this error.
     ///
-    /// It is, if the upstream gave no usable verdict. A complete but wrong response is reported.
+    /// It is not for a response that came and is wrong: a head that cannot be parsed, another
+    /// coding, no array, too large, or a status that is neither expected nor a failure's.
     pub fn allows_stale(&self) -> bool {
         match self {
             Self::Auth { .. }
@@ -143,8 +144,8 @@ impl UpstreamError {
         }
     }
 
-    /// Returns whether the upstream failed, rather than the gateway's own queue or budget being
-    /// full.
+    /// Returns whether the upstream failed, rather than the gateway's own queue being full or its
+    /// budget spent.
     pub fn is_upstreams_failure(&self) -> bool {
         self.allows_stale() && !matches!(self, Self::QueueFull(_) | Self::Spent(_))
     }

@@ -22,7 +22,7 @@ const REFUSALS: BreakerSettings =
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyStatus {
-    /// No call with this key has been answered yet.
+    /// No call with this key was accepted or refused yet.
     Untried,
     Accepted,
     /// The upstream answered 401 or 403.
@@ -84,7 +84,7 @@ impl KeyCircuit {
         !Arc::ptr_eq(&state.of, key) || state.breaker.peek(now).is_ok()
     }
 
-    /// Returns the result of the last call with the current key.
+    /// Returns the last verdict of the upstream on the current key.
     pub(super) fn status(&self) -> KeyStatus {
         match self.answers() {
             Answers::None => KeyStatus::Untried,

@@ -1,6 +1,7 @@
-//! Recent latency of the upstream: median duration of the last calls.
+//! Recent latency of the upstream: median duration of the last 16 usable answers.
 //!
-//! A call that could not return before its deadline is not sent.
+//! A call that could not return before its deadline is not sent. At most half of a fill's time is
+//! kept for it.
 
 use std::time::Duration;
 

@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderValue};
 
 use super::window::Window;
 
-/// Rate limit fields of one response. Each is `None` if it was absent or is not a number.
+/// Rate limit fields of one response. Each is `None` if it was absent or is not a number;
+/// `Retry-After` may be a date.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct RateFields {
     /// `X-RateLimit-Limit`: requests in one interval.

@@ -26,7 +26,8 @@ pub struct UpstreamSettings {
     pub max_concurrency: usize,
     /// Longest response body, in bytes after decoding.
     pub max_response_bytes: usize,
-    /// Most bytes of all bodies that are being read or stored. At least `max_response_bytes`.
+    /// Most bytes of all bodies that are being read, stored or compressed. At least
+    /// `max_response_bytes`.
     pub max_inflight_bytes: usize,
     /// Configured call budget of the account. A tighter limit that the upstream states also holds.
     pub budget: Quota,

@@ -43,7 +43,7 @@ enum Level {
 
 /// Kinds of reasons why a rule does not apply in full.
 const REASONS: [(&str, &str); 6] = [
-    ("policy", "differs on purpose, as the interface says"),
+    ("policy", "differs on purpose: the text in italics is ikgate's own rule"),
     ("role", "is not the role of this gateway"),
     ("hyper", "is kept, or broken, by hyper, h2 or http"),
     ("rustls", "is kept by rustls"),
@@ -191,7 +191,8 @@ fn page(rules: &[Rule]) -> String {
     let cases = wire::http1_cases().len() + wire::http2_cases().len();
     writeln!(
         page,
-        "{} rules, held by {} tests and cases that they name {tests} times; {cases} cases on the wire.\n",
+        "{} rules. They name {} tests and cases, {tests} times in all. `tests/wire` has {cases} \
+         cases.\n",
         rules.len(),
         names.len(),
     )

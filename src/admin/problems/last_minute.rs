@@ -109,7 +109,7 @@ impl<'a> LastMinute<'a> {
     }
 
     /// Returns the number of requests that got 429, because their address had sent too many wrong
-    /// credentials; most of them sent one, too.
+    /// credentials. Most of these requests had a wrong credential themselves.
     pub(super) fn blocked(&self) -> u64 {
         self.throttled.get(NO_CALLER).copied().unwrap_or_default()
     }

@@ -40,8 +40,8 @@ pub(super) const LIMITS: SectionSpec = SectionSpec {
             "max_tracked_callers",
             Kind::Count,
             Value("100000"),
-            "Most callers that each table tracks at a time. There are five tables, in a fleet six, of \
-             about 64 bytes a caller.",
+            "Most callers that each table tracks at a time. There are five tables of about 64 \
+             bytes a caller, and in a fleet one of about 190.",
         ),
     ],
 };

@@ -39,9 +39,9 @@ pub(super) const UPSTREAM: SectionSpec = SectionSpec {
             "request_timeout",
             Kind::Duration,
             Value(r#""10s""#),
-            "Time for a fill, its retries included. A caller waits a second longer at most. If a \
-             caller with a credential has joined the fill of an anonymous caller, and the budget \
-             refuses that fill, it waits for a second fill.",
+            "Time for a fill, its retries included. A caller waits at most 1 s longer. A caller \
+             with a credential (every caller, if none is configured) waits for one more fill, if \
+             it has joined a fill that the budget or the queue refuses.",
         ),
         restart("max_concurrency", Kind::Count, Value("64"), "Calls in flight at once."),
         restart(
@@ -54,14 +54,15 @@ pub(super) const UPSTREAM: SectionSpec = SectionSpec {
             "max_inflight_bytes",
             Kind::Size,
             Value(r#""64MiB""#),
-            "Bytes of all bodies that come from ImageKit and are not stored yet.",
+            "Bytes of all bodies that come from ImageKit and are being read, stored or compressed.",
         ),
         restart(
             "budget",
             Kind::Quota,
             Value("{ per_second = 40, burst = 100 }"),
             "Calls that the account may spend; ImageKit's own `X-RateLimit-*` counts if it is \
-             less. Anonymous callers leave a quarter of the burst to the others, refreshes half.",
+             less. If a caller key or `[jwt]` is configured, anonymous callers leave a quarter of \
+             the burst. Refreshes leave half.",
         ),
         restart(
             "retries",

@@ -18,7 +18,7 @@ use crate::limit::quota::Quota;
 
 /// Time for which leased cells may be spent. The rest is returned to the ledger.
 pub(super) const LEASE_TIME: Duration = Duration::from_secs(1);
-/// Wait of a caller that is over its credit: by then the ledger has answered.
+/// Wait of a caller that is over its credit: by then the ledger has usually answered.
 const LEDGER_WAIT: Duration = Duration::from_millis(20);
 
 /// Quota lease of one node.

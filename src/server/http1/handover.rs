@@ -39,7 +39,7 @@ pub(super) enum Owner<'a, I, S: Service, C> {
         /// Boxed: most of the time there is none.
         connection: Box<C>,
         /// Whether the fast path handed over a plain request. A client that sends other requests
-        /// keeps doing so, and stays with hyper.
+        /// keeps doing so, and stays with hyper until it is idle for a second.
         plain: bool,
     },
     /// No owner, during a handover.
