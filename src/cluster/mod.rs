@@ -33,10 +33,9 @@ pub use node::{
 };
 pub use redis::{InvalidRedisUrl, RedisUrl};
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::cache::{FreshnessSettings, Kind};
+use crate::cache::FreshnessSettings;
 use crate::clock::Clock;
 use crate::file_id::FileId;
 use crate::invalidation::{LocalInvalidator, PurgeBus};
@@ -134,16 +133,15 @@ impl Cluster {
         self.second_level.find(file, rules).await
     }
 
-    /// Stores a fetched response for the fleet, fresh for at most `ttl`.
+    /// Stores a fetched response for the fleet.
     pub async fn keep(
         &self,
         file: &FileId,
         permit: StorePermit,
-        response: (Kind, Bytes),
-        ttl: Duration,
+        response: SharedResponse,
         rules: &FreshnessSettings,
     ) {
-        self.second_level.keep(file, permit, response, ttl, rules).await;
+        self.second_level.keep(file, permit, response, rules).await;
     }
 
     /// Gives the fill lease back, so that another gateway may fetch. The fill here produced nothing

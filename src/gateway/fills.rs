@@ -57,9 +57,13 @@ async fn run(gateway: Arc<Gateway>, fill: Fill, request: FetchRequest) {
         match &fetched {
             // Shared with the fleet although this gateway may have had no room for it.
             Some(Fetched { response, freshness, .. }) => {
-                let body = response.body.clone();
-                let what = (response.kind, body);
-                cluster.keep(&request.file, permit, what, freshness.ttl(), &rules).await;
+                let shared = SharedResponse {
+                    kind: response.kind,
+                    body: response.body.clone(),
+                    as_of: response.as_of,
+                    ttl: freshness.ttl(),
+                };
+                cluster.keep(&request.file, permit, shared, &rules).await;
             }
             None => cluster.release(&request.file, permit).await,
         }

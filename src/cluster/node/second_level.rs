@@ -4,7 +4,8 @@
 //! While one node holds the fill lease of a file, the others wait for its response, a second at most.
 //! The second level is best effort: a lookup has 20 ms to start and 20 ms to finish. If Redis is slow,
 //! full or away, the node fetches for itself. The age of a found response counts from the lookup that
-//! the fetching node made before its fetch, by the clock of Redis, which is the same for all nodes.
+//! the fetching node made before its fetch, by the clock of Redis, which is the same for all nodes; and
+//! from earlier, if the upstream's response had an age of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,7 +83,7 @@ pub enum SharedLookup {
     Missing(Option<StorePermit>),
 }
 
-/// A response that another node fetched.
+/// Response that one node fetched, for the others.
 #[derive(Clone, Debug)]
 pub struct SharedResponse {
     /// Kind of the response: a version list or a negative response.
@@ -214,20 +215,22 @@ impl<S: SharedValues> SecondLevel<S> {
         });
     }
 
-    /// Stores a response for the fleet, fresh for `ttl`. If its file was purged less than
-    /// `rules.settle` ago, it is fresh for `rules.settle` at most.
+    /// Stores a response for the fleet. If its file was purged less than `rules.settle` ago, it is
+    /// fresh for `rules.settle` at most.
     pub(in crate::cluster) async fn keep(
         &self,
         file: &FileId,
         permit: StorePermit,
-        (kind, body): (Kind, Bytes),
-        ttl: Duration,
+        SharedResponse { kind, body, as_of, ttl }: SharedResponse,
         rules: &FreshnessSettings,
     ) {
         let ttl =
             if permit.snapshot.is_settled(rules.settle) { ttl } else { ttl.min(rules.settle) };
-        let left = (permit.at + ttl).saturating_sub(self.clock.monotonic());
-        let value = SharedValue { kind, body, as_of: permit.snapshot.at, ttl };
+        // The response left the upstream after the lookup, unless a cache there had it for longer.
+        let earlier = permit.at.saturating_sub(as_of);
+        let left = (permit.at + ttl).saturating_sub(self.clock.monotonic() + earlier);
+        let as_of = permit.snapshot.at.saturating_sub(earlier);
+        let value = SharedValue { kind, body, as_of, ttl };
         let value = encode(value).await.filter(|_| !left.is_zero());
         let Some(value) = value else {
             return self.release(file, permit).await;

@@ -115,8 +115,14 @@ impl Node {
     }
 
     async fn keep(&self, permit: StorePermit, kind: Kind, ttl: Duration) {
+        self.keep_aged(permit, kind, ttl, Duration::ZERO).await;
+    }
+
+    /// Keeps a response that has this age when it arrives.
+    async fn keep_aged(&self, permit: StorePermit, kind: Kind, ttl: Duration, age: Duration) {
         let body = Bytes::from_static(b"[]");
-        self.level.keep(&file(), permit, (kind, body), ttl, &RULES).await;
+        let as_of = self.clock.monotonic().saturating_sub(age);
+        self.level.keep(&file(), permit, SharedResponse { kind, body, as_of, ttl }, &RULES).await;
     }
 
     fn purge(&self) {
@@ -146,6 +152,22 @@ async fn a_response_that_one_node_fetched_is_found_by_others_with_its_age() {
     assert_eq!((shared.as_of, shared.ttl), (looked_up, SECOND * 54));
     other.wait(SECOND).await;
     assert!(other.shared().await.is_none(), "after {:?}", began.uptime());
+}
+
+/// RFC 9111 section 4.2.3: the age that a cache in front of the upstream states counts, too.
+#[tokio::test(start_paused = true)]
+async fn a_response_that_was_old_when_it_was_fetched_is_that_old_for_others() {
+    let node = Node::alone();
+    let other = Node::of(Arc::clone(&node.server));
+    let looked_up = node.clock.monotonic();
+    let permit = node.permit().await;
+    node.keep_aged(permit, Kind::List, SECOND * 54, SECOND * 50).await;
+    let shared = other.shared().await.unwrap();
+    assert_eq!((shared.as_of, shared.ttl), (looked_up.saturating_sub(SECOND * 50), SECOND * 54));
+    other.wait(SECOND * 4).await;
+    let permit = other.permit().await;
+    other.keep_aged(permit, Kind::List, SECOND * 54, SECOND * 70).await;
+    assert!(node.shared().await.is_none(), "it was stale from the beginning");
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,9 @@ use crate::cache::{
     StoredResponse,
 };
 use crate::clock::Clock;
-use crate::cluster::node::{ClusterState, FillLimits, Link, LinkHealth, SecondLevel, SharedLookup};
+use crate::cluster::node::{
+    ClusterState, FillLimits, Link, LinkHealth, SecondLevel, SharedLookup, SharedResponse,
+};
 use crate::file_id::FileId;
 use crate::invalidation::{Invalidator, LocalInvalidator};
 
@@ -155,9 +157,9 @@ impl Node {
         let finished = pending.finish(response, Origin::Upstream);
         match (permit, finished.freshness()) {
             (Some(permit), Some(freshness)) => {
-                self.second_level
-                    .keep(&id, permit, (Kind::List, body), freshness.ttl(), &self.rules)
-                    .await;
+                let ttl = freshness.ttl();
+                let shared = SharedResponse { kind: Kind::List, body, as_of: began, ttl };
+                self.second_level.keep(&id, permit, shared, &self.rules).await;
             }
             (Some(permit), None) => self.second_level.release(&id, permit).await,
             (None, _) => {}
