@@ -8,7 +8,7 @@ use std::time::Duration;
 use ahash::RandomState;
 use subtle::ConstantTimeEq as _;
 
-use super::credential::Credential;
+use super::credential::{Credential, holds_word};
 use super::failure::AuthFailure;
 use super::identity::{Caller, CallerId};
 use super::key::KeyDigest;
@@ -153,7 +153,10 @@ impl Callers {
         if credentials.next().is_some() {
             return Err(AuthFailure::Duplicate);
         }
-        let credential = Credential::parse(value).ok_or(AuthFailure::Malformed)?;
+        let Some(credential) = Credential::parse(value) else {
+            let is_leak = holds_word(value, IMAGEKIT_KEY_PREFIX);
+            return Err(if is_leak { AuthFailure::ImageKitKey } else { AuthFailure::Malformed });
+        };
         if credential.starts_with(IMAGEKIT_KEY_PREFIX) {
             return Err(AuthFailure::ImageKitKey);
         }
@@ -295,6 +298,19 @@ mod tests {
         assert_eq!(identify(&["Bearer k", "Bearer k"]), Err(AuthFailure::Duplicate));
         assert_eq!(identify(&[&basic("private_x=:")]), Err(AuthFailure::ImageKitKey));
         assert_eq!(identify(&["Bearer private_x="]), Err(AuthFailure::ImageKitKey));
+    }
+
+    /// ImageKit's API also takes its key after `Basic` without base64.
+    #[test]
+    fn an_imagekit_key_is_told_from_other_malformed_credentials_in_each_form() {
+        let encoded = basic("private_x=");
+        let forms = ["private_x=", "Basic private_x=", "Token private_x=", "basic  private_x=:"];
+        for value in forms.into_iter().chain([encoded.as_str()]) {
+            assert_eq!(identify(&[value]), Err(AuthFailure::ImageKitKey), "{value}");
+        }
+        for value in ["Basic", "Token xprivate_x=", "Digest a=private_x="] {
+            assert_eq!(identify(&[value]), Err(AuthFailure::Malformed), "{value}");
+        }
     }
 
     #[test]

@@ -34,6 +34,16 @@ impl<'a> Credential<'a> {
     }
 }
 
+/// Returns whether a value that cannot be read as a credential has a text with this prefix: as a
+/// whole, or after the scheme, where base64 may hide it.
+pub(super) fn holds_word(value: &[u8], prefix: &str) -> bool {
+    let begins = |bytes: &[u8]| bytes.trim_ascii_start().starts_with(prefix.as_bytes());
+    let scheme = value.iter().position(|&byte| byte == b' ');
+    let rest = scheme.and_then(|end| value.get(end..)).unwrap_or_default().trim_ascii();
+    let decoded = BASE64_STANDARD.decode(rest).map(Zeroizing::new);
+    begins(value) || begins(rest) || decoded.is_ok_and(|decoded| begins(&decoded))
+}
+
 impl Deref for Credential<'_> {
     type Target = str;
 
