@@ -1,4 +1,4 @@
-//! Build script: puts the version and the git commit, if known, into `IKGATE_VERSION`.
+//! Build script: puts the version and the git commit, if known, into `VERSION_WITH_COMMIT`.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,14 +14,15 @@ fn main() {
         }
     }
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-env-changed=IKGATE_COMMIT");
+    println!("cargo:rerun-if-env-changed=GIT_COMMIT");
     let version = env!("CARGO_PKG_VERSION");
-    let given = std::env::var("IKGATE_COMMIT").ok().filter(|commit| !commit.is_empty());
-    let version = match given.or_else(|| git(&["rev-parse", "--short=12", "HEAD"])) {
+    let given = std::env::var("GIT_COMMIT").ok().filter(|commit| !commit.is_empty());
+    // An image is built without the repository, and its builder says the commit.
+    let version = match git(&["rev-parse", "--short=12", "HEAD"]).or(given) {
         Some(commit) => format!("{version} ({commit})"),
         None => version.to_owned(),
     };
-    println!("cargo:rustc-env=IKGATE_VERSION={version}");
+    println!("cargo:rustc-env=VERSION_WITH_COMMIT={version}");
 }
 
 /// Returns the output of a git command. `None` if this directory is not the root of a repository,

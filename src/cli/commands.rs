@@ -20,7 +20,7 @@ use super::status::{Status, Top};
 use super::token::Token;
 
 /// Version of the program, with the git commit of the build if it is known.
-const VERSION: &str = env!("IKGATE_VERSION");
+const VERSION: &str = env!("VERSION_WITH_COMMIT");
 
 /// A caching gateway in front of ImageKit's Media API.
 #[derive(Debug, Parser)]

@@ -1,5 +1,6 @@
 //! Configuration file that a command reads, and `ikgate check`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -17,11 +18,11 @@ pub(super) fn load(file: &ConfigFile) -> Result<Settings, Failure> {
     config::load(&file.config, environment()).map_err(Failure::Config)
 }
 
-/// Returns the environment variables that are UTF-8. The names and values of the gateway's own
-/// variables always are.
+/// Returns the environment variables. Octets that are not UTF-8 are replaced by U+FFFD, so that the
+/// check refuses the value instead of the gateway ignoring it.
 pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    let text = |octets: OsString| octets.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 /// Prints `ok`, or every problem of the configuration. Warnings go to standard error.

@@ -96,16 +96,20 @@ impl Demo {
         })
     }
 
-    /// Checks that the addresses of the arguments can be open at once.
+    /// Checks that the listeners, at the addresses of the arguments or at their defaults, and a page
+    /// at a given address can be open at once. Addresses of variables are checked with the
+    /// configuration.
     fn check_addresses(&self) -> Result<(), Failure> {
-        let listen = ("--listen", self.listen.unwrap_or(LISTEN));
-        let admin = ("--admin", self.admin.unwrap_or(ADMIN));
-        let page = self.page.map(|page| ("--page", page));
-        let pairs = [
-            Some((listen, admin)),
-            page.map(|page| (listen, page)),
-            page.map(|page| (admin, page)),
-        ];
+        let is_set = |variable| environment().any(|(name, _)| name.eq_ignore_ascii_case(variable));
+        let or_default = |given: Option<SocketAddr>, variable, default| {
+            given.or_else(|| (!is_set(variable)).then_some(default))
+        };
+        let listen = or_default(self.listen, demo_variables::LISTEN, LISTEN);
+        let admin = or_default(self.admin, demo_variables::ADMIN, ADMIN);
+        let named = [("--listen", listen), ("--admin", admin), ("--page", self.page)];
+        let named = named.map(|(name, address)| Some((name, address?)));
+        let [listen, admin, page] = named;
+        let pairs = [listen.zip(admin), listen.zip(page), admin.zip(page)];
         for ((one, first), (other, second)) in pairs.into_iter().flatten() {
             if clash(first, second) {
                 let message = format!("{one} {first} and {other} {second} cannot both be open");

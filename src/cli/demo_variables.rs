@@ -3,8 +3,10 @@
 use crate::config::{PRIVATE_KEY_VARIABLE, Problem, Problems};
 use crate::sandbox::DEFAULT_KEY;
 
-const LISTEN: &str = "IKGATE_SERVER__LISTEN";
-const ADMIN: &str = "IKGATE_ADMIN__LISTEN";
+/// Variable of the public listener's addresses.
+pub(super) const LISTEN: &str = "IKGATE_SERVER__LISTEN";
+/// Variable of the admin listener's address.
+pub(super) const ADMIN: &str = "IKGATE_ADMIN__LISTEN";
 const ORIGINS: &str = "IKGATE_CORS__ALLOWED_ORIGINS";
 
 /// Beginnings of the variables of keys that the demo sets itself: its gateway always talks to its
@@ -55,7 +57,7 @@ pub(super) fn applied(
                     listed = value;
                 }
             }
-            upper if OWN.iter().any(|own| upper.starts_with(own)) => problems.push(own_key(name)),
+            upper if OWN.iter().any(|own| upper.starts_with(own)) => problems.push(own_key(&name)),
             _ => variables.push((name, value)),
         }
     }
@@ -64,9 +66,8 @@ pub(super) fn applied(
     if problems.is_empty() { Ok(variables) } else { Err(Problems(problems)) }
 }
 
-fn own_key(name: String) -> Problem {
-    let message = "is set by `ikgate demo` itself: unset it, or use `ikgate serve`".to_owned();
-    Problem { location: None, path: name, message }
+fn own_key(name: &str) -> Problem {
+    Problem::new(name, "is set by `ikgate demo` itself: unset it, or use `ikgate serve`")
 }
 
 #[cfg(test)]

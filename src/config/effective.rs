@@ -93,24 +93,26 @@ fn lay_over(under: &mut Table, over: &Table, path: &str, from_environment: &Hash
             (Some(Value::Table(under)), Value::Table(over)) => {
                 lay_over(under, over, &path, from_environment);
             }
-            (default, Value::String(text)) if from_environment.contains(&path) => {
-                let value = typed(text, default.as_deref());
-                under.insert(key.clone(), value);
+            (_, Value::String(text)) if from_environment.contains(&path) => {
+                under.insert(key.clone(), typed(text, &path));
             }
             (_, value) => _ = under.insert(key.clone(), value.clone()),
         }
     }
 }
 
-/// Returns a variable's text as the value that it would be in the file.
-fn typed(text: &str, default: Option<&Value>) -> Value {
-    let value = match default {
-        Some(Value::Array(_)) => {
-            let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
-            Some(Value::Array(texts.map(|text| Value::String(text.to_owned())).collect()))
-        }
-        Some(Value::Boolean(_) | Value::Table(_)) => text.parse().ok().map(Value::Boolean),
-        Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),
+/// Returns a variable's text as the value of this path would be in the file.
+fn typed(text: &str, path: &str) -> Value {
+    let list = || {
+        let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+        Value::Array(texts.map(|text| Value::String(text.to_owned())).collect())
+    };
+    // The declared kind of a member of an inline table is that of its default.
+    let default = lookup::default(path);
+    let value = match (lookup::key(path).map(|key| key.kind), default) {
+        (Some(kind), _) if kind.is_list() => Some(list()),
+        (_, Some(Value::Boolean(_) | Value::Table(_))) => text.parse().ok().map(Value::Boolean),
+        (_, Some(Value::Integer(_))) => text.parse().ok().map(Value::Integer),
         _ => None,
     };
     value.unwrap_or_else(|| Value::String(text.to_owned()))
@@ -136,6 +138,7 @@ mod tests {
                 ("IKGATE_SERVER__MAX_CONNECTIONS", "7"),
                 ("IKGATE_LIMITS__ANONYMOUS", "false"),
                 ("IKGATE_CACHE__SETTLE", "9s"),
+                ("IKGATE_CORS__ALLOWED_ORIGINS", "https://a.example, https://b.example"),
                 ("IMAGEKIT_PRIVATE_KEY", "private_canary="),
             ],
         );
@@ -149,7 +152,8 @@ mod tests {
         assert_eq!(shown["callers"][0]["quota"]["burst"], 100);
         assert_eq!(shown["callers"][1]["quota"]["burst"], 7);
         assert_eq!(shown["callers"][1]["quota"]["per_second"], 50);
-        assert_eq!(shown["cors"], serde_json::Value::Null);
+        assert_eq!(shown["cors"]["allowed_origins"][1], "https://b.example");
+        assert_eq!(shown["cluster"], serde_json::Value::Null);
         assert_eq!(shown["upstream"]["private_key"], "Secret(..)");
         assert!(!shown.to_string().contains("canary"));
     }

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::lookup::without_indexes;
 use super::problem::Problem;
-use super::raw::variable;
+use super::raw::{PREFIX, variable};
 
 /// Locations of the keys of one configuration.
 pub(super) struct Locations<'a> {
@@ -33,7 +33,10 @@ impl<'a> Locations<'a> {
 
     /// Returns the line of a problem's key, or of its section if the key is missing. `None`: it is
     /// not in the file.
-    pub(super) fn line(&self, problem: &Problem) -> Option<usize> {
+    fn line(&self, problem: &Problem) -> Option<usize> {
+        if problem.line.is_some() {
+            return problem.line;
+        }
         let mut path = problem.path.as_str();
         loop {
             if let Some(line) = self.lines.get(path) {
@@ -43,23 +46,45 @@ impl<'a> Locations<'a> {
         }
     }
 
+    /// Adds the locations to problems, and puts them in the order of the file.
+    pub(super) fn sort(&self, problems: &mut [Problem]) {
+        for problem in problems.iter_mut() {
+            self.locate(problem);
+        }
+        problems.sort_by_key(|problem| self.line(problem));
+    }
+
     /// Adds the location of its key to a problem. A key that is missing has the location of its
     /// section.
-    pub(super) fn locate(&self, problem: &mut Problem) {
+    fn locate(&self, problem: &mut Problem) {
         // The path of an unknown variable is its name.
         if self.variables.contains(&problem.path.as_str()) {
             return;
         }
-        let variable = variable(&without_indexes(&problem.path));
-        if self.variables.contains(&variable.as_str()) {
-            problem.location = Some(variable);
-            return;
-        }
         let file = self.file.display();
-        problem.location = Some(match self.line(problem) {
-            Some(line) => format!("{file}:{line}"),
-            None => file.to_string(),
+        problem.location = Some(match (self.variable_of(&problem.path), self.line(problem)) {
+            (Some(variable), _) => variable.to_owned(),
+            (None, Some(line)) => format!("{file}:{line}"),
+            (None, None) => file.to_string(),
         });
+    }
+
+    /// Returns the variable that sets the key at this path, or the inline table that holds it.
+    fn variable_of(&self, path: &str) -> Option<&'a str> {
+        let path = without_indexes(path);
+        let mut path = path.as_str();
+        // A section alone has no variable.
+        while let Some((parent, _)) = path.rsplit_once('.') {
+            let expected = variable(path);
+            // A section, a key and a key id may be in any case.
+            let is_of =
+                |name: &&&str| name.starts_with(PREFIX) && name.eq_ignore_ascii_case(&expected);
+            if let Some(name) = self.variables.iter().find(is_of) {
+                return Some(name);
+            }
+            path = parent;
+        }
+        None
     }
 }
 
@@ -104,7 +129,17 @@ mod tests {
     fn a_problem_has_the_line_of_its_key_or_section_or_the_name_of_its_variable() {
         let text = "[server]\nlisten = []\n\n[server.tls]\nkey = \"a\"\n\n[[callers]]\nname = \"a\"\n\
                     [[callers]]\nquota = { per_second = 1,\n  burst = 0 }\n";
-        let locations = Locations::of(Path::new("a.toml"), text, vec!["IKGATE_CACHE__TTL"]);
+        let locations = Locations::of(
+            Path::new("a.toml"),
+            text,
+            vec![
+                "IKGATE_CACHE__TTL",
+                "IKGATE_LIMITS__ANONYMOUS",
+                "IKGATE_JWT__KEY_FILES__Key1",
+                "IKGATE_SERVER",
+                "ikgate_upstream__url",
+            ],
+        );
         for (path, expected) in [
             ("server.listen", "a.toml:2"),
             ("server.tls.certificate", "a.toml:4"),
@@ -113,6 +148,8 @@ mod tests {
             ("callers[1].name", "a.toml:9"),
             ("upstream.url", "a.toml"),
             ("cache.ttl", "IKGATE_CACHE__TTL"),
+            ("limits.anonymous.burst", "IKGATE_LIMITS__ANONYMOUS"),
+            ("jwt.key_files.Key1", "IKGATE_JWT__KEY_FILES__Key1"),
             ("", "a.toml"),
         ] {
             let mut problem = Problem::new(path, "is wrong");

@@ -43,17 +43,12 @@ pub fn load(
 ) -> Result<Settings, Problems> {
     let (text, directory) = read(path)?;
     let environment: Vec<_> = environment.into_iter().collect();
-    let variables = environment.iter().map(|(name, _)| name.as_str()).collect();
-    let locations = Locations::of(path, &text, variables);
+    let locations = Locations::of(path, &text, names(&environment));
     let mut loaded = from_text(&text, directory, environment.iter().cloned());
-    let located: &mut Vec<Problem> = match &mut loaded {
+    locations.sort(match &mut loaded {
         Ok(settings) => &mut settings.warnings,
         Err(Problems(problems)) => problems,
-    };
-    for problem in located.iter_mut() {
-        locations.locate(problem);
-    }
-    located.sort_by_key(|problem| locations.line(problem));
+    });
     loaded
 }
 
@@ -67,8 +62,18 @@ pub fn tokens(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<TokenSettings, Problems> {
     let (text, directory) = read(path)?;
-    let raw = raw::Raw::new(&text, environment)?;
-    check::tokens(raw, directory)
+    let environment: Vec<_> = environment.into_iter().collect();
+    let locations = Locations::of(path, &text, names(&environment));
+    let raw = raw::Raw::new(&text, environment.iter().cloned());
+    let checked = raw.and_then(|raw| check::tokens(raw, directory));
+    checked.map_err(|Problems(mut problems)| {
+        locations.sort(&mut problems);
+        Problems(problems)
+    })
+}
+
+fn names(environment: &[(String, String)]) -> Vec<&str> {
+    environment.iter().map(|(name, _)| name.as_str()).collect()
 }
 
 fn read(path: &Path) -> Result<(String, &Path), Problems> {

@@ -7,6 +7,8 @@ use std::fmt;
 pub struct Problem {
     /// `FILE:LINE`, `FILE`, or an environment variable; `None` for a text without a file.
     pub location: Option<String>,
+    /// Line of a text that is not TOML, from 1. A problem of a key has the line of its key.
+    pub(super) line: Option<usize>,
     /// Path of the key, like `cache.ttl`; empty for the file as a whole.
     pub path: String,
     /// Text of the problem, without the path.
@@ -18,8 +20,9 @@ pub struct Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problem {
-    pub(super) fn new(path: &str, message: impl fmt::Display) -> Self {
-        Self { location: None, path: path.to_owned(), message: message.to_string() }
+    /// Makes a problem of the key at `path`, without a location.
+    pub fn new(path: &str, message: impl fmt::Display) -> Self {
+        Self { location: None, line: None, path: path.to_owned(), message: message.to_string() }
     }
 }
 

@@ -10,14 +10,12 @@ use toml::{Table, Value};
 use super::lookup::{is_declared, names_in};
 use super::problem::{Problem, Problems};
 use super::settings::PRIVATE_KEY_VARIABLE;
-use super::unknown::{keys_of, known, nearest_of};
+use super::unknown::{known, names_of, nearest_of};
 use crate::secret::Secret;
 
-const PREFIX: &str = "IKGATE_";
+/// Beginning of the variables that are configuration.
+pub(super) const PREFIX: &str = "IKGATE_";
 const SEPARATOR: &str = "__";
-
-/// Variables that the build sets, and that cargo passes on to the program that it runs.
-const BUILD_VARIABLES: [&str; 2] = ["IKGATE_COMMIT", "IKGATE_VERSION"];
 
 /// Unchecked configuration.
 pub(super) struct Raw {
@@ -40,7 +38,7 @@ impl Raw {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Problems> {
         let table =
-            text.parse::<Table>().map_err(|error| Problems::one("", not_toml(text, &error)))?;
+            text.parse::<Table>().map_err(|error| Problems(vec![not_toml(text, &error)]))?;
         let mut raw = Self {
             table,
             from_environment: HashSet::new(),
@@ -54,6 +52,9 @@ impl Raw {
                 raw.private_key = Some(Secret::new(value));
             } else if name.starts_with(PREFIX) && !is_foreign(&name, &value) {
                 let problem = match path_of(&name) {
+                    _ if value.contains(char::REPLACEMENT_CHARACTER) => {
+                        Some(Problem::new(&name, "must be UTF-8"))
+                    }
                     Some(path) if is_declared(&path.join(".")) => {
                         raw.lay_over(&name, &path, value).err()
                     }
@@ -88,12 +89,12 @@ impl Raw {
     }
 }
 
-/// Returns a message with the line number, but not the line itself: it may hold a secret, and the
-/// message is logged.
-fn not_toml(text: &str, error: &toml::de::Error) -> String {
+/// Returns the problem of a text that is not TOML, with its line number, but not the line itself: it
+/// may hold a secret, and the problem is logged.
+fn not_toml(text: &str, error: &toml::de::Error) -> Problem {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-    format!("not TOML: line {line}: {}", error.message())
+    Problem { line: Some(line), ..Problem::new("", format_args!("not TOML: {}", error.message())) }
 }
 
 /// Parses a value like `{ per_second = 1, burst = 5 }`. The message does not repeat the value.
@@ -109,11 +110,10 @@ pub(super) fn variable(path: &str) -> String {
 }
 
 /// Returns whether a variable is not meant as configuration: Kubernetes sets it for a service whose
-/// name begins with ikgate, or cargo for the program that it runs.
+/// name begins with ikgate.
 fn is_foreign(name: &str, value: &str) -> bool {
     let is_port = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
-    BUILD_VARIABLES.contains(&name)
-        || name.ends_with("_SERVICE_HOST")
+    name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
         || value.contains("://") && name.ends_with("_PORT")
         || name.split_once("_PORT_").is_some_and(|(_, rest)| is_port(rest))
@@ -127,14 +127,12 @@ fn unknown_variable(name: &str) -> Problem {
     let path = path_of(name).unwrap_or_default();
     let section = path.split_last().map(|(_, sections)| sections.join("."));
     let section = section.filter(|section| !names_in(section).is_empty());
-    let message = match (near, section) {
-        (Some(near), _) => format!("is not a variable of ikgate: did you mean {near}?"),
-        (None, Some(section)) => format!("is not a variable of ikgate; {}", keys_of(&section)),
-        (None, None) => {
-            "is not a variable of ikgate; they are written IKGATE_SECTION__KEY".to_owned()
-        }
-    };
-    Problem::new(name, message)
+    let meant = near.map_or_else(|| ".".to_owned(), |near| format!(": did you mean {near}?"));
+    let others = section.map_or_else(
+        || "Variables are written IKGATE_SECTION__KEY".to_owned(),
+        |section| names_of(Some(&section)),
+    );
+    Problem::new(name, format!("is not a variable of ikgate{meant} {others}"))
 }
 
 fn path_of(name: &str) -> Option<Vec<String>> {
@@ -176,7 +174,6 @@ mod tests {
             ("IKGATE_ADMIN_SERVICE_HOST", "10.0.0.2"),
             ("IKGATE__CANARY_SERVICE_HOST", "10.0.0.3"),
             ("IKGATE__CANARY_PORT_80_TCP", "tcp://10.0.0.3:80"),
-            ("IKGATE_VERSION", "0.1.0"),
         ];
         assert!(raw("", &environment).unwrap().table.is_empty());
     }
@@ -188,16 +185,25 @@ mod tests {
             ("IKGATE_CACHE__TTLL", ": did you mean IKGATE_CACHE__TTL?"),
             ("IKGATE_SERVER_LISTEN", ": did you mean IKGATE_SERVER__LISTEN?"),
             ("IKGATE_UPSTREAM__BUDGET__BURTS", ": did you mean IKGATE_UPSTREAM__BUDGET__BURST?"),
-            ("IKGATE_ADMIN__PORT", "; the keys of admin are listen, token_file, hosts"),
-            ("IKGATE_PORT", "; they are written IKGATE_SECTION__KEY"),
-            ("IKGATE_LOG_LEVEL", "; they are written IKGATE_SECTION__KEY"),
-            ("IKGATE_SURPRISE__PORT", "; they are written IKGATE_SECTION__KEY"),
+            ("IKGATE_ADMIN__PORT", ". The keys of admin are listen, token_file, hosts"),
+            ("IKGATE_PORT", ". Variables are written IKGATE_SECTION__KEY"),
+            ("IKGATE_VERSION", ". Variables are written IKGATE_SECTION__KEY"),
+            ("IKGATE_LOG_LEVEL", ". Variables are written IKGATE_SECTION__KEY"),
+            ("IKGATE_SURPRISE__PORT", ". Variables are written IKGATE_SECTION__KEY"),
         ] {
             let raw = raw("", &[(name, "30")]).unwrap();
             assert_eq!(raw.problems[0].path, name);
-            assert_eq!(raw.problems[0].message, format!("is not a variable of ikgate{near}"));
+            let message = &raw.problems[0].message;
+            let expected = format!("is not a variable of ikgate{near}");
+            assert!(message.starts_with(&expected), "{message}");
             assert!(raw.table.is_empty(), "{name} is reported once");
         }
+    }
+
+    #[test]
+    fn a_value_that_is_not_utf_8_is_a_problem_for_every_key() {
+        let raw = raw("", &[("IKGATE_JWT__ISSUER", "a\u{fffd}")]).unwrap();
+        assert_eq!(raw.problems[0].to_string(), "IKGATE_JWT__ISSUER: must be UTF-8");
     }
 
     #[test]

@@ -127,6 +127,14 @@ impl Change {
 }
 
 impl Kind {
+    /// Returns whether the value is a list, which a variable writes with commas.
+    pub(super) fn is_list(self) -> bool {
+        matches!(
+            self,
+            Self::Addresses | Self::FileIds | Self::Names | Self::Networks | Self::Origins
+        )
+    }
+
     /// Returns the name of the type, as the reference shows it.
     pub(super) fn text(self) -> String {
         let name = match self {

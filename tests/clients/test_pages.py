@@ -40,7 +40,7 @@ NOT_RUN = {
     "--config /etc/ikgate/ikgate.toml":
         "no systemd runs here: tests/deploy/run checks this file in the unit's environment",
     "docker build --file deploy/Dockerfile --tag ikgate --build-arg "
-    'IKGATE_COMMIT="$(git rev-parse --short=12 HEAD)" .':
+    'GIT_COMMIT="$(git rev-parse --short=12 HEAD)" .':
         "no Docker here: tests/deploy/run lints the file and compiles its context",
     "docker compose --file deploy/compose/compose.yaml up --build":
         "no Docker here: tests/deploy/run checks the file and its configuration",

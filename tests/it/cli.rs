@@ -123,7 +123,7 @@ fn check_prints_ok_or_every_problem_with_its_path() {
     for problem in [
         "2: cache.ttl: ",
         "4: server.listen: ",
-        "5: server.workers: is not a key; the keys of server are ",
+        "5: server.workers: is not a key. The keys of server are ",
     ] {
         let problem = format!("{bad}:{problem}");
         assert!(printed.lines().any(|line| line.starts_with(&problem)), "{printed}");
@@ -133,9 +133,12 @@ fn check_prints_ok_or_every_problem_with_its_path() {
     assert!(text(&output.stdout).contains("IKGATE_CACHE__TTL: cache.ttl: "), "{output:?}");
     let output = run(&["check", "--config", &bad], &good[1..]);
     let expected =
-        "IKGATE_CACHE_TTL: is not a variable of ikgate: did you mean IKGATE_CACHE__TTL?\n";
+        "IKGATE_CACHE_TTL: is not a variable of ikgate: did you mean IKGATE_CACHE__TTL? ";
     assert!(text(&output.stdout).contains(expected), "{output:?}");
     assert_eq!(text(&output.stdout).lines().count(), 4, "{output:?}");
+    let cut = write(directory.path(), "cut.toml", "[cache]\nttl = \n");
+    let output = run(&["check", "--config", &cut], &[]);
+    assert!(text(&output.stdout).starts_with(&format!("{cut}:2: not TOML: ")), "{output:?}");
     let missing = run(&["check", "--config", "/nonexistent"], &[]);
     assert_eq!(missing.status.code(), Some(78));
 }
@@ -164,9 +167,14 @@ fn a_first_slip_is_one_line_that_says_what_to_do() {
         (
             "[cache]\ntll = \"30s\"",
             Some("private_a="),
-            "cache.tll: is not a key: did you mean cache.ttl?",
+            "cache.tll: is not a key: did you mean cache.ttl? The keys of cache are max_bytes, ttl, ttl_jitter_percent, stale_while_revalidate, stale_if_error, not_found_ttl, settle, browser_max_age, expose_private",
         ),
-        ("[upsteam]", Some("private_a="), "upsteam: is not a section: did you mean upstream?"),
+        (
+            "[upsteam]",
+            Some("private_a="),
+            "upsteam: is not a section: did you mean upstream? The sections are server, admin, upstream, cache, limits, callers, jwt, cors, webhooks, cluster, telemetry",
+        ),
+        ("[cache\nttl = 30", Some("private_a="), "not TOML: unclosed table, expected `]`"),
         ("[cache]\nttl = 30", Some("private_a="), "cache.ttl: must be a duration like \"30s\""),
     ] {
         let variables: Vec<_> = key.iter().map(|key| ("IMAGEKIT_PRIVATE_KEY", *key)).collect();
@@ -232,6 +240,10 @@ fn demo_takes_variables_as_serve_does_and_binds_nothing_if_one_is_wrong() {
         assert_eq!(output.status.code(), Some(64), "{output:?}");
         assert!(text(&output.stderr).contains("--listen 127.0.0.1:"), "{output:?}");
     }
+    // A variable replaces the default that would clash.
+    let elsewhere = [("IKGATE_ADMIN__LISTEN", "0.0.0.0:9191"), ("IKGATE_CACHE__TTL", "soon")];
+    let output = run(&["demo", "--listen", "127.0.0.1:9090"], &elsewhere);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
     let output = run(&["demo", "--origin", "http://localhost:3000/"], &[]);
     assert_eq!(output.status.code(), Some(64), "{output:?}");
     assert!(text(&output.stderr).contains("write \"http://localhost:3000\""), "{output:?}");
@@ -308,6 +320,10 @@ async fn a_signed_token_is_taken_by_the_gateway_with_the_same_configuration() {
     let none = write(directory.path(), "none.toml", "");
     let none = run(&["token", "--config", &none, "--sub", "a"], &[]);
     assert_eq!(none.status.code(), Some(78), "{none:?}");
+    let wrong = write(directory.path(), "wrong.toml", "\n[jwt]\nkey_file = \"jwt.secret\"");
+    let output = run(&["token", "--config", &wrong, "--sub", "a"], &[]);
+    let problem = format!("{wrong}:2: jwt.issuer: is required\n");
+    assert!(text(&output.stderr).contains(&problem), "{output:?}");
 }
 
 #[tokio::test]

@@ -57,6 +57,21 @@ fn a_problem_of_a_list_names_the_entry_and_what_to_write() {
             "callers[0].files: \"b c\" is no file id: 1 to 64 of A-Z a-z 0-9 _ -",
         ),
         (
+            "[[callers]]\nname = \"a\"\nkey_sha256 = [\
+             \"0000000000000000000000000000000000000000000000000000000000000000\", \"ikg_canary\"]",
+            "callers[0].key_sha256: the second must be the SHA-256 of a key as 64 hex digits \
+             (`ikgate keygen` prints one)",
+        ),
+        (
+            "[jwt]\nissuer = \"a\"\njwks_url = \"https://a.example\"\n\
+             algorithms = [\"RS256\", \"HS256\"]",
+            "jwt.algorithms: \"HS256\" is none of \"EdDSA\", \"ES256\", \"RS256\"",
+        ),
+        (
+            "admin.hosts = [\"a.example\", \"b.example:9090\"]",
+            "admin.hosts: \"b.example:9090\" is no host name: write it without a scheme and a port",
+        ),
+        (
             "webhooks.secret_file = \"whsec_canary\"",
             "webhooks.secret_file: must be the path of a file, and this looks like the secret itself",
         ),
@@ -179,6 +194,27 @@ fn a_secret_that_every_user_can_read_or_anyone_can_guess_is_a_warning() {
     std::fs::write(&path, "0123456789abcdef").unwrap();
     std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
     assert_eq!(warnings(&text, directory.path()), [""; 0]);
+}
+
+/// A user who can read the secret of HS256 can sign tokens for every private file.
+#[test]
+fn a_shared_secret_of_tokens_that_every_user_can_read_is_a_warning() {
+    let directory = scratch();
+    let path = directory.path().join("jwt.secret");
+    std::fs::write(&path, "a-secret-of-thirty-two-bytes-or-so").unwrap();
+    let file = path.display();
+    for (key, name) in [
+        (format!("key_file = '{file}'"), "key_file"),
+        (format!("key_files = {{ one = '{file}' }}"), "key_files.one"),
+    ] {
+        let text = format!("[jwt]\nalgorithm = \"HS256\"\nissuer = \"a\"\n{key}");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let warned = warnings(&text, directory.path());
+        let expected = format!("jwt.{name}: {file} can be read by every user: ");
+        assert!(warned[0].starts_with(&expected), "{warned:?}");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(warnings(&text, directory.path()), [""; 0]);
+    }
 }
 
 #[test]

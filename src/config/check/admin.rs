@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::given::Given;
+use super::super::given::each;
 use super::super::section::{Noted, Section};
 use super::super::settings::AdminListenerSettings;
 use super::file::secret;
@@ -30,7 +30,10 @@ pub(super) fn admin(
         let message = format_args!("holds fewer than {TOKEN_BYTES_MIN} bytes: it can be guessed");
         admin.warn("token_file", message);
     }
-    let hosts = admin.get("hosts", Given::texts);
+    let hosts = admin.get("hosts", |given| {
+        let texts = given.texts().map_err(str::to_owned)?;
+        each(&texts, host)
+    });
     let exposure = match (listen.is_loopback(), token) {
         (true, token) => Exposure::Loopback { token },
         (false, Some(token)) => Exposure::Network { token },
@@ -42,6 +45,14 @@ pub(super) fn admin(
             return None;
         }
     };
-    let hosts = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
     Some(AdminListenerSettings { listen, guard: AdminSettings { exposure, hosts } })
+}
+
+/// Reads a name of the admin listener. Requests are compared with it without their port.
+fn host(text: &str) -> Result<String, String> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if text.is_empty() || !text.bytes().all(is_name) {
+        return Err(format!("{text:?} is no host name: write it without a scheme and a port"));
+    }
+    Ok(text.to_ascii_lowercase())
 }

@@ -68,9 +68,19 @@ fn key_digests(given: &Given) -> Result<Vec<KeyDigest>, String> {
         Ok(text) => vec![text.to_owned()],
         Err(_) => given.texts().map_err(str::to_owned)?,
     };
-    if !(1..=2).contains(&texts.len()) {
-        return Err("must be one digest, or two while a key is being replaced".to_owned());
+    match &texts[..] {
+        [only] => Ok(vec![digest(only, "")?]),
+        [first, second] => match (digest(first, "the first "), digest(second, "the second ")) {
+            (Ok(first), Ok(second)) => Ok(vec![first, second]),
+            (Err(first), Err(second)) => Err(format!("{first}; {second}")),
+            (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        },
+        _ => Err("must be one digest, or two while a key is being replaced".to_owned()),
     }
-    let digests: Result<Vec<_>, _> = texts.iter().map(|hex| KeyDigest::parse(hex)).collect();
-    digests.map_err(|error| error.to_string())
+}
+
+/// Reads the digest at this place. The text is not repeated: it may be the key itself, and problems
+/// are logged.
+fn digest(hex: &str, place: &str) -> Result<KeyDigest, String> {
+    KeyDigest::parse(hex).map_err(|error| format!("{place}{error}"))
 }

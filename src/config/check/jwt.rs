@@ -1,11 +1,11 @@
 //! Check of `[jwt]`: keys, issuer and audience of tokens, revoked tokens, and their quota.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::given::Given;
+use super::super::given::{Given, each};
 use super::super::section::Section;
-use super::file::file;
+use super::file::{file, warn_of_readers};
 use super::quota::quota;
 use crate::caller::{
     KEYS_MAX, KeyProvider, KeySet, KeySetUrl, RevokedTokens, TokenAlgorithm, TokenKey, TokenKeys,
@@ -55,7 +55,8 @@ fn keys(jwt: &mut Section, directory: &Path) -> Option<TokenKeys> {
         [_] => {}
         [first, ..] => jwt.note(first, "must be the only one of key_file, key_files and jwks_url"),
     }
-    let one = jwt.optional("key_file", |given| key(given, directory, algorithm)).flatten();
+    let one = jwt.optional("key_file", |given| key(given, directory, algorithm));
+    let one = one.and_then(|(path, key)| warned(jwt, "key_file", &path, key));
     let several = jwt.has("key_files").then(|| key_files(jwt, directory, algorithm));
     let algorithms = jwt.get("algorithms", algorithms);
     let url = jwt.optional("jwks_url", |given| {
@@ -65,15 +66,24 @@ fn keys(jwt: &mut Section, directory: &Path) -> Option<TokenKeys> {
     one.map(TokenKeys::One).or(several.map(TokenKeys::ByKid)).or(provider)
 }
 
-/// Reads a key; none if the algorithm is not known.
+/// Reads a key, with the path of its file; none if the algorithm is not known.
 fn key(
     given: &Given,
     directory: &Path,
     algorithm: Option<TokenAlgorithm>,
-) -> Result<Option<TokenKey>, String> {
+) -> Result<(PathBuf, Option<TokenKey>), String> {
     let path = file(given, directory).map_err(str::to_owned)?;
-    let Some(algorithm) = algorithm else { return Ok(None) };
-    TokenKey::from_file(algorithm, &path).map(Some).map_err(|error| chain(&error))
+    let key = algorithm.map(|algorithm| TokenKey::from_file(algorithm, &path));
+    let key = key.transpose().map_err(|error| chain(&error))?;
+    Ok((path, key))
+}
+
+/// Returns the key. Warns if it is a secret (HS256) that every user of the machine can read.
+fn warned(jwt: &Section, name: &str, path: &Path, key: Option<TokenKey>) -> Option<TokenKey> {
+    if key.as_ref().is_some_and(|key| key.algorithm() == TokenAlgorithm::Hs256) {
+        warn_of_readers(jwt, name, path);
+    }
+    key
 }
 
 fn key_files(jwt: &mut Section, directory: &Path, algorithm: Option<TokenAlgorithm>) -> KeySet {
@@ -86,7 +96,8 @@ fn key_files(jwt: &mut Section, directory: &Path, algorithm: Option<TokenAlgorit
         );
     }
     let named = kids.into_iter().filter_map(|kid| {
-        let key = files.optional(&kid, |given| key(given, directory, algorithm)).flatten()?;
+        let (path, key) = files.optional(&kid, |given| key(given, directory, algorithm))?;
+        let key = warned(&files, &kid, &path, key)?;
         Some((kid, key))
     });
     KeySet::new(named.collect::<Vec<_>>())
@@ -97,14 +108,17 @@ fn algorithm(name: &str) -> Result<TokenAlgorithm, &'static str> {
     known.ok_or("must be \"EdDSA\", \"ES256\", \"HS256\" or \"RS256\"")
 }
 
-fn algorithms(given: &Given) -> Result<Vec<TokenAlgorithm>, &'static str> {
+fn algorithms(given: &Given) -> Result<Vec<TokenAlgorithm>, String> {
     const EXPECTED: &str = "must be a list of \"EdDSA\", \"ES256\" and \"RS256\", at least one";
     let named = given.texts().map_err(|_| EXPECTED)?;
-    let named = named.iter().map(|name| algorithm(name).map_err(|_| EXPECTED));
-    let named = named.collect::<Result<Vec<_>, _>>()?;
     // The key of HS256 is a secret, which no provider publishes.
-    let usable = !named.is_empty() && !named.contains(&TokenAlgorithm::Hs256);
-    if usable { Ok(named) } else { Err(EXPECTED) }
+    let published =
+        |name: &str| algorithm(name).ok().filter(|known| *known != TokenAlgorithm::Hs256);
+    let named = each(&named, |name| {
+        published(name)
+            .ok_or_else(|| format!("{name:?} is none of \"EdDSA\", \"ES256\", \"RS256\""))
+    })?;
+    if named.is_empty() { Err(EXPECTED.to_owned()) } else { Ok(named) }
 }
 
 fn word(given: &Given) -> Result<String, &'static str> {

@@ -26,7 +26,7 @@ pub(super) const ADMIN: SectionSpec = SectionSpec {
             "hosts",
             Kind::Names,
             Value("[]"),
-            "`Host` values that are answered besides IP addresses and `localhost`.",
+            "`Host` values, without a port, that are answered besides IP addresses and `localhost`.",
         ),
     ],
 };
