@@ -111,10 +111,10 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// Returns what the body of a request with this path is for.
-    pub fn body_use(&self, path: &str) -> BodyUse {
+    /// Returns what the body of a request with this method and path is for.
+    pub fn body_use(&self, method: &Method, path: &str) -> BodyUse {
         let path = path.strip_prefix(self.base_path.as_str());
-        let webhook = self.webhooks && path == Some(WEBHOOK_PATH);
+        let webhook = self.webhooks && path == Some(WEBHOOK_PATH) && *method == Method::POST;
         if webhook { BodyUse::Webhook } else { BodyUse::Idle }
     }
 

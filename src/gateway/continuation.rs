@@ -17,10 +17,12 @@ use crate::error::GatewayError;
 use crate::exchange::ExchangeBody;
 use crate::file_id::FileId;
 use crate::message::RequestHead;
-use crate::message::head::IDLE_BODY_MAX;
 use crate::response::Answer;
 use crate::route::{HelpDocument, RouteFault, Selector};
 
+/// Longest body accepted with a request that has no use for one, in bytes. It is read and
+/// discarded, so that the connection can be kept. A longer body is not worth reading.
+const IDLE_BODY_MAX: usize = 64 * 1024;
 /// Longest time for the body of a request that needs none. A longer limit serves slow clients that
 /// send a body by mistake. A shorter one frees connections that send slowly on purpose.
 const IDLE_BODY_TIMEOUT: Duration = Duration::from_secs(10);

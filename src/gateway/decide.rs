@@ -64,7 +64,7 @@ impl Gateway {
         has_body: bool,
         context: &mut RequestContext,
     ) -> Result<Decision, GatewayError> {
-        head::check(head, self.operations.body_use(head.path))?;
+        head::check(head, self.operations.body_use(head.method, head.path))?;
         let route = route::find(&self.operations, head.method, head.path, head.query)?;
         context.exchange.route = (&route).into();
         if let Route::Read(file, _) = route {

@@ -26,10 +26,7 @@ pub(super) async fn read<B: GatewayBody>(
     max: usize,
     within: Duration,
 ) -> Result<Bytes, GatewayError> {
-    if body.size_hint().lower() > max as u64 {
-        return Err(GatewayError::Head(HeadFault::BodyTooLarge));
-    }
-    let body = Limited::new(body, max);
+    let body = limited(body, max)?;
     in_time(within, async { Ok(body.collect().await?.to_bytes()) }).await
 }
 
@@ -43,7 +40,7 @@ pub(super) async fn discard<B: GatewayBody>(
     max: usize,
     within: Duration,
 ) -> Result<(), GatewayError> {
-    let mut body = Limited::new(body, max);
+    let mut body = limited(body, max)?;
     let read_all = async {
         while let Some(frame) = body.frame().await {
             frame?;
@@ -51,6 +48,14 @@ pub(super) async fn discard<B: GatewayBody>(
         Ok(())
     };
     in_time(within, read_all).await
+}
+
+/// Limits a body to `max` bytes. A declared length that is longer is refused before it is read.
+fn limited<B: GatewayBody>(body: B, max: usize) -> Result<Limited<B>, GatewayError> {
+    if body.size_hint().lower() > max as u64 {
+        return Err(GatewayError::Head(HeadFault::BodyTooLarge));
+    }
+    Ok(Limited::new(body, max))
 }
 
 async fn in_time<T>(

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use tokio::time::Instant;
 
 use super::context::RequestContext;
 use super::fills;
@@ -73,14 +74,15 @@ pub(super) async fn fill(
     CacheMiss { query, reason }: &CacheMiss,
     context: &mut RequestContext,
 ) -> Result<Answer, GatewayError> {
-    match wait(gateway, query, *reason, context).await {
+    let until = Instant::now() + gateway.request_timeout + WAITER_MARGIN;
+    match wait(gateway, query, *reason, until, context).await {
         // The fill may have been started by a less urgent request, and refused for that. A new one
         // has this request's priority.
         Err((Role::Follower, GatewayError::Upstream(error)))
             if matches!(*error, UpstreamError::Spent(_) | UpstreamError::QueueFull(_))
                 && query.priority == Priority::Authenticated =>
         {
-            wait(gateway, query, *reason, context).await.map_err(|(_, error)| error)
+            wait(gateway, query, *reason, until, context).await.map_err(|(_, error)| error)
         }
         ended => ended.map_err(|(_, error)| error),
     }
@@ -93,10 +95,12 @@ enum Role {
     Leader,
 }
 
+/// Joins the fill of the file, or starts it, and waits for its end, but not longer than `until`.
 async fn wait(
     gateway: &Arc<Gateway>,
     query: &VersionQuery,
     reason: FwdReason,
+    until: Instant,
     context: &mut RequestContext,
 ) -> Result<Answer, (Role, GatewayError)> {
     let now = gateway.clock.monotonic();
@@ -115,7 +119,7 @@ async fn wait(
     context.cache = Some(CacheStatus::Forwarded(forwarded));
     let end = tokio::select! {
         biased;
-        end = tokio::time::timeout(gateway.request_timeout + WAITER_MARGIN, waiter.wait()) => Some(end),
+        end = tokio::time::timeout_at(until, waiter.wait()) => Some(end),
         () = gateway.closing.cancelled() => None,
     };
     let now = gateway.clock.monotonic();

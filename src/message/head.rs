@@ -11,10 +11,6 @@ use http::{Method, Version};
 
 use super::request::{ASTERISK, FieldName, RequestFields, RequestHead};
 
-/// Longest body accepted with a request that has no use for one, in bytes. It is read and
-/// discarded, so that the connection can be kept. A longer body is not worth reading.
-pub const IDLE_BODY_MAX: usize = 64 * 1024;
-
 /// Use of a request's body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BodyUse {
@@ -85,10 +81,6 @@ pub fn check(head: &RequestHead<'_>, body: BodyUse) -> Result<(), HeadFault> {
     }
     if head.fields.has(FieldName::TransferEncoding) {
         return Err(HeadFault::TransferEncoding);
-    }
-    let mut lengths = head.fields.all(FieldName::ContentLength).filter_map(declared_length);
-    if lengths.any(|length| length > IDLE_BODY_MAX as u64) {
-        return Err(HeadFault::BodyTooLarge);
     }
     Ok(())
 }
@@ -207,11 +199,6 @@ fn check_authority(
     if host.eq_ignore_ascii_case(authority) { Ok(()) } else { Err(HeadFault::HostMismatch) }
 }
 
-/// Parses a Content-Length that hyper has already validated.
-fn declared_length(value: &[u8]) -> Option<u64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use http::Request;
@@ -237,7 +224,7 @@ mod tests {
     fn each_rule_has_its_fault() {
         let (v10, v11, v2) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);
         let host = ("host", "localhost:8080");
-        let table: [(Parts, Result<(), HeadFault>); 34] = [
+        let table: [(Parts, Result<(), HeadFault>); 33] = [
             (head(v11, "/", &[host]), Ok(())),
             (head(v11, "/", &[("host", "[::1]:80")]), Ok(())),
             (head(v11, "http://other/", &[host]), Ok(())),
@@ -274,7 +261,6 @@ mod tests {
                 Err(HeadFault::TransferEncoding),
             ),
             (head(v11, "/", &[host, ("content-length", "65536")]), Ok(())),
-            (head(v11, "/", &[host, ("content-length", "65537")]), Err(HeadFault::BodyTooLarge)),
         ];
         for (row, (head, expected)) in table.iter().enumerate() {
             assert_eq!(check(head, BodyUse::Idle), *expected, "row {row}: {head:?}");

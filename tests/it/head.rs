@@ -31,6 +31,10 @@ async fn each_rule_of_the_head_is_kept() {
             400,
         ),
         (format!("GET {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"), 413),
+        // A path or a method that is wrong is told before the length of a body.
+        (format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"), 405),
+        (format!("GET {path}/ HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"), 400),
+        ("GET /no HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n".to_owned(), 404),
         (format!("GET {path}\r\n\r\n"), 400),
         ("\u{1}\r\n\r\n".to_owned(), 400),
         (format!("GET {path} HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(17_000)), 431),
