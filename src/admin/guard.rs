@@ -103,8 +103,8 @@ fn is_cross_origin(fields: &HeaderMap, host: &Authority) -> bool {
         let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
         authority.is_none_or(|(_, authority)| !authority.eq_ignore_ascii_case(host.as_str()))
     });
-    let site = fields.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
-    other_origin || site.is_some_and(|site| site != b"same-origin" && site != b"none")
+    let mut sites = fields.get_all(SEC_FETCH_SITE).iter().map(HeaderValue::as_bytes);
+    other_origin || sites.any(|site| site != b"same-origin" && site != b"none")
 }
 
 fn has_token(fields: &HeaderMap, token: &Secret) -> bool {
@@ -179,6 +179,8 @@ mod tests {
             let judged = judge(OPEN, Access::Mutate, &[HOST, case]);
             assert_eq!(judged, Err(Refusal::CrossOrigin), "{case:?}");
         }
+        let twice = [HOST, ("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")];
+        assert_eq!(judge(OPEN, Access::Mutate, &twice), Err(Refusal::CrossOrigin));
         let own = [HOST, ("origin", "http://127.0.0.1:9090"), ("sec-fetch-site", "same-origin")];
         assert_eq!(judge(OPEN, Access::Mutate, &own), Ok(()));
     }

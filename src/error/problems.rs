@@ -10,7 +10,7 @@ use super::problem::{HELP_LATER, HELP_WAIT, closing, never, problem};
 use super::request_problems::{HELP_BODY, head_problem, route_problem};
 use super::upstream::{timeout_problem, upstream_problem};
 use crate::caller::FileForbidden;
-use crate::limit::Throttled;
+use crate::limit::{Quota, Throttled, WEBHOOK_QUOTA, whole_millis};
 use crate::response::{BucketFields, Problem, Retry};
 
 const HELP_BROKEN_BODY: &str = "Send as many bytes as Content-Length states, or chunks in the format of RFC 9112. If a proxy \
@@ -66,7 +66,7 @@ impl GatewayError {
                 ErrorCode::Throttled,
                 "This gateway is reading too many webhooks at once.",
                 HELP_WAIT,
-                Retry::After { wait: Duration::from_secs(1), bucket: BucketFields::default() },
+                Retry::After { wait: Duration::from_secs(1), bucket: bucket_of(WEBHOOK_QUOTA) },
             ),
         }
     }
@@ -107,11 +107,6 @@ pub fn bad_request() -> Problem {
 }
 
 fn throttled_problem(throttled: Throttled) -> Problem {
-    let refill = throttled.quota.refill().as_nanos().div_ceil(1_000_000);
-    let bucket = BucketFields {
-        limit: Some(u64::from(throttled.quota.burst.get())),
-        interval_millis: u64::try_from(refill).ok(),
-    };
     problem(
         ErrorCode::Throttled,
         format!(
@@ -119,8 +114,16 @@ fn throttled_problem(throttled: Throttled) -> Problem {
             seconds(throttled.return_wait())
         ),
         HELP_WAIT,
-        Retry::After { wait: throttled.return_wait(), bucket },
+        Retry::After { wait: throttled.return_wait(), bucket: bucket_of(throttled.quota) },
     )
+}
+
+/// Returns the fields about the bucket of a quota.
+fn bucket_of(quota: Quota) -> BucketFields {
+    BucketFields {
+        limit: Some(u64::from(quota.burst.get())),
+        interval_millis: Some(whole_millis(quota.refill())),
+    }
 }
 
 /// Returns the wait as a text in whole seconds, rounded up like `Retry-After`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::code::ErrorCode;
 use super::problem::{HELP_LATER, HELP_OPERATOR, HELP_WAIT, never, problem};
-use crate::limit::return_wait;
+use crate::limit::{return_wait, whole_millis};
 use crate::response::{BucketFields, Problem, Retry};
 use crate::upstream::{Refusal, UpstreamError};
 
@@ -48,7 +48,7 @@ pub(super) fn upstream_problem(error: &UpstreamError) -> Problem {
 }
 
 fn refused(message: &'static str, Refusal { wait, burst, refill }: Refusal) -> Problem {
-    let interval_millis = u64::try_from(refill.as_nanos().div_ceil(1_000_000)).ok();
+    let interval_millis = Some(whole_millis(refill));
     busy(message, wait, BucketFields { limit: Some(u64::from(burst)), interval_millis })
 }
 

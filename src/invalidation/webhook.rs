@@ -150,7 +150,7 @@ impl Webhooks {
             .verify(fields, body, now, *tolerance)
             .inspect_err(|fault| WebhookOutcome::from(*fault).emit(now))?;
         let outcome = match WebhookEvent::parse(body) {
-            Ok(event) => self.apply(event).await,
+            Ok(event) => self.apply(event, body).await,
             Err(error) => {
                 log_invalid(&error);
                 WebhookOutcome::InvalidEvent
@@ -160,11 +160,10 @@ impl Webhooks {
         if outcome == WebhookOutcome::Partial { Err(PartialPurge.into()) } else { Ok(()) }
     }
 
-    async fn apply(&self, event: WebhookEvent) -> WebhookOutcome {
+    async fn apply(&self, event: WebhookEvent, body: &[u8]) -> WebhookOutcome {
         let WebhookEvent::Changed { id, files } = event else { return WebhookOutcome::Ignored };
-        // The hash includes the files. If an id is not as unique as promised, no invalidation is
-        // lost.
-        let event = id.map(|id| self.hasher.hash_one((id, &files)));
+        // The whole body is hashed. If an id is not as unique as promised, no invalidation is lost.
+        let event = id.map(|_| self.hasher.hash_one(body));
         if event.is_some_and(|event| self.applied.lock().contains(event)) {
             return WebhookOutcome::Duplicate;
         }
@@ -193,7 +192,7 @@ fn log_invalid(error: &InvalidEvent) {
     );
 }
 
-/// Recently applied events, as keyed hashes of their ids and files.
+/// Recently applied events, as keyed hashes of their bodies.
 #[derive(Default)]
 struct AppliedEvents {
     events: HashSet<u64, RandomState>,

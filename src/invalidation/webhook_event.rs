@@ -10,7 +10,8 @@ use crate::file_id::FileId;
 /// Effect of an event on stored lists.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum WebhookEvent {
-    /// The lists of these files have changed. `id` identifies deliveries of the same event.
+    /// The lists of these files have changed. Only an event with an `id` may be recognised when it
+    /// is delivered again.
     Changed { id: Option<String>, files: Vec<FileId> },
     /// The event concerns no stored list.
     Other,

@@ -35,7 +35,7 @@ pub use lease::{
     SpendOutcome,
 };
 pub use limits::{Limits, WEBHOOK_QUOTA};
-pub use quota::{Limit, Quota, QuotaStatus, Throttled, return_wait};
+pub use quota::{Limit, Quota, QuotaStatus, Throttled, return_wait, whole_millis};
 pub use settings::{CallerQuota, Enforcement, LimitSettings};
 pub use single_limiter::SingleLimiter;
 pub use subscriber::{Ipv6Limits, Subscriber};

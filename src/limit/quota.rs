@@ -78,6 +78,11 @@ pub fn return_wait(wait: Duration, refill: Duration) -> Duration {
     wait.max(refill.min(RETURN_MIN))
 }
 
+/// Returns a time in whole milliseconds, rounded up, as header fields state waits and intervals.
+pub fn whole_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
 impl Throttled {
     /// Returns the time after which the caller should return.
     pub fn return_wait(&self) -> Duration {

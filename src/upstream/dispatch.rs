@@ -24,7 +24,7 @@ use super::transport::{CallResult, FetchRequest, Transport};
 use crate::breaker::{Breaker, Transition};
 use crate::clock::Clock;
 use crate::file_id::FileId;
-use crate::limit::LeaseQueue;
+use crate::limit::{LeaseQueue, whole_millis};
 use crate::secret::{PrivateKey, Secret};
 
 /// Wait that is reported to callers when too many calls wait already.
@@ -194,7 +194,7 @@ impl<T: Transport> Dispatch<T> {
         let UpstreamError::Busy { wait, mut fields } = error else { return error };
         let (burst, refill) = self.queue.bucket();
         fields.limit = fields.limit.or(Some(u64::from(burst)));
-        fields.interval_millis = fields.interval_millis.or(u64::try_from(refill.as_millis()).ok());
+        fields.interval_millis = fields.interval_millis.or(Some(whole_millis(refill)));
         UpstreamError::Busy { wait, fields }
     }
 

@@ -138,10 +138,10 @@ impl Transport for HttpTransport {
         let is_its_own = matches!(response, Ok(_) | Err(UpstreamError::Busy { .. }));
         let pause = match &response {
             Err(UpstreamError::Busy { wait, .. }) => Some(*wait),
-            // Without a stated wait, the call is retried as configured.
+            // Without Retry-After, the call is retried as configured.
             Err(UpstreamError::Bad(BadAnswer::Status {
                 status: StatusCode::SERVICE_UNAVAILABLE,
-            })) => rate.wait(),
+            })) => rate.retry_after.and_then(|_| rate.wait()),
             _ => None,
         };
         CallResult { response, window: rate.window().filter(|_| is_its_own), pause }

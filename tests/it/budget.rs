@@ -181,6 +181,18 @@ async fn retry_after_is_obeyed_in_seconds_and_as_a_date_on_a_429_and_on_a_503() 
     }
 }
 
+/// A proxy in front of the upstream may answer 503 for a moment. The window's fields, which come with
+/// each response, are no request to wait.
+#[tokio::test]
+async fn a_503_without_retry_after_stops_no_other_call() {
+    let (origin, gateway) = started("upstream.retries.max = 0").await;
+    let fields = "X-RateLimit-Limit: 100\r\nX-RateLimit-Reset: 60000\r\n";
+    origin.replies(&versions_of("a"), Reply::with_fields(503, fields, "{}"));
+    assert_eq!(status(&gateway, "a").await, 502);
+    assert_eq!(status(&gateway, "b").await, 200);
+    gateway.finish().await;
+}
+
 #[tokio::test]
 async fn what_the_upstream_says_of_itself_is_kept_to() {
     let (origin, gateway) = started("upstream.budget.burst = 100").await;

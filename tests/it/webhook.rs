@@ -145,6 +145,11 @@ async fn an_event_that_comes_again_costs_nothing() {
     }
     assert_eq!(origin.requests_for(&path), 2);
     assert_eq!(outcome(&gateway, "duplicate").await, Some(2.0));
+    // Another event is applied, also if its sender gives ids twice.
+    let other = deleted("evt_1").replace("file.deleted", "file.updated");
+    assert_ne!(other, deleted("evt_1"));
+    assert_eq!(deliver(&gateway, &other).await.status, 204);
+    assert!(gateway.get(&path).await.field("cache-status").contains("fwd=uri-miss"));
     gateway.finish().await;
 }
 
@@ -308,6 +313,8 @@ async fn one_address_can_deliver_so_many_and_no_more_are_read_at_once() {
     };
     let refused = tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap();
     assert_eq!((refused.code().as_str(), refused.field("retry-after")), ("throttled", "1"));
+    let bucket = (refused.field("x-ratelimit-limit"), refused.field("x-ratelimit-interval"));
+    assert_eq!(bucket, ("500", "5000"));
     let throttled = "ikgate_throttled_total{caller=\"none\",limit=\"webhook\"}";
     assert!(gateway.metric(throttled).await.is_some());
     drop(stalled);
@@ -331,6 +338,8 @@ async fn events_are_posted_and_only_where_they_are_configured() {
         assert_eq!((answer.status, answer.field("allow")), (405, "POST"), "{method}");
     }
     assert_eq!(gateway.send("POST", "/webhooks/imagekit?a", &[]).await.code(), "bad_request");
+    let chunked = gateway.send("GET", PATH, &[("Transfer-Encoding", "chunked")]).await;
+    assert_eq!((chunked.status, chunked.field("connection")), (400, "close"));
     gateway.finish().await;
     let gateway = TestGateway::start(&origin);
     assert_eq!(gateway.send("POST", PATH, &[]).await.code(), "no_route");
