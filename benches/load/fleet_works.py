@@ -214,7 +214,7 @@ def quota(effort):
                         f"{len(admitted):,} admitted of {len(answers):,} in {seconds} s; "
                         f"burst and rate are {whole:,}; at most "
                         f"{over(admitted, rate, burst):.0f} over them in any time")
-            yield at_most("quota", f"caller, {where}: no more than src/limit/share.rs says",
+            yield at_most("quota", f"caller, {where}: no more than src/limit/lease says",
                           whole + rate + credit, len(admitted), f" of {whole + rate + credit:,}")
             yield at_least("quota", f"caller, {where}: at least 0.95 of burst and rate", 0.95,
                            len(admitted) / whole)
