@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { FILE, Places, callAll, fileOf, tagged } from "./places.js";
+import { FILE, HELPER, Places, callAll, fileOf, tagged } from "./places.js";
 
 let gateway;
 const places = new Places(async () => {
@@ -122,6 +122,20 @@ test("a page of an origin that is not listed is told so, token or not", async ()
     assert.ok(message.includes(places.otherOrigin) && help.includes(places.otherOrigin), message + help);
     assert.ok(help.includes(`If it is listed, baseUrl (${gateway.url}) is perhaps not the gateway's public address`), help);
     assert.match(help, /admin listener or another server/);
+  }
+});
+
+test("a page from a file is told that it needs a server", async () => {
+  const server = await places.scripted((path) => (path === "/" ? tagged(path) : undefined));
+  const { Ikgate } = await import(HELPER.href);
+  globalThis.location = new URL("file:///home/page.html");
+  try {
+    await assert.rejects(new Ikgate({ baseUrl: server.url }).versions("a"), (error) => {
+      assert.deepEqual([error.code, error.help], ["cors", "Open the page from a server, such as http://localhost:3000."]);
+      return true;
+    });
+  } finally {
+    delete globalThis.location;
   }
 });
 

@@ -106,6 +106,8 @@ test("a token function that returns no token is an error that says what it retur
     [`${SECRET}\n${SECRET}`, "text that is not a token"],
     ["ключ", "text that is not a token"],
     ["[object Object]", "text that is not a token"],
+    ["null", "text that is not a token"],
+    ["undefined", "text that is not a token"],
   ];
   for (const [value, named] of cases) {
     const message = `The token function returned ${named}: return the token as text, or null for an anonymous call.`;
@@ -130,6 +132,16 @@ test("a token with its scheme is an error that says to leave the scheme out, and
   }
   await new Ikgate({ baseUrl: server.url, token: () => "bearer-of-a-name" }).versions("a");
   assert.deepEqual(server.requests.map(({ authorization }) => authorization), ["Bearer bearer-of-a-name"]);
+});
+
+places.inBoth("ImageKit's private key is an error that calls for a new key, and no request is sent", async (run) => {
+  const server = await places.scripted((path) => tagged(path));
+  const argument = { options: { baseUrl: server.url }, calls: [{ file: "a", token: `private_${SECRET}` }] };
+  const [{ code, message }] = (await run(callAll, argument)).outcomes;
+  assert.equal(code, "token");
+  assert.match(message, /^The token function returned an ImageKit private key.*Roll it/);
+  assert.ok(!message.includes(SECRET), message);
+  assert.deepEqual(server.requests, []);
 });
 
 test("a caller key in a page is an error that calls it a leak, and no request is sent", async () => {

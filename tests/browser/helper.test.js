@@ -67,7 +67,7 @@ places.inBoth("no response, and half of one, is network", async (run) => {
   }
   const listOf = (file) => `${server.url}/v1/files/${file}/versions`;
   assert.deepEqual(outcomes.map(({ message, help }) => [message, help]), [
-    [`${listOf("none")} cannot be reached.`, "Check baseUrl: host, port, http or https."],
+    [`${listOf("none")} cannot be reached.`, "Check baseUrl: host, port, http or https. Or send fewer requests at once."],
     [`The response of ${listOf("half")} ended too early.`, "Try again. If it stays so, tell the operator of the gateway."],
   ]);
 });

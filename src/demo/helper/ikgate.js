@@ -36,9 +36,10 @@ const GATEWAY_CODES = [
 /** Names of the options of the constructor, and of those of a call. */
 const OPTIONS = ["baseUrl", "token", "timeoutMs", "retries", "maxRetryWaitMs"];
 const CALL_OPTIONS = ["signal", "timeoutMs"];
-/** Syntax of a token or a caller key: visible ASCII that does not begin like HTML or JSON. */
-const TOKEN = /^(?![<{["])[!-~]+$/;
+/** Syntax of a token or a caller key: visible ASCII that is no HTML, JSON or absent value as text. */
+const TOKEN = /^(?![<{["]|null$|undefined$)[!-~]+$/;
 const HELP_BASE_URL = "Check baseUrl: host, port, http or https.";
+const HELP_UNREACHABLE = `${HELP_BASE_URL} Or send fewer requests at once.`;
 
 /** Failed call. `code` says why; `message` and `help` are for people. */
 export class IkgateError extends Error {
@@ -154,7 +155,7 @@ async function fetchOnce(url, { token, kept }, signal) {
     signal.throwIfAborted();
     const [message, help] = response
       ? [`The response of ${url} ended too early.`, "Try again. If it stays so, tell the operator of the gateway."]
-      : [`${url} cannot be reached.`, HELP_BASE_URL];
+      : [`${url} cannot be reached.`, HELP_UNREACHABLE];
     return error ?? new IkgateError("network", message, { cause, help });
   }
   const data = response.status === 304 ? last?.data : parsedJson(text);
@@ -199,6 +200,10 @@ async function corsError(url, signal, cause) {
     await fetch(target, { mode: "no-cors", cache: "no-store", credentials: "omit", signal });
   } catch {
     return undefined;
+  }
+  if (!/^https?:/.test(page.origin)) {
+    const help = "Open the page from a server, such as http://localhost:3000.";
+    return new IkgateError("cors", "This page has no origin.", { cause, help });
   }
   const message = "The gateway is up, but the browser does not let this page read its response. "
     + `The page's origin, ${page.origin}, is probably not listed in the gateway's cors.allowed_origins.`;
@@ -305,6 +310,9 @@ function checkedToken(value) {
   if (value === null) return null;
   const token = typeof value === "string" ? value.trim() : value;
   const isText = typeof token === "string";
+  if (isText && token.startsWith("private_")) {
+    throw new IkgateError("token", "The token function returned an ImageKit private key. Roll it now.");
+  }
   if (isText && token.startsWith("ikg_") && globalThis.location) {
     throw new IkgateError("token", "The token function returned a caller key. A key in a page is a leak: every visitor "
       + "can read it. Return a token that your own back end signs, or null for an anonymous call.");
