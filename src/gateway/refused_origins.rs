@@ -6,11 +6,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::limit::LineLimit;
 use crate::message::{FieldName, RequestFields};
 use crate::response::AllowedOrigin;
-
-/// Interval between two lines. Any page of the web can cause them.
-const LINE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Longest part of an origin that is logged, in bytes. A host name has up to 253.
 const ORIGIN_MAX: usize = 280;
@@ -21,10 +19,8 @@ const ORIGIN_MAX: usize = 280;
 pub struct RefusedOrigins {
     /// Requests since the start.
     total: AtomicU64,
-    /// Value of `total` at the last line.
-    logged: AtomicU64,
-    /// Monotonic time before which there is no further line, in milliseconds.
-    next_line_millis: AtomicU64,
+    /// Any page of the web can cause lines.
+    lines: LineLimit,
 }
 
 impl RefusedOrigins {
@@ -33,21 +29,10 @@ impl RefusedOrigins {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Counts one request with these fields. Logs its origin, at most once in [`LINE_INTERVAL`].
+    /// Counts one request with these fields. Logs its origin, at most once in a minute.
     pub(super) fn note(&self, fields: &RequestFields<'_>, now: Duration) {
-        self.total.fetch_add(1, Ordering::Relaxed);
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let due = self.next_line_millis.load(Ordering::Relaxed);
-        if millis(now) < due {
-            return;
-        }
-        let next = millis(now + LINE_INTERVAL);
-        // Several threads may find a line due; one of them writes it.
-        let taken =
-            self.next_line_millis.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
-        if taken.is_ok() {
-            let total = self.total();
-            let refused = total.saturating_sub(self.logged.swap(total, Ordering::Relaxed));
+        let total = self.total.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(refused) = self.lines.due(total, now) {
             log(fields.all(FieldName::Origin).next().unwrap_or_default(), refused);
         }
     }

@@ -13,6 +13,7 @@
 //! - `single_limiter`: limiter of a single key; `bounded_map`: bounded map with eviction.
 //! - `subscriber`: address prefix that counts as one caller.
 //! - `keyed_permits`: limit of concurrent holders of one key.
+//! - `line_limit`: limit of log lines that any client can cause.
 //! - `lease`: the part of a shared quota that one node of a fleet holds.
 
 mod bounded_map;
@@ -22,6 +23,7 @@ mod keyed_permits;
 mod lease;
 mod limiter;
 mod limits;
+mod line_limit;
 mod quota;
 mod settings;
 mod single_limiter;
@@ -35,6 +37,7 @@ pub use lease::{
     SpendOutcome,
 };
 pub use limits::{Limits, WEBHOOK_QUOTA};
+pub use line_limit::LineLimit;
 pub use quota::{Limit, Quota, QuotaStatus, Throttled, return_wait, whole_millis};
 pub use settings::{CallerQuota, Enforcement, LimitSettings};
 pub use single_limiter::SingleLimiter;

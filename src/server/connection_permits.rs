@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ipnet::IpNet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::settings::ServerSettings;
-use crate::limit::{KeyedPermit, KeyedPermits};
+use crate::limit::{KeyedPermit, KeyedPermits, LineLimit};
 
 /// Prefix length of IPv6, in bits. A client that has one address has all addresses with the same
 /// prefix.
@@ -18,6 +20,10 @@ pub(super) struct ConnectionPermits {
     free: Arc<Semaphore>,
     per_address: KeyedPermits<IpAddr>,
     uncounted: Vec<IpNet>,
+    /// Connections that were refused for their address.
+    refused: AtomicU64,
+    lines: LineLimit,
+    since: Instant,
 }
 
 /// Permit of one connection. Dropping it frees it.
@@ -36,6 +42,9 @@ impl ConnectionPermits {
             free: Arc::new(Semaphore::new(settings.max_connections)),
             per_address: KeyedPermits::new(settings.max_connections_per_ip),
             uncounted: settings.uncounted.clone(),
+            refused: AtomicU64::new(0),
+            lines: LineLimit::default(),
+            since: Instant::now(),
         }
     }
 
@@ -60,6 +69,13 @@ impl ConnectionPermits {
         let take = || self.per_address.try_take(address).ok_or(AddressFull);
         let of_address = counted.then(take).transpose()?;
         Ok(ConnectionPermit { _permit: permit, _address_permit: of_address })
+    }
+
+    /// Counts a connection that was refused for its address. Returns the number since the last line,
+    /// if a line about them is due.
+    pub(super) fn refused(&self) -> Option<u64> {
+        let total = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        self.lines.due(total, self.since.elapsed())
     }
 }
 

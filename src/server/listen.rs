@@ -99,16 +99,24 @@ pub(super) async fn next_connection(
         if let Ok(permit) = permits.for_peer(permit, peer.ip()) {
             return (stream, peer, permit);
         }
-        refuse(&stream, peer);
+        refuse(&stream, peer, permits);
     }
 }
 
-/// Counts a connection of an address that has too many, and makes its close a reset. After an orderly
+/// Counts a connection of an address that has too many, and makes its close a reset. Logs one in a
+/// minute. After an orderly
 /// end some client libraries wait for a response until their timeout; after a reset they fail at
 /// once.
-fn refuse(stream: &TcpStream, peer: SocketAddr) {
-    tracing::debug!(%peer, "connection reset: its address has reached max_connections_per_ip");
+fn refuse(stream: &TcpStream, peer: SocketAddr, permits: &ConnectionPermits) {
     Refused::PerAddress.emit();
+    if let Some(refused) = permits.refused() {
+        tracing::warn!(
+            %peer,
+            refused,
+            "connection reset: its address has reached max_connections_per_ip; {refused} reset since \
+             the last line"
+        );
+    }
     if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
         tracing::debug!(%error, "cannot reset a connection: it is closed in order");
     }
@@ -132,7 +140,7 @@ pub(super) fn last_connections(
             let Ok(stream) = stream else { continue };
             match permits.for_peer(permit, peer.ip()) {
                 Ok(permit) => last.push((stream, peer, permit)),
-                Err(_) => refuse(&stream, peer),
+                Err(_) => refuse(&stream, peer, permits),
             }
         }
     }
