@@ -29,6 +29,11 @@ impl App {
         gateway.rules.load().limits.clamp();
         self.provider_keys.follow(gateway.provider_keys(), &gateway.clock);
         gateway.cache.set_freshness(settings.cache.freshness);
+        if self.settings.public.tls.is_some() && settings.public.tls.is_none() {
+            tracing::warn!(
+                "server.tls is gone: new connections to the public listener are plain HTTP"
+            );
+        }
         parts.tls.store(settings.public.tls.clone());
         parts.admin.config.store(Arc::new(settings.effective.clone()));
         parts.admin.reload_refused.store(None);

@@ -38,8 +38,12 @@ impl Settings {
     /// # Errors
     ///
     /// [`Problems`] if `new` is valid only with its own listeners, and not with those that are
-    /// open.
+    /// open; or if its file has become empty, as on a full disk.
     pub fn reloaded(&self, new: Self) -> Result<Reloaded, Problems> {
+        if new.file_is_empty && !self.file_is_empty {
+            let message = "the file sets nothing any more: to run without it, restart";
+            return Err(Problems::one("", message));
+        }
         if !self.public.is_on_loopback() && !new.anonymous_is_written {
             let message = "must be set: until the restart, server.listen is not only loopback";
             return Err(Problems::one("limits.anonymous", message));
@@ -59,6 +63,7 @@ impl Settings {
             telemetry: TelemetrySettings { log: new.telemetry.log, ..self.telemetry.clone() },
             effective,
             warnings: new.warnings,
+            file_is_empty: new.file_is_empty,
             ..self.clone()
         };
         Ok(Reloaded {

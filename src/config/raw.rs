@@ -23,6 +23,8 @@ pub(super) struct Raw {
     /// Paths whose value comes from an environment variable.
     pub(super) from_environment: HashSet<String>,
     pub(super) private_key: Option<Secret>,
+    /// Whether the file sets nothing.
+    pub(super) file_is_empty: bool,
     /// Problems of the variables. The rest can be checked in spite of them.
     pub(super) problems: Vec<Problem>,
 }
@@ -40,6 +42,7 @@ impl Raw {
         let table =
             text.parse::<Table>().map_err(|error| Problems(vec![not_toml(text, &error)]))?;
         let mut raw = Self {
+            file_is_empty: table.is_empty(),
             table,
             from_environment: HashSet::new(),
             private_key: None,
@@ -127,6 +130,9 @@ fn unknown_variable(name: &str) -> Problem {
     let path = path_of(name).unwrap_or_default();
     let section = path.split_last().map(|(_, sections)| sections.join("."));
     let section = section.filter(|section| !names_in(section).is_empty());
+    // The only variable that has another prefix: it is ImageKit's name for its key.
+    let near =
+        near.or_else(|| name.ends_with("PRIVATE_KEY").then(|| PRIVATE_KEY_VARIABLE.to_owned()));
     let meant = near.map_or_else(|| ".".to_owned(), |near| format!(": did you mean {near}?"));
     let others = section.map_or_else(
         || "Variables are written IKGATE_SECTION__KEY".to_owned(),
@@ -186,6 +192,7 @@ mod tests {
             ("IKGATE_SERVER_LISTEN", ": did you mean IKGATE_SERVER__LISTEN?"),
             ("IKGATE_UPSTREAM__BUDGET__BURTS", ": did you mean IKGATE_UPSTREAM__BUDGET__BURST?"),
             ("IKGATE_ADMIN__PORT", ". The keys of admin are listen, token_file, hosts"),
+            ("IKGATE_PRIVATE_KEY", ": did you mean IMAGEKIT_PRIVATE_KEY?"),
             ("IKGATE_PORT", ". Variables are written IKGATE_SECTION__KEY"),
             ("IKGATE_VERSION", ". Variables are written IKGATE_SECTION__KEY"),
             ("IKGATE_LOG_LEVEL", ". Variables are written IKGATE_SECTION__KEY"),

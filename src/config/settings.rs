@@ -36,6 +36,8 @@ pub struct Settings {
     pub access: AccessSettings,
     /// Whether the operator configured `limits.anonymous`.
     pub anonymous_is_written: bool,
+    /// Whether the file sets nothing.
+    pub file_is_empty: bool,
     /// Settings of webhooks; `None`: deliveries are not accepted.
     pub webhooks: Option<WebhookSettings>,
     /// Settings of the fleet; `None`: this gateway is alone.

@@ -349,6 +349,18 @@ fn a_reload_does_not_let_in_callers_that_no_operator_chose() {
     assert_eq!(in_force.effective["server"]["listen"][0].as_str(), Some("192.0.2.1:80"));
 }
 
+/// A disk that is full leaves an empty file. A gateway with its key in the environment would take it.
+#[test]
+fn a_reload_does_not_take_a_file_that_has_become_empty() {
+    let running = check("[server]\nmax_connections = 7", &[KEY]).unwrap();
+    for empty in ["", "\n# a comment\n"] {
+        let refused = running.reloaded(check(empty, &[KEY]).unwrap()).unwrap_err();
+        assert!(refused.to_string().starts_with("the file sets nothing any more"), "{refused}");
+    }
+    let never_had_one = check("", &[KEY]).unwrap();
+    assert!(never_had_one.reloaded(check("", &[KEY]).unwrap()).is_ok());
+}
+
 /// A problem never quotes the line, because it may hold a secret and a reload logs the problem.
 #[test]
 fn what_is_not_toml_is_not_repeated() {

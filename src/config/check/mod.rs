@@ -38,7 +38,7 @@ use crate::gateway::AccessSettings;
 /// Checks a whole configuration. `now`: Unix time, for certificates that expire.
 pub(super) fn check(raw: Raw, directory: &Path, now: Duration) -> Result<Settings, Problems> {
     let noted = Noted::new(raw.problems.clone());
-    let effective = effective(&raw);
+    let (effective, file_is_empty) = (effective(&raw), raw.file_is_empty);
     let mut root = Section::root(raw.table, raw.from_environment, &noted);
     let public = server::server(&mut root.section("server"), directory, now);
     let (on_loopback, on_tls) = (public.is_on_loopback(), public.tls.is_some());
@@ -82,6 +82,7 @@ pub(super) fn check(raw: Raw, directory: &Path, now: Duration) -> Result<Setting
                 tls: on_tls,
             },
             anonymous_is_written,
+            file_is_empty,
             webhooks: webhooks.flatten(),
             cluster: cluster.flatten(),
             telemetry,

@@ -27,8 +27,8 @@ pub(super) const LIMITS: SectionSpec = SectionSpec {
             "auth_failures",
             Kind::Quota,
             Value("{ per_second = 10, burst = 100 }"),
-            "Quota of each address for credentials that fail. Known keys still pass when it is \
-             spent.",
+            "Quota of each address for credentials that fail. When it is spent, known keys and tokens \
+             that were accepted before still pass.",
         ),
         live(
             "dry_run",
