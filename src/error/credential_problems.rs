@@ -7,8 +7,9 @@ use crate::caller::AuthFailure;
 use crate::invalidation::SignatureFault;
 use crate::response::{Problem, Retry};
 
-const HELP_KEY: &str = "Send a caller key as 'Authorization: Bearer KEY', or as the user name of \
-                        Basic authentication. A page sends 'Authorization: Bearer TOKEN', and \
+const HELP_KEY: &str = "Send a caller key, without a blank or a line break in it, as \
+                        'Authorization: Bearer KEY', or as the user name of Basic \
+                        authentication. A page sends 'Authorization: Bearer TOKEN', and \
                         never a key. The operator of this gateway issues keys.";
 const HELP_ONLY_TOKENS: &str = "A page sends 'Authorization: Bearer TOKEN', with the token of the \
                                 service that signs them. The operator of this gateway knows which \

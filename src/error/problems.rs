@@ -10,9 +10,12 @@ use super::problem::{HELP_LATER, HELP_WAIT, closing, never, problem};
 use super::request_problems::{HELP_BODY, head_problem, route_problem};
 use super::upstream::{timeout_problem, upstream_problem};
 use crate::caller::FileForbidden;
-use crate::limit::{Quota, Throttled, WEBHOOK_QUOTA, whole_millis};
+use crate::limit::{Limit, Quota, Throttled, WEBHOOK_QUOTA, whole_millis};
 use crate::response::{BucketFields, Problem, Retry};
 
+const HELP_AUTH: &str = "Stop sending the credential that fails. A key, or a token that was accepted \
+                         before, is still accepted; a new token must wait. The operator of this \
+                         gateway sets its limits.";
 const HELP_BROKEN_BODY: &str = "Send as many bytes as Content-Length states, or chunks in the format of RFC 9112. If a proxy \
      in between changes them, tell the operator of this gateway.";
 const HELP_ID: &str = "Check the file's id. If the file is in ImageKit's media library, ask the \
@@ -107,13 +110,16 @@ pub fn bad_request() -> Problem {
 }
 
 fn throttled_problem(throttled: Throttled) -> Problem {
+    let (reason, help) = match throttled.limit {
+        Limit::Auth => ("Too many credentials from your address were wrong", HELP_AUTH),
+        Limit::Address | Limit::Caller | Limit::Prefix | Limit::Webhook => {
+            ("You have used up your quota for now", HELP_WAIT)
+        }
+    };
     problem(
         ErrorCode::Throttled,
-        format!(
-            "You have used up your quota for now: try again in {}.",
-            seconds(throttled.return_wait())
-        ),
-        HELP_WAIT,
+        format!("{reason}: try again in {}.", seconds(throttled.return_wait())),
+        help,
         Retry::After { wait: throttled.return_wait(), bucket: bucket_of(throttled.quota) },
     )
 }

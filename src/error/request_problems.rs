@@ -91,8 +91,8 @@ pub(super) fn route_problem(fault: RouteFault) -> Problem {
         RouteFault::NoRoute => never(
             ErrorCode::NoRoute,
             "This gateway does not serve that path.",
-            "It serves GET /v1/files/{fileId}/versions, and /{versionId} below it. The operator of this \
-             gateway can say under which URL.",
+            "It serves GET /v1/files/{fileId}/versions, and /{versionId} below it: a base URL does not \
+             contain v1 itself. The operator of this gateway can say under which URL.",
         ),
         RouteFault::Query => bad(
             "This operation takes no query.",

@@ -36,7 +36,7 @@ NOT_RUN = {
         "no Docker here: tests/deploy/run lints the file and compiles its context",
     "install -m 0755 target/dist/ikgate /usr/local/bin/ikgate":
         "no systemd runs here: tests/deploy/run verifies unit, socket and configuration",
-    "IKGATE_UPSTREAM__PRIVATE_KEY_FILE=/etc/ikgate/imagekit.key ikgate check "
+    "IKGATE_SERVER__LISTEN=systemd IKGATE_UPSTREAM__PRIVATE_KEY_FILE=/etc/ikgate/imagekit.key ikgate check "
     "--config /etc/ikgate/ikgate.toml":
         "no systemd runs here: tests/deploy/run checks this file in the unit's environment",
     "docker build --file deploy/Dockerfile --tag ikgate --build-arg "

@@ -120,6 +120,8 @@ async fn wrong_keys_are_soon_not_looked_at_and_known_ones_still_pass() {
         (throttled.code().as_str(), throttled.field("retry-after-ms")),
         ("throttled", "1000")
     );
+    let message = "Too many credentials from your address were wrong: try again in 1 s.";
+    assert_eq!(throttled.json()["message"], message);
     assert_eq!(throttled.field("x-ratelimit-limit"), "5");
     assert_eq!(throttled.find("ratelimit"), None, "no caller is known");
     assert_eq!(ask(sprayer, "Bearer ikg_key").await.status, 200, "a known key");

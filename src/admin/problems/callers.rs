@@ -31,7 +31,7 @@ pub(super) fn caller_problem(counts: &LastMinute<'_>) -> Option<CurrentProblem> 
         (
             "Addresses without a credential send more than their quota".to_owned(),
             "If the load is meant, raise limits.anonymous. If not, find its source in the access \
-             log.",
+             log. If all have the address of your own proxy, list it in server.trusted_proxies.",
         )
     } else {
         (
