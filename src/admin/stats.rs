@@ -38,7 +38,7 @@ pub struct Stats {
     pub events: Vec<RecentEvent>,
 }
 
-/// Files with the most requests, and those with the most fills.
+/// Files with the most requests, and those with the most calls to ImageKit.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct TopFiles {
     pub requests: Vec<TopFile>,

@@ -28,8 +28,8 @@ pub struct FreshnessSettings {
     pub stale_if_error: Duration,
     /// Ttl of a 404 or 400, which is never reused after its ttl: the file may exist by then.
     pub not_found_ttl: Duration,
-    /// Ttl of a list that was requested within this time of its own invalidation: the upstream
-    /// may not know of the change yet.
+    /// Longest ttl of a list that was requested within this time after its own invalidation: the
+    /// upstream may not know of the change yet.
     pub settle: Duration,
 }
 

@@ -11,7 +11,7 @@ use crate::message::FieldText;
 pub enum CacheStatus {
     /// Answered from a fresh stored response.
     Hit { ttl_left: Duration },
-    /// Answered from a stale response, while a new one is fetched.
+    /// Answered from a stale response, without waiting for a new one.
     StaleHit { stale_for: Duration },
     /// Answered from the second-level cache: another gateway had fetched the response.
     SecondLevelHit,

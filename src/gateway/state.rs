@@ -26,8 +26,8 @@ pub struct Gateway {
     /// `None`: webhooks are not accepted.
     pub webhooks: Option<WebhookReceiver>,
     pub proxies: Proxies,
-    /// Replaced as a whole by a reload. A request is decided by the rules in force when its head, or
-    /// the body that it should not have, has been read.
+    /// Replaced as a whole by a reload. A request is decided by the rules in force when its head has
+    /// been read; a read with a body, when that has been read.
     pub rules: ArcSwap<AccessRules>,
     /// Pages that may not read their responses, for the log.
     pub refused_origins: RefusedOrigins,

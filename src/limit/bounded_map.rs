@@ -1,7 +1,7 @@
 //! Bounded, sharded map from very many keys to their state.
 //!
-//! At capacity only a key whose state is evictable leaves: its quota is full, as if it had never
-//! been seen.
+//! At capacity the map removes only keys whose quota is full again: such a key is like one that was
+//! never seen.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;

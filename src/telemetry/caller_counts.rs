@@ -20,7 +20,7 @@ pub struct CallerCounts {
     pub failed: u64,
     /// Number of requests that failed with a 401.
     pub unauthorized: u64,
-    /// Number of requests that a limit refused, of any route.
+    /// Number of requests that a limit refused, or would have refused without a dry run, of any route.
     pub throttled: u64,
 }
 

@@ -35,7 +35,7 @@ metrics! {
         .by(&[&CALLER, &LIMIT]);
     AUTH_FAILURES = MetricSpec::counter(
         "auth_failures",
-        "Number of requests without an accepted credential",
+        "Number of requests whose credential was refused, or is missing where one is required",
     )
     .by(&[&AUTH_REASON]);
     CORS_REFUSED = MetricSpec::counter(

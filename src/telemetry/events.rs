@@ -116,7 +116,7 @@ pub(super) static COUNTED: [EventSpec; 11] = [
     },
     EventSpec {
         target: "ikgate.connection_deadline",
-        emitted: "when the gateway ends a connection",
+        emitted: "when the gateway ends a connection at a deadline",
         counted_fields: &["deadline"],
         other_fields: &[],
         counted_in: Destination::Outcomes(&CONNECTION_DEADLINES),

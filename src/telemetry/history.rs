@@ -42,7 +42,7 @@ pub struct Point {
     /// Requests of each caller, which [`History::callers`] sums up.
     #[serde(skip)]
     pub callers: BTreeMap<String, CallerCounts>,
-    /// Requests refused by a limit, by caller.
+    /// Requests that a limit refused, or would have refused without a dry run, by caller.
     pub throttled: BTreeMap<String, u64>,
     /// Calls to ImageKit by outcome, and those that were not made.
     pub upstream: BTreeMap<String, u64>,

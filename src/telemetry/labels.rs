@@ -75,7 +75,7 @@ labels! {
         values: values!(CacheLabel),
         meanings: &[
             ("hit", "stored and fresh"),
-            ("stale", "stored, stale, and being refreshed"),
+            ("stale", "stored and stale, answered at once"),
             ("miss", "fetched for this request, or found in the Redis of the fleet"),
             ("collapsed", "fetched for another request that was waiting already"),
             ("stale_error", "stored and stale: no new list could be fetched, or the call was held back"),

@@ -1,7 +1,7 @@
 //! Recent latency of the upstream: median duration of the last 16 usable answers.
 //!
-//! A call that could not return before its deadline is not sent. At most half of a fill's time is
-//! kept for it.
+//! A call that could not return before its deadline is not sent. The latency counts as half of a
+//! fill's time at most, so that calls still leave when the upstream is slow.
 
 use std::time::Duration;
 

@@ -39,9 +39,10 @@ pub(super) const UPSTREAM: SectionSpec = SectionSpec {
             "request_timeout",
             Kind::Duration,
             Value(r#""10s""#),
-            "Time for a fill, its retries included. A caller waits at most 1 s longer. A caller \
-             with a credential (every caller, if none is configured) waits for one more fill, if \
-             it has joined a fill that the budget or the queue refuses.",
+            "Time for a fill, its retries included. A caller waits at most 1 s longer. \
+             Within that time, a caller with a credential waits for one more fill, if the budget \
+             or the queue refuses the one that it joined. Without caller keys and `[jwt]` this \
+             holds for every caller.",
         ),
         restart("max_concurrency", Kind::Count, Value("64"), "Calls in flight at once."),
         restart(

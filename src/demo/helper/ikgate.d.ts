@@ -144,7 +144,7 @@ export interface CallOptions {
   timeoutMs?: number | undefined;
 }
 
-/** Client of one gateway. Calls for the same file at the same time share one request. */
+/** Client of one gateway. Calls for the same URL at the same time share one request. */
 export class Ikgate {
   /** Throws a TypeError that names the option which is missing, wrong or unknown. */
   constructor(options: IkgateOptions);
